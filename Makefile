@@ -1,0 +1,181 @@
+# SPDX-License-Identifier: Apache-2.0
+# strata: `make` builds into $(BUILD); `make help` lists the targets. Out of tree, non-recursive, one library per room.
+
+BUILD ?= build
+PREFIX ?= /usr/local
+DESTDIR ?=
+BINDIR ?= $(PREFIX)/bin
+LIBEXECDIR ?= $(PREFIX)/libexec/strata
+DATADIR ?= $(PREFIX)/share
+VERSION := $(shell sed -n 's/^## \([0-9][^ ]*\).*/\1/p' CHANGELOG.md 2>/dev/null | head -n1)
+
+ROOMS := base layer unionfs imagestore builder virtio microvm container runtime engine cli
+PROGRAMS := strata strata-image strata-monitor strata-server strata-vmm strata-init
+
+CC ?= gcc
+AR ?= ar
+OPT ?= -O2
+WARN := -Wall -Wextra -Wshadow -Wmissing-prototypes -Wstrict-prototypes -Wvla -Wpointer-arith -Wwrite-strings \
+	-Wno-missing-field-initializers
+CPPFLAGS += -I. -D_GNU_SOURCE -D_FILE_OFFSET_BITS=64 -DSTRATA_VERSION='"$(or $(VERSION),0)"' \
+	-DLIBEXECDIR='"$(LIBEXECDIR)"'
+CFLAGS += -std=gnu17 -g $(OPT) $(WARN) -ffunction-sections -fdata-sections -fno-strict-aliasing -pthread
+LDFLAGS += -pthread -Wl,--gc-sections -Wl,-z,relro,-z,now
+BANNED := -include base/banned.h
+STATIC := -static
+
+ifeq ($(WERROR),1)
+CFLAGS += -Werror
+endif
+# Every flavour keeps to a folder of its own, so that switching costs no rebuild.
+ifeq ($(SAN),1)
+BUILD := $(BUILD)/asan
+CFLAGS += -fsanitize=address,undefined -fno-omit-frame-pointer -fno-sanitize-recover=undefined
+LDFLAGS += -fsanitize=address,undefined
+STATIC :=
+else ifeq ($(SAN),thread)
+BUILD := $(BUILD)/tsan
+CFLAGS += -fsanitize=thread
+LDFLAGS += -fsanitize=thread
+STATIC :=
+else
+CFLAGS += -fstack-protector-strong -U_FORTIFY_SOURCE -D_FORTIFY_SOURCE=2
+endif
+
+Q := $(if $(filter 1,$(V)),,@)
+say = $(if $(filter 1,$(V)),,@printf '  %-6s %s\n' $(1) $(2);)
+
+.PHONY: all help
+all: $(PROGRAMS:%=$(BUILD)/%)
+
+help:
+	@echo 'make            the programs, in $(BUILD)/'
+	@echo 'make demo       installs what is missing, builds all and shows an image as container and as microVM'
+	@echo 'make check      installs what tests need and runs every test'
+	@echo 'make check-ROOM the unit tests of one room; make check-bats: the whole-program tests'
+	@echo 'make fuzz       runs each fuzz target for FUZZ_SECONDS (60)'
+	@echo 'make lint       clang-tidy, cppcheck, shellcheck, gcc -fanalyzer, tools/rooms'
+	@echo 'make kernel     the guest kernel, from the cache or built'
+	@echo 'make bench      the benchmarks of bench/, see docs/BENCH.md'
+	@echo 'make install    PREFIX=$(PREFIX) DESTDIR='
+	@echo 'V=1 shows commands; SAN=1, SAN=thread sanitizers; WERROR=1'
+
+# ---- rooms ----
+
+room_src = $(filter-out $(MAINS) microvm/guest/%,$(wildcard $(1)/*.c $(1)/*/*.c))
+MAINS := $(wildcard cli/strata.c cli/strata-*.c)
+objs = $(patsubst %.c,$(BUILD)/obj/%.o,$(1))
+
+define room_rules
+$(BUILD)/lib$(1).a: $(call objs,$(call room_src,$(1)))
+lib$(1): $(BUILD)/lib$(1).a
+.PHONY: lib$(1)
+endef
+$(foreach r,$(ROOMS),$(eval $(call room_rules,$(r))))
+
+$(BUILD)/lib%.a:
+	$(call say,AR,$@)rm -f $@ && $(AR) rcsD $@ $^
+
+$(BUILD)/obj/%.o: %.c
+	@mkdir -p $(@D)
+	$(call say,CC,$<)$(CC) $(BANNED) $(CPPFLAGS) $(CFLAGS) -MMD -MP -c -o $@ $<
+
+ROOM_LIBS := $(ROOMS:%=$(BUILD)/lib%.a)
+LINK_ROOMS = -Wl,--start-group $(ROOM_LIBS) -Wl,--end-group
+
+# ---- programs: who links what is docs/ARCHITECTURE.md's process table ----
+
+# Kept out of the run path: what loads here costs every command. jansson and libcrypto (SHA-256 alone) are static.
+LIGHT_LIBS := -Wl,-Bstatic -ljansson -lcrypto -Wl,-Bdynamic
+HEAVY_LIBS := -larchive -lzstd -lisal -lz
+SECCOMP_LIBS := -Wl,-Bstatic -lseccomp -Wl,-Bdynamic
+STATIC_LIBS := -ljansson -lseccomp -lcrypto
+
+$(BUILD)/strata: $(BUILD)/obj/cli/strata.o $(ROOM_LIBS)
+	$(call say,LD,$@)$(CC) $(LDFLAGS) -o $@ $< $(LINK_ROOMS) $(SECCOMP_LIBS) $(LIGHT_LIBS)
+
+$(BUILD)/strata-image: $(BUILD)/obj/cli/strata-image.o $(ROOM_LIBS)
+	$(call say,LD,$@)$(CC) $(LDFLAGS) -o $@ $< $(LINK_ROOMS) $(HEAVY_LIBS) $(SECCOMP_LIBS) $(LIGHT_LIBS)
+
+$(BUILD)/strata-server: $(BUILD)/obj/cli/strata-server.o $(ROOM_LIBS)
+	$(call say,LD,$@)$(CC) $(LDFLAGS) -o $@ $< $(LINK_ROOMS) $(LIGHT_LIBS)
+
+$(BUILD)/strata-monitor $(BUILD)/strata-vmm: $(BUILD)/%: $(BUILD)/obj/cli/%.o $(ROOM_LIBS)
+	$(call say,LD,$@)$(CC) $(STATIC) $(LDFLAGS) -o $@ $< $(LINK_ROOMS) $(STATIC_LIBS)
+
+# The guest's init is always static and never sanitized: it runs alone in its initramfs.
+INIT_OBJS := $(patsubst %.c,$(BUILD)/guest/%.o,$(wildcard microvm/guest/*.c))
+$(BUILD)/guest/%.o: %.c
+	@mkdir -p $(@D)
+	$(call say,CC,$<)$(CC) $(BANNED) $(CPPFLAGS) -std=gnu17 -g -Os $(WARN) -ffunction-sections -fdata-sections -MMD -MP -c -o $@ $<
+
+$(BUILD)/strata-init: $(INIT_OBJS)
+	$(call say,LD,$@)$(CC) -static -s -Wl,--gc-sections -o $@ $^
+
+# ---- tests ----
+
+TEST_SRC := $(filter-out tests/fuzz/%,$(wildcard tests/*/*.c))
+TEST_BIN := $(TEST_SRC:%.c=$(BUILD)/%)
+TEST_LIBS := -lcmocka $(HEAVY_LIBS) $(SECCOMP_LIBS) $(LIGHT_LIBS)
+PROVE := prove --timer -e tests/run
+
+$(TEST_BIN): $(BUILD)/%: $(BUILD)/obj/%.o $(filter-out $(BUILD)/libcli.a,$(ROOM_LIBS))
+	@mkdir -p $(@D)
+	$(call say,LD,$@)$(CC) $(LDFLAGS) -o $@ $< -Wl,--start-group $(filter %.a,$^) -Wl,--end-group $(TEST_LIBS)
+
+FUZZ_SRC := $(filter-out tests/fuzz/replay.c,$(wildcard tests/fuzz/*.c))
+FUZZ_BIN := $(FUZZ_SRC:%.c=$(BUILD)/%)
+$(FUZZ_BIN): $(BUILD)/%: $(BUILD)/obj/%.o $(BUILD)/obj/tests/fuzz/replay.o $(filter-out $(BUILD)/libcli.a,$(ROOM_LIBS))
+	@mkdir -p $(@D)
+	$(call say,LD,$@)$(CC) $(LDFLAGS) -o $@ $(filter %.o,$^) -Wl,--start-group $(filter %.a,$^) -Wl,--end-group $(TEST_LIBS)
+
+.PHONY: check check-units check-bats tests kernel testbed-kernel demo bench lint fuzz install clean
+tests: $(TEST_BIN) $(FUZZ_BIN)
+
+define check_room
+check-$(1): $(filter $(BUILD)/tests/$(1)/%,$(TEST_BIN))
+	@$(PROVE) $$^
+.PHONY: check-$(1)
+endef
+$(foreach r,$(filter-out cli,$(ROOMS)),$(eval $(call check_room,$(r))))
+
+check: all tests
+	@tools/deps test run
+	@STRATA_BUILD=$(abspath $(BUILD)) $(PROVE) $(sort $(TEST_BIN)) $(sort $(FUZZ_BIN)) $(wildcard tests/*.bats)
+
+check-bats: all
+	@STRATA_BUILD=$(abspath $(BUILD)) $(PROVE) $(wildcard tests/*.bats)
+
+# ---- the rest ----
+
+kernel:
+	@tools/kernel guest
+testbed-kernel:
+	@tools/kernel testbed
+
+demo:
+	@tools/deps build run
+	@$(MAKE) --no-print-directory all
+	@STRATA_BUILD=$(abspath $(BUILD)) tools/demo
+
+bench: all
+	@STRATA_BUILD=$(abspath $(BUILD)) bench/run
+
+lint:
+	@BUILD=$(BUILD) tools/lint
+
+fuzz:
+	@BUILD=$(BUILD) FUZZ_SECONDS=$(or $(FUZZ_SECONDS),60) tools/fuzz
+
+install: all
+	install -d $(DESTDIR)$(BINDIR) $(DESTDIR)$(LIBEXECDIR) $(DESTDIR)$(DATADIR)/man/man1 \
+		$(DESTDIR)$(DATADIR)/bash-completion/completions
+	install $(BUILD)/strata $(DESTDIR)$(BINDIR)/
+	install $(filter-out $(BUILD)/strata,$(PROGRAMS:%=$(BUILD)/%)) $(DESTDIR)$(LIBEXECDIR)/
+	install -m 644 docs/man/*.1 $(DESTDIR)$(DATADIR)/man/man1/
+	install -m 644 cli/completion.bash $(DESTDIR)$(DATADIR)/bash-completion/completions/strata
+
+clean:
+	rm -rf $(BUILD)
+
+-include $(shell find $(BUILD)/obj $(BUILD)/guest -name '*.d' 2>/dev/null)

@@ -1,0 +1,84 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * container: one process in namespaces of its own on a root that the caller hands over as a mount.
+ *
+ * The life of a container: ctr_create() clones the process; it enters its namespaces, arranges mounts, pivots onto the
+ * root, drops what it may not keep and waits just before execve. ctr_start() lets it go on. ctr_free() forgets it: it
+ * does not kill. The exit is read by the caller through ctr_pidfd() (it is the caller's child); all its processes end
+ * with it (pid namespace). Nothing is left behind: mounts live in its mount namespace.
+ *
+ * The image is hostile: no path inside the root is opened but with openat2(RESOLVE_IN_ROOT, NO_MAGICLINKS) or after the
+ * pivot; descriptors of the caller never reach the process (close_range). A failure in the child comes back as errno
+ * and text to the caller of ctr_create()/ctr_start().
+ *
+ * Errors: -ENOENT from ctr_start() = the command is not there (exit code 127), -EACCES = it cannot be executed (126).
+ * One thread per struct ctr.
+ */
+#ifndef CONTAINER_CONTAINER_H
+#define CONTAINER_CONTAINER_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <sys/resource.h>
+#include <sys/types.h>
+
+struct ctr;
+
+/* Something mounted into the container beside the OCI defaults (/proc, /dev, /dev/pts, /dev/shm, /dev/mqueue, /sys). */
+struct ctr_mount {
+	const char *source; /* a host path to bind (file or directory), or NULL for tmpfs */
+	const char *target; /* in the container; made when missing */
+	bool rdonly;
+};
+
+struct ctr_rlimit {
+	int resource;
+	struct rlimit limit;
+};
+
+enum ctr_network {
+	CTR_NETWORK_NONE, /* a network namespace with only a loopback, up */
+	CTR_NETWORK_HOST,
+};
+
+struct ctr_spec {
+	int root_mount; /* a detached or attached mount's descriptor (open_tree, fsmount): moved or cloned onto the root */
+	bool root_rdonly;
+	char *const *argv, *const *env;
+	const char *cwd;      /* made when missing, as docker does; NULL = "/" */
+	const char *user;     /* "", "uid", "uid:gid", "name", "name:group": looked up in the image's own passwd and group */
+	const char *hostname;
+	enum ctr_network network;
+	bool tty;	      /* a pseudo terminal of the container's own devpts as its stdio */
+	unsigned rows, cols;  /* of that terminal, 0 = unset */
+	int stdio[3];	      /* without tty: what becomes 0, 1, 2; -1 = /dev/null */
+	bool userns;	      /* a user namespace: container root is the host's uid_base (0 with userns off) */
+	uint32_t uid_base, gid_base, id_count;
+	const struct ctr_mount *mounts;
+	size_t nmounts;
+	const struct ctr_rlimit *rlimits;
+	size_t nrlimits;
+	uint64_t caps;	      /* bounding, permitted, effective: bit n is capability n; CTR_CAPS_DEFAULT for docker's set */
+	bool no_new_privs;
+	bool seccomp;	      /* docker's default profile (compiled once, a tree of ranges) */
+	int cgroup_fd;	      /* a cgroup v2 directory for CLONE_INTO_CGROUP, or -1 */
+	/* Called in the parent with the child's pid before the child goes on: v1 cgroups. NULL = nothing. */
+	int (*enter)(void *ctx, pid_t pid);
+	void *enter_ctx;
+	const char *resolv_conf, *hosts; /* host files bound over /etc/..., NULL = none */
+};
+
+/* docker's default: chown dac_override fsetid fowner mknod net_raw setgid setuid setfcap setpcap net_bind_service
+ * sys_chroot kill audit_write (moby profiles/../caps/defaults.go). */
+extern const uint64_t CTR_CAPS_DEFAULT;
+
+int ctr_create(const struct ctr_spec *spec, struct ctr **ret);
+int ctr_start(struct ctr *c);
+pid_t ctr_pid(const struct ctr *c);
+int ctr_pidfd(const struct ctr *c);
+/* The master of the terminal, owned by the ctr (dup it), or -1. */
+int ctr_console(const struct ctr *c);
+void ctr_free(struct ctr *c);
+
+#endif

@@ -1,0 +1,127 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * unionfs: one writable top over read-only lowers, served as FUSE requests (Linux include/uapi/linux/fuse.h, 7.31 and
+ * later) that any carrier brings: /dev/fuse, a guest's virtio-fs queue, a vhost-user socket.
+ *
+ * The life of a union: ufs_new() takes lowers and a top; ufs_conn_new() makes one connection over it; threads call
+ * ufs_serve() with one request each, at the same time if they like; ufs_conn_free(), then ufs_free(). Nothing is kept
+ * per open file (no-open mode): OPEN, OPENDIR and CREATE answer ENOSYS.
+ *
+ * The client is hostile: names and lengths are checked once, in a table, before any handler; a nodeid is a key, never a
+ * pointer. A lower is never written. A serving thread never aborts; what fails is the errno of that one request.
+ *
+ * Lock order, and what each lock guards: unionfs/node.h. On disk (upper, work, xattrs): docs/formats/union.md.
+ */
+#ifndef UNIONFS_UNIONFS_H
+#define UNIONFS_UNIONFS_H
+
+#include "base/sha256.h"
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <sys/types.h>
+#include <sys/uio.h>
+
+struct ufs;
+struct ufs_conn;
+
+/* Gives a read-only descriptor of the object @digest that the caller owns, or -errno. Called from serving threads. */
+typedef int ufs_object_open_fn(void *ctx, const struct digest *digest);
+
+enum ufs_lower_kind {
+	UFS_LOWER_DIR,	 /* a plain directory, as overlayfs has */
+	UFS_LOWER_INDEX, /* an EROFS index of strata's own with its packs and objects */
+};
+
+struct ufs_lower {
+	enum ufs_lower_kind kind;
+	int fd;		  /* DIR: the directory (O_PATH will do). INDEX: the index. Duplicated; the caller's stays his. */
+	const int *packs; /* INDEX: one descriptor per device of the index, in its order; duplicated */
+	size_t npacks;
+	ufs_object_open_fn *object_open; /* INDEX: NULL when no inode is an object */
+	void *ctx;
+};
+
+enum ufs_upper_mode {
+	UFS_UPPER_NONE,	  /* read-only */
+	UFS_UPPER_NATIVE, /* overlayfs' dialect with real owners: needs the capabilities for it */
+	UFS_UPPER_MAPPED, /* every file belongs to the serving uid; owner, mode, type, rdev in user.containers.override_stat */
+};
+
+struct ufs_config {
+	const struct ufs_lower *lowers; /* topmost first, as lowerdir= has them; at least one */
+	size_t nlowers;
+	enum ufs_upper_mode upper;
+	int upper_fd, work_fd; /* directories of one file system; duplicated */
+	bool userxattr;	       /* user.overlay.* in place of trusted.overlay.* */
+	bool is_volatile;      /* no sync of the top at all */
+};
+
+int ufs_new(const struct ufs_config *cfg, struct ufs **ret);
+void ufs_free(struct ufs *u);
+
+/* What a carrier can do beside bringing requests; each may be NULL. @ctx is the one given to ufs_conn_new(). */
+struct ufs_carrier {
+	/* Sends a notification (a fuse_out_header with unique 0 and its body). */
+	int (*notify)(void *ctx, const struct iovec *iov, int n);
+	/* Maps [@off, @off + @len) of @fd at @at in the DAX window / unmaps. */
+	int (*dax_map)(void *ctx, int fd, uint64_t off, uint64_t at, uint64_t len, bool write);
+	int (*dax_unmap)(void *ctx, uint64_t at, uint64_t len);
+	/* Registers @fd for passthrough: an id > 0 or -errno. */
+	int (*backing_open)(void *ctx, int fd);
+	int (*backing_close)(void *ctx, int id);
+};
+
+struct ufs_conn *ufs_conn_new(struct ufs *u, const struct ufs_carrier *carrier, void *ctx);
+void ufs_conn_free(struct ufs_conn *c);
+
+/*
+ * Serves one request: decodes @in, does it, writes the reply (with its fuse_out_header) into @out. Gives the length of
+ * the reply, 0 when the request has none (FORGET), or -errno when there is no room for a reply at all or the request is
+ * shorter than its header (the carrier then drops it). @in may change under us (guest memory): it is copied once.
+ */
+ssize_t ufs_serve(struct ufs_conn *c, const struct iovec *in, int nin, const struct iovec *out, int nout);
+
+/* ---- the /dev/fuse carrier ---- */
+
+/*
+ * Mounts a FUSE file system and gives its detached mount (fsmount(2)) and its /dev/fuse descriptor: move_mount(2) it
+ * where it belongs. Needs CAP_SYS_ADMIN. @source is what /proc/mounts shows.
+ */
+int ufs_mount(const char *source, bool rdonly, int *ret_fuse_fd, int *ret_mount_fd);
+
+/*
+ * Serves requests from @fuse_fd on @nthreads threads until the file system is unmounted (0) or the descriptor fails
+ * (-errno). The calling thread is one of them.
+ */
+int ufs_fuse_serve(struct ufs *u, int fuse_fd, int nthreads);
+
+/* ---- the top as data ---- */
+
+enum ufs_change_kind { UFS_CHANGE_PUT, UFS_CHANGE_DELETE };
+
+struct ufs_change {
+	enum ufs_change_kind kind;
+	const char *path; /* from the root, without a leading slash; "" is the root itself */
+	bool opaque;	  /* a directory that hides what the lowers have */
+	uint32_t mode, uid, gid;
+	uint64_t rdev, size, ino; /* ino: equal for names of one file */
+	uint32_t nlink;
+	int64_t mtime_sec;
+	uint32_t mtime_nsec;
+	const char *target; /* of a symbolic link */
+	int fd;		    /* a readable descriptor of a regular file's content, the callee's to read, not to close */
+	/* Extended attributes as the client sees them: name, NUL, in a list as listxattr(2) gives it. */
+	const char *xattrs;
+	size_t xattrs_len;
+	int (*getxattr)(const struct ufs_change *c, const char *name, void *value, size_t size);
+	const void *priv;
+};
+
+/*
+ * Calls @fn for each thing in the upper that differs from the lowers, parents before children, in byte order of names
+ * (what `diff` and `commit` want). Both dialects. No connection may be serving it. Ends early on a value other than 0.
+ */
+int ufs_changes(struct ufs *u, int (*fn)(void *ctx, const struct ufs_change *c), void *ctx);
+
+#endif
