@@ -1,5 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* File descriptors: -1 is none, always O_CLOEXEC; whole reads and writes; paths that someone else chose. */
+/*
+ * File descriptors: -1 is none, always O_CLOEXEC; whole reads and writes; paths that someone else chose. Nothing here
+ * attaches a text to its error: only the caller knows what the file was to him.
+ */
 #ifndef BASE_FD_H
 #define BASE_FD_H
 
@@ -37,7 +40,7 @@ int fd_pwrite_full(int fd, const void *buf, size_t len, off_t off);
 int fd_read_all(int fd, size_t max, char **ret_data, size_t *ret_len);
 int file_read_all(int dirfd, const char *path, size_t max, char **ret_data, size_t *ret_len);
 
-/* Writes a small file of the kernel (/proc, /sys, cgroups) with one write(2): 0 or -errno, no text. */
+/* Writes a small file of the kernel (/proc, /sys, cgroups) with one write(2): 0 or -errno. */
 int file_write(int dirfd, const char *path, const char *text);
 
 /*
@@ -57,7 +60,10 @@ int fd_open_beneath(int dirfd, const char *path, uint64_t flags, mode_t mode);
 /* mkdir -p below @dirfd (missing parents too): 0 or -errno; an existing directory is fine. */
 int fd_mkdir_p(int dirfd, const char *path, mode_t mode);
 
-/* Removes @name in @dirfd with everything below it; never follows a link, never crosses a mount. ENOENT is success. */
+/*
+ * Removes @name in @dirfd with everything below it; never follows a link, never crosses a mount (-EBUSY). ENOENT is
+ * success. Stops at the first failure.
+ */
 int fd_remove_tree(int dirfd, const char *name);
 
 /* "/proc/self/fd/N" for the calls that take only paths. */
@@ -75,7 +81,10 @@ int fd_lock(int fd, bool exclusive, bool wait);
 
 /* Sends / receives bytes and at most @nfds descriptors over a SOCK_SEQPACKET or SOCK_STREAM socket, in one message. */
 ssize_t fd_send(int sock, const void *data, size_t len, const int *fds, size_t nfds);
-/* *@ret_nfds is how many came (each O_CLOEXEC, owned by the caller); 0 bytes = the other end is gone. */
+/*
+ * *@ret_nfds is how many came (each O_CLOEXEC, owned by the caller); 0 bytes = the other end is gone. A message with more
+ * descriptors or, of a SOCK_SEQPACKET, more bytes than fit: -EMSGSIZE, and it is gone with its descriptors.
+ */
 ssize_t fd_recv(int sock, void *data, size_t len, int *ret_fds, size_t maxfds, size_t *ret_nfds);
 
 /* An anonymous file, sealed against change when @data is given and written. */

@@ -38,7 +38,10 @@ static inline void *mem_new(size_t n, size_t size)
 /* A zeroed struct, or NULL. */
 #define new0(type) ((type *)mem_new(1, sizeof(type)))
 
-/* Makes room for @need elements of @size bytes in the array *@p of *@cap elements; 0 or -ENOMEM. Grows by doubling. */
+/*
+ * Makes room for @need elements of @size bytes in the array *@p of *@cap elements; 0 or -ENOMEM. Grows by doubling; what
+ * is new is zeroed.
+ */
 int mem_grow(void *p, size_t *cap, size_t need, size_t size);
 
 /* A copy of @len bytes, or NULL. */

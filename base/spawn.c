@@ -1,0 +1,142 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Starting a program. The child borrows our memory until it execs (clone(2) with CLONE_VM and CLONE_VFORK), so that no
+ * page table is copied, however large we are; it has a stack of its own, every signal blocked until our handlers are
+ * gone from it, and makes nothing but system calls.
+ */
+#include "base/proc.h"
+
+#include "base/fd.h"
+#include <errno.h>
+#include <sched.h>
+#include <signal.h>
+#include <sys/mman.h>
+#include <sys/syscall.h>
+#include <sys/wait.h>
+
+#define STACK_SIZE (64u << 10) /* bytes for the child until it execs */
+#define SIGNALS 64 /* _NSIG of Linux x86-64 */
+#define SIGSET_BYTES (SIGNALS / 8)
+
+/* Its writes to our memory are meant; the sanitizers' bookkeeping would outlive it. */
+#define _child_ __attribute__((no_sanitize("address", "thread", "undefined")))
+
+struct spawn {
+	const char *path;
+	char *const *argv, *const *env;
+	const int *fds;
+	int *high; /* room for nfds */
+	unsigned int nfds;
+	int error; /* set by the child */
+};
+
+/* What the kernel takes (struct kernel_sigaction); all zero is SIG_DFL. */
+struct kernel_sigaction {
+	void (*handler)(int);
+	unsigned long flags;
+	void (*restorer)(void);
+	uint64_t mask;
+};
+
+_child_ static int child_fds(struct spawn *s)
+{
+	/* First all above the numbers to be given, so that none is overwritten before its turn. */
+	for (unsigned int i = 0; i < s->nfds; i++) {
+		long fd = s->fds[i];
+		bool none = fd < 0;
+
+		if (none)
+			fd = syscall(SYS_openat, AT_FDCWD, "/dev/null", O_RDWR | O_CLOEXEC, 0);
+		if (fd < 0)
+			return errno;
+		s->high[i] = (int)syscall(SYS_fcntl, fd, F_DUPFD_CLOEXEC, (long)s->nfds);
+		if (s->high[i] < 0)
+			return errno;
+		if (none)
+			syscall(SYS_close, fd);
+	}
+	for (unsigned int i = 0; i < s->nfds; i++) {
+		if (syscall(SYS_dup2, s->high[i], i) < 0)
+			return errno;
+	}
+	return syscall(SYS_close_range, s->nfds, ~0u, 0) < 0 ? errno : 0;
+}
+
+_child_ static void child_signals(void)
+{
+	static const struct kernel_sigaction dfl;
+	static const uint64_t none;
+
+	for (int sig = 1; sig <= SIGNALS; sig++)
+		syscall(SYS_rt_sigaction, sig, &dfl, NULL, SIGSET_BYTES);
+	syscall(SYS_rt_sigprocmask, SIG_SETMASK, &none, NULL, SIGSET_BYTES);
+}
+
+_child_ static int child_main(void *arg)
+{
+	struct spawn *s = arg;
+
+	s->error = child_fds(s);
+	if (!s->error) {
+		child_signals();
+		syscall(SYS_execve, s->path, s->argv, s->env);
+		s->error = errno;
+	}
+	syscall(SYS_exit_group, 127);
+	return 127;
+}
+
+/* Starts the child and comes back when it has execed or ended. */
+static int spawn_clone(struct spawn *s, pid_t *ret_pid, int *ret_pidfd)
+{
+	char *stack = mmap(NULL, STACK_SIZE, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_STACK, -1, 0);
+	uint64_t all = ~UINT64_C(0), old;
+	int pidfd = -1, r;
+
+	if (stack == MAP_FAILED)
+		return -errno;
+	/* By the system call: glibc's leaves two signals of its own unblocked. */
+	syscall(SYS_rt_sigprocmask, SIG_SETMASK, &all, &old, SIGSET_BYTES);
+	r = clone(child_main, stack + STACK_SIZE, CLONE_VM | CLONE_VFORK | CLONE_PIDFD | SIGCHLD, s, &pidfd);
+	if (r < 0)
+		r = -errno;
+	syscall(SYS_rt_sigprocmask, SIG_SETMASK, &old, NULL, SIGSET_BYTES);
+	munmap(stack, STACK_SIZE);
+	if (r < 0)
+		return r;
+	*ret_pid = r;
+	*ret_pidfd = pidfd;
+	return 0;
+}
+
+int proc_spawn(const char *path, char *const *argv, char *const *env, const int *fds, int nfds, pid_t *ret_pid,
+	       int *ret_pidfd)
+{
+	_free_ int *high = mem_new((size_t)MAX(nfds, 0), sizeof(*high));
+	struct spawn s = {
+		.path = path,
+		.argv = argv,
+		.env = env ? env : environ,
+		.fds = fds,
+		.high = high,
+		.nfds = (unsigned int)MAX(nfds, 0),
+	};
+	_close_ int pidfd = -1;
+	pid_t pid = -1;
+	int r;
+
+	if (!high)
+		return -ENOMEM;
+	r = spawn_clone(&s, &pid, &pidfd);
+	if (r < 0)
+		return r;
+	if (s.error) {
+		proc_wait(pidfd, NULL);
+		return -s.error;
+	}
+	if (ret_pid)
+		*ret_pid = pid;
+	if (ret_pidfd)
+		*ret_pidfd = take_fd(pidfd);
+	return 0;
+}
