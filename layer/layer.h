@@ -13,7 +13,8 @@
  * would show of them; it is deterministic.
  *
  * The index is not trusted: a disk can lie. Every offset is checked before it is followed; damage is -EBADMSG with a
- * text, never a crash. Errors as in base/err.h.
+ * text, never a crash. A file that shrinks or a disk that dies under the map raises SIGBUS: that is the caller's, who
+ * knows what to answer then. Errors as in base/err.h; -ENOENT, -ENODATA, -ENOTDIR and 0 = end carry no text.
  *
  * Numbers: blocks are 4,096 bytes. A node's number is its EROFS nid (its byte offset in the metadata / 32). The root's
  * nid is always 1, which is also FUSE's root. Inodes are the extended kind (64 bytes).
@@ -35,6 +36,9 @@
 #define LAYER_XATTRS_MAX 65536u	  /* bytes of all extended attributes of one inode */
 #define LAYER_INLINE_MAX 1024u	  /* contents up to this stand in the index */
 #define LAYER_PACK_MAX (64u << 10) /* contents up to this stand in the pack, larger ones are objects */
+#define LAYER_SIZE_MAX (1ull << 43) /* bytes of one file: one EROFS chunk of 2^31 blocks */
+#define LAYER_DEPTH_MAX 2048u	  /* directories above one another: PATH_MAX / 2, so walks may recurse */
+#define LAYER_TARGET_MAX 4095u	  /* bytes of a symbolic link's target: PATH_MAX without its NUL */
 
 struct layer_attr {
 	uint32_t mode; /* with the type bits */
@@ -71,7 +75,10 @@ struct layer_device {
 	uint32_t blocks;
 };
 
-/* A tree with a root directory 0755 root:root. Bounded: -ENOSPC past 16 M nodes. */
+/*
+ * A tree with a root directory 0755 root:root, implied. Bounded: -ENOSPC past 16 M names or 4 GiB of memory, whether
+ * they still stand in it or not. One thread at a time. A node is good until its last name is taken away.
+ */
 int layer_tree_new(struct layer_tree **ret);
 void layer_tree_free(struct layer_tree *t);
 struct layer_node *layer_tree_root(struct layer_tree *t);
@@ -79,25 +86,52 @@ struct layer_node *layer_tree_root(struct layer_tree *t);
 struct layer_node *layer_tree_child(struct layer_tree *t, struct layer_node *dir, const char *name, size_t len);
 /*
  * Puts a node under @dir. An existing name is replaced (its subtree goes), except that a directory over a directory
- * takes the new attributes and keeps its children. attr.nlink is ignored. -EINVAL: empty, ".", "..", with '/' or NUL,
- * or over LAYER_NAME_MAX.
+ * takes the new attributes, loses its xattrs (but for being opaque) and is no longer implied, and keeps its children.
+ * attr.nlink is ignored, attr.size counts for regular files and symbolic links. -EINVAL: a name that is empty, ".",
+ * "..", with '/' or NUL; a mode of no type; nanoseconds past 999,999,999. -ENAMETOOLONG: a name over LAYER_NAME_MAX, or
+ * deeper than LAYER_DEPTH_MAX. -EFBIG: a size over LAYER_SIZE_MAX. -ENOTDIR: @dir is none.
  */
 int layer_tree_put(struct layer_tree *t, struct layer_node *dir, const char *name, size_t len,
 		   const struct layer_attr *attr, struct layer_node **ret);
-/* Another name for @target, which is no directory. */
+/* Another name for @target, which is no directory (-EPERM). */
 int layer_tree_link(struct layer_tree *t, struct layer_node *dir, const char *name, size_t len,
 		    struct layer_node *target);
+/*
+ * A name for a file that a lower layer holds: a hard link across layers, resolved by the merge. @path leads from the
+ * root, its names parted by single '/', without "." and "..", none in front or at the end: "usr/bin/perl". It is looked
+ * up in the stack below this layer, symbolic links not followed; a merge that finds no file there is -EBADMSG.
+ */
+int layer_tree_link_lower(struct layer_tree *t, struct layer_node *dir, const char *name, size_t len,
+			  const char *path, size_t pathlen);
 /* Takes a name and all below it away; -ENOENT. */
 int layer_tree_remove(struct layer_tree *t, struct layer_node *dir, const char *name, size_t len);
 const struct layer_attr *layer_node_attr(const struct layer_node *n);
+/* Keeps type and content: -EINVAL for another type, or another size of an inline content. */
 int layer_node_set_attr(struct layer_node *n, const struct layer_attr *attr);
-/* Content of a regular file, or the target of a symbolic link as LAYER_INLINE; data is copied. */
+/*
+ * Content of a regular file, or the target of a symbolic link as LAYER_INLINE; attr.size bytes, which are copied. An
+ * inline one past a block: -EFBIG. A new regular file is LAYER_EMPTY.
+ */
 int layer_node_set_content(struct layer_node *n, const struct layer_content *c);
-/* The full name, e.g. "user.x", "trusted.overlay.opaque", "security.capability". -E2BIG past LAYER_XATTRS_MAX. */
+/*
+ * The full name, e.g. "user.x", "trusted.overlay.opaque", "security.capability"; a name that is there gets the new
+ * value. -EOPNOTSUPP: a prefix that EROFS has no number for. -EINVAL: what this room writes itself (metacopy, redirect,
+ * trusted.strata.*). -E2BIG past LAYER_XATTRS_MAX, -ERANGE for a name too long.
+ */
 int layer_node_set_xattr(struct layer_node *n, const char *name, const void *value, size_t len);
+/*
+ * Marks a directory that the layer's paths imply but never name: merged over a lower directory, it shows that one's
+ * attributes and xattrs; over none, its own (0755 root:root is what the tools of the field give it).
+ */
+int layer_node_set_implied(struct layer_node *n);
+bool layer_node_is_implied(const struct layer_node *n);
+/* Inodes that stand in the tree, the root and links to lower files included. */
 uint64_t layer_tree_count(const struct layer_tree *t);
 
-/* Writes the image at the start of the empty file @fd. The same tree gives the same bytes. */
+/*
+ * Writes the image at the start of the empty file @fd, from its first byte to its last, without a sync. The same tree
+ * gives the same bytes. A symbolic link without target, or a content past its device: -EINVAL.
+ */
 int layer_tree_write(struct layer_tree *t, const struct layer_device *devices, size_t ndevices, int fd);
 
 /* ---- reading ---- */
@@ -112,10 +146,12 @@ const struct layer_device *layer_index_device(const struct layer_index *x, size_
 uint64_t layer_index_ninodes(const struct layer_index *x);
 size_t layer_index_size(const struct layer_index *x); /* bytes of the image */
 
+/* -ENOENT, -ENOTDIR, -ENAMETOOLONG. */
 int layer_lookup(const struct layer_index *x, uint64_t dir, const char *name, size_t len, uint64_t *ret_nid);
 int layer_stat(const struct layer_index *x, uint64_t nid, struct layer_attr *ret);
 /* *@ret_parent: the directory that holds directory @nid (the root is its own). */
 int layer_parent(const struct layer_index *x, uint64_t nid, uint64_t *ret_parent);
+/* Of a regular file, else -EINVAL. What lies in a pack lies in the blocks that the device table grants it. */
 int layer_content(const struct layer_index *x, uint64_t nid, struct layer_content *ret);
 /* The target without NUL, pointing into the map. */
 int layer_readlink(const struct layer_index *x, uint64_t nid, const char **ret, size_t *ret_len);
@@ -127,7 +163,10 @@ struct layer_dirent {
 	uint8_t type; /* DT_* of dirent.h */
 	uint8_t namelen;
 };
-/* Entries in byte order of their names with "." and ".." among them. @cookie 0 begins. 1 = one given, 0 = end. */
+/*
+ * Entries in byte order of their names with "." and ".." among them. The name points into the map and has no NUL. @cookie
+ * 0 begins; one that this directory never gave is -EINVAL or the end. 1 = one given, 0 = end.
+ */
 int layer_readdir(const struct layer_index *x, uint64_t dir, uint64_t cookie, struct layer_dirent *ret);
 
 /* -ENODATA when absent. The value points into the map. Internal names (trusted.overlay.*, trusted.strata.*) are given
@@ -136,10 +175,14 @@ int layer_getxattr(const struct layer_index *x, uint64_t nid, const char *name, 
 /* Calls @fn for each; ends early on a value other than 0 and gives it. */
 int layer_listxattr(const struct layer_index *x, uint64_t nid,
 		    int (*fn)(void *ctx, const char *name, const void *value, size_t len), void *ctx);
+/* The root of a layer may be opaque too. */
 bool layer_is_whiteout(const struct layer_attr *a);
 bool layer_is_opaque(const struct layer_index *x, uint64_t nid);
 
-/* Walks everything once and checks every offset, name order, link count and content range: for fsck. */
+/*
+ * Walks everything once and checks every offset, name order, link count, parent and content range, and that no two
+ * things share a byte: for fsck. 0, or -EBADMSG with a text that says what and where.
+ */
 int layer_index_check(const struct layer_index *x);
 
 /* ---- merging ---- */
@@ -149,7 +192,7 @@ int layer_index_check(const struct layer_index *x);
 /*
  * Writes the merge of @stack (lowest first) to the empty file @fd: whiteouts and opaque directories resolved and gone,
  * implied parents and hard links across layers (trusted.strata.*, docs/formats/index.md) too, the packs of all layers
- * as devices in the order of @stack, each diffID once.
+ * as devices in the order of @stack, each diffID once. The stack has one index or more; -E2BIG past LAYER_DEVICES_MAX.
  */
 int layer_merge(struct layer_index *const *stack, size_t n, int fd);
 
