@@ -1,0 +1,36 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* strata fsck: re-hashes the store. */
+#include "cli/cli.h"
+#include <inttypes.h>
+#include <stdio.h>
+
+static void print_damage(void *ctx, const char *line)
+{
+	(void)ctx;
+	printf("%s\n", line);
+}
+
+int verb_fsck(struct cli *c, int argc, char **argv)
+{
+	bool quiet = false;
+	const struct option_def options[] = {
+		{ 'q', "quiet", OPT_FLAG, &quiet, NULL, "print only damage" },
+		{ 0 },
+	};
+	const struct usage u = { "fsck", "[OPTIONS]",
+				 "Checks every blob, object, pack and index against its digest; exit status 1 = damage.",
+				 options, 0, 0, false };
+	struct fsck_result result = { 0 };
+	int status, r;
+
+	if (options_parse(&u, argc, argv, &argv, &status))
+		return status;
+	if (!cli_engine(c, STORE_CREATE))
+		return EXIT_ERROR;
+	r = store_fsck(engine_store(c->engine), print_damage, NULL, &result);
+	if (r < 0)
+		return cli_fail(r);
+	if (!quiet)
+		printf("%" PRIu64 " things checked, %" PRIu64 " damaged\n", result.checked, result.damaged);
+	return result.damaged != 0;
+}

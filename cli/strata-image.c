@@ -1,0 +1,16 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* strata-image: the verbs that move and make images, with the libraries for it. Started by strata. */
+#include "cli/cli.h"
+
+static const struct verb verbs[] = {
+	{ "build", verb_build, "build an image from a Containerfile" },
+	{ "import", verb_import, "make an image of one layer from a directory or a tar" },
+	{ "load", verb_load, "take images from an OCI layout (folder or tar)" },
+	{ "save", verb_save, "write images as an OCI layout (folder or tar)" },
+	{ 0 },
+};
+
+int main(int argc, char **argv)
+{
+	return cli_main(verbs, argc, argv);
+}

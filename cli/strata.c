@@ -1,0 +1,32 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* strata: every verb; those that move and make images are strata-image's, so that no run pays for their libraries. */
+#include "cli/cli.h"
+
+static const struct verb verbs[] = {
+	{ "build", NULL, "build an image from a Containerfile" },
+	{ "import", NULL, "make an image of one layer from a directory or a tar" },
+	{ "load", NULL, "take images from an OCI layout (folder or tar)" },
+	{ "save", NULL, "write images as an OCI layout (folder or tar)" },
+	{ "images", verb_images, "list images" },
+	{ "inspect", verb_inspect, "show an image or an instance as JSON" },
+	{ "history", verb_history, "show how an image was made" },
+	{ "tag", verb_tag, "give an image another name" },
+	{ "rmi", verb_rmi, "remove images" },
+	{ "gc", verb_gc, "remove what no image and no instance needs" },
+	{ "fsck", verb_fsck, "check every byte of the store" },
+	{ "run", verb_run, "run a command in an image, as a container or a microVM" },
+	{ "ps", verb_ps, "list instances" },
+	{ "logs", verb_logs, "show what an instance printed" },
+	{ "stop", verb_stop, "stop instances" },
+	{ "rm", verb_rm, "remove instances with their writable tops" },
+	{ "mount", verb_mount, "mount an image with a writable top" },
+	{ "umount", verb_umount, "undo a mount" },
+	{ "doctor", verb_doctor, "say what this host can do" },
+	{ "bench", verb_bench, "measure what starting costs" },
+	{ 0 },
+};
+
+int main(int argc, char **argv)
+{
+	return cli_main(verbs, argc, argv);
+}

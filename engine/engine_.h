@@ -1,0 +1,30 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* What the files of this room share of struct engine. */
+#ifndef ENGINE_ENGINE_PRIVATE_H
+#define ENGINE_ENGINE_PRIVATE_H
+
+#include "base/mem.h"
+#include "engine/engine.h"
+
+struct engine {
+	char *root, *runroot;
+	struct store *store;
+	int runroot_fd;
+};
+
+static inline void engine_closep(struct engine **e)
+{
+	engine_close(*e);
+}
+
+static inline void image_closep(struct image **i)
+{
+	image_close(*i);
+}
+
+static inline void inst_closep(struct inst **i)
+{
+	inst_close(*i);
+}
+
+#endif

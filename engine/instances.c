@@ -1,0 +1,192 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* ps, stop, rm, umount, gc: what is said about instances from outside. */
+#include "base/err.h"
+#include "base/fd.h"
+#include "base/json.h"
+#include "base/str.h"
+#include "engine/engine_.h"
+#include "engine/spec.h"
+#include <signal.h>
+#include <sys/mount.h>
+
+static void spec_freep(struct run_spec **s)
+{
+	spec_free(*s);
+}
+
+struct ps_walk {
+	int (*fn)(void *ctx, const struct ps_entry *p);
+	void *ctx;
+};
+
+static int ps_one(void *ctx, struct inst *i)
+{
+	struct ps_walk *w = ctx;
+	_cleanup_(spec_freep) struct run_spec *spec = NULL;
+	struct inst_state state;
+	struct ps_entry p = { .id = inst_id(i), .name = inst_name(i), .state = &state };
+	int r = inst_state(i, &state);
+
+	if (r >= 0)
+		r = spec_from_json(inst_config(i), &spec);
+	if (r < 0) { /* vanished or damaged: the others still count */
+		err_clear();
+		return 0;
+	}
+	p.image = spec->image;
+	p.kind = spec_kind_name(spec->kind);
+	p.driver = spec_driver_name(spec->driver);
+	p.command = spec->argv;
+	return w->fn(w->ctx, &p);
+}
+
+int engine_ps(struct engine *e, int (*fn)(void *ctx, const struct ps_entry *p), void *ctx)
+{
+	struct ps_walk w = { fn, ctx };
+
+	return inst_each(e->runroot_fd, ps_one, &w);
+}
+
+int engine_stop(struct engine *e, const char *id_or_name, int timeout_ms)
+{
+	_cleanup_(inst_closep) struct inst *i = NULL;
+	_cleanup_(spec_freep) struct run_spec *spec = NULL;
+	struct inst_state state;
+	int r = inst_open(e->runroot_fd, id_or_name, &i);
+
+	if (r >= 0)
+		r = inst_state(i, &state);
+	if (r < 0)
+		return r;
+	if (state.status == INST_STOPPED)
+		return 0;
+	r = spec_from_json(inst_config(i), &spec);
+	return r < 0 ? r : inst_stop(i, spec->stop_signal, timeout_ms);
+}
+
+int engine_rm(struct engine *e, const char *id_or_name, bool force)
+{
+	_cleanup_(inst_closep) struct inst *i = NULL;
+	struct inst_state state;
+	int r = inst_open(e->runroot_fd, id_or_name, &i);
+
+	if (r >= 0)
+		r = inst_state(i, &state);
+	if (r < 0)
+		return r;
+	if (state.status != INST_STOPPED) {
+		if (!force)
+			return err(-EBUSY, "%s is %s: stop it, or remove it with --force", id_or_name,
+				   inst_status_name(state.status));
+		r = inst_stop(i, SIGKILL, 0);
+		if (r < 0 && r != -ESRCH)
+			return r;
+		err_clear();
+	}
+	cgroup_purge(inst_id(i));
+	err_clear();
+	r = snapshot_remove(e->store, inst_id(i));
+	return r < 0 ? r : inst_delete(i);
+}
+
+struct umount_walk {
+	const char *dir;
+	struct inst *found;
+	int runroot_fd;
+};
+
+static int find_mount(void *ctx, struct inst *i)
+{
+	struct umount_walk *w = ctx;
+	const char *at = json_get_str(inst_config(i), "mountpoint");
+
+	if (!at || !streq(at, w->dir))
+		return 0;
+	return inst_open(w->runroot_fd, inst_id(i), &w->found);
+}
+
+int engine_umount(struct engine *e, const char *dir)
+{
+	_free_ char *real = realpath(dir, NULL);
+	struct umount_walk w = { .dir = real, .runroot_fd = e->runroot_fd };
+	_cleanup_(inst_closep) struct inst *i = NULL;
+	int r;
+
+	if (!real)
+		return err_sys("umount %s", dir);
+	r = inst_each(e->runroot_fd, find_mount, &w);
+	i = w.found;
+	if (r < 0)
+		return r;
+	if (!i)
+		return err(-EINVAL, "umount %s: no `strata mount` is there", dir);
+	if (umount2(real, 0) < 0)
+		return err_sys("umount %s", dir);
+	return inst_wait(i, -1);
+}
+
+/* ---- snapshots without an instance ---- */
+
+static int list_snapshot(void *ctx, const char *id)
+{
+	return strv_add(ctx, id);
+}
+
+/* Whether the snapshot tells what it was for, and that it was to be kept. */
+static int read_kept_config(struct engine *e, const char *id, json_t **ret)
+{
+	_free_ char *path = str_fmt("snapshots/%s/config.json", id);
+	_json_ json_t *config = NULL;
+	int r = path ? json_parse_file(store_dirfd(e->store), path, "config.json of a snapshot", &config) : -ENOMEM;
+
+	if (r < 0)
+		return r;
+	if (json_get_bool(config, "rm", 0))
+		return -ENOENT;
+	*ret = take_ptr(config);
+	return 0;
+}
+
+static int revive_one(struct engine *e, const char *id)
+{
+	_json_ json_t *config = NULL;
+	_cleanup_(inst_closep) struct inst *i = NULL;
+	int r = inst_open(e->runroot_fd, id, &i);
+
+	if (r != -ENOENT)
+		return 0;
+	err_clear();
+	r = read_kept_config(e, id, &config);
+	if (r == 0)
+		return inst_create(e->runroot_fd, id, config, &i);
+	err_clear();
+	if (r == -ENOMEM)
+		return r;
+	/* Half made, a build's, or one that --rm would have removed. In use it is locked, and stays. */
+	r = snapshot_remove(e->store, id);
+	if (r == 0)
+		cgroup_purge(id);
+	return 0;
+}
+
+int engine_revive(struct engine *e)
+{
+	_strv_free_ char **ids = NULL;
+	int r = snapshot_each(e->store, list_snapshot, &ids);
+
+	for (size_t n = 0; r >= 0 && n < strv_len(ids); n++) {
+		r = revive_one(e, ids[n]);
+		if (r < 0 && r != -ENOMEM) { /* one that cannot be helped does not hide the others */
+			err_clear();
+			r = 0;
+		}
+	}
+	return r;
+}
+
+int engine_gc(struct engine *e, struct gc_result *ret)
+{
+	int r = engine_revive(e);
+
+	return r < 0 ? r : store_gc(e->store, ret);
+}

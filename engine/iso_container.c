@@ -1,0 +1,140 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* A container as an isolation: the root by a driver, the cgroup, the process. */
+#include "base/err.h"
+#include "base/fd.h"
+#include "base/proc.h"
+#include "base/str.h"
+#include "container/container.h"
+#include "engine/iso.h"
+
+struct iso_container {
+	struct iso_context c;
+	struct rootfs root;
+	struct cgroup *cgroup;
+	struct ctr *ctr;
+	struct ctr_mount *mounts;
+};
+
+void *iso_container_new(const struct iso_context *c)
+{
+	struct iso_container *i = new0(struct iso_container);
+
+	if (!i)
+		return NULL;
+	i->c = *c;
+	i->root = ROOTFS_NONE;
+	return i;
+}
+
+static int enter_cgroup(void *ctx, pid_t pid)
+{
+	return cgroup_enter(ctx, pid, false);
+}
+
+static int fill_mounts(struct iso_container *i)
+{
+	const struct run_spec *spec = i->c.spec;
+
+	i->mounts = mem_new(spec->nvolumes, sizeof(*i->mounts));
+	if (!i->mounts)
+		return -ENOMEM;
+	for (size_t n = 0; n < spec->nvolumes; n++) {
+		i->mounts[n].source = spec->volumes[n].source;
+		i->mounts[n].target = spec->volumes[n].target;
+		i->mounts[n].rdonly = spec->volumes[n].rdonly;
+	}
+	return 0;
+}
+
+static int create_process(struct iso_container *i, const int stdio[3])
+{
+	const struct run_spec *spec = i->c.spec;
+	char host[13];
+	struct ctr_spec s = {
+		.root_mount = i->root.mount_fd,
+		.root_rdonly = spec->read_only,
+		.argv = spec->argv,
+		.env = spec->env,
+		.cwd = spec->cwd,
+		.user = spec->user,
+		.hostname = spec->hostname,
+		.network = spec->host_network ? CTR_NETWORK_HOST : CTR_NETWORK_NONE,
+		.tty = spec->tty,
+		.stdio = { stdio[0], stdio[1], stdio[2] },
+		.mounts = i->mounts,
+		.nmounts = spec->nvolumes,
+		.caps = CTR_CAPS_DEFAULT,
+		.seccomp = true,
+		.cgroup_fd = cgroup_fd(i->cgroup),
+		.enter = enter_cgroup,
+		.enter_ctx = i->cgroup,
+		.resolv_conf = spec->host_network ? "/etc/resolv.conf" : NULL,
+		.hosts = spec->host_network ? "/etc/hosts" : NULL,
+	};
+
+	if (!s.hostname) {
+		snprintf(host, sizeof(host), "%.12s", spec->id);
+		s.hostname = host;
+	}
+	return ctr_create(&s, &i->ctr);
+}
+
+static int create(void *ctx, const int stdio[3], struct run_process *ret)
+{
+	struct iso_container *i = ctx;
+	int r = rootfs_open(i->c.store, i->c.spec, i->c.log_fd, &i->root);
+
+	if (r >= 0)
+		r = cgroup_new(i->c.spec->id, &i->c.spec->limits, &i->cgroup);
+	if (r >= 0)
+		r = fill_mounts(i);
+	if (r >= 0)
+		r = create_process(i, stdio);
+	if (r < 0)
+		return r;
+	ret->pid = ctr_pid(i->ctr);
+	ret->pidfd = ctr_pidfd(i->ctr);
+	ret->console = ctr_console(i->ctr);
+	return 0;
+}
+
+static int start(void *ctx)
+{
+	struct iso_container *i = ctx;
+
+	return ctr_start(i->ctr);
+}
+
+static int kill_process(void *ctx, int sig)
+{
+	struct iso_container *i = ctx;
+
+	return proc_pidfd_kill(ctr_pidfd(i->ctr), sig);
+}
+
+static bool oom_killed(void *ctx)
+{
+	struct iso_container *i = ctx;
+
+	return i->cgroup && cgroup_oom_killed(i->cgroup);
+}
+
+static void cleanup(void *ctx)
+{
+	struct iso_container *i = ctx;
+
+	ctr_free(i->ctr);
+	rootfs_close(&i->root);
+	if (i->cgroup)
+		cgroup_free(i->cgroup);
+	free(i->mounts);
+	free(i);
+}
+
+const struct isolation iso_container = {
+	.create = create,
+	.start = start,
+	.kill = kill_process,
+	.oom_killed = oom_killed,
+	.cleanup = cleanup,
+};

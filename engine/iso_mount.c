@@ -1,0 +1,76 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* `strata mount` as an isolation: the process is the file system's server, the end is the unmount. */
+#include "base/err.h"
+#include "base/fd.h"
+#include "base/proc.h"
+#include "engine/iso.h"
+#include <linux/mount.h>
+#include <sys/mount.h>
+#include <sys/syscall.h>
+
+struct iso_mount {
+	struct iso_context c;
+	struct rootfs root;
+};
+
+void *iso_mount_new(const struct iso_context *c)
+{
+	struct iso_mount *m = new0(struct iso_mount);
+
+	if (!m)
+		return NULL;
+	m->c = *c;
+	m->root = ROOTFS_NONE;
+	return m;
+}
+
+static int create(void *ctx, _unused_ const int stdio[3], struct run_process *ret)
+{
+	struct iso_mount *m = ctx;
+	int r = rootfs_open(m->c.store, m->c.spec, m->c.log_fd, &m->root);
+
+	if (r < 0)
+		return r;
+	ret->pid = m->root.server;
+	ret->pidfd = m->root.server_pidfd;
+	ret->console = -1;
+	return 0;
+}
+
+/* A setuid file or a device of an image means nothing outside a container: the mount has neither. */
+static int start(void *ctx)
+{
+	struct iso_mount *m = ctx;
+	struct mount_attr attr = { .attr_set = MOUNT_ATTR_NOSUID | MOUNT_ATTR_NODEV };
+
+	if (syscall(SYS_mount_setattr, m->root.mount_fd, "", AT_EMPTY_PATH, &attr, sizeof(attr)) < 0)
+		return err_sys("mount of %s", m->c.spec->image);
+	if (syscall(SYS_move_mount, m->root.mount_fd, "", AT_FDCWD, m->c.spec->mountpoint, MOVE_MOUNT_F_EMPTY_PATH) < 0)
+		return err_sys("mount at %s", m->c.spec->mountpoint);
+	/* The mount point alone keeps the file system now: umount(8) there ends the server. */
+	m->root.mount_fd = fd_close(m->root.mount_fd);
+	m->root.fuse_fd = fd_close(m->root.fuse_fd);
+	return 0;
+}
+
+static int kill_mount(void *ctx, _unused_ int sig)
+{
+	struct iso_mount *m = ctx;
+
+	return umount2(m->c.spec->mountpoint, MNT_DETACH) < 0 ? -errno : 0;
+}
+
+static void cleanup(void *ctx)
+{
+	struct iso_mount *m = ctx;
+
+	rootfs_close(&m->root);
+	free(m);
+}
+
+const struct isolation iso_mount = {
+	.create = create,
+	.start = start,
+	.kill = kill_mount,
+	.cleanup = cleanup,
+};

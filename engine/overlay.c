@@ -1,0 +1,102 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The driver `overlay`: the kernel mounts the very index that our union serves. EROFS from a file with the packs as its
+ * devices (Linux 6.12), overlayfs above it with the objects as a data-only lower (Linux 6.5), the same snapshot on top.
+ */
+#include "base/err.h"
+#include "base/fd.h"
+#include "base/str.h"
+#include "engine/rootfs.h"
+#include <linux/mount.h>
+#include <sys/mount.h>
+#include <sys/stat.h>
+#include <sys/syscall.h>
+
+static int fs_set(int fs, const char *key, const char *value)
+{
+	return syscall(SYS_fsconfig, fs, FSCONFIG_SET_STRING, key, value, 0) < 0 ? -errno : 0;
+}
+
+static int fs_mount(int fs, unsigned attr)
+{
+	int fd;
+
+	if (syscall(SYS_fsconfig, fs, FSCONFIG_CMD_CREATE, NULL, NULL, 0) < 0)
+		return -errno;
+	fd = syscall(SYS_fsmount, fs, FSMOUNT_CLOEXEC, attr);
+	return fd < 0 ? -errno : fd;
+}
+
+static int mount_erofs(const char *index, char *const *packs)
+{
+	_close_ int fs = syscall(SYS_fsopen, "erofs", FSOPEN_CLOEXEC);
+	int r;
+
+	if (fs < 0)
+		return err_sys("EROFS");
+	r = fs_set(fs, "source", index);
+	for (size_t i = 0; r == 0 && packs[i]; i++)
+		r = fs_set(fs, "device", packs[i]);
+	if (r == 0)
+		r = fs_mount(fs, MOUNT_ATTR_RDONLY | MOUNT_ATTR_NODEV);
+	return r < 0 ? err(r, "EROFS mount of %s: %s (Linux 6.12 or later?)", index, strerror(-r)) : r;
+}
+
+static int attach(int mount_fd, const char *path)
+{
+	if (syscall(SYS_move_mount, mount_fd, "", AT_FDCWD, path, MOVE_MOUNT_F_EMPTY_PATH) < 0)
+		return err_sys("attaching the image at %s", path);
+	return 0;
+}
+
+static int mount_union(const struct run_spec *spec, const char *lower, const char *objects, const struct rootfs *r)
+{
+	_close_ int fs = syscall(SYS_fsopen, "overlay", FSOPEN_CLOEXEC);
+	_free_ char *lowers = str_fmt("%s::%s", lower, objects);
+	struct fd_path upper = fd_path(r->upper_fd), work = fd_path(r->work_fd);
+	int e = lowers ? 0 : -ENOMEM;
+
+	if (fs < 0)
+		return err_sys("overlayfs");
+	if (e == 0)
+		e = fs_set(fs, "lowerdir", lowers);
+	if (e == 0 && !spec->read_only)
+		e = fs_set(fs, "upperdir", upper.s);
+	if (e == 0 && !spec->read_only)
+		e = fs_set(fs, "workdir", work.s);
+	if (e == 0)
+		e = fs_set(fs, "metacopy", "on");
+	if (e == 0)
+		e = fs_set(fs, "redirect_dir", "on");
+	if (e == 0)
+		e = fs_mount(fs, 0);
+	return e < 0 ? err(e, "overlayfs over EROFS: %s (Linux 6.5 or later?)", strerror(-e)) : e;
+}
+
+int rootfs_mount_overlay(struct store *s, const struct run_spec *spec, struct rootfs *r)
+{
+	_free_ char *index = NULL, *objects = NULL, *lower = NULL;
+	_strv_free_ char **packs = NULL;
+	_close_ int erofs = -1;
+	int fd, e = stack_paths(s, spec->layers, spec->nlayers, &index, &packs);
+
+	if (e < 0)
+		return e;
+	objects = str_fmt("%s/objects", store_path(s));
+	/* overlayfs takes its layers by path: the image is attached over tmp/, for this mount namespace alone. */
+	lower = str_fmt("%s/tmp", store_path(s));
+	if (!objects || !lower)
+		return -ENOMEM;
+	erofs = mount_erofs(index, packs);
+	if (erofs < 0)
+		return erofs;
+	e = attach(erofs, lower);
+	if (e < 0)
+		return e;
+	fd = mount_union(spec, lower, objects, r);
+	if (fd < 0)
+		return fd;
+	r->mount_fd = fd;
+	r->driver = RUN_DRIVER_OVERLAY;
+	return 0;
+}

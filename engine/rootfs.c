@@ -1,0 +1,121 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "engine/rootfs.h"
+#include "base/err.h"
+#include "base/fd.h"
+#include "base/proc.h"
+#include "base/str.h"
+#include "unionfs/unionfs.h"
+#include <poll.h>
+#include <sched.h>
+#include <signal.h>
+#include <sys/mount.h>
+
+#define SERVER_THREADS "2"	/* one may wait for a disk while the other answers from the map */
+#define SERVER_END_MS 10000	/* an unmounted server ends at once; past this it is killed */
+
+int rootfs_namespace(void)
+{
+	if (unshare(CLONE_NEWNS) < 0)
+		return err_sys("mount namespace");
+	if (mount(NULL, "/", NULL, MS_REC | MS_PRIVATE, NULL) < 0)
+		return err_sys("mount namespace: making it private");
+	return 0;
+}
+
+static int open_objects(struct store *s)
+{
+	int fd = openat(store_dirfd(s), "objects", O_PATH | O_DIRECTORY | O_CLOEXEC);
+
+	return fd < 0 ? err_sys("%s/objects", store_path(s)) : fd;
+}
+
+int rootfs_open_parts(struct store *s, const struct run_spec *spec, struct rootfs *ret)
+{
+	int r = stack_open(s, spec->layers, spec->nlayers, &ret->stack);
+
+	if (r < 0)
+		return r;
+	return snapshot_open(s, spec->id, &ret->lock_fd, &ret->upper_fd, &ret->work_fd);
+}
+
+static int spawn_server(struct store *s, const struct run_spec *spec, int log_fd, struct rootfs *r)
+{
+	_free_ char *path = NULL;
+	_free_ int *fds = NULL;
+	_close_ int objects = open_objects(s);
+	char *argv[] = { "strata-server", spec->read_only ? "none" : "native", SERVER_THREADS, NULL };
+	int e;
+
+	if (objects < 0)
+		return objects;
+	e = proc_sibling("strata-server", &path);
+	if (e < 0)
+		return e;
+	fds = mem_new(SERVER_PACKS + r->stack.npacks, sizeof(*fds));
+	if (!fds)
+		return -ENOMEM;
+	fds[0] = fds[1] = -1;
+	fds[2] = log_fd;
+	fds[SERVER_FUSE] = r->fuse_fd;
+	fds[SERVER_UPPER] = r->upper_fd;
+	fds[SERVER_WORK] = r->work_fd;
+	fds[SERVER_INDEX] = r->stack.index_fd;
+	fds[SERVER_OBJECTS] = objects;
+	for (size_t i = 0; i < r->stack.npacks; i++)
+		fds[SERVER_PACKS + i] = r->stack.pack_fds[i];
+	e = proc_spawn(path, argv, NULL, fds, SERVER_PACKS + r->stack.npacks, &r->server, &r->server_pidfd);
+	return e < 0 ? err(e, "%s: %s", path, strerror(-e)) : 0;
+}
+
+static int mount_fuse(struct store *s, const struct run_spec *spec, int log_fd, struct rootfs *r)
+{
+	_free_ char *source = str_fmt("strata:%s", spec->image);
+	int e = source ? ufs_mount(source, spec->read_only, &r->fuse_fd, &r->mount_fd) : -ENOMEM;
+
+	if (e < 0)
+		return e;
+	r->driver = RUN_DRIVER_FUSE;
+	return spawn_server(s, spec, log_fd, r);
+}
+
+int rootfs_open(struct store *s, const struct run_spec *spec, int log_fd, struct rootfs *ret)
+{
+	int r = rootfs_open_parts(s, spec, ret);
+
+	if (r < 0)
+		return r;
+	if (spec->driver != RUN_DRIVER_FUSE) {
+		r = rootfs_mount_overlay(s, spec, ret);
+		if (r == 0 || spec->driver == RUN_DRIVER_OVERLAY)
+			return r;
+		err_clear();
+	}
+	return mount_fuse(s, spec, log_fd, ret);
+}
+
+/* The last reference to the mount has gone, so the kernel ends the connection and the server ends by itself. */
+static void end_server(struct rootfs *r)
+{
+	struct pollfd p = { .fd = r->server_pidfd, .events = POLLIN };
+	int status;
+
+	if (r->server_pidfd < 0)
+		return;
+	if (poll(&p, 1, SERVER_END_MS) <= 0)
+		proc_pidfd_kill(r->server_pidfd, SIGKILL);
+	proc_wait(r->server_pidfd, &status);
+	r->server_pidfd = fd_close(r->server_pidfd);
+}
+
+void rootfs_close(struct rootfs *r)
+{
+	r->mount_fd = fd_close(r->mount_fd);
+	end_server(r);
+	r->fuse_fd = fd_close(r->fuse_fd);
+	if (r->stack.index_fd >= 0)
+		stack_close(&r->stack);
+	fd_close(r->upper_fd);
+	fd_close(r->work_fd);
+	fd_close(r->lock_fd);
+	*r = ROOTFS_NONE;
+}

@@ -1,0 +1,76 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* strata-server: serves one FUSE mount for its keeper, out of the descriptors that it was started with. */
+#include "base/err.h"
+#include "base/fd.h"
+#include "base/log.h"
+#include "base/str.h"
+#include "engine/engine.h"
+#include "engine/object.h"
+#include "engine/rootfs.h"
+#include "unionfs/unionfs.h"
+#include <sys/prctl.h>
+
+#define SERVER_THREADS_MAX 64
+
+static int object_open(void *ctx, const struct digest *digest)
+{
+	return object_openat(*(int *)ctx, digest);
+}
+
+static int parse_upper(const char *word, enum ufs_upper_mode *ret)
+{
+	if (streq(word, "native"))
+		*ret = UFS_UPPER_NATIVE;
+	else if (streq(word, "none"))
+		*ret = UFS_UPPER_NONE;
+	else
+		return err(-EINVAL, "upper '%s': must be native or none", word);
+	return 0;
+}
+
+static int serve(enum ufs_upper_mode upper, int nthreads)
+{
+	struct layer_index *index;
+	struct ufs *u;
+	int objects = SERVER_OBJECTS, *packs = NULL;
+	struct ufs_lower lower = { .kind = UFS_LOWER_INDEX, .fd = SERVER_INDEX, .object_open = object_open, .ctx = &objects };
+	struct ufs_config cfg = { .lowers = &lower, .nlowers = 1, .upper = upper, .upper_fd = SERVER_UPPER, .work_fd = SERVER_WORK };
+	int r = layer_index_open(SERVER_INDEX, &index);
+
+	if (r < 0)
+		return r;
+	lower.npacks = layer_index_ndevices(index);
+	layer_index_close(index);
+	packs = mem_new(lower.npacks, sizeof(*packs));
+	if (!packs)
+		return -ENOMEM;
+	for (size_t i = 0; i < lower.npacks; i++)
+		packs[i] = SERVER_PACKS + i;
+	lower.packs = packs;
+	r = ufs_new(&cfg, &u);
+	free(packs);
+	if (r < 0)
+		return r;
+	r = ufs_fuse_serve(u, SERVER_FUSE, nthreads);
+	ufs_free(u);
+	return r;
+}
+
+int server_main(int argc, char **argv)
+{
+	enum ufs_upper_mode upper;
+	uint64_t nthreads;
+	int r;
+
+	log_setup("strata-server", 2, LOG_INFO);
+	if (argc != 3 || str_u64(argv[2], 1, SERVER_THREADS_MAX, &nthreads) < 0) {
+		log_err("usage: strata-server native|none THREADS (started by strata-monitor)");
+		return 2;
+	}
+	r = parse_upper(argv[1], &upper);
+	if (r >= 0)
+		r = serve(upper, nthreads);
+	if (r < 0)
+		log_err("%s", err_take(r));
+	return r < 0;
+}
