@@ -63,4 +63,10 @@ struct build_options {
 /* Builds; *@ret_config is the OCI image config with rootfs.diff_ids and history filled in, a new reference. */
 int build_run(const struct build_options *o, const struct build_callbacks *cb, void *ctx, json_t **ret_config);
 
+/*
+ * Applies one instruction that changes only the config (CMD, ENTRYPOINT, ENV, EXPOSE, LABEL, STOPSIGNAL, USER, VOLUME,
+ * WORKDIR), as `import --change` and `commit --change` take it. -EINVAL names what is wrong.
+ */
+int build_change(json_t *config, const char *instruction);
+
 #endif

@@ -38,6 +38,9 @@ int verb_build(struct cli *c, int argc, char **argv)
 	b.build_args = build_args;
 	b.quiet = quiet;
 	b.progress = quiet ? NULL : print_progress;
+	r = engine_own_mounts();
+	if (r < 0)
+		return cli_fail(r);
 	if (!cli_engine(c, STORE_CREATE))
 		return EXIT_ERROR;
 	r = engine_build(c->engine, &b, &manifest);

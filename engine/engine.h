@@ -101,6 +101,9 @@ int engine_umount(struct engine *e, const char *dir);
 int engine_import(struct engine *e, const char *source, const char *name, char *const *changes,
 		  struct digest *ret_manifest);
 
+/* Gives this process a mount namespace of its own, for engine_build(): before engine_open(). */
+int engine_own_mounts(void);
+
 struct engine_build {
 	const char *name, *file, *context, *target, *network;
 	char *const *build_args;
@@ -136,9 +139,13 @@ struct bench_sample {
 	uint64_t remove_ns;	/* instance and snapshot removed */
 	uint64_t cpu_ns;	/* user and system time of all our processes */
 };
-/* @n rounds, each running every usable mode once, in turn. */
+/*
+ * @n rounds, each running every usable mode once, in turn, after one that does not count; modes that cannot run here go
+ * to @skipped with the reason.
+ */
 int engine_bench_startup(struct engine *e, const char *image, unsigned n, char *const *command,
-			 int (*fn)(void *ctx, const struct bench_sample *s), void *ctx);
+			 int (*fn)(void *ctx, const struct bench_sample *s), void (*skipped)(void *ctx, const char *line),
+			 void *ctx);
 
 /* ---- the other programs ---- */
 

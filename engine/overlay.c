@@ -83,8 +83,8 @@ int rootfs_mount_overlay(struct store *s, const struct run_spec *spec, struct ro
 	if (e < 0)
 		return e;
 	objects = str_fmt("%s/objects", store_path(s));
-	/* overlayfs takes its layers by path: the image is attached over tmp/, for this mount namespace alone. */
-	lower = str_fmt("%s/tmp", store_path(s));
+	/* overlayfs takes its layers by path: for a moment the image stands over the top, in this namespace alone. */
+	lower = str_fmt("%s/snapshots/%s/upper", store_path(s), spec->id);
 	if (!objects || !lower)
 		return -ENOMEM;
 	erofs = mount_erofs(index, packs);
@@ -94,6 +94,7 @@ int rootfs_mount_overlay(struct store *s, const struct run_spec *spec, struct ro
 	if (e < 0)
 		return e;
 	fd = mount_union(spec, lower, objects, r);
+	umount2(lower, MNT_DETACH);
 	if (fd < 0)
 		return fd;
 	r->mount_fd = fd;

@@ -107,11 +107,16 @@ static void end_server(struct rootfs *r)
 	r->server_pidfd = fd_close(r->server_pidfd);
 }
 
-void rootfs_close(struct rootfs *r)
+void rootfs_unmount(struct rootfs *r)
 {
 	r->mount_fd = fd_close(r->mount_fd);
 	end_server(r);
 	r->fuse_fd = fd_close(r->fuse_fd);
+}
+
+void rootfs_close(struct rootfs *r)
+{
+	rootfs_unmount(r);
 	if (r->stack.index_fd >= 0)
 		stack_close(&r->stack);
 	fd_close(r->upper_fd);

@@ -29,6 +29,8 @@ int rootfs_open_parts(struct store *s, const struct run_spec *spec, struct rootf
  * paths of the caller's namespace. *@ret must be ROOTFS_NONE; rootfs_close() it also after a failure.
  */
 int rootfs_open(struct store *s, const struct run_spec *spec, int log_fd, struct rootfs *ret);
+/* Lets go of the mount and waits for the server's orderly end; pin, snapshot and its lock stay. */
+void rootfs_unmount(struct rootfs *r);
 /* Lets go of the mount, waits for the server's orderly end, closes all. */
 void rootfs_close(struct rootfs *r);
 

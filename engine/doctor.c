@@ -1,0 +1,222 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* What this host can do, each thing by trying it where that costs nothing and leaves nothing. */
+#include "base/err.h"
+#include "base/fd.h"
+#include "base/mem.h"
+#include "base/str.h"
+#include "engine/engine_.h"
+#include "engine/kernel.h"
+#include "microvm/microvm.h"
+#include <linux/mount.h>
+#include <sched.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <sys/statfs.h>
+#include <sys/syscall.h>
+#include <sys/utsname.h>
+#include <sys/wait.h>
+
+#define CGROUP2_MAGIC 0x63677270 /* linux/magic.h CGROUP2_SUPER_MAGIC */
+
+struct doctor {
+	int (*fn)(void *ctx, const struct doctor_item *i);
+	void *ctx;
+	unsigned major, minor; /* of the running kernel */
+	int stop;
+};
+
+static void say(struct doctor *d, const char *name, enum doctor_verdict verdict, const char *fmt, ...)
+	__attribute__((format(printf, 4, 5)));
+
+static void say(struct doctor *d, const char *name, enum doctor_verdict verdict, const char *fmt, ...)
+{
+	char detail[256];
+	struct doctor_item item = { name, verdict, detail };
+	va_list ap;
+
+	if (d->stop)
+		return;
+	va_start(ap, fmt);
+	vsnprintf(detail, sizeof(detail), fmt, ap);
+	va_end(ap);
+	d->stop = d->fn(d->ctx, &item);
+}
+
+static bool kernel_at_least(const struct doctor *d, unsigned major, unsigned minor)
+{
+	return d->major > major || (d->major == major && d->minor >= minor);
+}
+
+static void check_kernel(struct doctor *d)
+{
+	struct utsname u;
+
+	uname(&u);
+	if (sscanf(u.release, "%u.%u", &d->major, &d->minor) != 2)
+		d->major = d->minor = 0;
+	say(d, "kernel", kernel_at_least(d, 5, 15) ? DOCTOR_YES : DOCTOR_NO, "Linux %s; strata needs 5.15 or later", u.release);
+}
+
+static void check_root(struct doctor *d)
+{
+	if (geteuid() == 0)
+		say(d, "root", DOCTOR_YES, "runs as root");
+	else
+		say(d, "root", DOCTOR_NO, "uid %d: images can be handled, but mount and run need root", (int)geteuid());
+}
+
+static void check_store(struct doctor *d, const struct engine_options *o)
+{
+	struct engine *e;
+	int r = engine_open(o, 0, &e);
+
+	if (r < 0) {
+		say(d, "store", DOCTOR_PARTLY, "%s", err_take(r));
+		return;
+	}
+	say(d, "store", DOCTOR_YES, "%s", store_path(e->store));
+	engine_close(e);
+}
+
+static void check_fuse(struct doctor *d)
+{
+	_close_ int fd = open("/dev/fuse", O_RDWR | O_CLOEXEC);
+
+	if (fd < 0) {
+		say(d, "fuse", DOCTOR_NO, "/dev/fuse: %s; try `modprobe fuse`", strerror(errno));
+		return;
+	}
+	say(d, "fuse", DOCTOR_YES, "/dev/fuse opens");
+	if (kernel_at_least(d, 6, 9)) {
+		say(d, "resend", DOCTOR_YES, "a killed file server can be replaced under its mount (Linux 6.9)");
+		say(d, "passthrough", geteuid() == 0 ? DOCTOR_YES : DOCTOR_NO, "reads without the server: Linux 6.9 and root");
+	} else {
+		say(d, "resend", DOCTOR_NO, "Linux %u.%u: needs 6.9; a killed file server ends its mount", d->major, d->minor);
+		say(d, "passthrough", DOCTOR_NO, "Linux %u.%u: needs 6.9", d->major, d->minor);
+	}
+}
+
+static bool has_fs(const char *name)
+{
+	int fd = syscall(SYS_fsopen, name, FSOPEN_CLOEXEC);
+
+	if (fd >= 0)
+		fd_close(fd);
+	return fd >= 0 || errno == EPERM;
+}
+
+static void check_overlay(struct doctor *d)
+{
+	bool erofs = has_fs("erofs"), overlay = has_fs("overlay");
+
+	if (!erofs)
+		say(d, "erofs", DOCTOR_NO, "this kernel has no EROFS; try `modprobe erofs`");
+	else if (!kernel_at_least(d, 6, 12))
+		say(d, "erofs", DOCTOR_NO, "Linux %u.%u mounts no EROFS from a plain file: needs 6.12", d->major, d->minor);
+	else
+		say(d, "erofs", DOCTOR_YES, "mounts from a plain file (Linux 6.12)");
+	if (!overlay)
+		say(d, "overlay", DOCTOR_NO, "this kernel has no overlayfs; try `modprobe overlay`");
+	else if (!kernel_at_least(d, 6, 5))
+		say(d, "overlay", DOCTOR_NO, "Linux %u.%u has no data-only lowers: needs 6.5", d->major, d->minor);
+	else
+		say(d, "overlay", DOCTOR_YES, "data-only lowers (Linux 6.5)%s",
+		    erofs && kernel_at_least(d, 6, 12) ? "; the driver overlay works" : "");
+}
+
+/* Which v1 controllers there are, from /proc/cgroups-style mounts: "cpu memory pids". */
+static void list_v1(char *text, size_t size)
+{
+	static const char *const names[] = { "memory", "cpu", "pids", "freezer" };
+	size_t len = 0;
+
+	for (unsigned i = 0; i < ARRAY_SIZE(names); i++) {
+		_free_ char *path = str_fmt("/sys/fs/cgroup/%s/cgroup.procs", names[i]);
+
+		if (path && access(path, F_OK) == 0 && len < size)
+			len += snprintf(text + len, size - len, " %s", names[i]);
+	}
+}
+
+static void check_cgroups(struct doctor *d)
+{
+	_free_ char *controllers = NULL;
+	char v1[64] = "";
+	struct statfs s;
+
+	if (statfs("/sys/fs/cgroup", &s) == 0 && s.f_type == CGROUP2_MAGIC) {
+		size_t len = 0;
+
+		if (file_read_all(AT_FDCWD, "/sys/fs/cgroup/cgroup.controllers", 4096, &controllers, &len) == 0 && len)
+			controllers[strcspn(controllers, "\n")] = '\0';
+		say(d, "cgroups", DOCTOR_YES, "version 2: %s", controllers ? controllers : "");
+		return;
+	}
+	list_v1(v1, sizeof(v1));
+	if (!v1[0])
+		say(d, "cgroups", DOCTOR_NO, "none is mounted at /sys/fs/cgroup: no limits");
+	else
+		say(d, "cgroups", DOCTOR_YES, "version 1:%s%s", v1,
+		    access("/sys/fs/cgroup/unified/cgroup.procs", F_OK) == 0 ? "; hybrid" : "");
+}
+
+static void check_userns(struct doctor *d)
+{
+	pid_t pid = fork();
+	int status = -1;
+
+	if (pid == 0)
+		_exit(unshare(CLONE_NEWUSER) < 0 ? errno : 0);
+	if (pid > 0)
+		waitpid(pid, &status, 0);
+	if (status == 0)
+		say(d, "user-ns", DOCTOR_YES, "user namespaces can be made");
+	else
+		say(d, "user-ns", DOCTOR_NO, "user namespaces: %s", WIFEXITED(status) ? strerror(WEXITSTATUS(status)) : "refused");
+}
+
+static void check_kvm(struct doctor *d)
+{
+	char why[200] = "";
+	enum vm_probe_result r = vm_probe(why, sizeof(why));
+
+	say(d, "kvm", r == VM_PROBE_OK ? DOCTOR_YES : r == VM_PROBE_NO_KVM ? DOCTOR_NO : DOCTOR_PARTLY, "%s", why);
+}
+
+static void check_guest(struct doctor *d)
+{
+	_free_ char *kernel = NULL;
+	int r = kernel_default(&kernel);
+
+	say(d, "kernel-vm", r < 0 ? DOCTOR_NO : DOCTOR_YES, "%s", r < 0 ? err_take(r) : kernel);
+}
+
+static void check_qemu(struct doctor *d)
+{
+	static const char *const paths[] = { "/usr/bin/qemu-system-x86_64", "/usr/local/bin/qemu-system-x86_64" };
+
+	for (unsigned i = 0; i < ARRAY_SIZE(paths); i++) {
+		if (access(paths[i], X_OK) == 0) {
+			say(d, "qemu", DOCTOR_YES, "%s; the testbed can emulate a machine with KVM", paths[i]);
+			return;
+		}
+	}
+	say(d, "qemu", DOCTOR_NO, "not installed: no testbed; `apt-get install qemu-system-x86`");
+}
+
+int engine_doctor(const struct engine_options *o, int (*fn)(void *ctx, const struct doctor_item *i), void *ctx)
+{
+	struct doctor d = { .fn = fn, .ctx = ctx };
+
+	check_kernel(&d);
+	check_root(&d);
+	check_store(&d, o);
+	check_fuse(&d);
+	check_overlay(&d);
+	check_cgroups(&d);
+	check_userns(&d);
+	check_kvm(&d);
+	check_guest(&d);
+	check_qemu(&d);
+	return d.stop;
+}
