@@ -4,9 +4,9 @@
  * exit status for both (OCI runtime-spec 1.2, "State" and "Lifecycle").
  *
  * An instance is a directory RUNROOT/instances/<id>/ (docs/formats/instance.md): config.json (what was asked for,
- * written once), state.json (replaced whole), log (what it printed, one line each with time and stream), lock (flocked
- * by its supervisor as long as that lives), control (a SOCK_SEQPACKET socket of the supervisor). Whoever gets the lock
- * knows that no supervisor lives, whatever state.json says; another boot_id means the same.
+ * written once), state.json (replaced whole), log (what it printed, one line each with time and stream), lock (held by
+ * its supervisor as long as that lives), control (a SOCK_SEQPACKET socket of the supervisor). Whoever gets the lock knows
+ * that no supervisor lives, whatever state.json says; another boot_id means the same.
  *
  * A supervisor (strata-monitor) runs one instance: supervise() calls the isolation it is given, keeps log and terminal,
  * waits, records the exit, cleans up. It is single-threaded over base/loop.h.
@@ -58,16 +58,21 @@ const json_t *inst_config(const struct inst *i);
 int inst_state(const struct inst *i, struct inst_state *ret);
 /* Calls @fn for each instance; ones that vanish meanwhile are skipped. */
 int inst_each(int runroot_fd, int (*fn)(void *ctx, struct inst *i), void *ctx);
-/* Removes the directory of a stopped instance; -EBUSY while its supervisor lives. */
+/* After a killed supervisor: ends its process, clears its cgroup, records the end. -EBUSY while a supervisor lives. */
+int inst_recover(struct inst *i);
+/* Recovers and removes the directory; -EBUSY while a supervisor lives, unless that is the caller (finished()). */
 int inst_delete(struct inst *i);
 
 /* Asks the supervisor: signal the instance (0 or -errno; -ESRCH = not running). */
 int inst_kill(const struct inst *i, int sig);
-/* Asks for an end: @sig, then after @timeout_ms SIGKILL; returns when it has ended and is cleaned up. */
-int inst_stop(const struct inst *i, int sig, int timeout_ms);
+/*
+ * Asks for an end: @sig, then after @timeout_ms SIGKILL (< 0: never); returns when it has ended, is cleaned up and its
+ * supervisor has gone; 0 also for one that did not run. inst_state() then tells how it ended, even if it was removed.
+ */
+int inst_stop(struct inst *i, int sig, int timeout_ms);
 int inst_resize(const struct inst *i, unsigned rows, unsigned cols);
-/* Waits until the supervisor has gone: 0, or -ETIMEDOUT. @timeout_ms < 0: for ever. */
-int inst_wait(const struct inst *i, int timeout_ms);
+/* Waits until the supervisor has gone: 0, or -ETIMEDOUT. @timeout_ms < 0: for ever. inst_state() as for inst_stop(). */
+int inst_wait(struct inst *i, int timeout_ms);
 
 /* Prints the log to @out_fd (stdout lines) and @err_fd; @follow until the instance ends; @tail < 0: all lines. */
 int inst_logs(const struct inst *i, bool follow, bool timestamps, int64_t tail, int out_fd, int err_fd);
@@ -81,8 +86,16 @@ struct run_process {
 	int console; /* the terminal's master or -1; owned by the isolation */
 };
 
+struct loop; /* base/loop.h */
+
+/*
+ * The process is a child of the supervisor. The supervisor blocks SIGTERM, SIGINT, SIGQUIT, SIGHUP and SIGPIPE: create()
+ * gives the command an empty signal mask and default dispositions. The process must not outlive a killed supervisor:
+ * PR_SET_PDEATHSIG in its init, set after the last change of ids; execve of a set-user-ID file as init loses it, then
+ * inst_recover() ends it.
+ */
 struct isolation {
-	/* Makes everything up to the moment before the command; @stdio are what the command gets as 0, 1, 2. */
+	/* Makes everything up to the moment before the command; @stdio are what the command gets as 0, 1, 2 (-1: /dev/null). */
 	int (*create)(void *ctx, const int stdio[3], struct run_process *ret);
 	int (*start)(void *ctx);
 	int (*kill)(void *ctx, int sig);
@@ -90,9 +103,13 @@ struct isolation {
 	/* After the process has gone with @wait_status (0..255, 128 + signal): the instance's exit code. NULL: the same. */
 	int (*exit_code)(void *ctx, int wait_status);
 	bool (*oom_killed)(void *ctx); /* NULL: never */
-	void (*cleanup)(void *ctx);    /* all that create made; also after a failed create */
+	/* Adds descriptors of its own (a file server's pidfd, a VMM's socket) to the supervisor's loop, after create().
+	 * NULL: nothing. */
+	int (*attach)(void *ctx, struct loop *loop);
+	void (*cleanup)(void *ctx);    /* all that create made; also after a failed create; the process is no more */
 };
 
+/* With @tty the client sets its own terminal raw, and hands on its size by inst_resize(). */
 struct supervise {
 	struct inst *inst;
 	const struct isolation *iso;
@@ -103,6 +120,7 @@ struct supervise {
 	int report_fd;	/* where "started" and the exit go for the waiting client, or -1; see run_report */
 	/* After cleanup, before the supervisor ends (rm --rm): NULL = nothing. */
 	void (*finished)(void *ctx);
+	void *finished_ctx;
 };
 
 /* Messages on report_fd, each one write. */
@@ -112,7 +130,10 @@ struct run_report {
 	char text[512];	 /* FAILED: why */
 };
 
-/* Runs the instance to its end; gives its exit code, or -errno when it never started (reported already). */
+/*
+ * Runs the instance to its end; gives its exit code, or -errno when it never started (reported already). SIGTERM to the
+ * supervisor: SIGTERM to the instance, after 10 s SIGKILL. For a process of its own: signals stay blocked.
+ */
 int supervise(struct supervise *s);
 
 /* ---- limits ---- */

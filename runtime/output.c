@@ -1,0 +1,147 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "runtime/output.h"
+
+#include "base/err.h"
+#include "base/fd.h"
+#include "base/log.h"
+#include "runtime/runtime.h"
+#include <errno.h>
+
+static void relay_clear(struct relay *r)
+{
+	r->source = r->sink = -1;
+	r->over = true;
+}
+
+/* A pipe whose reading end is the relay's and whose writing end the command's. */
+static int make_pipe(struct relay *r, int *ret_child)
+{
+	int ends[2];
+
+	if (pipe2(ends, O_CLOEXEC) < 0)
+		return err_sys("a pipe for the output");
+	r->source = ends[0];
+	*ret_child = ends[1];
+	return 0;
+}
+
+static int dup_child(int fd, int *ret)
+{
+	if (fd < 0)
+		return 0;
+	*ret = fcntl(fd, F_DUPFD_CLOEXEC, 0);
+	return *ret < 0 ? err_sys("the client's descriptor %d", fd) : 0;
+}
+
+static int open_child(struct output *o)
+{
+	bool relayed = o->s->logged;
+	int r;
+
+	r = dup_child(o->s->stdio[0], &o->child[0]);
+	if (r >= 0)
+		r = relayed ? make_pipe(&o->out, &o->child[1]) : dup_child(o->s->stdio[1], &o->child[1]);
+	if (r >= 0)
+		r = relayed ? make_pipe(&o->err, &o->child[2]) : dup_child(o->s->stdio[2], &o->child[2]);
+	return r;
+}
+
+void output_none(struct output *o)
+{
+	o->log = (struct logfile)LOGFILE_NONE;
+	o->child[0] = o->child[1] = o->child[2] = -1;
+	relay_clear(&o->in);
+	relay_clear(&o->out);
+	relay_clear(&o->err);
+}
+
+int output_init(struct output *o, struct loop *loop, const struct supervise *s)
+{
+	int r = 0;
+
+	o->loop = loop;
+	o->s = s;
+	if (s->logged)
+		r = logfile_open(&o->log, inst_dirfd(s->inst));
+	if (r >= 0 && !s->tty)
+		r = open_child(o);
+	return r;
+}
+
+/* A log that cannot be written (no space) must not end what is logged. */
+static void tap_log(void *ctx, struct relay *r, const char *data, size_t len)
+{
+	struct output *o = ctx;
+	int e = logfile_add(&o->log, r == &o->err ? LOG_STDERR : LOG_STDOUT, data, len);
+
+	if (e < 0 && !o->log_failed)
+		log_warn("log of instance %s: %s: output is lost", inst_id(o->s->inst), strerror(-e));
+	o->log_failed = e < 0;
+}
+
+static int on_ended(void *ctx, _unused_ struct relay *r)
+{
+	struct output *o = ctx;
+
+	return o->over ? o->over(o->ctx) : 0;
+}
+
+int output_relay(struct output *o, struct relay *r, int source, int sink)
+{
+	r->loop = o->loop;
+	r->source = source;
+	r->sink = sink < 0 ? -1 : fcntl(sink, F_DUPFD_CLOEXEC, 0);
+	r->drain = true;
+	r->tap = o->log.fd >= 0 ? tap_log : NULL;
+	r->ended = on_ended;
+	r->ctx = o;
+	r->over = false;
+	return relay_start(r);
+}
+
+int output_start(struct output *o, int console)
+{
+	int r = 0;
+
+	for (int i = 0; i < 3; i++)
+		o->child[i] = fd_close(o->child[i]);
+	if (console >= 0 && o->s->tty)
+		return tty_start(o, console);
+	if (o->out.source >= 0)
+		r = output_relay(o, &o->out, o->out.source, o->s->stdio[1]);
+	if (r >= 0 && o->err.source >= 0)
+		r = output_relay(o, &o->err, o->err.source, o->s->stdio[2]);
+	return r < 0 ? err(r, "relay of the output: %s", strerror(-r)) : 0;
+}
+
+bool output_over(const struct output *o)
+{
+	return o->out.over && o->err.over;
+}
+
+int output_closing(struct output *o)
+{
+	int r;
+
+	/* Nobody is left to read it. */
+	relay_done(&o->in);
+	r = relay_closing(&o->out);
+	return r ? r : relay_closing(&o->err);
+}
+
+int output_drop_client(struct output *o)
+{
+	int r = relay_drop_sink(&o->out);
+
+	return r ? r : relay_drop_sink(&o->err);
+}
+
+void output_done(struct output *o)
+{
+	for (int i = 0; i < 3; i++)
+		o->child[i] = fd_close(o->child[i]);
+	relay_done(&o->in);
+	relay_done(&o->out);
+	relay_done(&o->err);
+	logfile_close(&o->log);
+}

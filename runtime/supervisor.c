@@ -1,0 +1,120 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "runtime/supervisor.h"
+
+#include "base/err.h"
+#include "base/fd.h"
+#include "base/log.h"
+#include <signal.h>
+#include <sys/timerfd.h>
+
+#define TERM_STOP_MS 10000 /* what SIGTERM to the supervisor leaves the command: docker stop's default */
+#define CLIENT_MS    1000  /* for the client to take what a stopped one printed last */
+
+static int supervisor_over(void *ctx)
+{
+	struct supervisor *v = ctx;
+
+	return v->ended && output_over(&v->output) ? 1 : 0;
+}
+
+static int supervisor_kill(void *ctx, int sig)
+{
+	struct supervisor *v = ctx;
+
+	return v->ended ? -ESRCH : v->s->iso->kill(v->s->ctx, sig);
+}
+
+/* In @ms from now, unless the timer runs and is sooner. */
+static void timer_arm(struct supervisor *v, int ms, bool again)
+{
+	struct itimerspec now = { 0 }, t = {
+		.it_value = { .tv_sec = ms / 1000, .tv_nsec = ms % 1000 * 1000000L + 1 },
+	};
+
+	if (!again && timerfd_gettime(v->timer, &now) == 0 && (now.it_value.tv_sec || now.it_value.tv_nsec) &&
+	    (now.it_value.tv_sec < t.it_value.tv_sec ||
+	     (now.it_value.tv_sec == t.it_value.tv_sec && now.it_value.tv_nsec < t.it_value.tv_nsec)))
+		return;
+	if (timerfd_settime(v->timer, 0, &t, NULL) < 0)
+		log_err("instance %s: timer: %s", inst_id(v->s->inst), strerror(errno));
+}
+
+static int supervisor_stop(void *ctx, int sig, int timeout_ms)
+{
+	struct supervisor *v = ctx;
+	int r;
+
+	if (v->ended) {
+		timer_arm(v, CLIENT_MS, false);
+		return 0;
+	}
+	r = v->s->iso->kill(v->s->ctx, sig);
+	/* -ESRCH: it is ending just now. */
+	if (r < 0 && r != -ESRCH)
+		return r;
+	v->stopping = true;
+	if (timeout_ms >= 0)
+		timer_arm(v, timeout_ms, false);
+	return 0;
+}
+
+static int supervisor_resize(void *ctx, unsigned rows, unsigned cols)
+{
+	struct supervisor *v = ctx;
+
+	if (!v->s->tty)
+		return -ENOTTY;
+	if (v->s->iso->resize)
+		return v->s->iso->resize(v->s->ctx, rows, cols);
+	return tty_resize(v->process.console, rows, cols);
+}
+
+const struct control_handler supervisor_control = {
+	.kill = supervisor_kill,
+	.stop = supervisor_stop,
+	.resize = supervisor_resize,
+};
+
+/* The others come from a terminal to all that is in the foreground; the client hands on what it wants to. */
+int supervisor_on_signal(void *ctx, const struct signalfd_siginfo *si)
+{
+	if (si->ssi_signo == SIGTERM && supervisor_stop(ctx, SIGTERM, TERM_STOP_MS) < 0)
+		supervisor_stop(ctx, SIGKILL, 0);
+	err_clear();
+	return 0;
+}
+
+int supervisor_on_timer(void *ctx, int fd, _unused_ uint32_t events)
+{
+	struct supervisor *v = ctx;
+	uint64_t times;
+
+	if (read(fd, &times, sizeof(times)) < 0)
+		return 0;
+	if (v->ended)
+		return output_drop_client(&v->output);
+	v->s->iso->kill(v->s->ctx, SIGKILL);
+	err_clear();
+	return 0;
+}
+
+int supervisor_on_exit(void *ctx, int pidfd, _unused_ uint32_t events)
+{
+	struct supervisor *v = ctx;
+	int r;
+
+	loop_remove(v->loop, pidfd);
+	r = proc_wait(pidfd, &v->wait_status);
+	if (r < 0) {
+		log_err("instance %s: waiting for its end: %s", inst_id(v->s->inst), strerror(-r));
+		v->wait_status = 255;
+	}
+	clock_gettime(CLOCK_REALTIME, &v->finished);
+	v->ended = true;
+	if (v->stopping)
+		timer_arm(v, CLIENT_MS, true);
+	v->output.over = supervisor_over;
+	v->output.ctx = v;
+	r = output_closing(&v->output);
+	return r ? r : supervisor_over(v);
+}

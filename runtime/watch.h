@@ -1,0 +1,11 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Knowing when a supervisor goes without asking again and again: the end of a connection to it. */
+#ifndef RUNTIME_WATCH_H
+#define RUNTIME_WATCH_H
+
+struct inst;
+
+/* A descriptor that polls as hung up when the supervisor has gone; the caller's. -ESRCH = it has gone. */
+int watch_open(const struct inst *i);
+
+#endif
