@@ -2,19 +2,26 @@
 /*
  * virtio: split rings and devices over any guest memory (OASIS virtio 1.2), carried by virtio-mmio (section 4.2).
  *
- * The life of a device: a driver of a device kind (console, fs, rng) is made over a struct virtio_dev, which a transport
- * drives: negotiate, queues, DRIVER_OK. Each device belongs to one thread, which owns its queues; vCPU threads only hand
- * register accesses to virtio_mmio_access() (under the device's lock) and eventfds kick. The guest owns the rings: each
- * index, length and address is copied once, checked once against guest memory by mem_at(), and used from the copy. A
- * malformed ring sets DEVICE_NEEDS_RESET and stops the device; it never stops the process.
+ * The life of a device: virtio_console_new(), virtio_fs_new() or virtio_rng_new() makes it with its register window; the
+ * driver negotiates through virtio_mmio_access(); DRIVER_OK starts the device's threads, a reset or
+ * virtio_mmio_free() ends them. A new kind is a struct virtio_ops given to virtio_mmio_new().
+ *
+ * Threads: vCPU threads only hand register accesses to virtio_mmio_access(), under the lock of that window; eventfds
+ * kick. From DRIVER_OK to reset the queues belong to the device's threads and their registers are frozen; a thread of a
+ * device takes no lock of the window, so a reset can wait for it. A device with several threads guards each queue by a
+ * lock of its own (virtio/fs.c), which is the last one taken.
+ *
+ * The guest owns the rings: each index, length and address is copied once, checked once against guest memory by
+ * mem_at(), and used from the copy. A malformed ring breaks its queue and sets DEVICE_NEEDS_RESET; it never stops the
+ * process. Input and output files are the caller's and are duplicated.
  */
 #ifndef VIRTIO_VIRTIO_H
 #define VIRTIO_VIRTIO_H
 
-#include <pthread.h>
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <sys/types.h>
 #include <sys/uio.h>
 
 /* ---- guest memory ---- */
@@ -34,97 +41,133 @@ void *mem_at(const struct mem *m, uint64_t gpa, uint64_t len);
 
 /* ---- queues ---- */
 
-#define VIRTQ_MAX 1024u	    /* entries of the largest queue offered */
-#define VIRTQ_CHAIN_MAX 520u /* descriptors of one chain, indirect ones included: 2 MiB of pages and headers */
+#define VIRTQ_MAX	1024u /* entries of the largest queue offered */
+#define VIRTQ_CHAIN_MAX 520u  /* descriptors of one chain: 2 MiB of pages and some headers */
 
 struct virtq {
-	uint16_t num, last_avail, used_idx;
-	bool ready, broken, event_idx;
-	uint64_t desc, avail, used; /* gpas */
-	int kick_fd;		    /* eventfd: the guest has put something */
-	/* filled by the transport */
+	uint64_t desc, avail, used; /* gpas of the three rings */
+	uint16_t num;		    /* entries, a power of two */
+	uint16_t last_avail, used_idx;
+	uint16_t signalled; /* used_idx when the guest was last asked whether it wants an interrupt */
+	bool ready, broken, event_idx, indirect;
+	unsigned index;
+	int kick_fd; /* eventfd, not blocking: the guest has put something */
 	void (*notify)(void *ctx, unsigned queue);
 	void *notify_ctx;
-	unsigned index;
 };
 
 /* One request: @in is what the device may read (out descriptors), @out what it may write. */
 struct virtq_chain {
 	uint16_t head;
 	unsigned nin, nout;
-	struct iovec in[VIRTQ_CHAIN_MAX], out[VIRTQ_CHAIN_MAX];
 	uint64_t in_len, out_len;
+	struct iovec in[VIRTQ_CHAIN_MAX], out[VIRTQ_CHAIN_MAX];
 };
 
-/* 1 = a chain, 0 = none, -EPROTO = malformed (the queue is broken then). */
+/* Whether the rings lie in guest memory, aligned, and num is possible: 0 or -EINVAL. */
+int virtq_check(const struct virtq *q, const struct mem *m);
+/* 1 = a chain, 0 = none (the guest will kick for the next), -EPROTO = malformed: the queue is broken from then on. */
 int virtq_pop(struct virtq *q, const struct mem *m, struct virtq_chain *ret);
-/* Gives the chain back with @written bytes; virtq_flush() then interrupts when the guest wants it. */
+/* Puts back the chain popped last; it will be read and checked anew. */
+void virtq_unpop(struct virtq *q);
+/* How many chains wait, or -EPROTO; virtq_arm() has the guest kick for the next one when none does. */
+int virtq_pending(struct virtq *q, const struct mem *m);
+int virtq_arm(struct virtq *q, const struct mem *m);
+/* Gives a chain back with @written bytes; virtq_flush() then interrupts if the guest wants it. 0 or -EPROTO. */
 int virtq_push(struct virtq *q, const struct mem *m, uint16_t head, uint32_t written);
 void virtq_flush(struct virtq *q, const struct mem *m);
 
 /* ---- devices and their transport ---- */
 
-struct virtio_dev;
+struct virtio_mmio;
 
 struct virtio_ops {
 	const char *name;
-	uint32_t device_id; /* virtio 1.2 section 5 */
-	unsigned nqueues;
-	uint64_t features; /* beside VERSION_1, EVENT_IDX and INDIRECT_DESC */
-	/* Config space reads and writes, bounds checked by the transport against config_len. */
+	uint32_t device_id;  /* virtio 1.2 section 5 */
+	uint16_t queue_size; /* entries offered for each queue */
+	bool one_kick;	     /* one eventfd for all queues */
+	uint64_t features;   /* beside VERSION_1, EVENT_IDX and INDIRECT_DESC */
 	size_t config_len;
-	void (*config_read)(void *dev, size_t off, void *data, size_t len);
-	void (*config_write)(void *dev, size_t off, const void *data, size_t len);
-	int (*activate)(void *dev);	     /* DRIVER_OK: start the device's thread */
-	void (*reset)(void *dev);	     /* stops it; also at teardown */
+	const void *(*config)(void *dev); /* config space, read only */
+	int (*activate)(void *dev);	  /* DRIVER_OK: starts the threads */
+	void (*reset)(void *dev);	  /* ends them; after a successful activate only */
+	void (*free)(void *dev);
 };
 
-/* A device on virtio-mmio: a 4 KiB register window, one interrupt. */
-struct virtio_mmio;
+/* What carries a register window. */
 struct virtio_bus {
 	const struct mem *mem;
-	int (*irq)(void *ctx, unsigned gsi);	/* raise (edge) */
-	/* Registers a queue-notify eventfd at @gpa with datamatch @queue (KVM_IOEVENTFD) or removes it. */
+	/* Interrupts, as an edge. From any thread. */
+	void (*irq)(void *ctx, unsigned gsi);
+	/*
+	 * Has KVM signal @fd when the guest writes @queue, or anything if @queue is VIRTIO_ANY_QUEUE, to @gpa
+	 * (KVM_IOEVENTFD); or no longer. NULL: QueueNotify comes through virtio_mmio_access().
+	 */
 	int (*ioeventfd)(void *ctx, uint64_t gpa, unsigned queue, int fd, bool on);
-	int (*irqfd)(void *ctx, unsigned gsi, int fd);	 /* an eventfd that interrupts */
 	void *ctx;
 };
+#define VIRTIO_ANY_QUEUE UINT32_MAX
 
-int virtio_mmio_new(const struct virtio_bus *bus, uint64_t gpa, unsigned gsi, const struct virtio_ops *ops, void *dev,
-		    struct virtio_mmio **ret);
+#define VIRTIO_MMIO_SIZE 4096u
+
+/* A window of VIRTIO_MMIO_SIZE bytes at @gpa with the interrupt @gsi. On success @dev is the window's, to free. */
+int virtio_mmio_new(const struct virtio_bus *bus, uint64_t gpa, unsigned gsi, const struct virtio_ops *ops,
+		    unsigned nqueues, void *dev, struct virtio_mmio **ret);
+/* Stops and frees the device too. No access may be under way. */
 void virtio_mmio_free(struct virtio_mmio *m);
-/* A register access from a vCPU; @off below 4096. */
+/* A register access from a vCPU; @off below VIRTIO_MMIO_SIZE, @len at most 8. */
 void virtio_mmio_access(struct virtio_mmio *m, uint64_t off, void *data, unsigned len, bool write);
-struct virtq *virtio_mmio_queue(struct virtio_mmio *m, unsigned i);
+uint64_t virtio_mmio_gpa(const struct virtio_mmio *m);
+unsigned virtio_mmio_gsi(const struct virtio_mmio *m);
+
+/* For devices. */
+struct virtq *virtio_mmio_queue(struct virtio_mmio *m, unsigned i); /* NULL when there is none */
+const struct mem *virtio_mmio_mem(const struct virtio_mmio *m);
 uint64_t virtio_mmio_features(const struct virtio_mmio *m); /* as negotiated */
 void virtio_mmio_needs_reset(struct virtio_mmio *m);
-void virtio_mmio_config_changed(struct virtio_mmio *m);
 
 /* ---- device kinds ---- */
 
-/* fs (5.11): each request is handed to @serve; it gives the length of the reply, 0 for none, -errno to drop. */
+/*
+ * fs (5.11): each request is handed to @serve, by one of several threads; it gives the length of the reply, 0 for none,
+ * -errno to drop it.
+ */
 typedef ssize_t virtio_fs_serve_fn(void *ctx, const struct iovec *in, int nin, const struct iovec *out, int nout);
-struct virtio_fs;
-int virtio_fs_new(const char *tag, virtio_fs_serve_fn *serve, void *ctx, const struct virtio_bus *bus, uint64_t gpa,
-		  unsigned gsi, struct virtio_fs **ret, struct virtio_mmio **ret_mmio);
-void virtio_fs_free(struct virtio_fs *f);
+
+#define VIRTIO_FS_TAG_MAX     36 /* bytes */
+#define VIRTIO_FS_QUEUES_MAX  8
+#define VIRTIO_FS_THREADS_MAX 16
+
+struct virtio_fs_config {
+	const char *tag;
+	virtio_fs_serve_fn *serve;
+	void *ctx;
+	unsigned queues;  /* request queues beside the one for high priority; 0 = 1 */
+	unsigned threads; /* 0 = 2 */
+};
+int virtio_fs_new(const struct virtio_fs_config *cfg, const struct virtio_bus *bus, uint64_t gpa, unsigned gsi,
+		  struct virtio_mmio **ret);
 
 /* console (5.3) with VIRTIO_CONSOLE_F_MULTIPORT: port 0 is hvc0, others are named character ports. */
 struct virtio_console_port {
 	const char *name; /* /sys/class/virtio-ports/.../name in the guest; NULL for port 0 */
-	int in_fd, out_fd; /* -1 = none: the guest reads end of file / what it writes is dropped */
+	/*
+	 * -1 = none: no input comes / what the guest writes is dropped. The end of @in_fd closes the port (PORT_OPEN 0):
+	 * the guest reads what came before, then the end. A reader of @out_fd that has gone (EPIPE) closes it too: the
+	 * guest sees POLLHUP, and what it still writes is dropped.
+	 */
+	int in_fd, out_fd;
+	/* What the guest writes to it is passed on only after all that it had written to the other ports. */
+	bool ordered;
 };
-struct virtio_console;
+
+#define VIRTIO_CONSOLE_PORTS_MAX 16
+#define VIRTIO_CONSOLE_NAME_MAX	 64
+
 int virtio_console_new(const struct virtio_console_port *ports, unsigned nports, const struct virtio_bus *bus,
-		       uint64_t gpa, unsigned gsi, struct virtio_console **ret, struct virtio_mmio **ret_mmio);
-/* The size of the terminal behind port 0 (VIRTIO_CONSOLE_RESIZE). */
-void virtio_console_resize(struct virtio_console *c, unsigned port, unsigned rows, unsigned cols);
-void virtio_console_free(struct virtio_console *c);
+		       uint64_t gpa, unsigned gsi, struct virtio_mmio **ret);
 
 /* rng (5.4), from getrandom(2). */
-struct virtio_rng;
-int virtio_rng_new(const struct virtio_bus *bus, uint64_t gpa, unsigned gsi, struct virtio_rng **ret,
-		   struct virtio_mmio **ret_mmio);
-void virtio_rng_free(struct virtio_rng *r);
+int virtio_rng_new(const struct virtio_bus *bus, uint64_t gpa, unsigned gsi, struct virtio_mmio **ret);
 
 #endif

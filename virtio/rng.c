@@ -1,0 +1,98 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The entropy device (virtio 1.2, section 5.4). */
+#include "base/err.h"
+#include "base/fd.h"
+#include "base/mem.h"
+#include "virtio/ring.h"
+#include "virtio/thread.h"
+#include "virtio/virtio.h"
+#include <sys/epoll.h>
+#include <sys/eventfd.h>
+#include <sys/random.h>
+
+#define RNG_DEVICE_ID	4
+#define RNG_QUEUE_SIZE	8
+#define RNG_REQUEST_MAX 256 /* bytes for one request, as getrandom(2) gives in one go; the guest asks again */
+
+struct rng {
+	struct virtio_mmio *mmio;
+	struct virtio_thread thread;
+	int stop_fd;
+	struct virtq_chain chain;
+};
+
+static uint32_t fill(const struct virtq_chain *c)
+{
+	size_t len = c->nout ? MIN(c->out[0].iov_len, (size_t)RNG_REQUEST_MAX) : 0;
+	ssize_t n = len ? getrandom(c->out[0].iov_base, len, 0) : 0;
+
+	return n > 0 ? (uint32_t)n : 0;
+}
+
+static void rng_event(void *ctx, _unused_ uint32_t tag, _unused_ uint32_t events)
+{
+	struct rng *g = ctx;
+	struct virtq *q = virtio_mmio_queue(g->mmio, 0);
+	const struct mem *mem = virtio_mmio_mem(g->mmio);
+	eventfd_t count;
+	int r;
+
+	eventfd_read(q->kick_fd, &count);
+	while ((r = virtq_pop(q, mem, &g->chain)) > 0)
+		virtq_push(q, mem, g->chain.head, fill(&g->chain));
+	virtq_flush(q, mem);
+	if (r < 0)
+		virtio_mmio_needs_reset(g->mmio);
+}
+
+static int rng_activate(void *dev)
+{
+	struct rng *g = dev;
+	int r;
+
+	g->stop_fd = eventfd(0, EFD_CLOEXEC);
+	r = virtio_thread_init(&g->thread, rng_event, g);
+	if (r == 0)
+		r = virtio_thread_watch(&g->thread, virtio_mmio_queue(g->mmio, 0)->kick_fd, EPOLLIN, 0);
+	if (r == 0)
+		r = virtio_thread_start(&g->thread, "rng", g->stop_fd);
+	if (r < 0) {
+		virtio_thread_done(&g->thread);
+		g->stop_fd = fd_close(g->stop_fd);
+	}
+	return r;
+}
+
+static void rng_reset(void *dev)
+{
+	struct rng *g = dev;
+
+	eventfd_write(g->stop_fd, 1);
+	virtio_thread_join(&g->thread);
+	virtio_thread_done(&g->thread);
+	g->stop_fd = fd_close(g->stop_fd);
+}
+
+static const struct virtio_ops rng_ops = {
+	.name = "rng",
+	.device_id = RNG_DEVICE_ID,
+	.queue_size = RNG_QUEUE_SIZE,
+	.activate = rng_activate,
+	.reset = rng_reset,
+	.free = free,
+};
+
+int virtio_rng_new(const struct virtio_bus *bus, uint64_t gpa, unsigned gsi, struct virtio_mmio **ret)
+{
+	_free_ struct rng *g = new0(struct rng);
+	int r;
+
+	if (!g)
+		return err(-ENOMEM, "virtio rng: no memory");
+	g->stop_fd = -1;
+	r = virtio_mmio_new(bus, gpa, gsi, &rng_ops, 1, g, &g->mmio);
+	if (r < 0)
+		return r;
+	*ret = take_ptr(g)->mmio;
+	return 0;
+}

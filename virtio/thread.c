@@ -1,0 +1,80 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "virtio/thread.h"
+
+#include "base/fd.h"
+#include "base/mem.h"
+#include <errno.h>
+#include <signal.h>
+#include <stdbool.h>
+#include <sys/epoll.h>
+
+#define TAG_STOP UINT32_MAX
+#define EVENTS	 8 /* taken at a time */
+
+int virtio_thread_init(struct virtio_thread *t, void (*event)(void *ctx, uint32_t tag, uint32_t events), void *ctx)
+{
+	*t = (struct virtio_thread){ .event = event, .ctx = ctx };
+	t->epoll_fd = epoll_create1(EPOLL_CLOEXEC);
+	return t->epoll_fd < 0 ? -errno : 0;
+}
+
+void virtio_thread_done(struct virtio_thread *t)
+{
+	t->epoll_fd = fd_close(t->epoll_fd);
+}
+
+static int control(struct virtio_thread *t, int op, int fd, uint32_t events, uint32_t tag)
+{
+	struct epoll_event e = { .events = events, .data.u32 = tag };
+
+	return epoll_ctl(t->epoll_fd, op, fd, &e) < 0 ? -errno : 0;
+}
+
+int virtio_thread_watch(struct virtio_thread *t, int fd, uint32_t events, uint32_t tag)
+{
+	return control(t, EPOLL_CTL_ADD, fd, events, tag);
+}
+
+int virtio_thread_rewatch(struct virtio_thread *t, int fd, uint32_t events, uint32_t tag)
+{
+	return control(t, EPOLL_CTL_MOD, fd, events, tag);
+}
+
+static void *thread_main(void *arg)
+{
+	struct virtio_thread *t = arg;
+
+	for (;;) {
+		struct epoll_event events[EVENTS];
+		int n = epoll_wait(t->epoll_fd, events, EVENTS, -1);
+
+		for (int i = 0; i < n; i++) {
+			if (events[i].data.u32 == TAG_STOP)
+				return NULL;
+			t->event(t->ctx, events[i].data.u32, events[i].events);
+		}
+		if (n < 0 && errno != EINTR)
+			return NULL;
+	}
+}
+
+int virtio_thread_start(struct virtio_thread *t, const char *name, int stop_fd)
+{
+	sigset_t all, old;
+	int r = virtio_thread_watch(t, stop_fd, EPOLLIN, TAG_STOP);
+
+	if (r < 0)
+		return r;
+	sigfillset(&all);
+	pthread_sigmask(SIG_SETMASK, &all, &old);
+	r = pthread_create(&t->thread, NULL, thread_main, t);
+	pthread_sigmask(SIG_SETMASK, &old, NULL);
+	if (r == 0)
+		pthread_setname_np(t->thread, name);
+	return -r;
+}
+
+void virtio_thread_join(struct virtio_thread *t)
+{
+	pthread_join(t->thread, NULL);
+}

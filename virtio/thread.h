@@ -1,0 +1,27 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The threads of a device: they wait in epoll for kicks and files, and for the end. */
+#ifndef VIRTIO_THREAD_H
+#define VIRTIO_THREAD_H
+
+#include <pthread.h>
+#include <stdint.h>
+
+struct virtio_thread {
+	pthread_t thread;
+	int epoll_fd;
+	/* Called for each event with the @tag that its descriptor was added with. */
+	void (*event)(void *ctx, uint32_t tag, uint32_t events);
+	void *ctx;
+};
+
+/* Makes the epoll descriptor: 0 or -errno. */
+int virtio_thread_init(struct virtio_thread *t, void (*event)(void *ctx, uint32_t tag, uint32_t events), void *ctx);
+/* Watches @fd for @events (EPOLLIN...), or for others than before. */
+int virtio_thread_watch(struct virtio_thread *t, int fd, uint32_t events, uint32_t tag);
+int virtio_thread_rewatch(struct virtio_thread *t, int fd, uint32_t events, uint32_t tag);
+/* Starts it, all signals blocked; it ends when @stop_fd becomes readable. */
+int virtio_thread_start(struct virtio_thread *t, const char *name, int stop_fd);
+void virtio_thread_join(struct virtio_thread *t);
+void virtio_thread_done(struct virtio_thread *t);
+
+#endif
