@@ -129,7 +129,7 @@ $(FUZZ_BIN): $(BUILD)/%: $(BUILD)/obj/%.o $(BUILD)/obj/tests/fuzz/replay.o $(fil
 	@mkdir -p $(@D)
 	$(call say,LD,$@)$(CC) $(LDFLAGS) -o $@ $(filter %.o,$^) -Wl,--start-group $(filter %.a,$^) -Wl,--end-group $(TEST_LIBS)
 
-.PHONY: check check-units check-bats tests kernel testbed-kernel demo bench lint fuzz install clean
+.PHONY: check check-all check-bats tests kernel testbed-kernel demo bench lint fuzz install clean
 tests: $(TEST_BIN) $(FUZZ_BIN)
 
 define check_room
@@ -139,8 +139,13 @@ check-$(1): $(filter $(BUILD)/tests/$(1)/%,$(TEST_BIN))
 endef
 $(foreach r,$(filter-out cli,$(ROOMS)),$(eval $(call check_room,$(r))))
 
-check: all tests
-	@tools/deps test run
+# Packages first, in a make of its own: what is built depends on them.
+check:
+	@tools/deps build run test
+	@$(MAKE) --no-print-directory check-all
+
+check-all: all kernel tests
+	@tools/kernel testbed >/dev/null
 	@STRATA_BUILD=$(abspath $(BUILD)) $(PROVE) $(sort $(TEST_BIN)) $(sort $(FUZZ_BIN)) $(wildcard tests/*.bats)
 
 check-bats: all
@@ -148,14 +153,17 @@ check-bats: all
 
 # ---- the rest ----
 
-kernel:
-	@tools/kernel guest
+# The guest kernel comes from the cache of tools/kernel, whose key is what goes in; a copy stands beside the programs.
+kernel: $(BUILD)/vmlinux
+$(BUILD)/vmlinux: microvm/guest/kernel.config tools/kernel
+	@mkdir -p $(@D)
+	@cp "$$(tools/kernel guest)" $@.new && mv $@.new $@
 testbed-kernel:
 	@tools/kernel testbed
 
 demo:
 	@tools/deps build run
-	@$(MAKE) --no-print-directory all
+	@$(MAKE) --no-print-directory all kernel
 	@STRATA_BUILD=$(abspath $(BUILD)) tools/demo
 
 bench: all
@@ -172,6 +180,7 @@ install: all
 		$(DESTDIR)$(DATADIR)/bash-completion/completions
 	install $(BUILD)/strata $(DESTDIR)$(BINDIR)/
 	install $(filter-out $(BUILD)/strata,$(PROGRAMS:%=$(BUILD)/%)) $(DESTDIR)$(LIBEXECDIR)/
+	test ! -e $(BUILD)/vmlinux || install $(BUILD)/vmlinux $(DESTDIR)$(LIBEXECDIR)/
 	install -m 644 docs/man/*.1 $(DESTDIR)$(DATADIR)/man/man1/
 	install -m 644 cli/completion.bash $(DESTDIR)$(DATADIR)/bash-completion/completions/strata
 

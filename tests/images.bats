@@ -1,0 +1,145 @@
+#!/usr/bin/env bats
+# Images by the command line: import, list, tag, save, load, remove; other programs of the field read what we write.
+
+bats_require_minimum_version 1.5.0
+load lib
+
+setup() { strata_setup; }
+teardown() { strata_teardown; }
+
+@test "a directory becomes an image, and the store is an OCI layout that umoci and skopeo read" {
+	need_root
+	need skopeo umoci jq
+	small_image
+	[ "$("$strata" images -q | wc -l)" = 1 ]
+	skopeo inspect --raw "oci:$STRATA_ROOT:small:latest" | jq -e '.layers | length == 1'
+	umoci ls --layout "$STRATA_ROOT" | grep -x small:latest
+	umoci unpack --image "$STRATA_ROOT:small:latest" "$work/bundle"
+	diff -r --no-dereference "$work/rootfs" "$work/bundle/rootfs"
+}
+
+@test "the diffID is the digest of the tar that came, and the tar comes back bit for bit" {
+	need_root
+	need jq skopeo
+	make_rootfs "$work/rootfs"
+	tar -C "$work/rootfs" -cf "$work/in.tar" .
+	want=sha256:$(sha256sum "$work/in.tar" | cut -d' ' -f1)
+	"$strata" import "$work/in.tar" t
+	[ "$("$strata" inspect t | jq -r '.[0].layers[0].diffID')" = "$want" ]
+	"$strata" save --format oci-dir -o "$work/out" t
+	blob=$("$strata" inspect t | jq -r '.[0].layers[0].digest' | cut -d: -f2)
+	[ "sha256:$(zcat "$work/out/blobs/sha256/$blob" | sha256sum | cut -d' ' -f1)" = "$want" ]
+	skopeo copy "oci:$work/out:t:latest" "dir:$work/copied"
+}
+
+@test "what skopeo wrote is loaded, and saved again with the same manifest" {
+	need_root
+	need jq skopeo
+	small_image
+	skopeo copy -q "oci:$STRATA_ROOT:small:latest" "oci-archive:$work/a.tar:other:1"
+	export STRATA_ROOT=$work/second
+	run "$strata" load -i "$work/a.tar"
+	[ "$status" = 0 ]
+	[[ $output == *other:1* ]]
+	"$strata" save -o "$work/b.tar" other:1
+	[ "$(skopeo inspect --raw "oci-archive:$work/a.tar:other:1" | sha256sum)" = \
+	  "$(skopeo inspect --raw "oci-archive:$work/b.tar:other:1" | sha256sum)" ]
+}
+
+@test "images, inspect, history in JSON and as tables" {
+	need_root
+	need jq
+	small_image
+	"$strata" images --format json | jq -e '.[0].name == "small:latest" and .[0].layers == 1'
+	"$strata" images | grep -E '^small +latest +[0-9a-f]{12} +1 '
+	"$strata" history small | grep 'strata import'
+	"$strata" history --format json small | jq -e 'length == 1'
+	"$strata" inspect small | jq -e '.[0].type == "image"'
+}
+
+@test "names are tagged and removed; the content goes with the last one" {
+	need_root
+	small_image
+	"$strata" tag small other:v1
+	"$strata" rmi small
+	"$strata" fsck
+	[ "$("$strata" images -q | wc -l)" = 1 ]
+	"$strata" rmi other:v1
+	"$strata" gc
+	"$strata" fsck
+	run find "$STRATA_ROOT/layers" "$STRATA_ROOT/objects" "$STRATA_ROOT/merged" -type f
+	[ -z "$output" ]
+}
+
+@test "import takes changes of the config" {
+	need_root
+	need jq
+	make_rootfs "$work/rootfs"
+	"$strata" import -c 'CMD ["cat","/etc/greeting"]' -c 'ENV A=1' -c 'USER user' "$work/rootfs" t
+	"$strata" inspect t | jq -e '.[0].config.config | .Cmd == ["cat","/etc/greeting"] and .User == "user"'
+	fails 125 "FROM" "$strata" import -c 'FROM x' "$work/rootfs" t2
+	[ "$("$strata" images -q | wc -l)" = 1 ]
+}
+
+@test "a flipped byte is found by fsck, with the thing's name" {
+	need_root
+	small_image
+	object=$(find "$STRATA_ROOT/objects" -type f | head -n1)
+	chmod u+w "$object"
+	printf X | dd of="$object" bs=1 seek=100 conv=notrunc status=none
+	run "$strata" fsck
+	[ "$status" = 1 ]
+	[[ $output == *"${object##*/}"* ]]
+}
+
+@test "bad input: one line, 125, and nothing is left" {
+	need_root
+	fails 125 "nosuch" "$strata" run nosuch true
+	fails 125 "nosuch" "$strata" inspect nosuch
+	fails 125 "nosuch" "$strata" rmi nosuch
+	fails 125 "$work/none" "$strata" import "$work/none" t
+	fails 125 "NAME" "$strata" import /etc/passwd 'NAME'
+	head -c 1000 /dev/urandom >"$work/junk"
+	fails 125 "" "$strata" import "$work/junk" t
+	fails 125 "unknown verb" "$strata" frobnicate
+	fails 125 "unknown option" "$strata" images --frob
+	[ -z "$("$strata" images -q)" ]
+	[ -z "$(ls "$STRATA_ROOT/tmp")" ]
+	"$strata" fsck
+}
+
+@test "hostile tars are refused whole" {
+	need_root
+	need python3
+	for kind in dotdot hardlink whiteout device sparse truncated; do
+		python3 "$top/tests/hostile_tar.py" "$kind" >"$work/$kind.tar"
+		run --separate-stderr "$strata" import "$work/$kind.tar" bad
+		echo "$kind: $status $stderr"
+		[ "$status" = 125 ]
+		[ "$(grep -c . <<<"$stderr")" = 1 ]
+		[ -z "$("$strata" images -q)" ]
+		[ -z "$(ls "$STRATA_ROOT/tmp")" ]
+	done
+	"$strata" fsck
+	[ ! -e "$work/escaped" ]
+}
+
+@test "a store on a full or read-only file system: one line, and the store stays sound" {
+	need_root
+	unshare -m true 2>/dev/null || skip "no mount namespace can be made"
+	make_rootfs "$work/rootfs"
+	export strata work
+	run unshare -m bash -c '
+		set -e
+		mount -t tmpfs -o size=1m none /mnt
+		export STRATA_ROOT=/mnt/store
+		"$strata" images -q
+		rc=0; "$strata" import "$work/rootfs" t 2>"$work/err" || rc=$?
+		[ $rc = 125 ]; grep -q "No space left" "$work/err"; [ "$(wc -l <"$work/err")" = 1 ]
+		"$strata" fsck; [ -z "$("$strata" images -q)" ]
+		mount -o remount,ro /mnt
+		rc=0; "$strata" import "$work/rootfs" t 2>"$work/err" || rc=$?
+		[ $rc = 125 ]; grep -qi "read-only" "$work/err"; [ "$(wc -l <"$work/err")" = 1 ]'
+	echo "$output"; cat "$work/err"
+	[ "$status" = 0 ]
+}

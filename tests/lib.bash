@@ -1,0 +1,72 @@
+# shellcheck shell=bash
+# What the whole-program tests share: a store and a state folder of their own, small root file systems, clean-up.
+
+top=$(cd "${BASH_SOURCE[0]%/*}/.." && pwd)
+build=${STRATA_BUILD:-$top/build}
+strata=$build/strata
+
+# A fresh store for the test at hand.
+strata_setup() {
+	work=$(mktemp -d "${TMPDIR:-/tmp}/strata-test.XXXXXX")
+	export STRATA_ROOT=$work/store STRATA_RUNROOT=$work/run
+	PATH=$build:$PATH
+}
+
+# Nothing may be left: whatever still runs is removed first, by strata itself.
+strata_teardown() {
+	[ -n "${work-}" ] || return 0
+	[ ! -d "$STRATA_RUNROOT" ] || "$strata" ps -aq 2>/dev/null | xargs -r "$strata" rm -f >/dev/null 2>&1 || true
+	rm -rf "$work"
+}
+
+need_root() {
+	[ "$(id -u)" = 0 ] || skip "needs root"
+}
+
+need_fuse() {
+	need_root
+	[ -c /dev/fuse ] || skip "needs /dev/fuse"
+}
+
+need() {
+	local tool
+	for tool; do
+		command -v "$tool" >/dev/null || skip "$tool is not installed"
+	done
+}
+
+# A tar of a small root: busybox with links for the tools that tests call, links, a setuid file, a file capability.
+# make_rootfs DIR
+make_rootfs() {
+	local name
+	mkdir -p "$1"/{bin,etc,root,tmp,usr/lib,var/empty}
+	cp "$(command -v busybox)" "$1/bin/busybox"
+	for name in sh true false cat echo ls id env hostname sleep test mkdir rm mv ln touch stat dd head seq kill wc od \
+		readlink chmod chown tr sort find md5sum printf stty yes grep; do
+		ln -s busybox "$1/bin/$name"
+	done
+	printf 'root:x:0:0:root:/root:/bin/sh\nuser:x:1000:1000::/tmp:/bin/sh\n' >"$1/etc/passwd"
+	printf 'root:x:0:\nuser:x:1000:\nextra:x:2000:user\n' >"$1/etc/group"
+	chmod 1777 "$1/tmp"
+	echo hello >"$1/etc/greeting"
+	ln "$1/etc/greeting" "$1/etc/greeting-link"
+	cp "$1/bin/busybox" "$1/bin/setuid" && chmod 4755 "$1/bin/setuid"
+	head -c 200000 /dev/zero | tr '\0' x >"$1/usr/lib/large"
+}
+
+# An image "small" of that root.
+small_image() {
+	make_rootfs "$work/rootfs"
+	"$strata" import -q "$work/rootfs" small
+}
+
+# fails CODE TEXT COMMAND...: exits with CODE, and prints one line on stderr that holds TEXT.
+fails() {
+	local code=$1 text=$2
+	shift 2
+	run --separate-stderr "$@"
+	echo "status $status; stderr: $stderr; stdout: $output"
+	[ "$status" = "$code" ]
+	[[ $stderr == *"$text"* ]]
+	[ "$(grep -c . <<<"$stderr")" = 1 ]
+}

@@ -1,0 +1,34 @@
+#!/usr/bin/python3
+"""Says where it runs, counts its files, and writes one: the same program as container and as microVM."""
+import os
+import sys
+
+
+def count(root):
+    files = links = setuid = caps = 0
+    for folder, subfolders, names in os.walk(root):
+        if folder == root:
+            subfolders[:] = [s for s in subfolders if s not in ("proc", "sys", "dev", "run")]
+        for name in names:
+            path = os.path.join(folder, name)
+            st = os.lstat(path)
+            files += 1
+            links += st.st_nlink > 1
+            setuid += bool(st.st_mode & 0o4000)
+            if not os.path.islink(path):
+                try:
+                    caps += bool(os.getxattr(path, "security.capability"))
+                except OSError:
+                    pass
+    return files, links, setuid, caps
+
+
+def main():
+    files, links, setuid, caps = count("/")
+    with open("/var/lib/greet/visited", "a", encoding="utf-8") as f:
+        f.write(os.uname().release + "\n")
+    print(f"{os.environ['GREETING']}, {' '.join(sys.argv[1:])}: Linux {os.uname().release}, pid {os.getpid()}, "
+          f"{files} files, {links} hard-linked, {setuid} setuid, {caps} with capabilities")
+
+
+main()
