@@ -1,0 +1,153 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The life of a container, on the parent's side. */
+#include "container/inner.h"
+
+#include "base/fd.h"
+#include "base/proc.h"
+#include <signal.h>
+#include <sys/socket.h>
+#include <sys/wait.h>
+
+struct ctr {
+	pid_t pid;
+	int pidfd, sock, console;
+};
+
+/* The child was not let in, or failed before it was ready: nobody but us knows of it. */
+static void reap(struct ctr *c)
+{
+	siginfo_t si;
+
+	proc_pidfd_kill(c->pidfd, SIGKILL);
+	while (waitid(P_PIDFD, (id_t)c->pidfd, &si, WEXITED) < 0 && errno == EINTR)
+		;
+}
+
+static int join_cgroup(int cgroup_fd, pid_t pid)
+{
+	char text[16];
+	int r;
+
+	snprintf(text, sizeof(text), "%d", pid);
+	r = file_write(cgroup_fd, "cgroup.procs", text);
+	return r < 0 ? err(r, "cannot enter the cgroup: %s", strerror(-r)) : 0;
+}
+
+/* What has to be done to the child from outside, then its go. */
+static int admit(struct ctr *c, const struct plan *p, bool joined)
+{
+	const struct ctr_spec *s = p->spec;
+	int r = 0;
+
+	if (!joined)
+		r = join_cgroup(s->cgroup_fd, c->pid);
+	if (r >= 0 && s->userns)
+		r = userns_map(c->pid, s);
+	if (r >= 0 && s->enter)
+		r = s->enter(s->enter_ctx, c->pid);
+	if (r >= 0)
+		r = report_send(c->sock, 0, -1);
+	return r;
+}
+
+static int ready(struct ctr *c)
+{
+	int r = report_recv(c->sock, &c->console);
+
+	return r == -ECHILD ? err(r, "the container's process ended before it was ready") : r;
+}
+
+static int launch(struct ctr *c, struct plan *p)
+{
+	int pair[2], r = 0;
+	bool joined;
+
+	if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, pair) < 0)
+		return err_sys("cannot create a socket");
+	c->sock = pair[0];
+	if (pair[0] <= STDERR_FILENO || pair[1] <= STDERR_FILENO) {
+		fd_close(pair[1]);
+		return err(-EBADF, "descriptors 0, 1 and 2 must be open");
+	}
+	/* Whether the child has to wait must be known to both: a refused clone into the cgroup makes it so. */
+	c->pid = clone_child(p->spec, &c->pidfd, &joined);
+	if (!c->pid) {
+		close(pair[0]);
+		p->wait = p->wait || !joined;
+		child_main(p, pair[1]);
+	}
+	fd_close(pair[1]);
+	if (c->pid < 0)
+		return c->pid;
+	if (p->wait || !joined)
+		r = admit(c, p, joined);
+	if (r >= 0)
+		r = ready(c);
+	if (r < 0)
+		reap(c);
+	return r;
+}
+
+int ctr_create(const struct ctr_spec *spec, struct ctr **ret)
+{
+	struct ctr *c = new0(struct ctr);
+	struct plan p;
+	int r;
+
+	if (!c)
+		return -ENOMEM;
+	c->pidfd = c->sock = c->console = -1;
+	r = plan_init(&p, spec);
+	if (r >= 0)
+		r = launch(c, &p);
+	plan_done(&p);
+	if (r < 0) {
+		ctr_free(c);
+		return r;
+	}
+	*ret = c;
+	return 0;
+}
+
+int ctr_start(struct ctr *c)
+{
+	int r;
+
+	if (c->sock < 0)
+		return err(-EALREADY, "the container is started");
+	r = report_send(c->sock, 0, -1);
+	if (r >= 0)
+		r = report_recv(c->sock, NULL);
+	c->sock = fd_close(c->sock);
+	/* Its end of the socket closed: by execve, or because it was killed, which its exit status tells. */
+	if (r == -ECHILD || r == -EPIPE || r == -ECONNRESET) {
+		err_clear();
+		return 0;
+	}
+	return r;
+}
+
+pid_t ctr_pid(const struct ctr *c)
+{
+	return c->pid;
+}
+
+int ctr_pidfd(const struct ctr *c)
+{
+	return c->pidfd;
+}
+
+int ctr_console(const struct ctr *c)
+{
+	return c->console;
+}
+
+void ctr_free(struct ctr *c)
+{
+	if (!c)
+		return;
+	fd_close(c->sock);
+	fd_close(c->pidfd);
+	fd_close(c->console);
+	free(c);
+}

@@ -1,0 +1,72 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* What becomes 0, 1 and 2: the terminal, the caller's descriptors, or the container's /dev/null. */
+#include "container/inner.h"
+
+#include "base/fd.h"
+#include <sys/ioctl.h>
+#include <sys/stat.h>
+
+/* A source below 3 that is not in its place yet would be overwritten before its turn. */
+static int lift(int fd, int place)
+{
+	if (fd < 0 || fd > STDERR_FILENO || fd == place)
+		return fd;
+	fd = fcntl(fd, F_DUPFD_CLOEXEC, STDERR_FILENO + 1);
+	return fd < 0 ? -errno : fd;
+}
+
+static int put(int fd, int place)
+{
+	if (fd == place)
+		return fd_cloexec(fd, false);
+	return dup2(fd, place) < 0 ? -errno : 0;
+}
+
+/*
+ * A user other than root opens /dev/stdout again by name (/proc/self/fd/1), which asks the permissions of the pipe or
+ * terminal: it becomes his, as docker does. Files of the host keep their owner.
+ */
+static void give(int fd, uid_t uid)
+{
+	struct stat st;
+
+	if (fstat(fd, &st) < 0 || st.st_uid == uid)
+		return;
+	if (S_ISFIFO(st.st_mode) || S_ISSOCK(st.st_mode) || isatty(fd))
+		(void)!fchown(fd, uid, (gid_t)-1);
+}
+
+static int place_all(int fds[3])
+{
+	int r = 0;
+
+	for (int i = 0; i < 3; i++) {
+		fds[i] = lift(fds[i], i);
+		if (fds[i] < 0)
+			return fds[i];
+	}
+	for (int i = 0; i < 3 && r >= 0; i++)
+		r = put(fds[i], i);
+	return r;
+}
+
+int stdio_setup(struct child *c)
+{
+	int fds[3], null = -1, r;
+
+	for (int i = 0; i < 3; i++) {
+		fds[i] = c->spec->tty ? c->slave : c->spec->stdio[i];
+		if (fds[i] < 0 && null < 0)
+			null = openat(c->dev, "null", O_RDWR | O_CLOEXEC);
+		if (fds[i] < 0)
+			fds[i] = null;
+	}
+	if (c->spec->tty && ioctl(c->slave, TIOCSCTTY, 0) < 0)
+		return err_sys("cannot set the controlling terminal");
+	r = place_all(fds);
+	if (r < 0)
+		return err(r, "cannot set the standard streams: %s", strerror(-r));
+	for (int i = 0; c->user.uid && i < 3; i++)
+		give(i, c->user.uid);
+	return 0;
+}
