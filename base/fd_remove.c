@@ -11,6 +11,7 @@
 #include <sys/stat.h>
 
 #define OPEN_MAX_ 32 /* directories open at once */
+#define TRIES_MAX 8 /* how often the topmost directory may turn out not to be empty */
 
 /* A directory being emptied. */
 struct level {
@@ -161,17 +162,19 @@ static int parent_reopen(struct level *parent, int child_fd)
 /* Goes up from an emptied directory and removes it; the topmost is left for the caller. */
 static int removal_pop(struct removal *rm)
 {
-	struct level *level = &rm->levels[rm->n - 1], *parent = level - 1;
+	struct level *level = &rm->levels[rm->n - 1];
+	struct level *parent = rm->n > 1 ? level - 1 : NULL;
 	_free_ char *child = NULL;
-	int r = 0;
+	int r;
 
-	if (rm->n > 1 && !parent->dir)
+	if (parent && !parent->dir) {
 		r = parent_reopen(parent, dirfd(level->dir));
-	if (r < 0)
-		return r;
+		if (r < 0)
+			return r;
+	}
 	closedir(take_ptr(level->dir));
 	rm->n--;
-	if (!rm->n)
+	if (!parent)
 		return 0;
 	child = take_ptr(parent->child);
 	r = unlink_inside(dirfd(parent->dir), child, true);
@@ -206,8 +209,14 @@ static int removal_step(struct removal *rm)
 	level->child = strdup(entry->d_name);
 	if (!level->child)
 		return -ENOMEM;
-	/* The stack may move: @level is not looked at any more. */
-	return removal_push(rm, dirfd(level->dir), level->child);
+	r = removal_push(rm, dirfd(level->dir), level->child);
+	if (r == -ENOENT) {
+		/* Gone meanwhile; nothing was pushed, but the array may have moved. */
+		level = &rm->levels[rm->n - 1];
+		free(take_ptr(level->child));
+		return 0;
+	}
+	return r;
 }
 
 static int empty_directory(int dirfd, const char *name)
@@ -216,16 +225,31 @@ static int empty_directory(int dirfd, const char *name)
 	int r;
 
 	r = removal_push(&rm, dirfd, name);
+	if (r == -ENOENT)
+		return 0;
 	while (r >= 0 && rm.n)
 		r = removal_step(&rm);
-	return r == -ENOENT ? 0 : r;
+	return r;
+}
+
+static int remove_at(int dirfd, const char *name)
+{
+	int r = unlink_entry(dirfd, name, false);
+
+	/* Again when someone added to it, or readdir(3) left something out. */
+	for (int i = 0; r == -ENOTEMPTY && i < TRIES_MAX; i++) {
+		r = empty_directory(dirfd, name);
+		if (r < 0)
+			return r;
+		r = unlink_entry(dirfd, name, true);
+	}
+	return r;
 }
 
 int fd_remove_tree(int dirfd, const char *name)
 {
 	_close_ int parent = -1;
 	const char *slash = strrchr(name, '/');
-	int r;
 
 	/* The way to the tree may cross mounts; the last name may not. */
 	if (slash) {
@@ -241,9 +265,5 @@ int fd_remove_tree(int dirfd, const char *name)
 	}
 	if (!*name || is_dot(name))
 		return -EINVAL;
-	r = unlink_entry(dirfd, name, false);
-	if (r != -ENOTEMPTY)
-		return r;
-	r = empty_directory(dirfd, name);
-	return r < 0 ? r : unlink_entry(dirfd, name, true);
+	return remove_at(dirfd, name);
 }

@@ -14,7 +14,7 @@ static size_t size_hint(int fd, size_t max)
 	struct stat st;
 
 	if (fstat(fd, &st) < 0 || !S_ISREG(st.st_mode) || st.st_size <= 0)
-		return MIN((size_t)READ_MIN, max);
+		return MIN((size_t)READ_MIN, max) + 1;
 	return MIN((size_t)st.st_size, max) + 1;
 }
 

@@ -21,6 +21,12 @@
 /* Its writes to our memory are meant; the sanitizers' bookkeeping would outlive it. */
 #define _child_ __attribute__((no_sanitize("address", "thread", "undefined")))
 
+#ifdef __SANITIZE_THREAD__
+/* The same function by a name that the sanitizer does not take for a fork(2) of all our memory. */
+int __clone(int (*fn)(void *), void *stack, int flags, void *arg, ...);
+#define clone __clone
+#endif
+
 struct spawn {
 	const char *path;
 	char *const *argv, *const *env;
