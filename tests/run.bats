@@ -1,0 +1,241 @@
+#!/usr/bin/env bats
+# Containers by the command line: exit codes, streams, environment, limits, volumes, drivers, and nothing left behind.
+
+bats_require_minimum_version 1.5.0
+load lib
+
+setup() {
+	need_fuse
+	strata_setup
+	small_image
+}
+teardown() { strata_teardown; }
+
+# What a run could leave behind on this host.
+leftovers() {
+	grep -c "$work" /proc/self/mountinfo || true
+	find "$STRATA_RUNROOT/instances" "$STRATA_ROOT/snapshots" -mindepth 1 -maxdepth 1 2>/dev/null
+}
+
+both_drivers() {
+	local driver
+	for driver in fuse overlay; do
+		if [ $driver = overlay ] && ! "$strata" run --rm --driver overlay small true 2>/dev/null; then
+			echo "# overlay: not on this host" >&3
+			continue
+		fi
+		echo "driver $driver"
+		"$@" --driver $driver
+	done
+}
+
+@test "exit codes are docker's" {
+	check() {
+		run "$strata" run --rm "$@" small true; [ "$status" = 0 ]
+		run "$strata" run --rm "$@" small sh -c 'exit 7'; [ "$status" = 7 ]
+		run "$strata" run --rm "$@" small sh -c 'kill -9 $$'; [ "$status" = 137 ]
+		fails 127 "not found" "$strata" run --rm "$@" small nosuchcommand
+		fails 126 "" "$strata" run --rm "$@" small /etc/passwd
+		fails 125 "nosuchimage" "$strata" run --rm "$@" nosuchimage true
+	}
+	both_drivers check
+	[ "$(leftovers)" = 0 ]
+}
+
+@test "standard streams: separate, whole, in both directions" {
+	run --separate-stderr "$strata" run --rm small sh -c 'echo out; echo err >&2'
+	[ "$output" = out ] && [ "$stderr" = err ]
+	[ "$(head -c 3000000 /dev/zero | "$strata" run --rm -i small wc -c)" = 3000000 ]
+	[ "$("$strata" run --rm small sh -c 'yes | head -c 3000000' | wc -c)" = 3000000 ]
+	[ "$("$strata" run small sh -c 'yes | head -c 3000000' | wc -c)" = 3000000 ]
+}
+
+@test "environment, working directory, user, host name, entrypoint" {
+	run "$strata" run --rm -e A=1 -e HOME=/x small env
+	[[ $output == *A=1* && $output == *HOME=/x* && $output == *PATH=* ]]
+	B=2 run "$strata" run --rm -e B small env
+	[ "$(B=2 "$strata" run --rm -e B small sh -c 'echo $B')" = 2 ]
+	[ "$("$strata" run --rm -w /made/new small sh -c pwd)" = /made/new ]
+	[ "$("$strata" run --rm -u user small id)" = "uid=1000(user) gid=1000(user) groups=1000(user),2000(extra)" ]
+	[ "$("$strata" run --rm -u 5:6 small sh -c 'id -u; id -g')" = $'5\n6' ]
+	[ "$("$strata" run --rm --hostname box small hostname)" = box ]
+	[ "$("$strata" run --rm --entrypoint echo small a b)" = "a b" ]
+	fails 125 "nobodyhere" "$strata" run --rm -u nobodyhere small true
+}
+
+@test "writes go to the top, the image stays as it was" {
+	check() {
+		"$strata" run --name w "$@" small sh -c 'echo new >/etc/greeting; rm /etc/greeting-link; mkdir /fresh; chmod 700 /root'
+		[ "$("$strata" run --rm "$@" small cat /etc/greeting)" = hello ]
+		[ "$("$strata" run --rm "$@" small cat /etc/greeting-link)" = hello ]
+		"$strata" rm w
+		"$strata" fsck -q
+	}
+	both_drivers check
+}
+
+@test "the tree is the same by both drivers, and as it was imported" {
+	check() {
+		"$strata" run --rm "$@" small sh -c 'cd / && find bin etc usr root var -exec stat -c "%n %F %a %u %g %h %s" {} + | sort' >"$work/seen"
+		(cd "$work/rootfs" && find bin etc usr root var -exec busybox stat -c "%n %F %a %u %g %h %s" {} + | LC_ALL=C sort) >"$work/want"
+		LC_ALL=C sort -o "$work/seen" "$work/seen"
+		# directory sizes are a file system's own business
+		diff <(sed '/directory/s/ [0-9]*$//' "$work/want") <(sed '/directory/s/ [0-9]*$//' "$work/seen")
+		[ "$("$strata" run --rm "$@" small md5sum /usr/lib/large)" = "$(md5sum <"$work/rootfs/usr/lib/large" | sed 's/-/\/usr\/lib\/large/')" ]
+	}
+	both_drivers check
+}
+
+@test "volumes: read-write and read-only, files and folders" {
+	mkdir "$work/vol" && echo in >"$work/vol/file"
+	"$strata" run --rm -v "$work/vol:/vol" small sh -c 'cat /vol/file && echo out >/vol/made'
+	[ "$(cat "$work/vol/made")" = out ]
+	run "$strata" run --rm -v "$work/vol:/vol:ro" small sh -c 'echo no >/vol/made'
+	[ "$status" != 0 ] && [ "$(cat "$work/vol/made")" = out ]
+	[ "$("$strata" run --rm -v "$work/vol/file:/etc/greeting:ro" small cat /etc/greeting)" = in ]
+	fails 125 "$work/none" "$strata" run --rm -v "$work/none:/vol" small true
+}
+
+@test "network: none has only a loopback, host has the host's" {
+	[ "$("$strata" run --rm small ls /sys/class/net)" = lo ]
+	[ "$("$strata" run --rm --network host small ls /sys/class/net | sort)" = "$(ls /sys/class/net | sort)" ]
+	fails 125 "bridge" "$strata" run --rm --network bridge small true
+}
+
+@test "isolation: own pids, masked kernel files, few capabilities, seccomp, no new mounts" {
+	[ "$("$strata" run --rm small sh -c 'echo $$')" = 1 ]
+	run "$strata" run --rm small sh -c 'wc -c </proc/kcore'
+	[ "$output" = 0 ] || [ "$status" != 0 ]
+	run "$strata" run --rm small sh -c 'echo 1 >/proc/sys/kernel/panic'
+	[ "$status" != 0 ]
+	"$strata" run --rm small grep -E 'CapEff:.00000000a80425fb' /proc/self/status
+	"$strata" run --rm small grep -E 'Seccomp:.2' /proc/self/status
+	run "$strata" run --rm small busybox mount -t tmpfs none /tmp
+	[ "$status" != 0 ]
+}
+
+@test "limits: memory kills and says so, pids stop a fork" {
+	fails_or_skip() { "$strata" run --rm --memory 64m small true 2>"$work/err" || skip "$(cat "$work/err")"; }
+	fails_or_skip
+	run "$strata" run --name oom --memory 16m small sh -c 'head -c 200000000 /dev/zero | tail -c 150000000 | wc -c'
+	run "$strata" run --name oom2 --memory 16m small busybox tail /dev/zero
+	[ "$status" = 137 ]
+	run "$strata" ps -a
+	[[ $output == *"out of memory"* ]]
+	run "$strata" run --rm --pids-limit 4 small sh -c 'for i in 1 2 3 4 5 6 7 8; do sleep 1 & done; wait'
+	[[ $output == *"fork"* ]]
+	fails 125 "memory" "$strata" run --rm --memory nonsense small true
+}
+
+@test "detached: ps, logs, stop, rm" {
+	id=$("$strata" run -d --name bg small sh -c 'trap "echo bye; exit 3" TERM; echo ready; while :; do sleep 0.1; done')
+	for _ in $(seq 100); do [ "$("$strata" logs bg)" = ready ] && break; sleep 0.05; done
+	run "$strata" ps
+	[[ $output == *"$id"* && $output == *running* && $output == *bg* ]]
+	fails 125 "running" "$strata" rm bg
+	fails 125 "bg" "$strata" run -d --name bg small true
+	[ "$("$strata" stop bg)" = bg ]
+	[ "$("$strata" logs bg)" = $'ready\nbye' ]
+	[ "$("$strata" logs -n 1 bg)" = bye ]
+	"$strata" logs -t bg | grep -E '^20[0-9-]+T.*Z ready'
+	run "$strata" ps; [[ $output != *bg* ]]
+	run "$strata" ps -a; [[ $output == *"exited (3)"* ]]
+	"$strata" rm bg
+	[ -z "$("$strata" ps -aq)" ]
+	[ "$(leftovers)" = 0 ]
+}
+
+@test "stop kills what does not listen" {
+	"$strata" run -d --name deaf small sh -c 'trap "" TERM; echo up; while :; do sleep 0.1; done'
+	for _ in $(seq 100); do [ "$("$strata" logs deaf)" = up ] && break; sleep 0.05; done
+	"$strata" stop -t 1 deaf
+	run "$strata" ps -a; [[ $output == *"exited (137)"* ]]
+}
+
+@test "a terminal: tty, size, raw relay, exit code" {
+	need script
+	run script -qec "stty rows 33 cols 77; '$strata' run --rm -it small sh -c 'sleep 0.2; stty size; test -t 0 && echo yes; exit 5'" /dev/null
+	[ "$status" = 5 ]
+	[[ $output == *"33 77"* && $output == *yes* ]]
+	fails 125 "terminal" "$strata" run --rm -t small true </dev/null
+}
+
+@test "signals reach the command in the foreground" {
+	"$strata" run --name sig small sh -c 'trap "exit 9" TERM; echo up; while :; do sleep 0.1; done' >"$work/out" &
+	pid=$!
+	for _ in $(seq 100); do grep -q up "$work/out" && break; sleep 0.05; done
+	kill -TERM $pid
+	rc=0; wait $pid || rc=$?
+	[ $rc = 9 ]
+}
+
+@test "mount and umount: the image as a folder, with a top that can be kept" {
+	mkdir "$work/m"
+	"$strata" mount small "$work/m"
+	[ "$(cat "$work/m/etc/greeting")" = hello ]
+	echo changed >"$work/m/etc/greeting"
+	[ "$(cat "$work/m/etc/greeting-link")" = changed ]
+	"$strata" umount "$work/m"
+	[ -z "$(ls "$work/m")" ]
+	"$strata" mount small "$work/m"
+	[ "$(cat "$work/m/etc/greeting")" = hello ]
+	umount "$work/m"
+	for _ in $(seq 100); do [ "$(leftovers)" = 0 ] && break; sleep 0.05; done
+	[ "$(leftovers)" = 0 ]
+	fails 125 "$work/none" "$strata" mount small "$work/none"
+	fails 125 "$work/m" "$strata" umount "$work/m"
+}
+
+@test "a server that is killed is an error, not a hang" {
+	mkdir "$work/m"
+	"$strata" mount small "$work/m"
+	server=$("$strata" inspect "$("$strata" ps -q)" | jq -r '.[0].pid')
+	kill -9 "$server"
+	run timeout 20 cat "$work/m/etc/greeting"
+	[ "$status" != 124 ]
+	umount -l "$work/m" 2>/dev/null || true
+}
+
+@test "kill -9 of the supervisor: its processes go, the next command works, rm clears the rest" {
+	need jq
+	id=$("$strata" run -d small sleep 1000)
+	pid=$("$strata" inspect "$id" | jq -r '.[0].pid')
+	monitor=$(awk '/^PPid:/ {print $2}' "/proc/$pid/status")
+	kill -9 "$monitor"
+	for _ in $(seq 100); do [ -d "/proc/$pid" ] || break; sleep 0.05; done
+	[ ! -d "/proc/$pid" ]
+	run "$strata" ps -a; [[ $output == *"stopped (killed)"* ]]
+	"$strata" rm -f "$id"
+	[ "$(leftovers)" = 0 ]
+	[ "$("$strata" run --rm small echo fine)" = fine ]
+}
+
+@test "after a reboot the tops are still known" {
+	need jq
+	"$strata" run --name kept small sh -c 'echo x >/x'
+	rm -rf "$STRATA_RUNROOT"
+	run "$strata" ps -a
+	[[ $output == *kept* && $output == *stopped* ]]
+	"$strata" rm kept
+	[ -z "$("$strata" ps -aq)" ]
+}
+
+@test "the run path loads no heavy library" {
+	for lib in libcurl libarchive libcrypto libjansson libzstd libseccomp; do
+		run ldd "$strata"
+		[[ $output != *$lib* ]]
+	done
+	run ldd "$build/strata-monitor"
+	[[ $output == *"not a dynamic executable"* || $output == *"statically linked"* ]]
+}
+
+@test "bench startup and doctor" {
+	need jq
+	run "$strata" bench startup -n 2 small true
+	[ "$status" = 0 ]
+	[[ $output == *container/fuse* && $output == *MEDIAN* ]]
+	run "$strata" bench startup -n 2 --tsv small true
+	[[ $output == *$'\t'* ]]
+	"$strata" doctor
+	"$strata" doctor --format json | jq -e 'map(.name) | contains(["fuse","kvm","cgroups"])'
+}
