@@ -61,6 +61,7 @@ small_image() {
 }
 
 # fails CODE TEXT COMMAND...: exits with CODE, and prints one line on stderr that holds TEXT.
+# shellcheck disable=SC2154 # run sets them
 fails() {
 	local code=$1 text=$2
 	shift 2
