@@ -132,6 +132,12 @@ int txn_commit(struct txn *t);
 /* Drops it; also after a commit: frees. */
 void txn_abort(struct txn *t);
 
+/*
+ * Pins a layer that is in the store (its index, pack, frame and objects) for as long as @t lives, so that gc leaves it:
+ * a build holds the layers of its earlier steps this way, until an image names them. -ENOENT.
+ */
+int txn_hold(struct txn *t, const struct digest *diff_id);
+
 /* A layer from a tar stream (plain, gzip or zstd: detected) on @fd; the blob is kept as it came, a plain tar is stored
  * gzipped. @expect_diff_id / @expect_blob may be NULL. */
 int layer_import(struct txn *t, int fd, const struct store_bounds *b, const struct digest *expect_blob,

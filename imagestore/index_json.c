@@ -1,0 +1,105 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* index.json: the only place where names live. Read without a lock, written under the exclusive one. */
+#include "imagestore/store.h"
+
+int index_read(struct store *s, json_t **ret)
+{
+	_json_ json_t *index = NULL;
+	_free_ char *what = str_fmt("%s/index.json", s->path);
+	int r = what ? json_parse_file(s->dirfd, "index.json", what, &index) : -ENOMEM;
+
+	if (r < 0)
+		return r;
+	if (!json_get_array(index, "manifests"))
+		return err(-EBADMSG, "%s: no OCI index: it has no list \"manifests\"", what);
+	*ret = take_ptr(index);
+	return 0;
+}
+
+int index_write(struct store *s, const json_t *index)
+{
+	size_t len;
+	_free_ char *text = json_text(index, &len);
+	int r = text ? file_replace(s->dirfd, "index.json", text, len, 0644, true) : -ENOMEM;
+
+	return r < 0 ? err(r, "%s/index.json: cannot be written: %s", s->path, strerror(-r)) : 0;
+}
+
+const char *index_entry_name(const json_t *entry)
+{
+	return json_get_str(json_get_object(entry, "annotations"), REF_NAME);
+}
+
+int index_entry_digest(const json_t *entry, struct digest *ret)
+{
+	const char *text = json_get_str(entry, "digest");
+
+	if (!text || digest_parse(text, ret) < 0)
+		return err(-EBADMSG, "index.json: an entry without a digest \"sha256:...\"");
+	return 0;
+}
+
+json_t *index_find_name(const json_t *index, const char *name)
+{
+	json_t *entry;
+	size_t i;
+
+	json_array_foreach(json_get_array(index, "manifests"), i, entry)
+	{
+		const char *has = index_entry_name(entry);
+
+		if (has && streq(has, name))
+			return entry;
+	}
+	return NULL;
+}
+
+static bool has_manifest(const json_t *index, const struct digest *manifest)
+{
+	json_t *entry;
+	struct digest d;
+	size_t i;
+
+	json_array_foreach(json_get_array(index, "manifests"), i, entry)
+	{
+		if (index_entry_digest(entry, &d) == 0 && digest_eq(&d, manifest))
+			return true;
+	}
+	return false;
+}
+
+/* Takes out the entry that has @name, and the one of @manifest that has none: it has a name now. */
+static void take_out(json_t *index, const char *name, const struct digest *manifest)
+{
+	json_t *manifests = json_get_array(index, "manifests");
+
+	for (size_t i = json_array_size(manifests); i-- > 0;) {
+		const json_t *entry = json_array_get(manifests, i);
+		const char *has = index_entry_name(entry);
+		struct digest d;
+
+		if (has ? name && streq(has, name) : index_entry_digest(entry, &d) == 0 && digest_eq(&d, manifest))
+			json_array_remove(manifests, i);
+	}
+}
+
+int index_set(json_t *index, const char *name, const char *media_type, const struct digest *manifest, uint64_t size)
+{
+	_free_ char *digest = str_fmt("sha256:%s", digest_hex(manifest).s);
+	json_t *entry, *manifests = json_get_array(index, "manifests");
+
+	if (!digest)
+		return -ENOMEM;
+	if (!name && has_manifest(index, manifest))
+		return 0;
+	entry = json_pack("{s:s, s:s, s:I}", "mediaType", media_type, "digest", digest, "size", (json_int_t)size);
+	if (entry && name &&
+	    json_object_set_new(entry, "annotations", json_pack("{s:s}", REF_NAME, name)) < 0) {
+		json_decref(entry);
+		entry = NULL;
+	}
+	if (!entry)
+		return -ENOMEM;
+	take_out(index, name, manifest);
+	return json_array_append_new(manifests, entry) < 0 ? -ENOMEM : 0;
+}

@@ -1,0 +1,61 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * A transaction from inside the room: tmp/<name>/ (docs/formats/store.md, "Commit"). Files get their digest's name there
+ * when they are whole; txn_commit() moves them to the store.
+ */
+#ifndef IMAGESTORE_TXN_H
+#define IMAGESTORE_TXN_H
+
+#include "imagestore/store.h"
+
+/* A name that index.json gets at commit. */
+struct txn_name {
+	char *name; /* NULL: an image without one */
+	char *media_type;
+	struct digest manifest;
+	uint64_t size;
+};
+
+struct txn {
+	struct store *s;
+	char name[17];
+	int dirfd, live_fd;
+	struct txn_name *names;
+	size_t nnames, cap;
+	uint64_t nfiles;  /* written here: decides between fdatasync and syncfs */
+	uint64_t npinned; /* linked from the store */
+	uint64_t counter; /* of temporary names */
+	bool published;	  /* something may stand outside of tmp/ */
+};
+
+struct txn_file {
+	char s[96];
+};
+struct txn_file txn_blob(const struct digest *d);
+struct txn_file txn_object(const struct digest *d);
+
+/* A new file under a temporary name, to be written; *@ret_name tells it. */
+int txn_create(struct txn *t, struct txn_file *ret_name);
+/* The text for a failed write: what is full, where, what to do. */
+int txn_write_err(struct txn *t, int e);
+/* Gives a whole file its digest's name; one that is there already wins. */
+int txn_seal_blob(struct txn *t, const struct txn_file *name, const struct digest *d);
+/* The same for an object; one that the store has is linked instead, and ours dropped. */
+int txn_seal_object(struct txn *t, const struct txn_file *name, const struct digest *d);
+/* A small blob from memory. */
+int txn_put_blob(struct txn *t, const void *data, size_t len, struct digest *ret);
+
+/* Links what the store has into the transaction, so that it stays; -ENOENT without a text when it has not. */
+int txn_pin_blob(struct txn *t, const struct digest *d);
+int txn_pin_layer(struct txn *t, const struct digest *diff_id);
+
+/* @name NULL: unnamed. */
+int txn_add_name(struct txn *t, const char *name, const char *media_type, const struct digest *manifest, uint64_t size);
+
+/* Merges a chain whose layers stand in the transaction; published by the commit. */
+int txn_merge(struct txn *t, const struct digest *diff_ids, size_t n);
+
+/* Makes the names of the transaction's files final, in order: step 4. */
+int txn_publish(struct txn *t);
+
+#endif
