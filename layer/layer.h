@@ -76,8 +76,8 @@ struct layer_device {
 };
 
 /*
- * A tree with a root directory 0755 root:root, implied. Bounded: -ENOSPC past 16 M names or 4 GiB of memory, whether
- * they still stand in it or not. One thread at a time. A node is good until its last name is taken away.
+ * A tree with a root directory 0755 root:root, implied. Bounded: -ENOSPC past 16 M names, -ENOMEM past 4 GiB, both
+ * counting what was taken out again. One thread at a time. A node is good until its last name is taken away.
  */
 int layer_tree_new(struct layer_tree **ret);
 void layer_tree_free(struct layer_tree *t);
@@ -106,7 +106,10 @@ int layer_tree_link_lower(struct layer_tree *t, struct layer_node *dir, const ch
 /* Takes a name and all below it away; -ENOENT. */
 int layer_tree_remove(struct layer_tree *t, struct layer_node *dir, const char *name, size_t len);
 const struct layer_attr *layer_node_attr(const struct layer_node *n);
-/* Keeps type and content: -EINVAL for another type, or another size of an inline content. */
+/*
+ * Keeps type, xattrs and content: -EINVAL for another type, or another size of an inline content. The node is no longer
+ * implied: so the root is named.
+ */
 int layer_node_set_attr(struct layer_node *n, const struct layer_attr *attr);
 /*
  * Content of a regular file, or the target of a symbolic link as LAYER_INLINE; attr.size bytes, which are copied. An
