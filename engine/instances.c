@@ -83,8 +83,9 @@ int engine_rm(struct engine *e, const char *id_or_name, bool force)
 			return r;
 		err_clear();
 	}
-	cgroup_purge(inst_id(i));
-	err_clear();
+	r = inst_recover(i);
+	if (r < 0)
+		return r;
 	r = snapshot_remove(e->store, inst_id(i));
 	return r < 0 ? r : inst_delete(i);
 }

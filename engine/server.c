@@ -12,7 +12,7 @@
 
 #define SERVER_THREADS_MAX 64
 
-static int object_open(void *ctx, const struct digest *digest)
+static int object_open(void *ctx, _unused_ uint64_t nid, const struct digest *digest)
 {
 	return object_openat(*(int *)ctx, digest);
 }
