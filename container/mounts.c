@@ -32,6 +32,16 @@ int mounts_new(const char *type, const char *const *opts, unsigned int attr)
 	return mnt < 0 ? -errno : mnt;
 }
 
+static int place_error(int dir, const char *name)
+{
+	int e = -errno;
+	struct stat st;
+
+	if (!fstatat(dir, name, &st, AT_SYMLINK_NOFOLLOW) && !S_ISDIR(st.st_mode))
+		return err(-ENOTDIR, "the image's /%s is no directory", name);
+	return err(e, "cannot mount on the image's /%s: %s", name, strerror(-e));
+}
+
 int mounts_place(int mnt, int dir, const char *name)
 {
 	if (!move_mount(mnt, "", dir, name, MOVE_MOUNT_F_EMPTY_PATH))
@@ -39,7 +49,7 @@ int mounts_place(int mnt, int dir, const char *name)
 	if (errno == ENOENT && !mkdirat(dir, name, 0755) &&
 	    !move_mount(mnt, "", dir, name, MOVE_MOUNT_F_EMPTY_PATH))
 		return 0;
-	return err_sys("cannot mount on the image's /%s", name);
+	return place_error(dir, name);
 }
 
 /* Made from now on: nothing here reaches the host. The root is put on "/", which needs no directory of the host. */

@@ -17,9 +17,10 @@ static int lift(int fd, int place)
 
 static int put(int fd, int place)
 {
-	if (fd == place)
-		return fd_cloexec(fd, false);
-	return dup2(fd, place) < 0 ? -errno : 0;
+	/* FD_CLOEXEC is the only flag there is. */
+	int r = fd == place ? fcntl(fd, F_SETFD, 0) : dup2(fd, place);
+
+	return r < 0 ? -errno : 0;
 }
 
 /*
