@@ -1,0 +1,50 @@
+# bash completion for strata. Verbs and options are asked of strata's own --help, so they never go stale.
+
+_strata_words() { # the words of a column of strata's help
+	"$1" "${@:2}" --help 2>/dev/null | sed -n "$_strata_sed"
+}
+
+_strata() {
+	local cur=${COMP_WORDS[COMP_CWORD]} prev=${COMP_WORDS[COMP_CWORD - 1]} strata=${COMP_WORDS[0]}
+	local verb='' i where=() _strata_sed
+	for ((i = 1; i < COMP_CWORD; i++)); do
+		case ${COMP_WORDS[i]} in
+		--root | --runroot) where+=("${COMP_WORDS[i]}" "${COMP_WORDS[i + 1]}"); i=$((i + 1)) ;;
+		-*) ;;
+		*) verb=${COMP_WORDS[i]}; break ;;
+		esac
+	done
+	COMPREPLY=()
+	case $prev in
+	--root | --runroot | -f | --file | -o | --output | -i | --input | --kernel)
+		mapfile -t COMPREPLY < <(compgen -f -- "$cur")
+		return
+		;;
+	--driver) mapfile -t COMPREPLY < <(compgen -W 'fuse overlay auto' -- "$cur"); return ;;
+	--network) mapfile -t COMPREPLY < <(compgen -W 'none host' -- "$cur"); return ;;
+	--format) mapfile -t COMPREPLY < <(compgen -W 'table json oci-archive oci-dir' -- "$cur"); return ;;
+	esac
+	if [[ -z $verb ]]; then
+		_strata_sed='s/^  \([a-z][a-z]*\)  *.*/\1/p'
+		mapfile -t COMPREPLY < <(compgen -W "$(_strata_words "$strata") --root --runroot --debug --help --version" -- "$cur")
+		return
+	fi
+	if [[ $cur == -* ]]; then
+		_strata_sed='s/^  .\{4\}\(--[a-z-]*\).*/\1/p'
+		mapfile -t COMPREPLY < <(compgen -W "$(_strata_words "$strata" "$verb")" -- "$cur")
+		return
+	fi
+	case $verb in
+	run | tag | rmi | history | save | inspect | mount)
+		mapfile -t COMPREPLY < <(compgen -W "$("$strata" "${where[@]}" images 2>/dev/null |
+			awk 'NR > 1 && $1 != "<none>" { print $1 ":" $2; if ($2 == "latest") print $1 }')" -- "$cur")
+		;;
+	logs | stop | rm)
+		mapfile -t COMPREPLY < <(compgen -W "$("$strata" "${where[@]}" ps -a 2>/dev/null |
+			awk 'NR > 1 { print $1; print $NF }')" -- "$cur")
+		;;
+	import | build | umount) mapfile -t COMPREPLY < <(compgen -f -- "$cur") ;;
+	bench) mapfile -t COMPREPLY < <(compgen -W startup -- "$cur") ;;
+	esac
+}
+complete -o default -F _strata strata
