@@ -76,12 +76,14 @@ static json_t *record_ours(const struct inst_record *r)
 
 static json_t *record_to_json(const struct inst *i, const struct inst_record *r)
 {
-	char bundle[4096];
-	ssize_t n = readlink(fd_path(i->dir).s, bundle, sizeof(bundle) - 1);
+	char runroot[4096], bundle[4096 + sizeof(INSTANCES) + 1 + INST_ID_MAX];
+	/* By name, since while it is being made the directory has another one. */
+	ssize_t n = readlink(fd_path(i->runroot).s, runroot, sizeof(runroot) - 1);
 	json_t *annotations = json_get_object(i->config, "annotations");
 	_json_ json_t *j = NULL;
 
-	bundle[MAX(n, 0)] = '\0';
+	runroot[MAX(n, 0)] = '\0';
+	snprintf(bundle, sizeof(bundle), "%s/" INSTANCES "/%s", runroot, i->id);
 	j = json_pack("{s:s, s:s, s:s, s:o, s:o}", "ociVersion", OCI_VERSION, "id", i->id, "status",
 		      inst_status_name(r->state.status), "bundle", text_to_json(bundle), "strata",
 		      record_ours(r));

@@ -1,0 +1,74 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The inside of cgroups: where the hierarchies are, and what a group has in each of them. Every group is a folder
+ * strata/<id> below the root of a mounted hierarchy, as docker's cgroupfs driver has it.
+ */
+#ifndef RUNTIME_CGROUP_H
+#define RUNTIME_CGROUP_H
+
+#include "runtime/runtime.h"
+
+#define CGROUP_FOLDER "strata"
+
+/* Controllers that carry our limits, as bits. */
+enum { CGROUP_MEMORY = 1, CGROUP_CPU = 2, CGROUP_PIDS = 4 };
+#define CGROUP_CONTROLLERS 3
+#define CGROUP_MOUNTS_MAX  (CGROUP_CONTROLLERS + 1) /* v1 hierarchies of interest, and the one of v2 */
+
+/* A mounted hierarchy: those of v1 that have one of our controllers, and v2. */
+struct cgroup_mount {
+	char *path;
+	bool v2, rdonly;
+	unsigned controllers; /* CGROUP_ bits that it offers */
+};
+
+struct cgroup_mounts {
+	struct cgroup_mount m[CGROUP_MOUNTS_MAX];
+	size_t n;
+};
+
+int cgroup_mounts_find(struct cgroup_mounts *ret);
+void cgroup_mounts_done(struct cgroup_mounts *m);
+const char *cgroup_controller_name(unsigned bit);
+/* The bit of the controller that this name of @len bytes means, or 0. */
+unsigned cgroup_controller_parse(const char *name, size_t len);
+
+#define CGROUP_FREE_MS	64   /* the longest pause when all has ended: about 1/8 s together */
+#define CGROUP_PURGE_MS 4096 /* when it was only just killed: about 8 s together */
+
+/* The group's folder in one hierarchy. */
+struct cgroup_dir {
+	int parent, fd;	      /* strata/ and strata/<id> */
+	bool v2;
+	unsigned controllers; /* those used here for a limit */
+};
+
+struct cgroup {
+	char *id;
+	struct cgroup_dir dirs[CGROUP_MOUNTS_MAX];
+	size_t n;
+};
+
+/* Sets the limits of @d->controllers: 0 or -errno with a text. */
+int cgroup_v1_limit(const struct cgroup_dir *d, const struct run_limits *l);
+int cgroup_v2_limit(const struct cgroup_dir *d, const struct run_limits *l);
+/* Lets the groups below @root's strata/ have these controllers. */
+int cgroup_v2_enable(int root, int folder, unsigned controllers);
+/* How many times the kernel killed for want of memory. */
+uint64_t cgroup_v1_oom_kills(const struct cgroup_dir *d);
+uint64_t cgroup_v2_oom_kills(const struct cgroup_dir *d);
+
+/* One write of a number to a file of @d, "what: file: why" for an error. */
+int cgroup_set(const struct cgroup_dir *d, const char *file, const char *limit, const char *text);
+/* The number behind "@key " in a flat keyed file, 0 when there is none. */
+uint64_t cgroup_get(const struct cgroup_dir *d, const char *file, const char *key);
+
+/* Kills what is in the group @dir until it is empty: 0, -EBUSY = it does not end. */
+int cgroup_dir_kill(int dir);
+/*
+ * Removes @name with all groups below it. While something in it is just ending it tries again, after pauses of 1, 2, 4...
+ * and at last @longest_ms. ENOENT is success.
+ */
+int cgroup_dir_remove(int parent, const char *name, int longest_ms);
+
+#endif

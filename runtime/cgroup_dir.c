@@ -1,0 +1,112 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Emptying and removing the folder of a group, whatever its processes made below it. */
+#include "runtime/cgroup.h"
+
+#include "base/err.h"
+#include "base/fd.h"
+#include "base/str.h"
+#include <dirent.h>
+#include <poll.h>
+#include <signal.h>
+
+#define DEPTH_MAX   32 /* groups below a group: a container may make its own */
+#define KILL_ROUNDS 10 /* pauses between the rounds, each twice the one before: about 1 s together */
+#define PROCS_MAX   (8u << 20) /* bytes of cgroup.procs */
+
+/* Calls @fn for each group right below @dir. */
+static int each_child(int dir, int depth, int (*fn)(int parent, const char *name, int depth))
+{
+	int fd = openat(dir, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	struct dirent *e;
+	int r = 0;
+	DIR *d;
+
+	if (fd < 0)
+		return -errno;
+	d = fdopendir(fd);
+	if (!d) {
+		fd_close(fd);
+		return -ENOMEM;
+	}
+	while (r >= 0 && (e = readdir(d))) {
+		if (e->d_type == DT_DIR && !streq(e->d_name, ".") && !streq(e->d_name, ".."))
+			r = fn(dir, e->d_name, depth);
+	}
+	closedir(d);
+	return r;
+}
+
+/* SIGKILL to what is listed now: how many. In v2 a threaded or foreign-namespace process shows as 0. */
+static int kill_listed(int dir)
+{
+	_free_ char *list = NULL;
+	int n = 0;
+
+	if (file_read_all(dir, "cgroup.procs", PROCS_MAX, &list, NULL) < 0)
+		return 0;
+	for (char *s = list, *end; *s; s = end) {
+		long pid = strtol(s, &end, 10);
+
+		if (end == s)
+			break;
+		if (pid > 0)
+			kill((pid_t)pid, SIGKILL);
+		n++;
+		end += *end == '\n';
+	}
+	return n;
+}
+
+static int kill_tree(int parent, const char *name, int depth)
+{
+	_close_ int dir = openat(parent, name, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	int n, r;
+
+	if (dir < 0 || depth > DEPTH_MAX)
+		return 0;
+	n = kill_listed(dir);
+	r = each_child(dir, depth + 1, kill_tree);
+	return r < 0 ? r : n;
+}
+
+int cgroup_dir_kill(int dir)
+{
+	/* Linux 5.14: at once and for all below, no fork escapes. */
+	if (file_write(dir, "cgroup.kill", "1") >= 0)
+		return 0;
+	/* A bomb may fork between the reading and the killing; a pid namespace ends with its init, the first listed. */
+	for (int round = 0, ms = 1; round < KILL_ROUNDS; round++, ms *= 2) {
+		each_child(dir, 1, kill_tree);
+		if (kill_listed(dir) == 0)
+			return 0;
+		poll(NULL, 0, ms);
+	}
+	return err(-EBUSY, "cgroup: its processes do not end");
+}
+
+static int remove_tree(int parent, const char *name, int depth)
+{
+	_close_ int dir = -1;
+
+	if (unlinkat(parent, name, AT_REMOVEDIR) == 0 || errno == ENOENT)
+		return 0;
+	if (errno != EBUSY || depth > DEPTH_MAX)
+		return -errno;
+	dir = openat(parent, name, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	if (dir < 0)
+		return errno == ENOENT ? 0 : -errno;
+	each_child(dir, depth + 1, remove_tree);
+	return unlinkat(parent, name, AT_REMOVEDIR) == 0 || errno == ENOENT ? 0 : -errno;
+}
+
+int cgroup_dir_remove(int parent, const char *name, int longest_ms)
+{
+	int r;
+
+	for (int ms = 1;; ms *= 2) {
+		r = remove_tree(parent, name, 0);
+		if (r != -EBUSY || ms > longest_ms)
+			return r;
+		poll(NULL, 0, ms);
+	}
+}

@@ -1,0 +1,161 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "runtime/cgroup.h"
+
+#include "base/err.h"
+#include "base/fd.h"
+#include "base/str.h"
+
+#define MOUNTINFO_MAX (16u << 20) /* bytes of /proc/self/mountinfo */
+
+static const char *const controller_names[CGROUP_CONTROLLERS] = { "memory", "cpu", "pids" };
+
+const char *cgroup_controller_name(unsigned bit)
+{
+	for (unsigned i = 0; i < CGROUP_CONTROLLERS; i++) {
+		if (bit & (1u << i))
+			return controller_names[i];
+	}
+	return "?";
+}
+
+unsigned cgroup_controller_parse(const char *name, size_t len)
+{
+	for (unsigned i = 0; i < CGROUP_CONTROLLERS; i++) {
+		if (strlen(controller_names[i]) == len && memcmp(controller_names[i], name, len) == 0)
+			return 1u << i;
+	}
+	return 0;
+}
+
+/* The bits of the words in @list, which end with one of @ends. */
+static unsigned parse_list(const char *list, const char *ends)
+{
+	unsigned bits = 0;
+
+	while (*list) {
+		size_t len = strcspn(list, ends);
+
+		bits |= cgroup_controller_parse(list, len);
+		list += len + !!list[len];
+	}
+	return bits;
+}
+
+static bool list_has(const char *list, const char *word)
+{
+	size_t n = strlen(word);
+
+	return strncmp(list, word, n) == 0 && (list[n] == ',' || !list[n]);
+}
+
+/* mountinfo writes a space, tab, newline and backslash as \ooo (proc(5)). */
+static void unescape(char *s)
+{
+	char *out = s;
+
+	while (*s) {
+		if (s[0] == '\\' && s[1] >= '0' && s[1] <= '3' && s[2] && s[3]) {
+			*out++ = (char)((s[1] - '0') << 6 | (s[2] - '0') << 3 | (s[3] - '0'));
+			s += 4;
+		} else {
+			*out++ = *s++;
+		}
+	}
+	*out = '\0';
+}
+
+static unsigned v2_controllers(const char *path)
+{
+	_close_ int dir = open(path, O_PATH | O_DIRECTORY | O_CLOEXEC);
+	_free_ char *list = NULL;
+
+	if (dir < 0 || file_read_all(dir, "cgroup.controllers", 4096, &list, NULL) < 0)
+		return 0;
+	return parse_list(list, " \n");
+}
+
+/* Whether an earlier mount offers it all: the same hierarchy may be mounted twice. */
+static bool known(const struct cgroup_mounts *all, const struct cgroup_mount *m)
+{
+	for (size_t i = 0; i < all->n; i++) {
+		if (m->v2 ? all->m[i].v2 : (!all->m[i].v2 && all->m[i].controllers & m->controllers))
+			return true;
+	}
+	return false;
+}
+
+static int add_mount(struct cgroup_mounts *all, const struct cgroup_mount *m, char *path)
+{
+	struct cgroup_mount *new = &all->m[all->n];
+
+	if ((!m->v2 && !m->controllers) || all->n == CGROUP_MOUNTS_MAX || known(all, m))
+		return 0;
+	unescape(path);
+	*new = *m;
+	new->path = strdup(path);
+	if (!new->path)
+		return -ENOMEM;
+	if (m->v2)
+		new->controllers = v2_controllers(path);
+	all->n++;
+	return 0;
+}
+
+/* "31 23 0:28 /root /mount/point rw,relatime shared:1 - cgroup source rw,memory": the 5th field and what follows. */
+static int parse_line(struct cgroup_mounts *all, char *line)
+{
+	struct cgroup_mount m = { 0 };
+	char *field[6], *tail = strstr(line, " - "), *type, *super;
+
+	if (!tail)
+		return 0;
+	*tail = '\0';
+	type = tail + 3;
+	super = strrchr(type, ' ');
+	if (!super)
+		return 0;
+	m.v2 = str_after(type, "cgroup2 ") != NULL;
+	if (!m.v2 && !str_after(type, "cgroup "))
+		return 0;
+	for (int i = 0; i < 6; i++) {
+		field[i] = i ? strchr(field[i - 1], ' ') : line;
+		if (!field[i])
+			return 0;
+		if (i)
+			*field[i]++ = '\0';
+	}
+	field[5][strcspn(field[5], " ")] = '\0';
+	m.rdonly = list_has(field[5], "ro") || list_has(super + 1, "ro");
+	if (!m.v2)
+		m.controllers = parse_list(super + 1, ",");
+	return add_mount(all, &m, field[4]);
+}
+
+int cgroup_mounts_find(struct cgroup_mounts *ret)
+{
+	struct cgroup_mounts all = { .n = 0 };
+	_free_ char *text = NULL;
+	int r;
+
+	r = file_read_all(AT_FDCWD, "/proc/self/mountinfo", MOUNTINFO_MAX, &text, NULL);
+	if (r < 0)
+		return err(r, "/proc/self/mountinfo: %s", strerror(-r));
+	for (char *line = text, *next; line && *line; line = next) {
+		next = strchr(line, '\n');
+		if (next)
+			*next++ = '\0';
+		r = parse_line(&all, line);
+		if (r < 0) {
+			cgroup_mounts_done(&all);
+			return r;
+		}
+	}
+	*ret = all;
+	return 0;
+}
+
+void cgroup_mounts_done(struct cgroup_mounts *m)
+{
+	while (m->n)
+		free(m->m[--m->n].path);
+}

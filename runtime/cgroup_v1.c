@@ -1,0 +1,72 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Limits as cgroup v1 has them (Documentation/admin-guide/cgroup-v1). */
+#include "runtime/cgroup.h"
+
+#include "base/err.h"
+#include "base/fd.h"
+#include "base/mem.h"
+
+#define PERIOD_US    100000 /* cpu.cfs_period_us: the kernel's default */
+#define QUOTA_MIN_US 1000   /* the kernel takes no less */
+#define SHARES_MIN   2	    /* cpu.shares: what the kernel takes; 1024 is what weight 100 is in v2 */
+#define SHARES_MAX   262144
+
+static int set_number(const struct cgroup_dir *d, const char *file, const char *limit, uint64_t n)
+{
+	char text[24];
+
+	snprintf(text, sizeof(text), "%llu", (unsigned long long)n);
+	return cgroup_set(d, file, limit, text);
+}
+
+static int limit_memory(const struct cgroup_dir *d, const struct run_limits *l)
+{
+	int r;
+
+	r = set_number(d, "memory.limit_in_bytes", "memory", l->memory);
+	if (r < 0)
+		return r;
+	/* Memory and swap together no more than memory alone: no swap. Without swap accounting there is no such file. */
+	if (faccessat(d->fd, "memory.memsw.limit_in_bytes", F_OK, 0) < 0)
+		return set_number(d, "memory.swappiness", "memory", 0);
+	return set_number(d, "memory.memsw.limit_in_bytes", "memory", l->memory);
+}
+
+static int limit_cpu(const struct cgroup_dir *d, const struct run_limits *l)
+{
+	int r = 0;
+
+	if (l->nano_cpus) {
+		uint64_t quota = l->nano_cpus / (1000000000 / PERIOD_US);
+
+		r = set_number(d, "cpu.cfs_period_us", "cpus", PERIOD_US);
+		if (r >= 0)
+			r = set_number(d, "cpu.cfs_quota_us", "cpus", MAX(quota, (uint64_t)QUOTA_MIN_US));
+	}
+	if (r >= 0 && l->cpu_weight) {
+		uint64_t shares = l->cpu_weight * 1024 / 100;
+
+		shares = MAX(shares, (uint64_t)SHARES_MIN);
+		shares = MIN(shares, (uint64_t)SHARES_MAX);
+		r = set_number(d, "cpu.shares", "cpu weight", shares);
+	}
+	return r;
+}
+
+int cgroup_v1_limit(const struct cgroup_dir *d, const struct run_limits *l)
+{
+	int r = 0;
+
+	if (d->controllers & CGROUP_MEMORY)
+		r = limit_memory(d, l);
+	if (r >= 0 && d->controllers & CGROUP_CPU)
+		r = limit_cpu(d, l);
+	if (r >= 0 && d->controllers & CGROUP_PIDS)
+		r = set_number(d, "pids.max", "pids", l->pids);
+	return r;
+}
+
+uint64_t cgroup_v1_oom_kills(const struct cgroup_dir *d)
+{
+	return cgroup_get(d, "memory.oom_control", "oom_kill");
+}

@@ -1,0 +1,111 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Limits as cgroup v2 has them (Documentation/admin-guide/cgroup-v2.rst). */
+#include "runtime/cgroup.h"
+
+#include "base/err.h"
+#include "base/fd.h"
+#include "base/mem.h"
+#include "base/str.h"
+
+#define PERIOD_US    100000 /* of cpu.max: the kernel's default */
+#define QUOTA_MIN_US 1000   /* the kernel takes no less */
+
+static int set_number(const struct cgroup_dir *d, const char *file, const char *limit, uint64_t n)
+{
+	char text[24];
+
+	snprintf(text, sizeof(text), "%llu", (unsigned long long)n);
+	return cgroup_set(d, file, limit, text);
+}
+
+static int limit_memory(const struct cgroup_dir *d, const struct run_limits *l)
+{
+	int r = set_number(d, "memory.max", "memory", l->memory);
+
+	/* A kernel without swap has no such file. */
+	if (r < 0 || faccessat(d->fd, "memory.swap.max", F_OK, 0) < 0)
+		return r;
+	return cgroup_set(d, "memory.swap.max", "memory", "0");
+}
+
+static int limit_cpu(const struct cgroup_dir *d, const struct run_limits *l)
+{
+	int r = 0;
+
+	if (l->nano_cpus) {
+		uint64_t quota = l->nano_cpus / (1000000000 / PERIOD_US);
+		char text[48];
+
+		snprintf(text, sizeof(text), "%llu %d", (unsigned long long)MAX(quota, (uint64_t)QUOTA_MIN_US),
+			 PERIOD_US);
+		r = cgroup_set(d, "cpu.max", "cpus", text);
+	}
+	if (r >= 0 && l->cpu_weight)
+		r = set_number(d, "cpu.weight", "cpu weight", l->cpu_weight);
+	return r;
+}
+
+int cgroup_v2_limit(const struct cgroup_dir *d, const struct run_limits *l)
+{
+	int r = 0;
+
+	if (d->controllers & CGROUP_MEMORY)
+		r = limit_memory(d, l);
+	if (r >= 0 && d->controllers & CGROUP_CPU)
+		r = limit_cpu(d, l);
+	if (r >= 0 && d->controllers & CGROUP_PIDS)
+		r = set_number(d, "pids.max", "pids", l->pids);
+	return r;
+}
+
+/* Which of our controllers the groups below @dir have. */
+static unsigned enabled(int dir)
+{
+	_free_ char *list = NULL;
+	unsigned bits = 0;
+
+	if (file_read_all(dir, "cgroup.subtree_control", 4096, &list, NULL) < 0)
+		return 0;
+	for (const char *s = list; *s;) {
+		size_t len = strcspn(s, " \n");
+
+		bits |= cgroup_controller_parse(s, len);
+		s += len + !!s[len];
+	}
+	return bits;
+}
+
+/* Only what is missing: each such write stops every fork of the machine for a moment. */
+static int enable(int dir, unsigned controllers)
+{
+	unsigned missing = controllers & ~enabled(dir);
+
+	for (unsigned bit = 1; bit <= missing; bit <<= 1) {
+		char text[16];
+		int r;
+
+		if (!(missing & bit))
+			continue;
+		snprintf(text, sizeof(text), "+%s", cgroup_controller_name(bit));
+		r = file_write(dir, "cgroup.subtree_control", text);
+		if (r < 0)
+			return err(r, "cgroup controller %s: it cannot be given to groups: %s",
+				   cgroup_controller_name(bit), strerror(-r));
+	}
+	return 0;
+}
+
+int cgroup_v2_enable(int root, int folder, unsigned controllers)
+{
+	int r;
+
+	if (!controllers)
+		return 0;
+	r = enable(root, controllers);
+	return r < 0 ? r : enable(folder, controllers);
+}
+
+uint64_t cgroup_v2_oom_kills(const struct cgroup_dir *d)
+{
+	return cgroup_get(d, "memory.events", "oom_kill");
+}

@@ -1,0 +1,260 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Real groups with real processes, below strata/ of each hierarchy; every one that is made here is removed here. */
+#include "tests/runtime/fixture.h"
+
+#include "runtime/cgroup.h"
+#include <linux/sched.h>
+#include <sys/mman.h>
+#include <sys/resource.h>
+#include <sys/syscall.h>
+
+static char id[64];
+
+static int setup_id(_unused_ void **state)
+{
+	snprintf(id, sizeof(id), "test-%d", getpid());
+	return 0;
+}
+
+static int teardown_id(_unused_ void **state)
+{
+	int r = cgroup_purge(id);
+
+	if (r < 0)
+		print_message("# %s\n", err_take(r));
+	return r;
+}
+
+/* Skips with a reason unless this machine can keep such a limit. */
+static struct cgroup *need(const struct run_limits *l)
+{
+	struct cgroup *g = NULL;
+	int r = cgroup_new(id, l, &g);
+
+	if (r < 0) {
+		print_message("# SKIP %s\n", err_take(r));
+		skip();
+	}
+	return g;
+}
+
+static bool group_there(void)
+{
+	struct cgroup_mounts m;
+	bool there = false;
+
+	assert_int_equal(cgroup_mounts_find(&m), 0);
+	for (size_t k = 0; k < m.n; k++) {
+		_free_ char *path = str_fmt("%s/" CGROUP_FOLDER "/%s", m.m[k].path, id);
+
+		there |= access(path, F_OK) == 0;
+	}
+	cgroup_mounts_done(&m);
+	return there;
+}
+
+/* A child in the group that runs @fn, entered in both ways. */
+static pid_t spawn_in(const struct cgroup *g, void (*fn)(void))
+{
+	struct clone_args args = { .exit_signal = SIGCHLD };
+	int go[2];
+	pid_t pid;
+	char c;
+
+	if (cgroup_fd(g) >= 0) {
+		args.flags |= CLONE_INTO_CGROUP;
+		args.cgroup = (uint64_t)cgroup_fd(g);
+	}
+	assert_int_equal(pipe2(go, O_CLOEXEC), 0);
+	pid = (pid_t)syscall(SYS_clone3, &args, sizeof(args));
+	assert_true(pid >= 0);
+	if (pid == 0) {
+		close(go[1]);
+		if (read(go[0], &c, 1) != 0)
+			_exit(99);
+		fn();
+		_exit(0);
+	}
+	close(go[0]);
+	assert_int_equal(cgroup_enter(g, pid, false), 0);
+	close(go[1]);
+	return pid;
+}
+
+static int end_of(pid_t pid)
+{
+	int status;
+
+	assert_int_equal(waitpid(pid, &status, 0), pid);
+	return WIFEXITED(status) ? WEXITSTATUS(status) : 128 + WTERMSIG(status);
+}
+
+static void sleep_long(void)
+{
+	pause();
+}
+
+static void eat_memory(void)
+{
+	size_t size = 128u << 20;
+	char *p = mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+
+	for (size_t off = 0; p != MAP_FAILED && off < size; off += 4096)
+		p[off] = 1;
+}
+
+static void fork_many(void)
+{
+	int n = 0;
+
+	for (int k = 0; k < 50; k++) {
+		pid_t pid = fork();
+
+		if (pid == 0) {
+			pause();
+			_exit(0);
+		}
+		n += pid > 0;
+	}
+	_exit(n);
+}
+
+static void spin(void)
+{
+	alarm(20);
+	for (;;)
+		;
+}
+
+static void test_unlimited(_unused_ void **state)
+{
+	struct cgroup *g = need(NULL);
+	pid_t pid = spawn_in(g, sleep_long);
+
+	assert_true(g->n <= 1);
+	if (cgroup_fd(g) < 0) {
+		kill(pid, SIGKILL);
+	} else {
+		assert_true(group_there());
+		assert_int_equal(cgroup_kill(g), 0);
+	}
+	assert_int_equal(end_of(pid), 137);
+	assert_false(cgroup_oom_killed(g));
+	cgroup_free(g);
+	assert_false(group_there());
+}
+
+static void test_memory(_unused_ void **state)
+{
+	struct cgroup *g = need(&(struct run_limits){ .memory = 32u << 20 });
+	pid_t pid = spawn_in(g, eat_memory);
+
+	assert_int_equal(end_of(pid), 137);
+	assert_true(cgroup_oom_killed(g));
+	cgroup_free(g);
+	assert_false(group_there());
+}
+
+static void test_memory_enough(_unused_ void **state)
+{
+	struct cgroup *g = need(&(struct run_limits){ .memory = 512u << 20 });
+	pid_t pid = spawn_in(g, eat_memory);
+
+	assert_int_equal(end_of(pid), 0);
+	assert_false(cgroup_oom_killed(g));
+	cgroup_free(g);
+}
+
+/* And what it left is ended with the group. */
+static void test_pids(_unused_ void **state)
+{
+	struct cgroup *g = need(&(struct run_limits){ .pids = 10 });
+	pid_t pid = spawn_in(g, fork_many);
+
+	assert_int_equal(end_of(pid), 9);
+	assert_int_equal(cgroup_kill(g), 0);
+	cgroup_free(g);
+	assert_false(group_there());
+}
+
+static void test_cpu(_unused_ void **state)
+{
+	struct cgroup *g = need(&(struct run_limits){ .nano_cpus = 200000000, .cpu_weight = 50 });
+	pid_t pid = spawn_in(g, spin);
+	uint64_t t = clock_ns();
+	struct rusage usage;
+	double cpu;
+
+	usleep(1000000);
+	assert_int_equal(cgroup_kill(g), 0);
+	assert_int_equal(wait4(pid, NULL, 0, &usage), pid);
+	cpu = (double)usage.ru_utime.tv_sec + (double)usage.ru_utime.tv_usec / 1e6;
+	/* A fifth of the time, give or take a period. */
+	assert_true(cpu < 0.2 * (double)(clock_ns() - t) / 1e9 + 0.1);
+	cgroup_free(g);
+	assert_false(group_there());
+}
+
+/* After a supervisor that was killed: processes, groups below the group, all of it. */
+static void test_purge(_unused_ void **state)
+{
+	struct cgroup *g = need(&(struct run_limits){ .memory = 64u << 20, .pids = 10 });
+	pid_t pid = spawn_in(g, sleep_long);
+
+	for (size_t k = 0; k < g->n; k++)
+		assert_int_equal(fd_mkdir_p(g->dirs[k].fd, "a/b", 0755), 0);
+	assert_int_equal(cgroup_purge(id), 0);
+	assert_int_equal(end_of(pid), 137);
+	assert_false(group_there());
+	assert_int_equal(cgroup_purge(id), 0);
+	cgroup_free(g);
+	assert_int_equal(cgroup_purge("../x"), -EINVAL);
+}
+
+/* The start of an unlimited one: no write to cgroup.procs, whose first costs milliseconds. */
+static void test_cheap(_unused_ void **state)
+{
+	uint64_t best = UINT64_MAX;
+
+	for (int k = 0; k < 20; k++) {
+		struct cgroup *g;
+		uint64_t t;
+
+		usleep(20000);
+		t = clock_ns();
+		g = need(NULL);
+		cgroup_free(g);
+		best = MIN(best, clock_ns() - t);
+	}
+	print_message("# made and removed in %llu us\n", (unsigned long long)best / 1000);
+	assert_true(best < 1000000);
+}
+
+static void test_mounts(_unused_ void **state)
+{
+	struct cgroup_mounts m;
+
+	assert_int_equal(cgroup_controller_parse("memory", 6), CGROUP_MEMORY);
+	assert_int_equal(cgroup_controller_parse("cpuacct", 7), 0);
+	assert_int_equal(cgroup_controller_parse("cpu", 3), CGROUP_CPU);
+	assert_int_equal(cgroup_mounts_find(&m), 0);
+	for (size_t k = 0; k < m.n; k++)
+		assert_true(m.m[k].v2 || m.m[k].controllers);
+	cgroup_mounts_done(&m);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test_setup_teardown(test_mounts, setup_id, teardown_id),
+		cmocka_unit_test_setup_teardown(test_unlimited, setup_id, teardown_id),
+		cmocka_unit_test_setup_teardown(test_memory, setup_id, teardown_id),
+		cmocka_unit_test_setup_teardown(test_memory_enough, setup_id, teardown_id),
+		cmocka_unit_test_setup_teardown(test_pids, setup_id, teardown_id),
+		cmocka_unit_test_setup_teardown(test_cpu, setup_id, teardown_id),
+		cmocka_unit_test_setup_teardown(test_purge, setup_id, teardown_id),
+		cmocka_unit_test_setup_teardown(test_cheap, setup_id, teardown_id),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
