@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Calls that this house does not make, turned into compile errors. Force-included by the Makefile before every
- * source file; the system headers that declare the names are pulled in first.
+ * Calls that this house does not make, turned into compile errors. Force-included by the Makefile
+ * before every source file; the system headers that declare the names are pulled in first.
  */
 #ifndef BASE_BANNED_H
 #define BASE_BANNED_H

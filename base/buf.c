@@ -4,6 +4,7 @@
 #include "base/mem.h"
 #include <errno.h>
 #include <stdarg.h>
+#include <stdio.h>
 
 void buf_done(struct buf *b)
 {

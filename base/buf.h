@@ -1,5 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* A growable run of bytes. All-zero is an empty one. A failed append is remembered, so check once at the end. */
+/*
+ * A growable run of bytes. All-zero is an empty one. A failed append is remembered, so check once
+ * at the end.
+ */
 #ifndef BASE_BUF_H
 #define BASE_BUF_H
 
@@ -27,7 +30,9 @@ int buf_addf(struct buf *b, const char *fmt, ...) __attribute__((format(printf, 
 void *buf_reserve(struct buf *b, size_t len);
 /* Appends @len zero bytes. */
 int buf_zero(struct buf *b, size_t len);
-/* Hands over the bytes (never NULL on success; NULL after a failed append) and leaves an empty buf. */
+/*
+ * Hands over the bytes (never NULL on success; NULL after a failed append) and leaves an empty buf.
+ */
 char *buf_take(struct buf *b);
 
 #endif

@@ -7,22 +7,26 @@
 #include <stdbool.h>
 #include <stdio.h>
 
-#define DAY 86400
-#define YEAR_0000 (-62167219200) /* 0000-01-01T00:00:00Z in seconds after the epoch */
-#define YEAR_9999_END 253402300799 /* 9999-12-31T23:59:59Z */
+#define DAY	      86400
+#define YEAR_0000     (-62167219200) /* 0000-01-01T00:00:00Z in seconds after the epoch */
+#define YEAR_9999_END 253402300799   /* 9999-12-31T23:59:59Z */
 
 struct date {
 	int year, month, day; /* month and day from 1 */
 };
 
-/* Days after 1970-01-01; the year begins in March, so that the leap day is its last (H. Hinnant, chrono). */
+/*
+ * Days after 1970-01-01; the year begins in March, so that the leap day is its last (H. Hinnant,
+ * chrono).
+ */
 static int64_t date_days(struct date d)
 {
 	int64_t y = d.month <= 2 ? d.year - 1 : d.year;
 	int64_t era = (y >= 0 ? y : y - 399) / 400, year_of_era = y - era * 400;
 	int64_t day_of_year = (153 * (d.month > 2 ? d.month - 3 : d.month + 9) + 2) / 5 + d.day - 1;
 
-	return era * 146097 + year_of_era * 365 + year_of_era / 4 - year_of_era / 100 + day_of_year - 719468;
+	return era * 146097 + year_of_era * 365 + year_of_era / 4 - year_of_era / 100 +
+	       day_of_year - 719468;
 }
 
 static struct date date_of_days(int64_t days)
@@ -42,9 +46,12 @@ static struct date date_of_days(int64_t days)
 
 struct clock_text clock_text(struct timespec t)
 {
-	int64_t s = t.tv_sec < YEAR_0000 ? YEAR_0000 : t.tv_sec > YEAR_9999_END ? YEAR_9999_END : t.tv_sec;
+	int64_t s = t.tv_sec < YEAR_0000     ? YEAR_0000 :
+		    t.tv_sec > YEAR_9999_END ? YEAR_9999_END :
+					       t.tv_sec;
 	int64_t days = s / DAY - (s % DAY < 0);
-	unsigned int of_day = (unsigned int)(s - days * DAY) % DAY, ns = (unsigned int)(t.tv_nsec % 1000000000);
+	unsigned int of_day = (unsigned int)(s - days * DAY) % DAY,
+		     ns = (unsigned int)(t.tv_nsec % 1000000000);
 	struct date d = date_of_days(days);
 	struct clock_text text;
 
@@ -126,7 +133,8 @@ int clock_parse(const char *s, struct timespec *ret)
 	struct date d;
 	long ns;
 
-	if (!take_number(&s, 4, '-', 0, 9999, &d.year) || !take_number(&s, 2, '-', 1, 12, &d.month) ||
+	if (!take_number(&s, 4, '-', 0, 9999, &d.year) ||
+	    !take_number(&s, 2, '-', 1, 12, &d.month) ||
 	    !take_number(&s, 2, 0, 1, days_of_month(d.year, d.month), &d.day))
 		return -EINVAL;
 	if (*s != 'T' && *s != 't')
@@ -134,7 +142,8 @@ int clock_parse(const char *s, struct timespec *ret)
 	s++;
 	/* Second 60 is a leap second: the first one of the next minute, as the kernel counts. */
 	if (!take_number(&s, 2, ':', 0, 23, &hour) || !take_number(&s, 2, ':', 0, 59, &minute) ||
-	    !take_number(&s, 2, 0, 0, 60, &second) || !take_fraction(&s, &ns) || !take_offset(&s, &offset) || *s)
+	    !take_number(&s, 2, 0, 0, 60, &second) || !take_fraction(&s, &ns) ||
+	    !take_offset(&s, &offset) || *s)
 		return -EINVAL;
 	ret->tv_sec = date_days(d) * DAY + hour * 3600 + minute * 60 + second - offset;
 	ret->tv_nsec = ns;

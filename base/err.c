@@ -2,10 +2,13 @@
 #include "base/err.h"
 
 #include <stdarg.h>
+#include <stddef.h>
+#include <stdio.h>
+#include <string.h>
 
 /*
- * Two texts a thread: one waits, the other is what err_take() last gave out, so that a caller may wrap it:
- * err(e, "pull: %s", err_take(e)).
+ * Two texts a thread: one waits, the other is what err_take() last gave out, so that a caller may
+ * wrap it: err(e, "pull: %s", err_take(e)).
  */
 static _Thread_local struct {
 	char text[2][ERR_TEXT_MAX];

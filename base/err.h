@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Errors: functions return 0 or a count, or -errno. The text for a person is attached where the failure happens and
- * kept per thread; the first text wins until it is taken, so that clean-up cannot clobber it.
+ * Errors: functions return 0 or a count, or -errno. The text for a person is attached where the
+ * failure happens and kept per thread; the first text wins until it is taken, so that clean-up
+ * cannot clobber it.
  */
 #ifndef BASE_ERR_H
 #define BASE_ERR_H
@@ -17,10 +18,15 @@ int err(int e, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
 /* As err() for a failed system call: takes -errno, and appends ": " and its meaning to the text. */
 int err_sys(const char *fmt, ...) __attribute__((format(printf, 1, 2)));
 
-/* The waiting text, or NULL. Stays valid until the next err_take() or err_clear() of this thread. */
+/*
+ * The waiting text, or NULL. Stays valid until the next err_take() or err_clear() of this thread.
+ */
 const char *err_text(void);
 
-/* The waiting text, taken: the next err() of this thread attaches its own. When none waits, strerror(-e). */
+/*
+ * The waiting text, taken: the next err() of this thread attaches its own. When none waits,
+ * strerror(-e).
+ */
 const char *err_take(int e);
 
 /* Forgets the waiting text: for a failure that was handled. */

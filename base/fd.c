@@ -2,6 +2,7 @@
 #include "base/fd.h"
 
 #include <errno.h>
+#include <stdio.h>
 #include <sys/file.h>
 #include <sys/mman.h>
 #include <sys/stat.h>
@@ -116,7 +117,8 @@ int fd_open_in_root(int rootfd, const char *path, uint64_t flags, mode_t mode)
 
 int fd_open_beneath(int dirfd, const char *path, uint64_t flags, mode_t mode)
 {
-	return fd_openat2(dirfd, path, flags, mode, RESOLVE_BENEATH | RESOLVE_NO_SYMLINKS | RESOLVE_NO_MAGICLINKS);
+	return fd_openat2(dirfd, path, flags, mode,
+			  RESOLVE_BENEATH | RESOLVE_NO_SYMLINKS | RESOLVE_NO_MAGICLINKS);
 }
 
 struct fd_path fd_path(int fd)

@@ -24,12 +24,12 @@ ssize_t fd_send(int sock, const void *data, size_t len, const int *fds, size_t n
 	if (nfds) {
 		msg.msg_control = &control;
 		msg.msg_controllen = CMSG_SPACE(nfds * sizeof(int));
-		*CMSG_FIRSTHDR(&msg) = (struct cmsghdr){
+		control.align = (struct cmsghdr){
 			.cmsg_level = SOL_SOCKET,
 			.cmsg_type = SCM_RIGHTS,
 			.cmsg_len = CMSG_LEN(nfds * sizeof(int)),
 		};
-		memcpy(CMSG_DATA(CMSG_FIRSTHDR(&msg)), fds, nfds * sizeof(int));
+		memcpy(CMSG_DATA(&control.align), fds, nfds * sizeof(int));
 	}
 	do {
 		n = sendmsg(sock, &msg, MSG_NOSIGNAL);

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Removes a tree that someone hostile may have arranged and may be rearranging: no recursion, at most OPEN_MAX_
- * directories open, no path longer than a name. A directory that was closed on the way down is found again by ".."
- * and recognised by its number.
+ * Removes a tree that someone hostile may have arranged and may be rearranging: no recursion, at
+ * most OPEN_MAX_ directories open, no path longer than a name. A directory that was closed on the
+ * way down is found again by ".." and recognised by its number.
  */
 #include "base/fd.h"
 
@@ -11,11 +11,11 @@
 #include <sys/stat.h>
 
 #define OPEN_MAX_ 32 /* directories open at once */
-#define TRIES_MAX 8 /* how often the topmost directory may turn out not to be empty */
+#define TRIES_MAX 8  /* how often the topmost directory may turn out not to be empty */
 
 /* A directory being emptied. */
 struct level {
-	DIR *dir; /* NULL: closed to save descriptors */
+	DIR *dir;    /* NULL: closed to save descriptors */
 	char *child; /* the entry that the next level is */
 	dev_t dev;
 	ino_t ino;
@@ -71,7 +71,10 @@ static int open_directory(int dirfd, const char *name)
 	return r < 0 ? r : open_plain(dirfd, name, O_RDONLY);
 }
 
-/* Unlinks @name as what it seems to be, else as what it is; -ENOTEMPTY is a directory to descend into. */
+/*
+ * Unlinks @name as what it seems to be, else as what it is; -ENOTEMPTY is a directory to descend
+ * into.
+ */
 static int unlink_entry(int dirfd, const char *name, bool is_dir)
 {
 	for (int i = 0; i < 2; i++, is_dir = !is_dir) {
@@ -174,9 +177,9 @@ static int removal_pop(struct removal *rm)
 	}
 	closedir(take_ptr(level->dir));
 	rm->n--;
-	if (!parent)
+	child = parent ? take_ptr(parent->child) : NULL;
+	if (!child)
 		return 0;
-	child = take_ptr(parent->child);
 	r = unlink_inside(dirfd(parent->dir), child, true);
 	if (r != -ENOTEMPTY)
 		return r;

@@ -3,10 +3,12 @@
 
 #include "base/str.h"
 #include <errno.h>
+#include <stdio.h>
 #include <sys/random.h>
 #include <sys/stat.h>
 
-#define READ_MIN 4096 /* bytes: the first read of a file that does not know its size, as those of /proc */
+/* Bytes: the first read of a file that does not know its size, as those of /proc. */
+#define READ_MIN 4096
 
 /* How much to ask for at first: the size and one byte more, that tells whether it was all. */
 static size_t size_hint(int fd, size_t max)
@@ -87,7 +89,8 @@ static int temporary_name(struct temporary_name *ret)
 	return 0;
 }
 
-static int fill_new(int dirfd, const char *name, const void *data, size_t len, mode_t mode, bool sync)
+static int fill_new(int dirfd, const char *name, const void *data, size_t len, mode_t mode,
+		    bool sync)
 {
 	_close_ int fd = openat(dirfd, name, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
 	int r;

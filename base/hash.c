@@ -48,9 +48,12 @@ static inline void sip_word(uint64_t v[4], uint64_t word)
 uint64_t hash_sip(const uint8_t key[16], const void *data, size_t len)
 {
 	uint64_t k0 = load64(key), k1 = load64(key + 8), last = (uint64_t)len << 56;
-	/* The initial state is the ASCII text "somepseudorandomlygeneratedbytes" (the paper, section 2.1). */
-	uint64_t v[4] = { k0 ^ 0x736f6d6570736575u, k1 ^ 0x646f72616e646f6du, k0 ^ 0x6c7967656e657261u,
-			  k1 ^ 0x7465646279746573u };
+	/*
+	 * The initial state is the ASCII text "somepseudorandomlygeneratedbytes" (the paper,
+	 * section 2.1).
+	 */
+	uint64_t v[4] = { k0 ^ 0x736f6d6570736575u, k1 ^ 0x646f72616e646f6du,
+			  k0 ^ 0x6c7967656e657261u, k1 ^ 0x7465646279746573u };
 	const uint8_t *p = data;
 
 	for (; len >= 8; p += 8, len -= 8)
@@ -70,7 +73,10 @@ static void process_key_init(void)
 {
 	const void *boot = (const void *)getauxval(AT_RANDOM);
 
-	/* getrandom(2) gives up to 256 bytes whole; a sandbox may refuse it, but execve(2) left 16 for us. */
+	/*
+	 * getrandom(2) gives up to 256 bytes whole; a sandbox may refuse it, but execve(2) left 16
+	 * for us.
+	 */
 	if (getrandom(process_key, sizeof(process_key), 0) != sizeof(process_key) && boot)
 		memcpy(process_key, boot, sizeof(process_key));
 }

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Hashing under a secret key, and a table of intrusive entries. The key is random per process, so that whoever chooses
- * names cannot choose collisions.
+ * Hashing under a secret key, and a table of intrusive entries. The key is random per process, so
+ * that whoever chooses names cannot choose collisions.
  */
 #ifndef BASE_HASH_H
 #define BASE_HASH_H
@@ -17,7 +17,10 @@ uint64_t hash_sip(const uint8_t key[16], const void *data, size_t len);
 uint64_t hash_bytes(const void *data, size_t len);
 uint64_t hash_u64(uint64_t x);
 
-/* An entry stands inside the struct it finds; the table owns none of them. Not thread-safe: one lock per table. */
+/*
+ * An entry stands inside the struct it finds; the table owns none of them. Not thread-safe: one
+ * lock per table.
+ */
 struct hash_entry {
 	struct hash_entry *next;
 	uint64_t hash;
@@ -33,10 +36,16 @@ void hash_table_done(struct hash_table *t);
 int hash_table_add(struct hash_table *t, struct hash_entry *e, uint64_t hash);
 /* Takes @e out; it must be in. */
 void hash_table_remove(struct hash_table *t, struct hash_entry *e);
-/* The first entry with that hash, and the next one after @e: the caller compares keys. NULL = no more. */
+/*
+ * The first entry with that hash, and the next one after @e: the caller compares keys. NULL = no
+ * more.
+ */
 struct hash_entry *hash_table_first(const struct hash_table *t, uint64_t hash);
 struct hash_entry *hash_table_next(const struct hash_entry *e);
-/* Walks all entries in no order; @e = NULL begins. The entry given may not be removed before the next call. */
+/*
+ * Walks all entries in no order; @e = NULL begins. The entry given may not be removed before the
+ * next call.
+ */
 struct hash_entry *hash_table_walk(const struct hash_table *t, const struct hash_entry *e);
 
 #endif

@@ -11,10 +11,12 @@ int json_parse(const char *data, size_t len, const char *what, json_t **ret)
 	json_t *j;
 
 	if (len > JSON_MAX)
-		return err(-EFBIG, "%s: a JSON document of %zu bytes; at most %u are read", what, len, JSON_MAX);
+		return err(-EFBIG, "%s: a JSON document of %zu bytes; at most %u are read", what,
+			   len, JSON_MAX);
 	j = json_loadb(data, len, JSON_REJECT_DUPLICATES, &e);
 	if (!j)
-		return err(-EBADMSG, "%s: not the JSON it should be: line %d: %s", what, e.line, e.text);
+		return err(-EBADMSG, "%s: not the JSON it should be: line %d: %s", what, e.line,
+			   e.text);
 	*ret = j;
 	return 0;
 }

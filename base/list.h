@@ -1,5 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* A doubly linked list inside the structs that it links. A head is a link to itself when the list is empty. */
+/*
+ * A doubly linked list inside the structs that it links. A head is a link to itself when the list
+ * is empty.
+ */
 #ifndef BASE_LIST_H
 #define BASE_LIST_H
 
@@ -39,7 +42,9 @@ static inline void list_append(struct list *head, struct list *l)
 	list_insert_between_(l, head->prev, head);
 }
 
-/* Takes @l out of its list; it is then a list of itself, so that taking it out twice is harmless. */
+/*
+ * Takes @l out of its list; it is then a list of itself, so that taking it out twice is harmless.
+ */
 static inline void list_remove(struct list *l)
 {
 	l->prev->next = l->next;
@@ -48,9 +53,10 @@ static inline void list_remove(struct list *l)
 }
 
 #define list_entry(l, type, member) container_of(l, type, member)
-#define list_for_each(l, head) for (struct list *l = (head)->next; l != (head); l = l->next)
+#define list_for_each(l, head)	    for (struct list *l = (head)->next; l != (head); l = l->next)
 /* As list_for_each, where the body may remove @l. */
-#define list_for_each_safe(l, head) \
-	for (struct list *l = (head)->next, *l##_next_ = l->next; l != (head); l = l##_next_, l##_next_ = l->next)
+#define list_for_each_safe(l, head)                                            \
+	for (struct list *l = (head)->next, *l##_next_ = l->next; l != (head); \
+	     l = l##_next_, l##_next_ = l->next)
 
 #endif

@@ -5,8 +5,10 @@
 #include "base/str.h"
 #include <errno.h>
 #include <stdarg.h>
+#include <stdio.h>
 
-#define LINE_MAX_ 2048 /* bytes of a line; longer ones are cut. Below PIPE_BUF, so that lines do not mix */
+/* Bytes of a line; longer ones are cut. Below PIPE_BUF, so that lines do not mix. */
+#define LINE_MAX_ 2048
 
 static const char *log_program;
 static int log_fd = STDERR_FILENO;

@@ -12,7 +12,7 @@
 struct watch {
 	loop_fn *fn;
 	void *ctx;
-	uint32_t generation; /* tells a fetched event of a removed watch from one of its successor */
+	uint32_t generation; /* tells an event of a removed watch from its successor's */
 };
 
 struct loop {
@@ -105,7 +105,9 @@ void loop_remove(struct loop *l, int fd)
 	*w = (struct watch){ 0 };
 }
 
-/* One at a time: what a callback that ends the loop leaves unread is there in the next loop_run(). */
+/*
+ * One at a time: what a callback that ends the loop leaves unread is there in the next loop_run().
+ */
 static int on_signal(void *ctx, int fd, _unused_ uint32_t events)
 {
 	struct signalfd_siginfo si;

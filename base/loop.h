@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * An event loop over epoll(7), for one thread: descriptors and signals call back. A callback returns 0 to go on, or
- * anything else to end the loop with that value.
+ * An event loop over epoll(7), for one thread: descriptors and signals call back. A callback
+ * returns 0 to go on, or anything else to end the loop with that value.
  */
 #ifndef BASE_LOOP_H
 #define BASE_LOOP_H
@@ -21,7 +21,10 @@ int loop_add(struct loop *l, int fd, uint32_t events, loop_fn *fn, void *ctx);
 int loop_modify(struct loop *l, int fd, uint32_t events);
 /* Safe inside any callback, also for the descriptor being called for. */
 void loop_remove(struct loop *l, int fd);
-/* Blocks the signals in the 0-terminated list @signals for this thread and reads them by signalfd. Once per loop. */
+/*
+ * Blocks the signals in the 0-terminated list @signals for this thread and reads them by signalfd.
+ * Once per loop.
+ */
 int loop_signals(struct loop *l, const int *signals, loop_signal_fn *fn, void *ctx);
 
 /* Until a callback returns other than 0; gives that value, or -errno. */

@@ -39,8 +39,8 @@ static inline void *mem_new(size_t n, size_t size)
 #define new0(type) ((type *)mem_new(1, sizeof(type)))
 
 /*
- * Makes room for @need elements of @size bytes in the array *@p of *@cap elements; 0 or -ENOMEM. Grows by doubling; what
- * is new is zeroed.
+ * Makes room for @need elements of @size bytes in the array *@p of *@cap elements; 0 or -ENOMEM.
+ * Grows by doubling; what is new is zeroed.
  */
 int mem_grow(void *p, size_t *cap, size_t need, size_t size);
 

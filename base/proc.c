@@ -33,12 +33,30 @@ int proc_boot_id(struct boot_id *ret)
 	return 0;
 }
 
-/* The state letter and the start time of @pid. */
-static int read_stat(pid_t pid, char *ret_state, uint64_t *ret_start)
+/* What /proc/PID/stat says, of which there is more. */
+struct stat_fields {
+	char state;	/* field 3 */
+	uint64_t start; /* field 22 */
+};
+
+/* From the space before field 3 on. */
+static int parse_fields(const char *text, struct stat_fields *ret)
+{
+	const char *field = text;
+
+	for (int i = 3; field && i < 22; i++)
+		field = strchr(field + 1, ' ');
+	if (!field || *text != ' ')
+		return -EBADMSG;
+	ret->state = text[1];
+	ret->start = strtoull(field, NULL, 10);
+	return 0;
+}
+
+static int read_stat(pid_t pid, struct stat_fields *ret)
 {
 	_close_ int fd = -1;
-	char path[32], text[STAT_MAX], state;
-	unsigned long long start;
+	char path[32], text[STAT_MAX];
 	const char *rest;
 	ssize_t n;
 
@@ -52,29 +70,27 @@ static int read_stat(pid_t pid, char *ret_state, uint64_t *ret_start)
 	text[n] = '\0';
 	/* The name, field 2, stands in parentheses and may hold anything, parentheses too. */
 	rest = strrchr(text, ')');
-	if (!rest || sscanf(rest + 1, " %c%*s%*s%*s%*s%*s%*s%*s%*s%*s%*s%*s%*s%*s%*s%*s%*s%*s%*s %llu", &state,
-			    &start) != 2)
-		return -EBADMSG;
-	*ret_state = state;
-	*ret_start = start;
-	return 0;
+	return rest ? parse_fields(rest + 1, ret) : -EBADMSG;
 }
 
 int proc_start_time(pid_t pid, uint64_t *ret)
 {
-	char state;
+	struct stat_fields fields;
+	int r = read_stat(pid, &fields);
 
-	return read_stat(pid, &state, ret);
+	if (r < 0)
+		return r;
+	*ret = fields.start;
+	return 0;
 }
 
 bool proc_alive(pid_t pid, uint64_t start_time)
 {
-	uint64_t start;
-	char state;
+	struct stat_fields fields = { 0 };
 
-	if (pid <= 0 || read_stat(pid, &state, &start) < 0)
+	if (pid <= 0 || read_stat(pid, &fields) < 0)
 		return false;
-	return start == start_time && state != 'Z' && state != 'X';
+	return fields.start == start_time && fields.state != 'Z' && fields.state != 'X';
 }
 
 int proc_pidfd(pid_t pid)
@@ -130,7 +146,8 @@ int proc_sibling(const char *name, char **ret)
 		if (!path)
 			return -ENOMEM;
 		if (access(path, X_OK) < 0)
-			return err_sys("%s: neither in %s nor in " LIBEXECDIR, name, dir ? dir : "its directory");
+			return err_sys("%s: neither in %s nor in " LIBEXECDIR, name,
+				       dir ? dir : "its directory");
 	}
 	*ret = take_ptr(path);
 	return 0;

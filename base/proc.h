@@ -13,7 +13,10 @@ struct boot_id {
 };
 int proc_boot_id(struct boot_id *ret);
 
-/* When @pid started, in clock ticks after boot (proc(5), stat field 22): with the pid it names one process. */
+/*
+ * When @pid started, in clock ticks after boot (proc(5), stat field 22): with the pid it names one
+ * process.
+ */
 int proc_start_time(pid_t pid, uint64_t *ret);
 /* Whether the process that had @pid and @start_time is still there (a zombie is not). */
 bool proc_alive(pid_t pid, uint64_t start_time);
@@ -26,15 +29,16 @@ int proc_pidfd_kill(int pidfd, int sig);
 int proc_wait(int pidfd, int *ret_status);
 
 /*
- * Starts @path with @argv and @env (NULL: ours). The child holds exactly the @nfds descriptors of @fds, renumbered
- * 0..nfds-1 (-1 gives /dev/null), default signals and nothing else of ours. *@ret_pidfd is the caller's.
+ * Starts @path with @argv and @env (NULL: ours). The child holds exactly the @nfds descriptors of
+ * @fds, renumbered 0..nfds-1 (-1 gives /dev/null), default signals and nothing else of ours.
+ * *@ret_pidfd is the caller's.
  */
-int proc_spawn(const char *path, char *const *argv, char *const *env, const int *fds, int nfds, pid_t *ret_pid,
-	       int *ret_pidfd);
+int proc_spawn(const char *path, char *const *argv, char *const *env, const int *fds, int nfds,
+	       pid_t *ret_pid, int *ret_pidfd);
 
 /*
- * Where a program of ours is: beside the running one (/proc/self/exe), else in the LIBEXECDIR that it was built for.
- * The caller frees *@ret.
+ * Where a program of ours is: beside the running one (/proc/self/exe), else in the LIBEXECDIR that
+ * it was built for. The caller frees *@ret.
  */
 int proc_sibling(const char *name, char **ret);
 

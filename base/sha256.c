@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * OpenSSL's low-level calls on purpose: they are declared deprecated, but they load no provider and read no
- * configuration, which costs a short-lived program more than its hashing.
+ * OpenSSL's low-level calls on purpose: they are declared deprecated, but they load no provider and
+ * read no configuration, which costs a short-lived program more than its hashing.
  */
 #define OPENSSL_API_COMPAT 0x10100000L
 #define OPENSSL_SUPPRESS_DEPRECATED

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Starting a program. The child borrows our memory until it execs (clone(2) with CLONE_VM and CLONE_VFORK), so that no
- * page table is copied, however large we are; it has a stack of its own, every signal blocked until our handlers are
- * gone from it, and makes nothing but system calls.
+ * Starting a program. The child borrows our memory until it execs (clone(2) with CLONE_VM and
+ * CLONE_VFORK), so that no page table is copied, however large we are; it has a stack of its own,
+ * every signal blocked until our handlers are gone from it, and makes nothing but system calls.
  */
 #include "base/proc.h"
 
@@ -14,8 +14,8 @@
 #include <sys/syscall.h>
 #include <sys/wait.h>
 
-#define STACK_SIZE (64u << 10) /* bytes for the child until it execs */
-#define SIGNALS 64 /* _NSIG of Linux x86-64 */
+#define STACK_SIZE   (64u << 10) /* bytes for the child until it execs */
+#define SIGNALS	     64		 /* _NSIG of Linux x86-64 */
 #define SIGSET_BYTES (SIGNALS / 8)
 
 /* Its writes to our memory are meant; the sanitizers' bookkeeping would outlive it. */
@@ -95,7 +95,8 @@ _child_ static int child_main(void *arg)
 /* Starts the child and comes back when it has execed or ended. */
 static int spawn_clone(struct spawn *s, pid_t *ret_pid, int *ret_pidfd)
 {
-	char *stack = mmap(NULL, STACK_SIZE, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_STACK, -1, 0);
+	char *stack = mmap(NULL, STACK_SIZE, PROT_READ | PROT_WRITE,
+			   MAP_PRIVATE | MAP_ANONYMOUS | MAP_STACK, -1, 0);
 	uint64_t all = ~UINT64_C(0), old;
 	int pidfd = -1, r;
 
@@ -103,7 +104,8 @@ static int spawn_clone(struct spawn *s, pid_t *ret_pid, int *ret_pidfd)
 		return -errno;
 	/* By the system call: glibc's leaves two signals of its own unblocked. */
 	syscall(SYS_rt_sigprocmask, SIG_SETMASK, &all, &old, SIGSET_BYTES);
-	r = clone(child_main, stack + STACK_SIZE, CLONE_VM | CLONE_VFORK | CLONE_PIDFD | SIGCHLD, s, &pidfd);
+	r = clone(child_main, stack + STACK_SIZE, CLONE_VM | CLONE_VFORK | CLONE_PIDFD | SIGCHLD, s,
+		  &pidfd);
 	if (r < 0)
 		r = -errno;
 	syscall(SYS_rt_sigprocmask, SIG_SETMASK, &old, NULL, SIGSET_BYTES);
@@ -115,17 +117,18 @@ static int spawn_clone(struct spawn *s, pid_t *ret_pid, int *ret_pidfd)
 	return 0;
 }
 
-int proc_spawn(const char *path, char *const *argv, char *const *env, const int *fds, int nfds, pid_t *ret_pid,
-	       int *ret_pidfd)
+int proc_spawn(const char *path, char *const *argv, char *const *env, const int *fds, int nfds,
+	       pid_t *ret_pid, int *ret_pidfd)
 {
-	_free_ int *high = mem_new((size_t)MAX(nfds, 0), sizeof(*high));
+	size_t n = nfds > 0 ? (size_t)nfds : 0;
+	_free_ int *high = mem_new(n, sizeof(*high));
 	struct spawn s = {
 		.path = path,
 		.argv = argv,
 		.env = env ? env : environ,
 		.fds = fds,
 		.high = high,
-		.nfds = (unsigned int)MAX(nfds, 0),
+		.nfds = (unsigned int)n,
 	};
 	_close_ int pidfd = -1;
 	pid_t pid = -1;

@@ -5,6 +5,7 @@
 #include <ctype.h>
 #include <errno.h>
 #include <stdarg.h>
+#include <stdio.h>
 
 const char *str_after(const char *s, const char *prefix)
 {
@@ -118,7 +119,8 @@ int str_size(const char *s, uint64_t *ret)
 	shift = unit_shift(s);
 	if (shift < 0)
 		return shift;
-	bytes = ((unsigned __int128)whole << shift) + ((unsigned __int128)billionths << shift) / 1000000000;
+	bytes = ((unsigned __int128)whole << shift) +
+		((unsigned __int128)billionths << shift) / 1000000000;
 	if (bytes > UINT64_MAX)
 		return -ERANGE;
 	*ret = (uint64_t)bytes;
@@ -149,7 +151,10 @@ int str_copy(char *dst, size_t size, const char *src)
 	return 0;
 }
 
-/* The length of the UTF-8 sequence of two bytes or more at @s (RFC 3629, section 4) and its code point, or 0. */
+/*
+ * The length of the UTF-8 sequence of two bytes or more at @s (RFC 3629, section 4) and its code
+ * point, or 0.
+ */
 static size_t utf8_decode(const unsigned char *s, uint32_t *ret)
 {
 	static const uint32_t least[] = { 0, 0, 0x80, 0x800, 0x10000 };
@@ -169,7 +174,10 @@ static size_t utf8_decode(const unsigned char *s, uint32_t *ret)
 	return len;
 }
 
-/* How many bytes at @s a terminal only shows: not controls, nor what turns the direction of the text. */
+/*
+ * How many bytes at @s a terminal only shows: not controls, nor what turns the direction of the
+ * text.
+ */
 static size_t printable_len(const char *s)
 {
 	const unsigned char *u = (const unsigned char *)s;

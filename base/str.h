@@ -23,8 +23,8 @@ char *str_fmt(const char *fmt, ...) __attribute__((format(printf, 1, 2)));
 /* A decimal number in [min, max], the whole string: 0, -EINVAL or -ERANGE. */
 int str_u64(const char *s, uint64_t min, uint64_t max, uint64_t *ret);
 /*
- * A size as docker takes it: a decimal number ("1.5" too), optionally with b, k, m, g, t or p (powers of 1024; kb and kib
- * are k). In bytes: 0, -EINVAL or -ERANGE.
+ * A size as docker takes it: a decimal number ("1.5" too), optionally with b, k, m, g, t or p
+ * (powers of 1024; kb and kib are k). In bytes: 0, -EINVAL or -ERANGE.
  */
 int str_size(const char *s, uint64_t *ret);
 /* "1.5 MB" style for a person, decimal units as docker prints them. */

@@ -87,8 +87,8 @@ static void take_hands_over(_unused_ void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(appends),		 cmocka_unit_test(grows),
-		cmocka_unit_test(reserves),		 cmocka_unit_test(failure_is_remembered),
+		cmocka_unit_test(appends),	   cmocka_unit_test(grows),
+		cmocka_unit_test(reserves),	   cmocka_unit_test(failure_is_remembered),
 		cmocka_unit_test(take_hands_over),
 	};
 

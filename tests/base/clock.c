@@ -5,12 +5,18 @@
 
 static void prints(_unused_ void **state)
 {
-	assert_string_equal(clock_text((struct timespec){ 0, 0 }).s, "1970-01-01T00:00:00.000000000Z");
-	assert_string_equal(clock_text((struct timespec){ -1, 999999999 }).s, "1969-12-31T23:59:59.999999999Z");
-	assert_string_equal(clock_text((struct timespec){ 1795514003, 123456789 }).s, "2026-11-24T09:53:23.123456789Z");
-	assert_string_equal(clock_text((struct timespec){ 951782400, 0 }).s, "2000-02-29T00:00:00.000000000Z");
-	assert_string_equal(clock_text((struct timespec){ INT64_MAX, 0 }).s, "9999-12-31T23:59:59.000000000Z");
-	assert_string_equal(clock_text((struct timespec){ INT64_MIN, 0 }).s, "0000-01-01T00:00:00.000000000Z");
+	assert_string_equal(clock_text((struct timespec){ 0, 0 }).s,
+			    "1970-01-01T00:00:00.000000000Z");
+	assert_string_equal(clock_text((struct timespec){ -1, 999999999 }).s,
+			    "1969-12-31T23:59:59.999999999Z");
+	assert_string_equal(clock_text((struct timespec){ 1795514003, 123456789 }).s,
+			    "2026-11-24T09:53:23.123456789Z");
+	assert_string_equal(clock_text((struct timespec){ 951782400, 0 }).s,
+			    "2000-02-29T00:00:00.000000000Z");
+	assert_string_equal(clock_text((struct timespec){ INT64_MAX, 0 }).s,
+			    "9999-12-31T23:59:59.000000000Z");
+	assert_string_equal(clock_text((struct timespec){ INT64_MIN, 0 }).s,
+			    "0000-01-01T00:00:00.000000000Z");
 }
 
 static void parses(_unused_ void **state)
@@ -26,7 +32,7 @@ static void parses(_unused_ void **state)
 		{ "2026-11-23T22:23:23-11:30", 1795514003, 0 },
 		{ "2026-11-24t09:53:23.1234567899z", 1795514003, 123456789 },
 		{ "0001-01-01T00:00:00Z", -62135596800, 0 }, /* what Go writes for no time */
-		{ "2016-12-31T23:59:60Z", 1483228800, 0 }, /* a leap second */
+		{ "2016-12-31T23:59:60Z", 1483228800, 0 },   /* a leap second */
 		{ "2000-02-29T00:00:00Z", 951782400, 0 },
 		{ "9999-12-31T23:59:59Z", 253402300799, 0 },
 	};

@@ -89,9 +89,12 @@ static void texts_are_per_thread(_unused_ void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(first_text_wins),	cmocka_unit_test(sys_appends_meaning),
-		cmocka_unit_test(errno_is_kept),	cmocka_unit_test(take_without_text),
-		cmocka_unit_test(taken_text_can_be_wrapped), cmocka_unit_test(long_texts_are_cut),
+		cmocka_unit_test(first_text_wins),
+		cmocka_unit_test(sys_appends_meaning),
+		cmocka_unit_test(errno_is_kept),
+		cmocka_unit_test(take_without_text),
+		cmocka_unit_test(taken_text_can_be_wrapped),
+		cmocka_unit_test(long_texts_are_cut),
 		cmocka_unit_test(texts_are_per_thread),
 	};
 

@@ -242,11 +242,16 @@ static void leases_do_not_spin(_unused_ void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(close_keeps_errno),	  cmocka_unit_test(whole_reads_and_writes),
-		cmocka_unit_test(whole_reads_at),	  cmocka_unit_test(memfds_are_sealed),
-		cmocka_unit_test(flags),		  cmocka_unit_test(proc_path),
-		cmocka_unit_test(locks),		  cmocka_unit_test(root_cannot_be_left),
-		cmocka_unit_test(magic_links_are_refused), cmocka_unit_test(beneath_takes_no_links),
+		cmocka_unit_test(close_keeps_errno),
+		cmocka_unit_test(whole_reads_and_writes),
+		cmocka_unit_test(whole_reads_at),
+		cmocka_unit_test(memfds_are_sealed),
+		cmocka_unit_test(flags),
+		cmocka_unit_test(proc_path),
+		cmocka_unit_test(locks),
+		cmocka_unit_test(root_cannot_be_left),
+		cmocka_unit_test(magic_links_are_refused),
+		cmocka_unit_test(beneath_takes_no_links),
 		cmocka_unit_test(leases_do_not_spin),
 	};
 

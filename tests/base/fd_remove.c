@@ -159,26 +159,43 @@ static void modes_do_not_matter(_unused_ void **state)
 	temp_close(path, dir);
 }
 
+/* Root of a user and a mount namespace of our own. */
+static int become_root(void)
+{
+	char uids[32], gids[32];
+
+	snprintf(uids, sizeof(uids), "0 %u 1", geteuid());
+	snprintf(gids, sizeof(gids), "0 %u 1", getegid());
+	if (unshare(CLONE_NEWUSER | CLONE_NEWNS) < 0)
+		return -errno;
+	file_write(AT_FDCWD, "/proc/self/setgroups", "deny");
+	if (file_write(AT_FDCWD, "/proc/self/uid_map", uids) < 0)
+		return -EPERM;
+	return file_write(AT_FDCWD, "/proc/self/gid_map", gids);
+}
+
 /* In a mount namespace of its own: 0, the wrong answer of a call, or 77 when there can be none. */
 static int try_mounts(const char *path)
 {
 	char mountpoint[128], bound[128];
-	int dir, r;
+	int dir;
 
-	if (unshare(CLONE_NEWNS) < 0 && unshare(CLONE_NEWUSER | CLONE_NEWNS) < 0)
+	if (unshare(CLONE_NEWNS) < 0 && become_root() < 0)
 		return 77;
 	snprintf(mountpoint, sizeof(mountpoint), "%s/tree/sub/mount", path);
-	if (mount(NULL, "/", NULL, MS_REC | MS_PRIVATE, NULL) < 0 || mount("tmpfs", mountpoint, "tmpfs", 0, NULL) < 0)
+	if (mount(NULL, "/", NULL, MS_REC | MS_PRIVATE, NULL) < 0 ||
+	    mount("tmpfs", mountpoint, "tmpfs", 0, NULL) < 0)
 		return 77;
 	dir = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-	temp_file(dir, "tree/sub/mount/kept", "");
-	r = fd_remove_tree(dir, "tree");
-	if (r != -EBUSY || !exists(dir, "tree/sub/mount/kept"))
+	if (mknodat(dir, "tree/sub/mount/kept", S_IFREG | 0644, 0) < 0)
+		return 77;
+	if (fd_remove_tree(dir, "tree") != -EBUSY || !exists(dir, "tree/sub/mount/kept"))
 		return 1;
 	/* As the name itself, and by a bind mount, which has the same device. */
 	if (fd_remove_tree(dir, "tree/sub/mount") != -EBUSY || umount(mountpoint) < 0)
 		return 2;
-	temp_file(dir, "bound/kept", "");
+	if (mknodat(dir, "bound/kept", S_IFREG | 0644, 0) < 0)
+		return 5;
 	snprintf(bound, sizeof(bound), "%s/bound", path);
 	if (mount(bound, mountpoint, NULL, MS_BIND, NULL) < 0)
 		return 3;
@@ -206,9 +223,12 @@ static void mounts_are_not_crossed(_unused_ void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(small_things),	       cmocka_unit_test(links_are_not_followed),
-		cmocka_unit_test(deep_trees),	       cmocka_unit_test(deep_forks),
-		cmocka_unit_test(wide_trees),	       cmocka_unit_test(modes_do_not_matter),
+		cmocka_unit_test(small_things),
+		cmocka_unit_test(links_are_not_followed),
+		cmocka_unit_test(deep_trees),
+		cmocka_unit_test(deep_forks),
+		cmocka_unit_test(wide_trees),
+		cmocka_unit_test(modes_do_not_matter),
 		cmocka_unit_test(mounts_are_not_crossed),
 	};
 

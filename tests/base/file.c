@@ -116,7 +116,10 @@ static void replaces(_unused_ void **state)
 	temp_close(path, dir);
 }
 
-/* Whoever had it open keeps the old one; a link is replaced, not followed; a failure leaves nothing. */
+/*
+ * Whoever had it open keeps the old one; a link is replaced, not followed; a failure leaves
+ * nothing.
+ */
 static void replaces_the_name(_unused_ void **state)
 {
 	_free_ char *text = NULL;
@@ -200,10 +203,14 @@ static void makes_parents(_unused_ void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(reads_whole_files), cmocka_unit_test(reads_kernel_files),
-		cmocka_unit_test(reads_pipes),	     cmocka_unit_test(writes_in_place),
-		cmocka_unit_test(replaces),	     cmocka_unit_test(replaces_the_name),
-		cmocka_unit_test(replaces_atomically), cmocka_unit_test(makes_parents),
+		cmocka_unit_test(reads_whole_files),
+		cmocka_unit_test(reads_kernel_files),
+		cmocka_unit_test(reads_pipes),
+		cmocka_unit_test(writes_in_place),
+		cmocka_unit_test(replaces),
+		cmocka_unit_test(replaces_the_name),
+		cmocka_unit_test(replaces_atomically),
+		cmocka_unit_test(makes_parents),
 	};
 
 	return run_units(tests);

@@ -11,7 +11,10 @@ struct item {
 	bool seen;
 };
 
-/* The paper's appendix A and the vectors of the reference implementation: key 00..0f, data 00, 01, ... */
+/*
+ * The paper's appendix A and the vectors of the reference implementation: key 00..0f, data 00, 01,
+ * ...
+ */
 static void sip_vectors(_unused_ void **state)
 {
 	uint8_t key[16], data[64];
@@ -114,8 +117,8 @@ static void same_hash_is_a_chain(_unused_ void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(sip_vectors),	   cmocka_unit_test(process_key_is_stable),
-		cmocka_unit_test(grows_and_shrinks), cmocka_unit_test(walks_each_once),
+		cmocka_unit_test(sip_vectors),		cmocka_unit_test(process_key_is_stable),
+		cmocka_unit_test(grows_and_shrinks),	cmocka_unit_test(walks_each_once),
 		cmocka_unit_test(same_hash_is_a_chain),
 	};
 

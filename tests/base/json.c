@@ -16,8 +16,18 @@ static json_t *parse(const char *text)
 static void refuses(_unused_ void **state)
 {
 	static const char *const bad[] = {
-		"",	     "{",	  "{\"a\":1,\"a\":2}", "{\"x\":{\"a\":1,\"a\":1}}", "{} {}", "\"text\"",
-		"{\"a\":1,}", "{'a':1}", "{\"a\":\"\\u0000\"}", "{\"a\":\"\xff\"}",	    "1",     "nul",
+		"",
+		"{",
+		"{\"a\":1,\"a\":2}",
+		"{\"x\":{\"a\":1,\"a\":1}}",
+		"{} {}",
+		"\"text\"",
+		"{\"a\":1,}",
+		"{'a':1}",
+		"{\"a\":\"\\u0000\"}",
+		"{\"a\":\"\xff\"}",
+		"1",
+		"nul",
 	};
 	json_t *j = NULL;
 
@@ -68,7 +78,9 @@ static void size_is_bounded(_unused_ void **state)
 
 static void members(_unused_ void **state)
 {
-	_json_ json_t *j = parse("{\"s\":\"x\",\"i\":-5,\"t\":true,\"f\":false,\"a\":[],\"o\":{},\"n\":null,\"r\":1.5}");
+	_json_ json_t *j = parse(
+		"{\"s\":\"x\",\"i\":-5,\"t\":true,\"f\":false,"
+		"\"a\":[],\"o\":{},\"n\":null,\"r\":1.5}");
 
 	assert_string_equal(json_get_str(j, "s"), "x");
 	assert_null(json_get_str(j, "i"));
@@ -89,7 +101,9 @@ static void members(_unused_ void **state)
 
 static void string_vectors(_unused_ void **state)
 {
-	_json_ json_t *j = parse("{\"v\":[\"a\",\"\",\"c\"],\"bad\":[\"a\",1],\"empty\":[],\"null\":null,\"text\":\"x\"}");
+	_json_ json_t *j = parse(
+		"{\"v\":[\"a\",\"\",\"c\"],\"bad\":[\"a\",1],"
+		"\"empty\":[],\"null\":null,\"text\":\"x\"}");
 	_json_ json_t *back = NULL;
 	_json_ json_t *none = NULL;
 	_strv_free_ char **v = NULL;
@@ -127,8 +141,9 @@ static void text_is_canonical(_unused_ void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(refuses), cmocka_unit_test(depth_is_bounded), cmocka_unit_test(size_is_bounded),
-		cmocka_unit_test(members), cmocka_unit_test(string_vectors),   cmocka_unit_test(text_is_canonical),
+		cmocka_unit_test(refuses),	   cmocka_unit_test(depth_is_bounded),
+		cmocka_unit_test(size_is_bounded), cmocka_unit_test(members),
+		cmocka_unit_test(string_vectors),  cmocka_unit_test(text_is_canonical),
 	};
 
 	return run_units(tests);

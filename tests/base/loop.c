@@ -230,9 +230,12 @@ static void signals(_unused_ void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(calls_back),	 cmocka_unit_test(removal_in_a_callback),
-		cmocka_unit_test(a_number_used_again), cmocka_unit_test(adding_in_a_callback),
-		cmocka_unit_test(modifies),	 cmocka_unit_test(mistakes),
+		cmocka_unit_test(calls_back),
+		cmocka_unit_test(removal_in_a_callback),
+		cmocka_unit_test(a_number_used_again),
+		cmocka_unit_test(adding_in_a_callback),
+		cmocka_unit_test(modifies),
+		cmocka_unit_test(mistakes),
 		cmocka_unit_test(signals),
 	};
 

@@ -42,7 +42,8 @@ static void new_cannot_overflow(_unused_ void **state)
 	_free_ char *none = mem_new(0, 0);
 
 	assert_non_null(none);
-#if !defined(__SANITIZE_ADDRESS__) && !defined(__SANITIZE_THREAD__) /* they end the program instead */
+#if !defined(__SANITIZE_ADDRESS__) && \
+	!defined(__SANITIZE_THREAD__) /* they end the program instead */
 	assert_null(mem_new(huge, 4));
 #endif
 	(void)huge;
@@ -77,8 +78,8 @@ static void sizes(_unused_ void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(grow_doubles_and_zeroes), cmocka_unit_test(grow_cannot_overflow),
-		cmocka_unit_test(new_cannot_overflow),	   cmocka_unit_test(dup_copies),
+		cmocka_unit_test(grow_doubles_and_zeroes),  cmocka_unit_test(grow_cannot_overflow),
+		cmocka_unit_test(new_cannot_overflow),	    cmocka_unit_test(dup_copies),
 		cmocka_unit_test(ownership_is_handed_over), cmocka_unit_test(sizes),
 	};
 

@@ -106,8 +106,9 @@ static void siblings(_unused_ void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(boot_id),    cmocka_unit_test(start_times), cmocka_unit_test(pidfds),
-		cmocka_unit_test(exit_codes), cmocka_unit_test(siblings),
+		cmocka_unit_test(boot_id),  cmocka_unit_test(start_times),
+		cmocka_unit_test(pidfds),   cmocka_unit_test(exit_codes),
+		cmocka_unit_test(siblings),
 	};
 
 	return run_units(tests);

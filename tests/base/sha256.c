@@ -4,7 +4,7 @@
 #include "tests/base/unit.h"
 
 #define EMPTY "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855"
-#define ABC "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad"
+#define ABC   "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad"
 
 /* NIST's examples for FIPS 180-4. */
 static void vectors(_unused_ void **state)
@@ -17,14 +17,16 @@ static void vectors(_unused_ void **state)
 	d = sha256_of(NULL, 0);
 	assert_string_equal(digest_hex(&d).s, EMPTY);
 	d = sha256_of("abcdbcdecdefdefgefghfghighijhijkijkljklmklmnlmnomnopnopq", 56);
-	assert_string_equal(digest_hex(&d).s, "248d6a61d20638b8e5c026930c3e6039a33ce45964ff2167f6ecedd419db06c1");
+	assert_string_equal(digest_hex(&d).s,
+			    "248d6a61d20638b8e5c026930c3e6039a33ce45964ff2167f6ecedd419db06c1");
 
 	memset(a, 'a', sizeof(a));
 	sha256_init(&h);
 	for (int i = 0; i < 1000; i++)
 		sha256_update(&h, a, sizeof(a));
 	d = sha256_final(&h);
-	assert_string_equal(digest_hex(&d).s, "cdc76e5c9914fb9281a1c7e284d73e67f1809a48a497200e046d39ccc7112cd0");
+	assert_string_equal(digest_hex(&d).s,
+			    "cdc76e5c9914fb9281a1c7e284d73e67f1809a48a497200e046d39ccc7112cd0");
 }
 
 static void pieces_are_the_whole(_unused_ void **state)
@@ -83,10 +85,16 @@ static void parses(_unused_ void **state)
 	assert_int_equal(digest_parse(ABC, &d), -EINVAL);
 	assert_int_equal(digest_parse("sha512:" ABC, &d), -EINVAL);
 	assert_int_equal(digest_parse("SHA256:" ABC, &d), -EINVAL);
-	assert_int_equal(digest_parse("sha256:BA7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad", &d),
-			 -EINVAL);
-	assert_int_equal(digest_parse("sha256:../..6bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad", &d),
-			 -EINVAL);
+	assert_int_equal(
+		digest_parse(
+			"sha256:BA7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad",
+			&d),
+		-EINVAL);
+	assert_int_equal(
+		digest_parse(
+			"sha256:../..6bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad",
+			&d),
+		-EINVAL);
 	assert_int_equal(digest_parse_hex(ABC, 63, &d), -EINVAL);
 	assert_true(digest_eq(&d, &zero));
 	assert_ok(digest_parse("sha256:" ABC, &d));

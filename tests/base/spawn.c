@@ -31,8 +31,13 @@ static int report(const char *arg)
 
 #define NO_SIGNALS "|0000000000000000|0000000000000000"
 
-static char *const report_argv[] = { "spawn", "report", "argument", NULL };
-static char *const env[] = { "NAME=value", NULL };
+/* argv is not const for execve(2), whatever it does with it. */
+#define WORD(s) ((char[]){ s })
+
+static char *const report_argv[] = { WORD("spawn"), WORD("report"), WORD("argument"), NULL };
+static char *const count_argv[] = { WORD("spawn"), WORD("count"), NULL };
+static char *const identify_argv[] = { WORD("spawn"), WORD("identify"), NULL };
+static char *const env[] = { WORD("NAME=value"), NULL };
 
 static int spawn_and_wait(char *const *argv, char *const *environment, const int *fds, int nfds)
 {
@@ -77,16 +82,13 @@ static void our_environment(_unused_ void **state)
 
 static void nothing_is_inherited(_unused_ void **state)
 {
-	char *const argv[] = { "spawn", "count", NULL };
-
-	assert_int_equal(spawn_and_wait(argv, env, NULL, 0), 0);
+	assert_int_equal(spawn_and_wait(count_argv, env, NULL, 0), 0);
 }
 
 /* Ours are called like the ones to be given, the other way round. */
 static void renumbering_clobbers_nothing(_unused_ void **state)
 {
 	int saved[6], given[6], files[6];
-	char *const argv[] = { "spawn", "identify", NULL };
 	int status;
 
 	for (int i = 0; i < 6; i++) {
@@ -101,7 +103,7 @@ static void renumbering_clobbers_nothing(_unused_ void **state)
 		given[i] = 5 - i;
 		assert_int_equal(dup3(files[i], 5 - i, O_CLOEXEC), 5 - i);
 	}
-	status = spawn_and_wait(argv, env, given, 6);
+	status = spawn_and_wait(identify_argv, env, given, 6);
 	for (int i = 0; i < 6; i++) {
 		if (saved[i] >= 0)
 			dup2(saved[i], i);
@@ -163,13 +165,12 @@ static void failures_are_told(_unused_ void **state)
 
 static void *spawn_many(_unused_ void *arg)
 {
-	char *const argv[] = { "spawn", "count", NULL };
-
 	for (int i = 0; i < 20; i++) {
 		_close_ int pidfd = -1;
 		int status = -1;
 
-		if (proc_spawn(SELF, argv, env, NULL, 0, NULL, &pidfd) < 0 || proc_wait(pidfd, &status) < 0 || status)
+		if (proc_spawn(SELF, count_argv, env, NULL, 0, NULL, &pidfd) < 0 ||
+		    proc_wait(pidfd, &status) < 0 || status)
 			return (void *)1;
 	}
 	return NULL;
@@ -214,9 +215,12 @@ static int identify(void)
 int main(int argc, char **argv)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(inherits_what_is_given), cmocka_unit_test(our_environment),
-		cmocka_unit_test(nothing_is_inherited),	  cmocka_unit_test(renumbering_clobbers_nothing),
-		cmocka_unit_test(signals_are_default),	  cmocka_unit_test(failures_are_told),
+		cmocka_unit_test(inherits_what_is_given),
+		cmocka_unit_test(our_environment),
+		cmocka_unit_test(nothing_is_inherited),
+		cmocka_unit_test(renumbering_clobbers_nothing),
+		cmocka_unit_test(signals_are_default),
+		cmocka_unit_test(failures_are_told),
 		cmocka_unit_test(from_threads),
 	};
 

@@ -22,7 +22,8 @@ static void formats(_unused_ void **state)
 
 static void numbers(_unused_ void **state)
 {
-	static const char *const bad[] = { "", " 1", "1 ", "+1", "-1", "0x1", "1.0", "99999999999999999999x" };
+	static const char *const bad[] = { "",	 " 1",	"1 ",  "+1",
+					   "-1", "0x1", "1.0", "99999999999999999999x" };
 	uint64_t n = 77;
 
 	for (size_t i = 0; i < ARRAY_SIZE(bad); i++)
@@ -43,12 +44,23 @@ static void sizes(_unused_ void **state)
 		const char *text;
 		uint64_t bytes;
 	} good[] = {
-		{ "0", 0 },		{ "512", 512 },		  { "512b", 512 },	      { "1k", 1024 },
-		{ "1K", 1024 },		{ "64m", 64u << 20 },	  { "64MiB", 64u << 20 },     { "2gb", 2ull << 30 },
-		{ "1t", 1ull << 40 },	{ "1.5g", 3ull << 29 },	  { "0.5k", 512 },	      { "1.0000000001k", 1024 },
-		{ "16777215t", 16777215ull << 40 }, { "18446744073709551615", UINT64_MAX },
+		{ "0", 0 },
+		{ "512", 512 },
+		{ "512b", 512 },
+		{ "1k", 1024 },
+		{ "1K", 1024 },
+		{ "64m", 64u << 20 },
+		{ "64MiB", 64u << 20 },
+		{ "2gb", 2ull << 30 },
+		{ "1t", 1ull << 40 },
+		{ "1.5g", 3ull << 29 },
+		{ "0.5k", 512 },
+		{ "1.0000000001k", 1024 },
+		{ "16777215t", 16777215ull << 40 },
+		{ "18446744073709551615", UINT64_MAX },
 	};
-	static const char *const bad[] = { "", "k", "1x", "1kk", "1ib", "1 k", "-1", "1.", ".5k", "1.k", "1bk", "1e3" };
+	static const char *const bad[] = { "",	 "k",  "1x",  "1kk", "1ib", "1 k",
+					   "-1", "1.", ".5k", "1.k", "1bk", "1e3" };
 	uint64_t n = 77;
 
 	for (size_t i = 0; i < ARRAY_SIZE(good); i++) {
@@ -96,10 +108,10 @@ static void printable(_unused_ void **state)
 		{ "\xf0\x9f\x98\x80", "\xf0\x9f\x98\x80" },
 		{ "\xc2\x9b", "\\xc2\\x9b" }, /* CSI as one character */
 		{ "\x9b", "\\x9b" },
-		{ "\xc0\xaf", "\\xc0\\xaf" }, /* not the shortest form */
+		{ "\xc0\xaf", "\\xc0\\xaf" },	       /* not the shortest form */
 		{ "\xe2\x80\xae", "\\xe2\\x80\\xae" }, /* right-to-left override */
 		{ "\xed\xa0\x80", "\\xed\\xa0\\x80" }, /* a surrogate */
-		{ "\xe2\x82", "\\xe2\\x82" }, /* cut short */
+		{ "\xe2\x82", "\\xe2\\x82" },	       /* cut short */
 		{ "\xff", "\\xff" },
 	};
 	char out[64], tiny[5];
@@ -158,9 +170,11 @@ static void environments(_unused_ void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(prefixes),    cmocka_unit_test(formats), cmocka_unit_test(numbers),
-		cmocka_unit_test(sizes),       cmocka_unit_test(human_sizes), cmocka_unit_test(copies),
-		cmocka_unit_test(printable),   cmocka_unit_test(vectors), cmocka_unit_test(environments),
+		cmocka_unit_test(prefixes),	cmocka_unit_test(formats),
+		cmocka_unit_test(numbers),	cmocka_unit_test(sizes),
+		cmocka_unit_test(human_sizes),	cmocka_unit_test(copies),
+		cmocka_unit_test(printable),	cmocka_unit_test(vectors),
+		cmocka_unit_test(environments),
 	};
 
 	return run_units(tests);

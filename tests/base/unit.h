@@ -14,7 +14,7 @@
 /* After what it uses. */
 #include <cmocka.h>
 
-/* As assert_int_equal(), where a pair of ints shall not be compared as huge unsigned numbers in the message. */
+/* The call gives 0. */
 #define assert_ok(call) assert_int_equal((call), 0)
 
 /* A new directory below TMPDIR: its path in @path, and a descriptor. */
@@ -47,7 +47,7 @@ static inline void temp_file(int dirfd, const char *name, const char *text)
 }
 
 /* TAP on the standard output, also without tests/run. */
-#define run_units(tests)                                                                           \
+#define run_units(tests) \
 	(cmocka_set_message_output(CM_OUTPUT_TAP), cmocka_run_group_tests((tests), NULL, NULL))
 
 #endif
