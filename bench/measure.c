@@ -2,10 +2,12 @@
 /*
  * measure [-n RUNS] [-w WARMUP] -- CMD [ARG...] [--- CMD [ARG...]]...
  *
- * Runs the commands in turn (A B C A B C ...), so that what disturbs the machine disturbs all of them, and prints a line
- * of tab-separated values for each: name, runs, CPU milliseconds (min, median, p99; user + system of the command and of
- * all its descendants, also those it left behind: they become ours to wait for), wall milliseconds until the command ended
- * (the same), page faults (minor + major, median), peak resident KiB (median), failed runs. Output of the commands goes to /dev/null; their stderr stays.
+ * Runs the commands in turn (A B C A B C ...), so that what disturbs the machine disturbs all of
+ * them, and prints a line of tab-separated values for each: name, runs, CPU milliseconds (min,
+ * median, p99; user + system of the command and of all its descendants, also those it left behind:
+ * they become ours to wait for), wall milliseconds until the command ended (the same), page faults
+ * (minor + major, median), peak resident KiB (median), failed runs. Output of the commands goes to
+ * /dev/null; their stderr stays.
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -21,7 +23,7 @@
 #include <time.h>
 #include <unistd.h>
 
-#define RUNS_MAX 1000000
+#define RUNS_MAX     1000000
 #define COMMANDS_MAX 32
 
 extern char **environ;
@@ -157,7 +159,8 @@ static int split(char **argv, struct command *c)
 
 static void usage(void)
 {
-	fputs("usage: measure [-n RUNS] [-w WARMUP] -- CMD [ARG...] [--- CMD [ARG...]]...\n", stderr);
+	fputs("usage: measure [-n RUNS] [-w WARMUP] -- CMD [ARG...] [--- CMD [ARG...]]...\n",
+	      stderr);
 	exit(2);
 }
 
@@ -204,7 +207,8 @@ int main(int argc, char **argv)
 			run(&c[i], &actions, r < 0 ? &ignored : &c[i].samples[r]);
 		}
 	}
-	puts("command\truns\tcpu_min\tcpu_median\tcpu_p99\twall_min\twall_median\twall_p99\tfaults\tpeak_kib\tfailed");
+	puts("command\truns\tcpu_min\tcpu_median\tcpu_p99\twall_min\twall_median\twall_p99"
+	     "\tfaults\tpeak_kib\tfailed");
 	for (int i = 0; i < n; i++)
 		print_command(&c[i], runs);
 	return 0;

@@ -1,5 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The mounts beside the defaults, each onto a place inside the root that the image may have made a link to. */
+/*
+ * The mounts beside the defaults, each onto a place inside the root that the image may have made a
+ * link to.
+ */
 #include "container/inner.h"
 
 #include "base/fd.h"
@@ -7,7 +10,10 @@
 #include <sys/mount.h>
 #include <sys/vfs.h>
 
-/* A directory over a part of /proc would replace what is masked or what others write to (CVE-2025-52881). */
+/*
+ * A directory over a part of /proc would replace what is masked or what others write to
+ * (CVE-2025-52881).
+ */
 static int check_target(int fd, const struct bind *b)
 {
 	struct statfs fs;

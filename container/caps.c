@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Ids and capabilities. Root keeps the given set; another user is left with none, as execve would leave him. Nothing is
- * inheritable (CVE-2022-29162), so nothing is ambient either.
+ * Ids and capabilities. Root keeps the given set; another user is left with none, as execve would
+ * leave him. Nothing is inheritable (CVE-2022-29162), so nothing is ambient either.
  */
 #include "container/inner.h"
 
@@ -55,8 +55,11 @@ int user_become(struct child *c)
 {
 	const struct user *u = &c->user;
 
-	/* EPERM: a user namespace where groups may not be set (one id, mapped without privilege). */
-	if (syscall(SYS_setgroups, u->ngroups, u->groups) < 0 && !(c->spec->userns && errno == EPERM))
+	/*
+	 * EPERM: a user namespace where groups may not be set (one id, mapped without privilege).
+	 */
+	if (syscall(SYS_setgroups, u->ngroups, u->groups) < 0 &&
+	    !(c->spec->userns && errno == EPERM))
 		return err_sys("cannot set the groups");
 	if (syscall(SYS_setresgid, u->gid, u->gid, u->gid) < 0)
 		return err_sys("cannot become group %u", u->gid);

@@ -1,11 +1,13 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The child, from clone to execve: a list of steps, any of which may fail with an error that goes to the parent.
+ * The child, from clone to execve: a list of steps, any of which may fail with an error that goes
+ * to the parent.
  *
- * Overwriting the runtime through /proc/self/exe (CVE-2019-5736): an image can make us execute ourselves inside it (a
- * script with "#!/proc/self/exe"), but then this program is alone in its pid namespace and nothing of the image runs
- * beside it to keep hold of it. Until execve we are not dumpable, so /proc/PID/exe and fd stay shut for others too. A
- * sealed copy of the program would cost another exec a start; whoever execs into running containers must have it.
+ * Overwriting the runtime through /proc/self/exe (CVE-2019-5736): an image can make us execute
+ * ourselves inside it (a script with "#!/proc/self/exe"), but then this program is alone in its pid
+ * namespace and nothing of the image runs beside it to keep hold of it. Until execve we are not
+ * dumpable, so /proc/PID/exe and fd stay shut for others too. A sealed copy of the program would
+ * cost another exec a start; whoever execs into running containers must have it.
  */
 #include "container/inner.h"
 
@@ -19,8 +21,12 @@
 #include <sys/stat.h>
 #include <sys/syscall.h>
 
-/* What a shell, nohup(1) or our own programs leave ignored; handlers end with execve by themselves. */
-static const int ignored[] = { SIGHUP, SIGINT, SIGQUIT, SIGPIPE, SIGCHLD, SIGTSTP, SIGTTIN, SIGTTOU };
+/*
+ * What a shell, nohup(1) or our own programs leave ignored; handlers end with execve by themselves.
+ */
+static const int ignored[] = {
+	SIGHUP, SIGINT, SIGQUIT, SIGPIPE, SIGCHLD, SIGTSTP, SIGTTIN, SIGTTOU
+};
 
 static int reset_signals(struct child *c _unused_)
 {
@@ -33,7 +39,10 @@ static int reset_signals(struct child *c _unused_)
 	return 0;
 }
 
-/* The parent's go, when it has something to do first. Its end closed: it is dead, and so is the container. */
+/*
+ * The parent's go, when it has something to do first. Its end closed: it is dead, and so is the
+ * container.
+ */
 static int wait_for_go(struct child *c)
 {
 	return c->plan->wait ? report_recv(c->sock, NULL) : 0;
@@ -62,7 +71,10 @@ static int set_process(struct child *c)
 		return err_sys("cannot create a session");
 	if (name && sethostname(name, strlen(name)) < 0)
 		return err_sys("cannot set the host name %s", name);
-	/* The host's session keyring would be ours; seccomp's profile allows no keyctl(2) to get at it. */
+	/*
+	 * The host's session keyring would be ours; seccomp's profile allows no keyctl(2) to get at
+	 * it.
+	 */
 	if (!c->spec->seccomp)
 		syscall(SYS_keyctl, 1 /* KEYCTL_JOIN_SESSION_KEYRING */, NULL, 0, 0, 0);
 	return rlimit_apply(c->spec);
@@ -80,7 +92,7 @@ static int find_user(struct child *c)
 
 static int pivot(struct child *c)
 {
-	/* The old root then lies on top of the new one, and is what umount takes away (pivot_root(2), NOTES). */
+	/* The old root then lies on top of the new one: umount takes it (pivot_root(2), NOTES). */
 	if (fchdir(c->root) < 0 || syscall(SYS_pivot_root, ".", ".") < 0 ||
 	    umount2(".", MNT_DETACH) < 0)
 		return err_sys("cannot pivot onto the root");
@@ -95,13 +107,14 @@ static int restrict_self(struct child *c)
 		return r;
 	if (c->spec->no_new_privs && prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) < 0)
 		return err_sys("cannot set no_new_privs");
-	/* Before the ids and capabilities go: without no_new_privs loading it takes CAP_SYS_ADMIN. */
+	/* Before the capabilities go: without no_new_privs it takes CAP_SYS_ADMIN. */
 	return c->spec->seccomp ? seccomp_load(c->spec->caps) : 0;
 }
 
 static int (*const steps[])(struct child *) = {
-	reset_signals, wait_for_go, become_root, new_cgroup_namespace, set_process,   set_network,
-	mounts_setup,  find_user,   env_setup,	 cwd_make,	       pivot,	      stdio_setup,
+	reset_signals, wait_for_go, become_root,  new_cgroup_namespace,
+	set_process,   set_network, mounts_setup, find_user,
+	env_setup,     cwd_make,    pivot,	  stdio_setup,
 	restrict_self, user_become, cwd_enter,
 };
 

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The clone itself. The cgroup namespace is not among the flags: its root is the cgroup that the process is in, so the
- * child makes it once it has been moved (child.c).
+ * The clone itself. The cgroup namespace is not among the flags: its root is the cgroup that the
+ * process is in, so the child makes it once it has been moved (child.c).
  */
 #include "container/inner.h"
 
@@ -49,7 +49,10 @@ pid_t clone_child(const struct ctr_spec *spec, int *ret_pidfd, bool *ret_joined)
 	if (spec->cgroup_fd >= 0)
 		pid = clone3(flags, spec->cgroup_fd, ret_pidfd);
 	if (pid < 0) {
-		/* No cgroup, or one that refuses a clone into it (threaded, domain invalid, kernel before 5.7). */
+		/*
+		 * No cgroup, or one that refuses a clone into it (threaded, domain invalid, kernel
+		 * before 5.7).
+		 */
 		*ret_joined = spec->cgroup_fd < 0;
 		pid = clone3(flags, -1, ret_pidfd);
 	}

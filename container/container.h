@@ -2,17 +2,20 @@
 /*
  * container: one process in namespaces of its own on a root that the caller hands over as a mount.
  *
- * The life of a container: ctr_create() clones the process; it enters its namespaces, arranges mounts, pivots onto the
- * root, drops what it may not keep and waits just before execve. ctr_start() lets it go on. ctr_free() forgets it: it
- * does not kill. The exit is read by the caller through ctr_pidfd() (it is the caller's child); all its processes end
- * with it (pid namespace). Nothing is left behind: mounts live in its mount namespace.
+ * The life of a container: ctr_create() clones the process; it enters its namespaces, arranges
+ * mounts, pivots onto the root, drops what it may not keep and waits just before execve.
+ * ctr_start() lets it go on. ctr_free() forgets it: it does not kill. The exit is read by the
+ * caller through ctr_pidfd() (it is the caller's child); all its processes end with it (pid
+ * namespace). Nothing is left behind: mounts live in its mount namespace.
  *
- * The image is hostile: no path inside the root is opened but with openat2(RESOLVE_IN_ROOT, NO_MAGICLINKS) or after the
- * pivot; descriptors of the caller never reach the process (close_range). A failure in the child comes back as errno
- * and text to the caller of ctr_create()/ctr_start().
+ * The image is hostile: no path inside the root is opened but with openat2(RESOLVE_IN_ROOT,
+ * NO_MAGICLINKS) or after the pivot; descriptors of the caller never reach the process
+ * (close_range). A failure in the child comes back as errno and text to the caller of
+ * ctr_create()/ctr_start().
  *
- * Errors: -ENOENT from ctr_start() = the command is not there (exit code 127), -EACCES = it cannot be executed (126).
- * One thread per struct ctr.
+ * Errors: -ENOENT from ctr_start() = the command is not there (exit code 127), -EACCES = it cannot
+ * be executed (126). The caller holds CAP_SYS_ADMIN over its mount namespace, has descriptors 0, 1
+ * and 2 open, and is one thread.
  */
 #ifndef CONTAINER_CONTAINER_H
 #define CONTAINER_CONTAINER_H
@@ -25,7 +28,10 @@
 
 struct ctr;
 
-/* Something mounted into the container beside the OCI defaults (/proc, /dev, /dev/pts, /dev/shm, /dev/mqueue, /sys). */
+/*
+ * Something mounted into the container beside the OCI defaults (/proc, /dev, /dev/pts, /dev/shm,
+ * /dev/mqueue, /sys).
+ */
 struct ctr_mount {
 	const char *source; /* a host path to bind (file or directory), or NULL for tmpfs */
 	const char *target; /* in the container; made when missing */
@@ -43,37 +49,44 @@ enum ctr_network {
 };
 
 struct ctr_spec {
-	int root_mount; /* a detached or attached mount's descriptor (open_tree, fsmount): moved or cloned onto the root */
+	/* A mount's descriptor (open_tree, fsmount): cloned, or moved onto the root if it cannot be. */
+	int root_mount;
 	bool root_rdonly;
 	char *const *argv, *const *env;
-	const char *cwd;      /* made when missing, as docker does; NULL = "/" */
-	const char *user;     /* "", "uid", "uid:gid", "name", "name:group": looked up in the image's own passwd and group */
+	const char *cwd; /* made when missing, as docker does; NULL = "/" */
+	/* "", "uid", "uid:gid", "name", "name:group": looked up in the image's own passwd and group. */
+	const char *user;
 	const char *hostname;
 	enum ctr_network network;
-	bool tty;	      /* a pseudo terminal of the container's own devpts as its stdio */
-	unsigned rows, cols;  /* of that terminal, 0 = unset */
-	int stdio[3];	      /* without tty: what becomes 0, 1, 2; -1 = /dev/null */
-	bool userns;	      /* a user namespace: container root is the host's uid_base (0 with userns off) */
-	uint32_t uid_base, gid_base, id_count;
+	bool tty;	     /* a pseudo terminal of the container's own devpts as its stdio */
+	unsigned rows, cols; /* of that terminal, 0 = unset */
+	int stdio[3];	     /* without tty: what becomes 0, 1, 2; -1 = /dev/null */
+	bool userns;	     /* a user namespace: container root is the host's uid_base */
+	uint32_t uid_base, gid_base, id_count; /* with userns */
 	const struct ctr_mount *mounts;
 	size_t nmounts;
 	const struct ctr_rlimit *rlimits;
 	size_t nrlimits;
-	uint64_t caps;	      /* bounding, permitted, effective: bit n is capability n; CTR_CAPS_DEFAULT for docker's set */
+	/* Bounding, permitted, effective: bit n is capability n. A user other than root has none. */
+	uint64_t caps;
 	bool no_new_privs;
-	bool seccomp;	      /* docker's default profile (compiled once, a tree of ranges) */
-	int cgroup_fd;	      /* a cgroup v2 directory for CLONE_INTO_CGROUP, or -1 */
-	/* Called in the parent with the child's pid before the child goes on: v1 cgroups. NULL = nothing. */
+	bool seccomp;  /* docker's default profile for those caps */
+	int cgroup_fd; /* a cgroup v2 directory for CLONE_INTO_CGROUP, or -1 */
+	/*
+	 * Called in the parent with the child's pid before the child goes on: v1 cgroups. NULL =
+	 * nothing. Its error ends the child and is ctr_create()'s.
+	 */
 	int (*enter)(void *ctx, pid_t pid);
 	void *enter_ctx;
-	const char *resolv_conf, *hosts; /* host files bound over /etc/..., NULL = none */
+	/* Host files bound over /etc/resolv.conf and /etc/hosts, read-only; NULL = none. */
+	const char *resolv_conf, *hosts;
 };
 
-/* docker's default: chown dac_override fsetid fowner mknod net_raw setgid setuid setfcap setpcap net_bind_service
- * sys_chroot kill audit_write (moby profiles/../caps/defaults.go). */
+/* docker's default set (moby daemon/pkg/oci/caps/defaults.go). */
 extern const uint64_t CTR_CAPS_DEFAULT;
 
 int ctr_create(const struct ctr_spec *spec, struct ctr **ret);
+/* When it fails, the process exits with 127, 126 or 125; the caller waits for it as ever. */
 int ctr_start(struct ctr *c);
 pid_t ctr_pid(const struct ctr *c);
 int ctr_pidfd(const struct ctr *c);

@@ -69,7 +69,10 @@ static int launch(struct ctr *c, struct plan *p)
 		fd_close(pair[1]);
 		return err(-EBADF, "descriptors 0, 1 and 2 must be open");
 	}
-	/* Whether the child has to wait must be known to both: a refused clone into the cgroup makes it so. */
+	/*
+	 * Whether the child has to wait must be known to both: a refused clone into the cgroup
+	 * makes it so.
+	 */
 	c->pid = clone_child(p->spec, &c->pidfd, &joined);
 	if (!c->pid) {
 		close(pair[0]);
@@ -119,7 +122,10 @@ int ctr_start(struct ctr *c)
 	if (r >= 0)
 		r = report_recv(c->sock, NULL);
 	c->sock = fd_close(c->sock);
-	/* Its end of the socket closed: by execve, or because it was killed, which its exit status tells. */
+	/*
+	 * Its end of the socket closed: by execve, or because it was killed, which its exit status
+	 * tells.
+	 */
 	if (r == -ECHILD || r == -EPIPE || r == -ECONNRESET) {
 		err_clear();
 		return 0;

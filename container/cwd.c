@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The working directory, which the image chose: found without magic links, so that "/proc/self/fd/7" leads nowhere, and
- * asked of the kernel afterwards (CVE-2024-21626).
+ * The working directory, which the image chose: found without magic links, so that
+ * "/proc/self/fd/7" leads nowhere, and asked of the kernel afterwards (CVE-2024-21626).
  */
 #include "container/inner.h"
 
@@ -35,10 +35,14 @@ int cwd_enter(struct child *c)
 	if (cwd && *cwd && !streq(cwd, "/")) {
 		fd = fd_open_in_root(c->root, cwd, O_PATH | O_DIRECTORY, 0);
 		if (fd < 0 || fchdir(fd) < 0)
-			return err(fd < 0 ? fd : -errno, "cannot enter the working directory %s: %s",
-				   cwd, strerror(fd < 0 ? -fd : errno));
+			return err(fd < 0 ? fd : -errno,
+				   "cannot enter the working directory %s: %s", cwd,
+				   strerror(fd < 0 ? -fd : errno));
 	}
-	/* The system call: glibc's getcwd walks up by itself. Outside the root it says "(unreachable)...". */
+	/*
+	 * The system call: glibc's getcwd walks up by itself. Outside the root it says
+	 * "(unreachable)...".
+	 */
 	if (syscall(SYS_getcwd, path, sizeof(path)) < 0 || path[0] != '/')
 		return err(-EXDEV, "the working directory is outside the root");
 	return 0;

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * /dev: a tmpfs of our own on which no device node works, and the host's six harmless ones bound into it, each checked.
- * So a container's root, who may mknod, gets nothing by it, without a device cgroup; and it is the same in a user
- * namespace, where nobody may mknod.
+ * /dev: a tmpfs of our own on which no device node works, and the host's six harmless ones bound
+ * into it, each checked. So a container's root, who may mknod, gets nothing by it, without a device
+ * cgroup; and it is the same in a user namespace, where nobody may mknod.
  */
 #include "container/inner.h"
 
@@ -16,16 +16,17 @@ static const struct {
 	const char *host, *name;
 	unsigned int major, minor;
 } nodes[] = {
-	{ "/dev/null", "null", 1, 3 },	   { "/dev/zero", "zero", 1, 5 },
-	{ "/dev/full", "full", 1, 7 },	   { "/dev/random", "random", 1, 8 },
+	{ "/dev/null", "null", 1, 3 },	     { "/dev/zero", "zero", 1, 5 },
+	{ "/dev/full", "full", 1, 7 },	     { "/dev/random", "random", 1, 8 },
 	{ "/dev/urandom", "urandom", 1, 9 }, { "/dev/tty", "tty", 5, 0 },
 };
 
 static const struct {
 	const char *target, *name;
 } links[] = {
-	{ "/proc/self/fd", "fd" },	 { "/proc/self/fd/0", "stdin" }, { "/proc/self/fd/1", "stdout" },
-	{ "/proc/self/fd/2", "stderr" }, { "pts/ptmx", "ptmx" },
+	{ "/proc/self/fd", "fd" },	 { "/proc/self/fd/0", "stdin" },
+	{ "/proc/self/fd/1", "stdout" }, { "/proc/self/fd/2", "stderr" },
+	{ "pts/ptmx", "ptmx" },
 };
 
 static int make_node(int dev, size_t i)
@@ -37,8 +38,8 @@ static int make_node(int dev, size_t i)
 	    fstatat(dev, nodes[i].name, &st, AT_SYMLINK_NOFOLLOW) < 0)
 		return err_sys("cannot make /dev/%s", nodes[i].name);
 	if (!S_ISCHR(st.st_mode) || st.st_rdev != makedev(nodes[i].major, nodes[i].minor))
-		return err(-ENODEV, "the host's %s is not device %u:%u", nodes[i].host, nodes[i].major,
-			   nodes[i].minor);
+		return err(-ENODEV, "the host's %s is not device %u:%u", nodes[i].host,
+			   nodes[i].major, nodes[i].minor);
 	return 0;
 }
 
@@ -70,7 +71,8 @@ static int mount_below(const struct ctr_spec *spec)
 
 	if (mount("devpts", "pts", "devpts", MS_NOSUID | MS_NOEXEC, pts) < 0)
 		return err_sys("cannot mount /dev/pts");
-	if (mount("shm", "shm", "tmpfs", MS_NOSUID | MS_NODEV | MS_NOEXEC, "mode=1777,size=65536k") < 0)
+	if (mount("shm", "shm", "tmpfs", MS_NOSUID | MS_NODEV | MS_NOEXEC,
+		  "mode=1777,size=65536k") < 0)
 		return err_sys("cannot mount /dev/shm");
 	if (mount("mqueue", "mqueue", "mqueue", MS_NOSUID | MS_NODEV | MS_NOEXEC, NULL) < 0 &&
 	    errno != ENODEV)

@@ -5,7 +5,8 @@
 #include "base/mem.h"
 #include "base/str.h"
 
-#define DEFAULT_PATH "PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin" /* docker's */
+#define DEFAULT_PATH \
+	"PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin" /* docker's */
 
 int env_setup(struct child *c)
 {

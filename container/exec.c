@@ -1,5 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The command: searched in the container's own PATH, by trying. Texts are docker's, which callers match. */
+/*
+ * The command: searched in the container's own PATH, by trying. Texts are docker's, which callers
+ * match.
+ */
 #include "container/inner.h"
 
 #include "base/fd.h"
@@ -12,7 +15,10 @@ static int try(struct child *c, const char *path)
 	return -errno;
 }
 
-/* Each absolute directory in turn; a file that may not be executed counts only if there is no other. */
+/*
+ * Each absolute directory in turn; a file that may not be executed counts only if there is no
+ * other.
+ */
 static int search(struct child *c, const char *name, const char *dirs)
 {
 	char path[PATH_MAX];
@@ -21,8 +27,8 @@ static int search(struct child *c, const char *name, const char *dirs)
 	for (const char *end; dirs; dirs = *end ? end + 1 : NULL) {
 		int len = (int)((end = strchrnul(dirs, ':')) - dirs), r;
 
-		if (*dirs != '/' || snprintf(path, sizeof(path), "%.*s/%s", len, dirs, name) >=
-					    (int)sizeof(path))
+		if (*dirs != '/' ||
+		    snprintf(path, sizeof(path), "%.*s/%s", len, dirs, name) >= (int)sizeof(path))
 			continue;
 		r = try(c, path);
 		if (r != -ENOENT && r != -ENOTDIR && r != -EACCES)
@@ -47,12 +53,14 @@ int exec_command(struct child *c)
 		if (r == -ENOTDIR)
 			r = -ENOENT;
 		return err(r, "exec \"%s\": %s", shown,
-			   r == -ENOENT ? "no such file or directory" :
-			   r == -EACCES ? "permission denied" :
-			   r == -ENOEXEC ? "exec format error" : strerror(-r));
+			   r == -ENOENT	 ? "no such file or directory" :
+			   r == -EACCES	 ? "permission denied" :
+			   r == -ENOEXEC ? "exec format error" :
+					   strerror(-r));
 	}
 	r = search(c, name, strv_getenv(c->env, "PATH"));
 	return err(r, "exec \"%s\": %s", shown,
 		   r == -ENOENT ? "executable file not found in $PATH" :
-		   r == -EACCES ? "permission denied" : strerror(-r));
+		   r == -EACCES ? "permission denied" :
+				  strerror(-r));
 }

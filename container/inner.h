@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * What the files of this room share. The parent opens everything that lies outside (a plan), clones, and waits; the
- * child goes through its steps (child.c) with what a plan holds.
+ * What the files of this room share. The parent opens everything that lies outside (a plan),
+ * clones, and waits; the child goes through its steps (child.c) with what a plan holds.
  */
 #ifndef CONTAINER_INNER_H
 #define CONTAINER_INNER_H
@@ -33,7 +33,10 @@ struct plan {
 int plan_init(struct plan *p, const struct ctr_spec *spec);
 void plan_done(struct plan *p);
 
-/* clone.c: the child's pid, or 0 in the child, or -errno. *@ret_joined: it is in spec->cgroup_fd already. */
+/*
+ * clone.c: the child's pid, or 0 in the child, or -errno. *@ret_joined: it is in spec->cgroup_fd
+ * already.
+ */
 pid_t clone_child(const struct ctr_spec *spec, int *ret_pidfd, bool *ret_joined);
 
 /* report.c: one message over the socket; error 0 is "ready" or "go on". */
@@ -60,30 +63,36 @@ struct child {
 _Noreturn void child_main(const struct plan *p, int sock);
 
 /* Steps of the child, each 0 or -errno with a text. */
-int mounts_setup(struct child *c);	/* mounts.c: everything, up to pivot_root */
-int dev_setup(struct child *c);		/* dev.c */
-int masks_proc(struct child *c);	/* masks.c: read-only and masked paths of /proc */
+int mounts_setup(struct child *c); /* mounts.c: everything, up to pivot_root */
+int dev_setup(struct child *c);	   /* dev.c */
+int masks_proc(struct child *c);   /* masks.c: read-only and masked paths of /proc */
 int masks_sys(struct child *c);
-int binds_setup(struct child *c);	/* bind.c */
-int tty_setup(struct child *c);		/* tty.c: opens the pair */
-int stdio_setup(struct child *c);	/* stdio.c: what becomes 0, 1, 2 */
-int net_loopback_up(void);		/* net.c */
+int binds_setup(struct child *c);	       /* bind.c */
+int tty_setup(struct child *c);		       /* tty.c: opens the pair */
+int stdio_setup(struct child *c);	       /* stdio.c: what becomes 0, 1, 2 */
+int net_loopback_up(void);		       /* net.c */
 int rlimit_apply(const struct ctr_spec *spec); /* rlimit.c */
-int env_setup(struct child *c);		/* env.c */
-int cwd_make(struct child *c);		/* cwd.c: as root, before the privileges go */
-int cwd_enter(struct child *c);		/* cwd.c: as the user */
-int caps_drop_bounding(uint64_t keep);	/* caps.c */
-int user_become(struct child *c);	/* caps.c: groups, ids, capabilities */
-int exec_command(struct child *c);	/* exec.c: returns only when it failed */
+int env_setup(struct child *c);		       /* env.c */
+int cwd_make(struct child *c);		       /* cwd.c: as root, before the privileges go */
+int cwd_enter(struct child *c);		       /* cwd.c: as the user */
+int caps_drop_bounding(uint64_t keep);	       /* caps.c */
+int user_become(struct child *c);	       /* caps.c: groups, ids, capabilities */
+int exec_command(struct child *c);	       /* exec.c: returns only when it failed */
 
-/* mounts.c: a new file system as a detached mount with MOUNT_ATTR_ @attr; @opts are key, value, ..., NULL. */
+/*
+ * mounts.c: a new file system as a detached mount with MOUNT_ATTR_ @attr; @opts are key, value,
+ * ..., NULL.
+ */
 int mounts_new(const char *type, const char *const *opts, unsigned int attr);
-/* Moves the detached @mnt onto the single name @name in @dir, which is made when missing and never followed. */
+/*
+ * Moves the detached @mnt onto the single name @name in @dir, which is made when missing and never
+ * followed.
+ */
 int mounts_place(int mnt, int dir, const char *name);
 
 /*
- * root.c: an O_PATH descriptor of @path below @root, with links followed as the container would. What is missing is made:
- * directories, and a file at the end unless @directory.
+ * root.c: an O_PATH descriptor of @path below @root, with links followed as the container would.
+ * What is missing is made: directories, and a file at the end unless @directory.
  */
 int root_target(int root, const char *path, bool directory);
 

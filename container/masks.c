@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Docker's masked and read-only paths (moby daemon/pkg/oci/defaults.go). Each is a relative name from inside the procfs
- * or sysfs made in mounts.c, where there is nothing of the image to lead elsewhere: one call each.
+ * Docker's masked and read-only paths (moby daemon/pkg/oci/defaults.go). Each is a relative name
+ * from inside the procfs or sysfs made in mounts.c, where there is nothing of the image to lead
+ * elsewhere: one call each.
  */
 #include "container/inner.h"
 
@@ -15,12 +16,13 @@
 #include <unistd.h>
 
 static const char *const proc_rdonly[] = { "bus", "fs", "irq", "sys", "sysrq-trigger" };
-static const char *const proc_masked[] = { "interrupts", "kcore",      "keys",	      "latency_stats",
-					   "timer_list", "timer_stats", "sched_debug" };
+static const char *const proc_masked[] = { "interrupts",    "kcore",	  "keys",
+					   "latency_stats", "timer_list", "timer_stats",
+					   "sched_debug" };
 static const char *const proc_masked_dirs[] = { "acpi", "asound", "scsi" };
 static const char *const sys_masked_dirs[] = { "firmware", "devices/virtual/powercap" };
 
-#define CPUS_MAX 4096 /* the kernel's NR_CPUS at most is 8,192; those with a thermal_throttle are consecutive */
+#define CPUS_MAX 8192 /* the largest NR_CPUS of x86-64 */
 
 /* The host's, which covers what is masked: a null device and nothing else (CVE-2025-31133). */
 static int check_null(void)
@@ -81,7 +83,8 @@ int masks_proc(struct child *c)
 		return r;
 	/* The whole is read-only yet, and so is each clone. */
 	for (size_t i = 0; i < ARRAY_SIZE(proc_rdonly); i++) {
-		if (mount(proc_rdonly[i], proc_rdonly[i], NULL, MS_BIND, NULL) < 0 && errno != ENOENT)
+		if (mount(proc_rdonly[i], proc_rdonly[i], NULL, MS_BIND, NULL) < 0 &&
+		    errno != ENOENT)
 			return err_sys("cannot protect /proc/%s", proc_rdonly[i]);
 	}
 	if (mount_setattr(c->proc, "", AT_EMPTY_PATH, &writable, sizeof(writable)) < 0)

@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The OCI default mounts, made before the pivot. What must not be diverted is made detached and moved by descriptors onto
- * single names that are never followed: a symbolic link "proc" in the image is an error, and what is done to /proc and
- * /sys afterwards is done below the descriptor of the very procfs and sysfs made here (CVE-2019-19921, CVE-2025-31133).
+ * The OCI default mounts, made before the pivot. What must not be diverted is made detached and
+ * moved by descriptors onto single names that are never followed: a symbolic link "proc" in the
+ * image is an error, and what is done to /proc and /sys afterwards is done below the descriptor of
+ * the very procfs and sysfs made here (CVE-2019-19921, CVE-2025-31133).
  */
 #include "container/inner.h"
 
@@ -52,7 +53,10 @@ int mounts_place(int mnt, int dir, const char *name)
 	return place_error(dir, name);
 }
 
-/* Made from now on: nothing here reaches the host. The root is put on "/", which needs no directory of the host. */
+/*
+ * Made from now on: nothing here reaches the host. The root is put on "/", which needs no directory
+ * of the host.
+ */
 static int place_root(struct child *c)
 {
 	if (mount(NULL, "/", NULL, MS_REC | MS_PRIVATE, NULL) < 0)
@@ -73,15 +77,17 @@ static int place_proc(struct child *c)
 	return mounts_place(c->proc, c->root, "proc");
 }
 
-/* Another's network namespace in a user namespace of our own: the host's sysfs, as podman shows it then. */
+/*
+ * Another's network namespace in a user namespace of our own: the host's sysfs, as podman shows it
+ * then.
+ */
 static int clone_sys(void)
 {
 	struct mount_attr a = { .attr_set = ATTR_SAFE | MOUNT_ATTR_RDONLY };
-	_close_ int tree = open_tree(AT_FDCWD, "/sys",
-				     OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC | AT_RECURSIVE);
+	_close_ int tree =
+		open_tree(AT_FDCWD, "/sys", OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC | AT_RECURSIVE);
 
-	if (tree < 0 ||
-	    mount_setattr(tree, "", AT_EMPTY_PATH | AT_RECURSIVE, &a, sizeof(a)) < 0)
+	if (tree < 0 || mount_setattr(tree, "", AT_EMPTY_PATH | AT_RECURSIVE, &a, sizeof(a)) < 0)
 		return -errno;
 	return take_fd(tree);
 }
@@ -99,12 +105,13 @@ static int place_sys(struct child *c)
 }
 
 /*
- * The version 2 hierarchy from the container's cgroup down, read-only, also on hosts with both: where there is none, the
- * directory stays empty.
+ * The version 2 hierarchy from the container's cgroup down, read-only, also on hosts with both:
+ * where there is none, the directory stays empty.
  */
 static void mount_cgroup(void)
 {
-	mount("cgroup2", "fs/cgroup", "cgroup2", MS_NOSUID | MS_NODEV | MS_NOEXEC | MS_RDONLY, NULL);
+	mount("cgroup2", "fs/cgroup", "cgroup2", MS_NOSUID | MS_NODEV | MS_NOEXEC | MS_RDONLY,
+	      NULL);
 }
 
 static int seal_root(struct child *c)

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * passwd(5) and group(5) of the image, a line at a time in a buffer of fixed size. A line that does not fit, or has a
- * NUL or too few fields, is no entry; a file is read no further than FILE_MAX_BYTES. Anything but a regular file reads
- * as an empty one.
+ * passwd(5) and group(5) of the image, a line at a time in a buffer of fixed size. A line that does
+ * not fit, or has a NUL or too few fields, is no entry; a file is read no further than
+ * FILE_MAX_BYTES. Anything but a regular file reads as an empty one.
  */
 #include "container/passwd.h"
 
@@ -15,10 +15,10 @@
 
 #define LINE_MAX_BYTES 16384 /* a group with a thousand members */
 #define FILE_MAX_BYTES (4u << 20)
-#define GROUPS_MAX 1024	     /* supplementary groups; the kernel takes 65,536 (NGROUPS_MAX) */
-#define ID_MAX 4294967294u   /* (uid_t)-1 means "unchanged" to the kernel */
-#define PASSWD_FIELDS 7	     /* name, password, uid, gid, comment, home, shell */
-#define GROUP_FIELDS 4	     /* name, password, gid, members */
+#define GROUPS_MAX     1024	   /* supplementary groups; the kernel takes 65,536 (NGROUPS_MAX) */
+#define ID_MAX	       4294967294u /* (uid_t)-1 means "unchanged" to the kernel */
+#define PASSWD_FIELDS  7	   /* name, password, uid, gid, comment, home, shell */
+#define GROUP_FIELDS   4	   /* name, password, gid, members */
 
 /* Called with each line, its NUL in place of the newline; anything but 0 ends the walk. */
 typedef int line_fn(void *ctx, char *line);

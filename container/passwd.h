@@ -18,8 +18,9 @@ struct user {
 void user_done(struct user *u);
 
 /*
- * Resolves "", "uid", "uid:gid", "name" or "name:group" against the files below the directory @root, as docker does: a
- * number needs no entry; a group after the colon replaces those that list the user. 0, or -EINVAL with a text.
+ * Resolves "", "uid", "uid:gid", "name" or "name:group" against the files below the directory
+ * @root, as docker does: a number needs no entry; a group after the colon replaces those that list
+ * the user. 0, or -EINVAL with a text.
  */
 int user_find(int root, const char *spec, struct user *ret);
 

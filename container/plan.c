@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * What the parent opens for the child: the root and the sources of bind mounts, as detached mounts. So no path of the
- * host is looked up once the child has begun, and a source is found with the caller's rights.
+ * What the parent opens for the child: the root and the sources of bind mounts, as detached mounts.
+ * So no path of the host is looked up once the child has begun, and a source is found with the
+ * caller's rights.
  */
 #include "container/inner.h"
 
@@ -33,8 +34,8 @@ static int open_root(struct plan *p, int mount)
 		p->root = mount;
 	}
 	/*
-	 * No device on it is one: with CAP_MKNOD, which docker's default set has, and no device cgroup, the container
-	 * would open the host's disks.
+	 * No device on it is one: with CAP_MKNOD, which docker's default set has, and no device
+	 * cgroup, the container would open the host's disks.
 	 */
 	r = set_attr(p->root, MOUNT_ATTR_NODEV);
 	return r < 0 ? err(r, "cannot prepare the root mount: %s", strerror(-r)) : 0;

@@ -1,5 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Between parent and child: each message is an error and its text, 0 meaning "ready" or "go on", maybe a descriptor. */
+/*
+ * Between parent and child: each message is an error and its text, 0 meaning "ready" or "go on",
+ * maybe a descriptor.
+ */
 #include "container/inner.h"
 
 #include "base/fd.h"
@@ -32,7 +35,8 @@ int report_recv(int sock, int *ret_fd)
 	ssize_t n = fd_recv(sock, &m, sizeof(m), &fd, 1, &nfds);
 
 	if (n < 0)
-		return err((int)n, "cannot hear from the container's process: %s", strerror((int)-n));
+		return err((int)n, "cannot hear from the container's process: %s",
+			   strerror((int)-n));
 	if (n < (ssize_t)sizeof(m.error)) {
 		fd_close(fd);
 		return -ECHILD;

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Places in the container's root that somebody else named, made when missing. Every lookup is openat2(RESOLVE_IN_ROOT)
- * from the root, and what is made is one name in a directory that is held: a link in the image leads somewhere inside.
+ * Places in the container's root that somebody else named, made when missing. Every lookup is
+ * openat2(RESOLVE_IN_ROOT) from the root, and what is made is one name in a directory that is held:
+ * a link in the image leads somewhere inside.
  */
 #include "container/inner.h"
 
@@ -33,8 +34,7 @@ static int follow(int root, int dirfd, const char *dir, const char *name, bool d
 
 static int make_name(int dirfd, const char *name, bool directory)
 {
-	int r = directory ? mkdirat(dirfd, name, 0755) :
-			    mknodat(dirfd, name, S_IFREG | 0644, 0);
+	int r = directory ? mkdirat(dirfd, name, 0755) : mknodat(dirfd, name, S_IFREG | 0644, 0);
 
 	return r < 0 ? -errno : 0;
 }

@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The rules as a balanced tree of "number >= n" over ranges of equal verdict: about eight instructions a system call where
- * a list takes hundreds, compiled in microseconds. Another architecture's calls (32-bit x86, by int 0x80 or an i386
- * program) kill the process: an emulated ABI is attack surface that images for x86-64 do not use. x32 is ENOSYS.
+ * The rules as a balanced tree of "number >= n" over ranges of equal verdict: about eight
+ * instructions a system call where a list takes hundreds, compiled in microseconds. Another
+ * architecture's calls (32-bit x86, by int 0x80 or an i386 program) kill the process: an emulated
+ * ABI is attack surface that images for x86-64 do not use. x32 is ENOSYS.
  */
 #include "container/seccomp.h"
 
@@ -18,16 +19,19 @@
 #include <unistd.h>
 
 #define NUMBERS_MAX 512 /* system calls, more than seccomp_highest */
-#define JUMP_MAX 255	/* what a conditional jump reaches, in instructions */
+#define JUMP_MAX    255 /* what a conditional jump reaches, in instructions */
 
-#define RET_ALLOW SECCOMP_RET_ALLOW
-#define RET_DENY (SECCOMP_RET_ERRNO | EPERM)
+#define RET_ALLOW  SECCOMP_RET_ALLOW
+#define RET_DENY   (SECCOMP_RET_ERRNO | EPERM)
 #define RET_ABSENT (SECCOMP_RET_ERRNO | ENOSYS)
 
-/* All that a new namespace can be asked with: clone's low bits are its exit signal, time is unshare's alone. */
-#define CLONE_NAMESPACES                                                                           \
-	(CLONE_NEWNS | CLONE_NEWCGROUP | CLONE_NEWUTS | CLONE_NEWIPC | CLONE_NEWUSER | CLONE_NEWPID | \
-	 CLONE_NEWNET)
+/*
+ * All that a new namespace can be asked with: clone's low bits are its exit signal, time is
+ * unshare's alone.
+ */
+#define CLONE_NAMESPACES                                                               \
+	(CLONE_NEWNS | CLONE_NEWCGROUP | CLONE_NEWUTS | CLONE_NEWIPC | CLONE_NEWUSER | \
+	 CLONE_NEWPID | CLONE_NEWNET)
 
 struct range {
 	uint32_t from; /* the first number; the next range ends it */
@@ -56,7 +60,10 @@ static void emit_ret(struct program *p, uint32_t k)
 	emit(p, BPF_RET | BPF_K, k, 0, 0);
 }
 
-/* The low half of argument @n: the kernel takes all three judged here as 32 bits, or looks at no higher flag. */
+/*
+ * The low half of argument @n: the kernel takes all three judged here as 32 bits, or looks at no
+ * higher flag.
+ */
 static void emit_arg(struct program *p, unsigned int n)
 {
 	emit(p, BPF_LD | BPF_W | BPF_ABS,
@@ -129,7 +136,10 @@ static void insert(struct program *p, size_t at, struct sock_filter insn)
 	p->len++;
 }
 
-/* The ranges [lo, hi): below the middle one's first number the code that follows, else what comes behind it. */
+/*
+ * The ranges [lo, hi): below the middle one's first number the code that follows, else what comes
+ * behind it.
+ */
 static void emit_tree(struct program *p, size_t lo, size_t hi)
 {
 	size_t mid = lo + (hi - lo) / 2, at = p->len, left;

@@ -1,5 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* A seccomp filter for x86-64 from docker's default profile (seccomp_default.c), as a tree over system call numbers. */
+/*
+ * A seccomp filter for x86-64 from docker's default profile (seccomp_default.c), as a tree over
+ * system call numbers.
+ */
 #ifndef CONTAINER_SECCOMP_H
 #define CONTAINER_SECCOMP_H
 
@@ -33,9 +36,14 @@ extern const uint64_t seccomp_families;
 
 #define SECCOMP_INSNS_MAX 768
 
-/* Writes the filter for a container that has @caps to @insns (room for SECCOMP_INSNS_MAX); how many, or -E2BIG. */
+/*
+ * Writes the filter for a container that has @caps to @insns (room for SECCOMP_INSNS_MAX); how
+ * many, or -E2BIG.
+ */
 int seccomp_compile(uint64_t caps, struct sock_filter *insns);
-/* Compiles and loads it for this process and what it becomes. Needs no_new_privs or CAP_SYS_ADMIN. */
+/*
+ * Compiles and loads it for this process and what it becomes. Needs no_new_privs or CAP_SYS_ADMIN.
+ */
 int seccomp_load(uint64_t caps);
 
 #endif

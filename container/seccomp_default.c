@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Docker's default profile (github.com/moby/profiles, seccomp/default.json, 2025) for x86-64, written as what it does not
- * allow: of the 380 system calls up to removexattrat, some are refused, some need a capability, three are judged by an
- * argument.
+ * Docker's default profile (github.com/moby/profiles, seccomp/default.json, 2025) for x86-64,
+ * written as what it does not allow: of the 380 system calls up to removexattrat, some are refused,
+ * some need a capability, three are judged by an argument.
  */
 #include "container/seccomp.h"
 
@@ -14,21 +14,27 @@
 #include <sys/syscall.h>
 
 /* Numbers that Debian 12's headers do not name yet (arch/x86/entry/syscalls/syscall_64.tbl). */
-#define NR_URETPROBE 335
+#define NR_URETPROBE	     335
 #define NR_LSM_GET_SELF_ATTR 459
-#define NR_LSM_LIST_MODULES 461
-#define NR_REMOVEXATTRAT 466
+#define NR_LSM_LIST_MODULES  461
+#define NR_REMOVEXATTRAT     466
 
 #define CAP(n) (1ull << CAP_##n)
-#define ONE(nr, verdict_, unless_) { nr, nr, verdict_, unless_ }
-#define NEVER(nr) ONE(nr, SECCOMP_DENY, 0)
+#define ONE(nr, verdict_, unless_)        \
+	{                                 \
+		nr, nr, verdict_, unless_ \
+	}
+#define NEVER(nr)	ONE(nr, SECCOMP_DENY, 0)
 #define NEEDS(nr, caps) ONE(nr, SECCOMP_DENY, caps)
-#define ADMIN(nr) NEEDS(nr, CAP(SYS_ADMIN))
+#define ADMIN(nr)	NEEDS(nr, CAP(SYS_ADMIN))
 
 const unsigned int seccomp_highest = NR_REMOVEXATTRAT;
 
 const struct seccomp_rule seccomp_rules[] = {
-	/* Nobody: other programs' memory placement, kernel replacement, the kernel's key rings, relics. */
+	/*
+	 * Nobody: other programs' memory placement, kernel replacement, the kernel's key rings,
+	 * relics.
+	 */
 	NEVER(SYS_uselib),
 	NEVER(SYS_ustat),
 	NEVER(SYS_sysfs),
@@ -49,7 +55,10 @@ const struct seccomp_rule seccomp_rules[] = {
 	/* Not assigned. */
 	{ NR_URETPROBE + 1, SYS_pidfd_send_signal - 1, SECCOMP_ABSENT, 0 },
 
-	/* By an argument. glibc falls back to clone when clone3, whose flags cannot be seen, is not there. */
+	/*
+	 * By an argument. glibc falls back to clone when clone3, whose flags cannot be seen, is not
+	 * there.
+	 */
 	ONE(SYS_personality, SECCOMP_PERSONALITY, 0),
 	ONE(SYS_socket, SECCOMP_SOCKET, 0),
 	ONE(SYS_clone, SECCOMP_CLONE, CAP(SYS_ADMIN)),
@@ -97,11 +106,12 @@ const uint32_t seccomp_personalities[] = { PER_LINUX, PER_LINUX32, UNAME26, UNAM
 const size_t seccomp_npersonalities = ARRAY_SIZE(seccomp_personalities);
 
 /*
- * All up to AF_MCTP (45) but DECnet, Econet, ATM's switched circuits, IrDA, Wanpipe, ISDN, CAIF, the kernel's crypto
- * (AF_ALG) and AF_VSOCK, which would reach the host past every network namespace.
+ * All up to AF_MCTP (45) but DECnet, Econet, ATM's switched circuits, IrDA, Wanpipe, ISDN, CAIF,
+ * the kernel's crypto (AF_ALG) and AF_VSOCK, which would reach the host past every network
+ * namespace.
  */
 #define FAMILY(n) (1ull << (n))
-const uint64_t seccomp_families =
-	(FAMILY(45 + 1) - 1) &
-	~(FAMILY(AF_DECnet) | FAMILY(AF_ECONET) | FAMILY(AF_ATMSVC) | FAMILY(AF_IRDA) |
-	  FAMILY(AF_WANPIPE) | FAMILY(AF_ISDN) | FAMILY(AF_CAIF) | FAMILY(AF_ALG) | FAMILY(AF_VSOCK));
+const uint64_t seccomp_families = (FAMILY(45 + 1) - 1) &
+				  ~(FAMILY(AF_DECnet) | FAMILY(AF_ECONET) | FAMILY(AF_ATMSVC) |
+				    FAMILY(AF_IRDA) | FAMILY(AF_WANPIPE) | FAMILY(AF_ISDN) |
+				    FAMILY(AF_CAIF) | FAMILY(AF_ALG) | FAMILY(AF_VSOCK));

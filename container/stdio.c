@@ -3,8 +3,10 @@
 #include "container/inner.h"
 
 #include "base/fd.h"
+#include <linux/magic.h>
 #include <sys/ioctl.h>
 #include <sys/stat.h>
+#include <sys/vfs.h>
 
 /* A source below 3 that is not in its place yet would be overwritten before its turn. */
 static int lift(int fd, int place)
@@ -24,17 +26,20 @@ static int put(int fd, int place)
 }
 
 /*
- * A user other than root opens /dev/stdout again by name (/proc/self/fd/1), which asks the permissions of the pipe or
- * terminal: it becomes his, as docker does. Files of the host keep their owner.
+ * A user other than root opens /dev/stdout again by name (/proc/self/fd/1), which asks the
+ * permissions of what it is: an anonymous pipe, a socket or the container's own terminal becomes
+ * his, as docker does. What has a name on the host keeps its owner, its terminals too.
  */
-static void give(int fd, uid_t uid)
+static void give(const struct child *c, int fd)
 {
 	struct stat st;
+	struct statfs fs;
 
-	if (fstat(fd, &st) < 0 || st.st_uid == uid)
+	if (fstat(fd, &st) < 0 || st.st_uid == c->user.uid)
 		return;
-	if (S_ISFIFO(st.st_mode) || S_ISSOCK(st.st_mode) || isatty(fd))
-		(void)!fchown(fd, uid, (gid_t)-1);
+	if (c->spec->tty || S_ISSOCK(st.st_mode) ||
+	    (S_ISFIFO(st.st_mode) && !fstatfs(fd, &fs) && fs.f_type == PIPEFS_MAGIC))
+		(void)!fchown(fd, c->user.uid, (gid_t)-1);
 }
 
 static int place_all(int fds[3])
@@ -68,6 +73,6 @@ int stdio_setup(struct child *c)
 	if (r < 0)
 		return err(r, "cannot set the standard streams: %s", strerror(-r));
 	for (int i = 0; c->user.uid && i < 3; i++)
-		give(i, c->user.uid);
+		give(c, i);
 	return 0;
 }

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The terminal: a pair of the container's own devpts, opened before anything of the image runs and relative to the /dev
- * made in dev.c, so neither ptmx nor the other end can be somebody else's (CVE-2025-52565). The other end comes from
- * the master by ioctl, not by a path.
+ * The terminal: a pair of the container's own devpts, opened before anything of the image runs and
+ * relative to the /dev made in dev.c, so neither ptmx nor the other end can be somebody else's
+ * (CVE-2025-52565). The other end comes from the master by ioctl, not by a path.
  */
 #include "container/inner.h"
 

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The user namespace: container ids 0..id_count-1 are the host's from uid_base and gid_base on. The parent writes the
- * maps; who may not write one of more than his own id asks newuidmap and newgidmap (uidmap package).
+ * The user namespace: container ids 0..id_count-1 are the host's from uid_base and gid_base on. The
+ * parent writes the maps; who may not write one of more than his own id asks newuidmap and
+ * newgidmap (uidmap package).
  */
 #include "container/inner.h"
 
@@ -49,7 +50,8 @@ static int run_helper(const char *program, pid_t pid, uint32_t base, uint32_t co
 	if (r < 0)
 		return r;
 	return status ? err(-EPERM, "%s refuses %u ids from %u on: see /etc/subuid and /etc/subgid",
-			    program, count, base) : 0;
+			    program, count, base) :
+			0;
 }
 
 static int write_map(int proc, const char *file, const char *helper, pid_t pid, uint32_t base,
@@ -72,13 +74,17 @@ int userns_map(pid_t pid, const struct ctr_spec *spec)
 
 	if (proc < 0)
 		return proc;
-	/* A single id mapped without privilege: only who cannot change groups may (user_namespaces(7)). */
+	/*
+	 * A single id mapped without privilege: only who cannot change groups may
+	 * (user_namespaces(7)).
+	 */
 	if (spec->id_count == 1 && geteuid() != 0)
 		file_write(proc, "setgroups", "deny");
 	r = write_map(proc, "gid_map", "/usr/bin/newgidmap", pid, spec->gid_base, spec->id_count);
 	if (r < 0)
 		return r;
-	return write_map(proc, "uid_map", "/usr/bin/newuidmap", pid, spec->uid_base, spec->id_count);
+	return write_map(proc, "uid_map", "/usr/bin/newuidmap", pid, spec->uid_base,
+			 spec->id_count);
 }
 
 int userns_become_root(void)

@@ -1,5 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* A root file system of static busybox on a tmpfs, in a mount namespace of the test's own, and running things in it. */
+/*
+ * A root file system of static busybox on a tmpfs, in a mount namespace of the test's own, and
+ * running things in it.
+ */
 #ifndef TESTS_CONTAINER_BOX_H
 #define TESTS_CONTAINER_BOX_H
 
@@ -18,16 +21,16 @@
 #include <cmocka.h>
 
 struct box {
-	char dir[64];	/* a tmpfs: root/, outside/ */
+	char dir[64];	 /* a tmpfs: root/, outside/ */
 	char out[65536]; /* what the last command wrote */
-	int root;	/* root/ as a directory */
+	int root;	 /* root/ as a directory */
 };
 
 static struct box box;
 
 static const char *const box_applets[] = {
-	"sh",	"true", "cat",	 "id",	  "ls",	 "echo",  "mount", "mknod", "readlink", "stat",
-	"test", "tty",	"stty", "mkdir", "touch", "sleep", "pwd",   "wc",	  "grep",	"hostname",
+	"sh",	"true", "cat",	"id",	 "ls",	  "echo",  "mount", "mknod", "readlink", "stat",
+	"test", "tty",	"stty", "mkdir", "touch", "sleep", "pwd",   "wc",    "grep",	 "hostname",
 };
 
 static inline void box_write(const char *path, const char *text, mode_t mode)
@@ -80,9 +83,12 @@ static inline int box_setup(void **state)
 	box_busybox(access("/bin/busybox", X_OK) ? "/usr/bin/busybox" : "/bin/busybox");
 	box_write("etc/passwd",
 		  "root:x:0:0:root:/root:/bin/sh\nmail:x:8:12:mail:/var/mail:/bin/false\n"
-		  "app:x:1000:1000::/home/app:/bin/sh\n", 0644);
-	box_write("etc/group", "root:x:0:root\nmail:x:12:mail\nwheel:x:10:root,app\nvideo:x:27:app\n"
-		  "app:x:1000:\n", 0644);
+		  "app:x:1000:1000::/home/app:/bin/sh\n",
+		  0644);
+	box_write("etc/group",
+		  "root:x:0:root\nmail:x:12:mail\nwheel:x:10:root,app\nvideo:x:27:app\n"
+		  "app:x:1000:\n",
+		  0644);
 	return 0;
 }
 
@@ -166,7 +172,7 @@ static inline int box_script(struct ctr_spec *s, const char *script)
 	return box_run(&dflt);
 }
 
-#define assert_out(text) assert_string_equal(box.out, text)
+#define assert_out(text)    assert_string_equal(box.out, text)
 #define assert_in_out(text) assert_non_null(strstr(box.out, text))
 
 /* Says why nothing is tested; for main. */

@@ -20,7 +20,10 @@ static void exit_codes(void **state _unused_)
 	assert_int_equal(run1("true"), 0);
 	assert_int_equal(run1("/bin/true"), 0);
 	assert_int_equal(box_script(NULL, "exit 7"), 7);
-	/* The first process of a pid namespace ignores what it does not handle, so a child of it dies. */
+	/*
+	 * The first process of a pid namespace ignores what it does not handle, so a child of it
+	 * dies.
+	 */
 	assert_int_equal(box_script(NULL, "sh -c 'kill -9 $$'; exit $?"), 128 + SIGKILL);
 }
 
@@ -219,7 +222,8 @@ static void terminal(void **state _unused_)
 	s.tty = true;
 	s.rows = 33;
 	s.cols = 99;
-	assert_int_equal(box_script(&s, "tty; stty size; echo hello > /dev/tty; test -c /dev/console"), 0);
+	assert_int_equal(
+		box_script(&s, "tty; stty size; echo hello > /dev/tty; test -c /dev/console"), 0);
 	assert_out("/dev/pts/0\r\n33 99\r\nhello\r\n");
 	s = box_spec(NULL);
 	s.tty = true;

@@ -42,8 +42,11 @@ static void defaults(void **state _unused_)
 
 static void masked(void **state _unused_)
 {
-	assert_int_equal(box_script(NULL, "cat /proc/keys /proc/timer_list /proc/interrupts /proc/kcore 2>&1 |"
-					  " grep -v 'No such' | wc -c; ls /sys/firmware | wc -l"), 0);
+	assert_int_equal(
+		box_script(NULL,
+			   "cat /proc/keys /proc/timer_list /proc/interrupts /proc/kcore 2>&1 |"
+			   " grep -v 'No such' | wc -c; ls /sys/firmware | wc -l"),
+		0);
 	assert_out("0\n0\n");
 }
 
@@ -51,7 +54,8 @@ static void read_only(void **state _unused_)
 {
 	assert_int_equal(box_script(NULL, "echo x > /proc/sys/kernel/hostname"), 1);
 	assert_in_out("Read-only");
-	assert_int_equal(box_script(NULL, "mkdir /sys/x 2>&1; echo 0 > /proc/self/oom_score_adj"), 0);
+	assert_int_equal(box_script(NULL, "mkdir /sys/x 2>&1; echo 0 > /proc/self/oom_score_adj"),
+			 0);
 	assert_in_out("Read-only");
 }
 
@@ -61,16 +65,20 @@ static void read_only_root(void **state _unused_)
 
 	s.root_rdonly = true;
 	s.cwd = "/made/before/sealing";
-	assert_int_equal(box_script(&s, "touch /x 2>&1; echo y > /dev/shm/y; cat /dev/shm/y; pwd"), 0);
+	assert_int_equal(box_script(&s, "touch /x 2>&1; echo y > /dev/shm/y; cat /dev/shm/y; pwd"),
+			 0);
 	assert_in_out("Read-only");
 	assert_in_out("y\n/made/before/sealing\n");
 }
 
 static void devices(void **state _unused_)
 {
-	assert_int_equal(box_script(NULL, "echo $(ls /dev); cat /dev/null; test -c /dev/tty; "
-					  "cat /dev/zero | test -r /dev/urandom; echo x > /dev/full"), 1);
-	assert_in_out("fd full mqueue null ptmx pts random shm stderr stdin stdout tty urandom zero\n");
+	assert_int_equal(box_script(NULL,
+				    "echo $(ls /dev); cat /dev/null; test -c /dev/tty; "
+				    "cat /dev/zero | test -r /dev/urandom; echo x > /dev/full"),
+			 1);
+	assert_in_out(
+		"fd full mqueue null ptmx pts random shm stderr stdin stdout tty urandom zero\n");
 	assert_in_out("No space");
 }
 
@@ -87,15 +95,19 @@ static void made_devices_are_none(void **state _unused_)
 
 static void binds(void **state _unused_)
 {
-	assert_int_equal(script_with(outside(""), "/vol/deep", false, "echo x > /vol/deep/file"), 0);
+	assert_int_equal(script_with(outside(""), "/vol/deep", false, "echo x > /vol/deep/file"),
+			 0);
 	assert_int_equal(access(outside("/file"), F_OK), 0);
 	assert_int_equal(script_with(outside(""), "/vol/deep", true,
-				     "cat /vol/deep/file; echo y > /vol/deep/file"), 1);
+				     "cat /vol/deep/file; echo y > /vol/deep/file"),
+			 1);
 	assert_in_out("x\n");
 	assert_in_out("Read-only");
 	assert_int_equal(script_with(outside("/file"), "/a/b/single", true, "cat /a/b/single"), 0);
 	assert_out("x\n");
-	assert_int_equal(script_with(NULL, "/scratch", false, "stat -c %a /scratch; echo x > /scratch/x"), 0);
+	assert_int_equal(script_with(NULL, "/scratch", false,
+				     "stat -c %a /scratch; echo x > /scratch/x"),
+			 0);
 	assert_out("1777\n");
 }
 
@@ -105,8 +117,10 @@ static void resolver(void **state _unused_)
 
 	assert_int_equal(symlinkat("../run/there/resolv.conf", box.root, "etc/resolv.conf"), 0);
 	s.resolv_conf = outside("/file");
-	assert_int_equal(box_script(&s, "cat /etc/resolv.conf /run/there/resolv.conf; echo > /etc/resolv.conf"),
-			 1);
+	assert_int_equal(
+		box_script(&s,
+			   "cat /etc/resolv.conf /run/there/resolv.conf; echo > /etc/resolv.conf"),
+		1);
 	assert_in_out("x\nx\n");
 	assert_in_out("Read-only");
 }
@@ -158,11 +172,16 @@ static void attached_root(void **state _unused_)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(defaults),    cmocka_unit_test(masked),
-		cmocka_unit_test(read_only),   cmocka_unit_test(read_only_root),
-		cmocka_unit_test(devices),     cmocka_unit_test(made_devices_are_none),
-		cmocka_unit_test(binds),       cmocka_unit_test(resolver),
-		cmocka_unit_test(links_stay_inside), cmocka_unit_test(proc_is_proc),
+		cmocka_unit_test(defaults),
+		cmocka_unit_test(masked),
+		cmocka_unit_test(read_only),
+		cmocka_unit_test(read_only_root),
+		cmocka_unit_test(devices),
+		cmocka_unit_test(made_devices_are_none),
+		cmocka_unit_test(binds),
+		cmocka_unit_test(resolver),
+		cmocka_unit_test(links_stay_inside),
+		cmocka_unit_test(proc_is_proc),
 		cmocka_unit_test(attached_root),
 	};
 

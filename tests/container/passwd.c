@@ -69,8 +69,8 @@ static void no_files(void **state _unused_)
 /* (uid_t)-1 would change nothing: refused, as is what does not fit 32 bits. */
 static void ids_out_of_range(void **state _unused_)
 {
-	static const char *const bad[] = { "4294967295", "4294967296", "-1", "0x10", "1:4294967295",
-					   "99999999999999999999", " 1", "1 " };
+	static const char *const bad[] = { "4294967295",   "4294967296",	   "-1", "0x10",
+					   "1:4294967295", "99999999999999999999", " 1", "1 " };
 	struct user u;
 
 	for (size_t i = 0; i < ARRAY_SIZE(bad); i++) {
@@ -86,9 +86,11 @@ static void odd_lines(void **state _unused_)
 {
 	struct user u;
 
-	puts_("etc/passwd", "\n:::::::\n#x:x:1:1:::\nshort:x:5\nneg:x:-1:1::/:\nbig:x:4294967295:1::/:\n"
-			    "rel:x:6:6::relative:\nok:x:7:8:,,,:/home/ok:/bin/sh:more:fields\ncut:x:9:9::/");
-	puts_("etc/group", "g:x:20:ok,ok\nh:x:21:no,ok\nh2:x:21:ok\nbad:x:y:ok\nnone:x:22\nlast:x:23:xok,okx\n");
+	puts_("etc/passwd",
+	      "\n:::::::\n#x:x:1:1:::\nshort:x:5\nneg:x:-1:1::/:\nbig:x:4294967295:1::/:\n"
+	      "rel:x:6:6::relative:\nok:x:7:8:,,,:/home/ok:/bin/sh:more:fields\ncut:x:9:9::/");
+	puts_("etc/group",
+	      "g:x:20:ok,ok\nh:x:21:no,ok\nh2:x:21:ok\nbad:x:y:ok\nnone:x:22\nlast:x:23:xok,okx\n");
 	assert_int_equal(user_find(root, "ok", &u), 0);
 	assert_int_equal(u.uid, 7);
 	assert_string_equal(u.home, "/home/ok");
@@ -100,8 +102,8 @@ static void odd_lines(void **state _unused_)
 	assert_int_equal(user_find(root, "rel", &u), 0);
 	assert_string_equal(u.home, "/");
 	user_done(&u);
-	for (const char *const *name = (const char *const[]){ "short", "neg", "big", "cut", NULL }; *name;
-	     name++) {
+	for (const char *const *name = (const char *const[]){ "short", "neg", "big", "cut", NULL };
+	     *name; name++) {
 		assert_int_equal(user_find(root, *name, &u), -EINVAL);
 		err_clear();
 	}
@@ -194,9 +196,9 @@ static void long_home(void **state _unused_)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(no_files),	     cmocka_unit_test(ids_out_of_range),
-		cmocka_unit_test(odd_lines),	     cmocka_unit_test(nul_and_long_lines),
-		cmocka_unit_test(huge_files),	     cmocka_unit_test(no_regular_files),
+		cmocka_unit_test(no_files),   cmocka_unit_test(ids_out_of_range),
+		cmocka_unit_test(odd_lines),  cmocka_unit_test(nul_and_long_lines),
+		cmocka_unit_test(huge_files), cmocka_unit_test(no_regular_files),
 		cmocka_unit_test(long_home),
 	};
 

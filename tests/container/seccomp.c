@@ -1,5 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The filter, interpreted for every system call number against the rules one by one, and loaded for real. */
+/*
+ * The filter, interpreted for every system call number against the rules one by one, and loaded for
+ * real.
+ */
 #include "container/seccomp.h"
 
 #include "base/err.h"
@@ -20,8 +23,8 @@
 #include <unistd.h>
 #include <cmocka.h>
 
-#define DENY (SECCOMP_RET_ERRNO | EPERM)
-#define ABSENT (SECCOMP_RET_ERRNO | ENOSYS)
+#define DENY	     (SECCOMP_RET_ERRNO | EPERM)
+#define ABSENT	     (SECCOMP_RET_ERRNO | ENOSYS)
 #define DEFAULT_CAPS 0xa80425fbull
 
 static bool jumps(const struct sock_filter *i, uint32_t a)
@@ -104,7 +107,8 @@ static uint32_t expected(uint64_t caps, unsigned int nr)
 
 static void every_number(void **state _unused_)
 {
-	static const uint64_t caps[] = { 0, DEFAULT_CAPS, 1ull << CAP_SYS_ADMIN, 1ull << CAP_BPF, ~0ull };
+	static const uint64_t caps[] = { 0, DEFAULT_CAPS, 1ull << CAP_SYS_ADMIN, 1ull << CAP_BPF,
+					 ~0ull };
 
 	for (size_t c = 0; c < ARRAY_SIZE(caps); c++) {
 		for (unsigned int nr = 0; nr < 1024; nr++)
@@ -124,8 +128,9 @@ static void rules_do_not_overlap(void **state _unused_)
 static void arguments(void **state _unused_)
 {
 	for (uint64_t family = 0; family < 100; family++) {
-		bool no = family == 12 || family == 19 || family == 20 || family == 23 || family == 25 ||
-			  family == 34 || family == 37 || family == 38 || family == 40 || family > 45;
+		bool no = family == 12 || family == 19 || family == 20 || family == 23 ||
+			  family == 25 || family == 34 || family == 37 || family == 38 ||
+			  family == 40 || family > 45;
 
 		assert_int_equal(native(0, SYS_socket, family), no ? DENY : SECCOMP_RET_ALLOW);
 	}
@@ -135,7 +140,8 @@ static void arguments(void **state _unused_)
 	assert_int_equal(native(0, SYS_personality, ADDR_NO_RANDOMIZE), DENY);
 	assert_int_equal(native(0, SYS_clone, SIGCHLD), SECCOMP_RET_ALLOW);
 	assert_int_equal(native(0, SYS_clone, CLONE_NEWUSER | SIGCHLD), DENY);
-	assert_int_equal(native(1ull << CAP_SYS_ADMIN, SYS_clone, CLONE_NEWUSER), SECCOMP_RET_ALLOW);
+	assert_int_equal(native(1ull << CAP_SYS_ADMIN, SYS_clone, CLONE_NEWUSER),
+			 SECCOMP_RET_ALLOW);
 }
 
 static void other_architectures(void **state _unused_)
@@ -159,12 +165,12 @@ static int checks(void)
 {
 	int n = 0;
 
-#define CHECK(call, error)                                                                         \
-	do {                                                                                       \
-		n++;                                                                               \
-		errno = 0;                                                                         \
-		if ((call) >= 0 ? (error) != 0 : errno != (error))                                 \
-			return n;                                                                  \
+#define CHECK(call, error)                                         \
+	do {                                                       \
+		n++;                                               \
+		errno = 0;                                         \
+		if ((call) >= 0 ? (error) != 0 : errno != (error)) \
+			return n;                                  \
 	} while (0)
 	CHECK(getppid(), 0);
 	CHECK(syscall(SYS_keyctl, 0, 0, 0, 0, 0), EPERM);
