@@ -6,6 +6,7 @@
  */
 #include "base/fd.h"
 
+#include <assert.h>
 #include <dirent.h>
 #include <errno.h>
 #include <sys/stat.h>
@@ -200,6 +201,7 @@ static int removal_step(struct removal *rm)
 	struct dirent *entry;
 	int r;
 
+	assert(level->dir); /* only those farther up are closed */
 	errno = 0;
 	entry = readdir(level->dir);
 	if (!entry)

@@ -75,7 +75,7 @@ static int read_stat(pid_t pid, struct stat_fields *ret)
 
 int proc_start_time(pid_t pid, uint64_t *ret)
 {
-	struct stat_fields fields;
+	struct stat_fields fields = { 0 };
 	int r = read_stat(pid, &fields);
 
 	if (r < 0)
