@@ -1,10 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * What a group costs, measured on Linux 6.18 (wall): mkdir 0.02-0.1 ms, rmdir 0.02-0.06 ms, clone3 into it
- * (CLONE_INTO_CGROUP) 0.08 ms; but the first write to any cgroup.procs after a quiet moment 9.5 ms, since it waits for
- * an RCU grace period (cgroup_threadgroup_rwsem), and that once for all hierarchies. So without limits there is a group
- * in the v2 hierarchy only, entered by clone3; on a machine with v1 alone there is none: the pid namespace ends what is
- * in it, and inst_recover() knows its init. v1 is touched for a limit that only it has.
+ * What a group costs, measured on Linux 6.18 (wall): mkdir 0.02-0.1 ms, rmdir 0.02-0.06 ms, clone3
+ * into it (CLONE_INTO_CGROUP) 0.08 ms; but the first write to any cgroup.procs after a quiet moment
+ * 9.5 ms, since it waits for an RCU grace period (cgroup_threadgroup_rwsem), and that once for all
+ * hierarchies. So without limits there is a group in the v2 hierarchy only, entered by clone3; on a
+ * machine with v1 alone there is none: the pid namespace ends what is in it, and inst_recover()
+ * knows its init. v1 is touched for a limit that only it has.
  */
 #include "runtime/cgroup.h"
 
@@ -17,7 +18,8 @@ int cgroup_set(const struct cgroup_dir *d, const char *file, const char *limit, 
 {
 	int r = file_write(d->fd, file, text);
 
-	return r < 0 ? err(r, "limit of %s: cgroup: %s = %s: %s", limit, file, text, strerror(-r)) : 0;
+	return r < 0 ? err(r, "limit of %s: cgroup: %s = %s: %s", limit, file, text, strerror(-r)) :
+		       0;
 }
 
 uint64_t cgroup_get(const struct cgroup_dir *d, const char *file, const char *key)
@@ -72,7 +74,9 @@ static int make_group(int folder, const char *id)
 		return 0;
 	if (errno != EEXIST)
 		return -errno;
-	return cgroup_dir_remove(folder, id, CGROUP_FREE_MS) < 0 || mkdirat(folder, id, 0755) < 0 ? -EBUSY : 0;
+	return cgroup_dir_remove(folder, id, CGROUP_FREE_MS) < 0 || mkdirat(folder, id, 0755) < 0 ?
+		       -EBUSY :
+		       0;
 }
 
 static int add_dir(struct cgroup *g, const struct cgroup_mount *m, unsigned controllers)
@@ -92,14 +96,17 @@ static int add_dir(struct cgroup *g, const struct cgroup_mount *m, unsigned cont
 	r = make_group(folder, g->id);
 	if (r < 0)
 		return r;
-	*d = (struct cgroup_dir){ .parent = take_fd(folder), .v2 = m->v2, .controllers = controllers };
+	*d = (struct cgroup_dir){ .parent = take_fd(folder),
+				  .v2 = m->v2,
+				  .controllers = controllers };
 	g->n++;
 	d->fd = openat(d->parent, g->id, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 	return d->fd < 0 ? -errno : 0;
 }
 
 /* @wanted: the controllers whose limits this hierarchy is to keep. */
-static int join_mount(struct cgroup *g, const struct cgroup_mount *m, unsigned wanted, const struct run_limits *l)
+static int join_mount(struct cgroup *g, const struct cgroup_mount *m, unsigned wanted,
+		      const struct run_limits *l)
 {
 	int r;
 
@@ -114,10 +121,12 @@ static int join_mount(struct cgroup *g, const struct cgroup_mount *m, unsigned w
 	if (r < 0)
 		return err(r, "limit: no group of the cgroup controller %s can be made in %s: %s",
 			   cgroup_controller_name(wanted), m->path, strerror(-r));
-	return m->v2 ? cgroup_v2_limit(&g->dirs[g->n - 1], l) : cgroup_v1_limit(&g->dirs[g->n - 1], l);
+	return m->v2 ? cgroup_v2_limit(&g->dirs[g->n - 1], l) :
+		       cgroup_v1_limit(&g->dirs[g->n - 1], l);
 }
 
-static int join_all(struct cgroup *g, const struct cgroup_mounts *mounts, const struct run_limits *l)
+static int join_all(struct cgroup *g, const struct cgroup_mounts *mounts,
+		    const struct run_limits *l)
 {
 	unsigned missing = controllers_of(l);
 	int r;
@@ -177,12 +186,13 @@ int cgroup_enter(const struct cgroup *g, pid_t pid, bool v2)
 
 	snprintf(text, sizeof(text), "%d", pid);
 	for (size_t i = 0; i < g->n; i++) {
-		if (g->dirs[i].v2 && !v2)
+		if (!g->dirs[i].controllers || (g->dirs[i].v2 && !v2))
 			continue;
 		r = file_write(g->dirs[i].fd, "cgroup.procs", text);
 		if (r < 0)
 			return err(r, "cgroup of %s: process %d: %s",
-				   cgroup_controller_name(g->dirs[i].controllers), pid, strerror(-r));
+				   cgroup_controller_name(g->dirs[i].controllers), pid,
+				   strerror(-r));
 	}
 	return 0;
 }
@@ -198,7 +208,9 @@ bool cgroup_oom_killed(const struct cgroup *g)
 	return false;
 }
 
-/* Every hierarchy that we made a group in holds the same processes: the first to do so ends them. */
+/*
+ * Every hierarchy that we made a group in holds the same processes: the first to do so ends them.
+ */
 int cgroup_kill(const struct cgroup *g)
 {
 	int r = 0;
@@ -254,7 +266,8 @@ int cgroup_purge(const char *id)
 	for (size_t i = 0; i < mounts.n; i++) {
 		r = purge_mount(&mounts.m[i], id);
 		if (r < 0 && !first)
-			first = err(r, "cgroup %s/" CGROUP_FOLDER "/%s: %s", mounts.m[i].path, id, strerror(-r));
+			first = err(r, "cgroup %s/" CGROUP_FOLDER "/%s: %s", mounts.m[i].path, id,
+				    strerror(-r));
 	}
 	cgroup_mounts_done(&mounts);
 	return first;

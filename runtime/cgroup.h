@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The inside of cgroups: where the hierarchies are, and what a group has in each of them. Every group is a folder
- * strata/<id> below the root of a mounted hierarchy, as docker's cgroupfs driver has it.
+ * The inside of cgroups: where the hierarchies are, and what a group has in each of them. Every
+ * group is a folder strata/<id> below the root of a mounted hierarchy, as docker's cgroupfs driver
+ * has it.
  */
 #ifndef RUNTIME_CGROUP_H
 #define RUNTIME_CGROUP_H
@@ -13,7 +14,8 @@
 /* Controllers that carry our limits, as bits. */
 enum { CGROUP_MEMORY = 1, CGROUP_CPU = 2, CGROUP_PIDS = 4 };
 #define CGROUP_CONTROLLERS 3
-#define CGROUP_MOUNTS_MAX  (CGROUP_CONTROLLERS + 1) /* v1 hierarchies of interest, and the one of v2 */
+/* v1 hierarchies of interest, and the one of v2 */
+#define CGROUP_MOUNTS_MAX (CGROUP_CONTROLLERS + 1)
 
 /* A mounted hierarchy: those of v1 that have one of our controllers, and v2. */
 struct cgroup_mount {
@@ -38,7 +40,7 @@ unsigned cgroup_controller_parse(const char *name, size_t len);
 
 /* The group's folder in one hierarchy. */
 struct cgroup_dir {
-	int parent, fd;	      /* strata/ and strata/<id> */
+	int parent, fd; /* strata/ and strata/<id> */
 	bool v2;
 	unsigned controllers; /* those used here for a limit */
 };
@@ -66,8 +68,8 @@ uint64_t cgroup_get(const struct cgroup_dir *d, const char *file, const char *ke
 /* Kills what is in the group @dir until it is empty: 0, -EBUSY = it does not end. */
 int cgroup_dir_kill(int dir);
 /*
- * Removes @name with all groups below it. While something in it is just ending it tries again, after pauses of 1, 2, 4...
- * and at last @longest_ms. ENOENT is success.
+ * Removes @name with all groups below it. While something in it is just ending it tries again,
+ * after pauses of 1, 2, 4... and at last @longest_ms. ENOENT is success.
  */
 int cgroup_dir_remove(int parent, const char *name, int longest_ms);
 

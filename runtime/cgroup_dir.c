@@ -9,9 +9,10 @@
 #include <poll.h>
 #include <signal.h>
 
-#define DEPTH_MAX   32 /* groups below a group: a container may make its own */
-#define KILL_ROUNDS 10 /* pauses between the rounds, each twice the one before: about 1 s together */
-#define PROCS_MAX   (8u << 20) /* bytes of cgroup.procs */
+#define DEPTH_MAX 32 /* groups below a group: a container may make its own */
+/* pauses between the rounds, each twice the one before: about 1 s together */
+#define KILL_ROUNDS 10
+#define PROCS_MAX (8u << 20) /* bytes of cgroup.procs */
 
 /* Calls @fn for each group right below @dir. */
 static int each_child(int dir, int depth, int (*fn)(int parent, const char *name, int depth))
@@ -36,7 +37,10 @@ static int each_child(int dir, int depth, int (*fn)(int parent, const char *name
 	return r;
 }
 
-/* SIGKILL to what is listed now: how many. In v2 a threaded or foreign-namespace process shows as 0. */
+/*
+ * SIGKILL to what is listed now: how many. In v2 a threaded or foreign-namespace process shows as
+ * 0.
+ */
 static int kill_listed(int dir)
 {
 	_free_ char *list = NULL;
@@ -74,7 +78,10 @@ int cgroup_dir_kill(int dir)
 	/* Linux 5.14: at once and for all below, no fork escapes. */
 	if (file_write(dir, "cgroup.kill", "1") >= 0)
 		return 0;
-	/* A bomb may fork between the reading and the killing; a pid namespace ends with its init, the first listed. */
+	/*
+	 * A bomb may fork between the reading and the killing; a pid namespace ends with its init,
+	 * the first listed.
+	 */
 	for (int round = 0, ms = 1; round < KILL_ROUNDS; round++, ms *= 2) {
 		each_child(dir, 1, kill_tree);
 		if (kill_listed(dir) == 0)

@@ -21,7 +21,8 @@ const char *cgroup_controller_name(unsigned bit)
 unsigned cgroup_controller_parse(const char *name, size_t len)
 {
 	for (unsigned i = 0; i < CGROUP_CONTROLLERS; i++) {
-		if (strlen(controller_names[i]) == len && memcmp(controller_names[i], name, len) == 0)
+		if (strlen(controller_names[i]) == len &&
+		    memcmp(controller_names[i], name, len) == 0)
 			return 1u << i;
 	}
 	return 0;
@@ -78,7 +79,8 @@ static unsigned v2_controllers(const char *path)
 static bool known(const struct cgroup_mounts *all, const struct cgroup_mount *m)
 {
 	for (size_t i = 0; i < all->n; i++) {
-		if (m->v2 ? all->m[i].v2 : (!all->m[i].v2 && all->m[i].controllers & m->controllers))
+		if (m->v2 ? all->m[i].v2 :
+			    (!all->m[i].v2 && all->m[i].controllers & m->controllers))
 			return true;
 	}
 	return false;
@@ -101,7 +103,10 @@ static int add_mount(struct cgroup_mounts *all, const struct cgroup_mount *m, ch
 	return 0;
 }
 
-/* "31 23 0:28 /root /mount/point rw,relatime shared:1 - cgroup source rw,memory": the 5th field and what follows. */
+/*
+ * "31 23 0:28 /root /mount/point rw,relatime shared:1 - cgroup source rw,memory": the 5th field and
+ * what follows.
+ */
 static int parse_line(struct cgroup_mounts *all, char *line)
 {
 	struct cgroup_mount m = { 0 };

@@ -8,7 +8,7 @@
 
 #define PERIOD_US    100000 /* cpu.cfs_period_us: the kernel's default */
 #define QUOTA_MIN_US 1000   /* the kernel takes no less */
-#define SHARES_MIN   2	    /* cpu.shares: what the kernel takes; 1024 is what weight 100 is in v2 */
+#define SHARES_MIN   2 /* cpu.shares: what the kernel takes; 1024 is what weight 100 is in v2 */
 #define SHARES_MAX   262144
 
 static int set_number(const struct cgroup_dir *d, const char *file, const char *limit, uint64_t n)
@@ -26,7 +26,10 @@ static int limit_memory(const struct cgroup_dir *d, const struct run_limits *l)
 	r = set_number(d, "memory.limit_in_bytes", "memory", l->memory);
 	if (r < 0)
 		return r;
-	/* Memory and swap together no more than memory alone: no swap. Without swap accounting there is no such file. */
+	/*
+	 * Memory and swap together no more than memory alone: no swap. Without swap accounting
+	 * there is no such file.
+	 */
 	if (faccessat(d->fd, "memory.memsw.limit_in_bytes", F_OK, 0) < 0)
 		return set_number(d, "memory.swappiness", "memory", 0);
 	return set_number(d, "memory.memsw.limit_in_bytes", "memory", l->memory);
@@ -41,7 +44,8 @@ static int limit_cpu(const struct cgroup_dir *d, const struct run_limits *l)
 
 		r = set_number(d, "cpu.cfs_period_us", "cpus", PERIOD_US);
 		if (r >= 0)
-			r = set_number(d, "cpu.cfs_quota_us", "cpus", MAX(quota, (uint64_t)QUOTA_MIN_US));
+			r = set_number(d, "cpu.cfs_quota_us", "cpus",
+				       MAX(quota, (uint64_t)QUOTA_MIN_US));
 	}
 	if (r >= 0 && l->cpu_weight) {
 		uint64_t shares = l->cpu_weight * 1024 / 100;

@@ -36,8 +36,8 @@ static int limit_cpu(const struct cgroup_dir *d, const struct run_limits *l)
 		uint64_t quota = l->nano_cpus / (1000000000 / PERIOD_US);
 		char text[48];
 
-		snprintf(text, sizeof(text), "%llu %d", (unsigned long long)MAX(quota, (uint64_t)QUOTA_MIN_US),
-			 PERIOD_US);
+		snprintf(text, sizeof(text), "%llu %d",
+			 (unsigned long long)MAX(quota, (uint64_t)QUOTA_MIN_US), PERIOD_US);
 		r = cgroup_set(d, "cpu.max", "cpus", text);
 	}
 	if (r >= 0 && l->cpu_weight)

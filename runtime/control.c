@@ -14,9 +14,11 @@
 #include <sys/socket.h>
 #include <sys/un.h>
 
-#define RETRY_MS 5	   /* a supervisor that has the lock listens within microseconds, a full one a moment later */
-#define RETRY_FOR_MS 5000  /* then it hangs */
-#define STOP_EXTRA_MS 30000 /* from SIGKILL to the end of the supervisor: tearing down, draining, cleaning up */
+/* a supervisor that has the lock listens within microseconds, a full one a moment later */
+#define RETRY_MS 5
+#define RETRY_FOR_MS 5000 /* then it hangs */
+/* from SIGKILL to the end of the supervisor: tearing down, draining, cleaning up */
+#define STOP_EXTRA_MS 30000
 
 /* A connection, -ECONNREFUSED when nobody listens. */
 static int control_dial(const struct inst *i)
@@ -53,7 +55,8 @@ int watch_open(const struct inst *i)
 		if (!locked)
 			return -ESRCH;
 		if (clock_ns() > until)
-			return err(-ETIMEDOUT, "the supervisor of instance %s does not listen", i->id);
+			return err(-ETIMEDOUT, "the supervisor of instance %s does not listen",
+				   i->id);
 		poll(NULL, 0, RETRY_MS);
 	}
 }

@@ -30,7 +30,8 @@ struct control_handler {
 struct control;
 
 /* Listens in the directory @dir; serves from @loop. */
-int control_new(struct loop *loop, int dir, const struct control_handler *handler, void *ctx, struct control **ret);
+int control_new(struct loop *loop, int dir, const struct control_handler *handler, void *ctx,
+		struct control **ret);
 /* Answers all who wait for the end, and whoever asks from now on. */
 void control_ended(struct control *c, int exit_code, bool oom_killed);
 /* Closes all connections: the clients see that the supervisor goes. */

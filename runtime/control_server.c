@@ -64,7 +64,8 @@ static int request_do(struct control *c, const struct control_request *q)
 	case CONTROL_RESIZE:
 		if (q->a < 0 || q->b < 0 || q->a > UINT16_MAX || q->b > UINT16_MAX)
 			return -EINVAL;
-		return c->ended ? -ESRCH : c->handler->resize(c->ctx, (unsigned)q->a, (unsigned)q->b);
+		return c->ended ? -ESRCH :
+				  c->handler->resize(c->ctx, (unsigned)q->a, (unsigned)q->b);
 	default:
 		return -EINVAL;
 	}
@@ -149,12 +150,14 @@ static int listen_at(int dir)
 	if (unlinkat(dir, CONTROL_SOCKET, 0) < 0 && errno != ENOENT)
 		return -errno;
 	snprintf(name.sun_path, sizeof(name.sun_path), "%s/" CONTROL_SOCKET, fd_path(dir).s);
-	if (fchmod(fd, 0600) < 0 || bind(fd, (struct sockaddr *)&name, sizeof(name)) < 0 || listen(fd, BACKLOG) < 0)
+	if (fchmod(fd, 0600) < 0 || bind(fd, (struct sockaddr *)&name, sizeof(name)) < 0 ||
+	    listen(fd, BACKLOG) < 0)
 		return -errno;
 	return take_fd(fd);
 }
 
-int control_new(struct loop *loop, int dir, const struct control_handler *handler, void *ctx, struct control **ret)
+int control_new(struct loop *loop, int dir, const struct control_handler *handler, void *ctx,
+		struct control **ret)
 {
 	struct control *c = new0(struct control);
 	int r;
@@ -174,7 +177,9 @@ int control_new(struct loop *loop, int dir, const struct control_handler *handle
 	return 0;
 }
 
-/* Nobody is served by the loop any more when this is called: all that was asked is answered here. */
+/*
+ * Nobody is served by the loop any more when this is called: all that was asked is answered here.
+ */
 static void client_end(struct control_client *cl)
 {
 	struct control_request q;

@@ -1,5 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The inside of an instance: its directory, its lock, its record. docs/formats/instance.md has the words. */
+/*
+ * The inside of an instance: its directory, its lock, its record. docs/formats/instance.md has the
+ * words.
+ */
 #ifndef RUNTIME_INST_H
 #define RUNTIME_INST_H
 

@@ -91,7 +91,8 @@ static int name_take(int runroot, const char *name, const char *id)
 	int r;
 
 	if (!inst_name_valid(name))
-		return err(-EINVAL, "name %s: it must be [a-zA-Z0-9][a-zA-Z0-9_.-]*, at most %d bytes", name,
+		return err(-EINVAL,
+			   "name %s: it must be [a-zA-Z0-9][a-zA-Z0-9_.-]*, at most %d bytes", name,
 			   INST_NAME_MAX);
 	r = name_taken(runroot, name);
 	if (r < 0)
@@ -131,8 +132,10 @@ int inst_create(int runroot_fd, const char *id, const json_t *config, struct ins
 	int r;
 
 	if (!inst_id_valid(id))
-		return err(-EINVAL, "instance id %s: it must be [a-zA-Z0-9][a-zA-Z0-9_.+-]*, at most %d bytes", id,
-			   INST_ID_MAX);
+		return err(
+			-EINVAL,
+			"instance id %s: it must be [a-zA-Z0-9][a-zA-Z0-9_.+-]*, at most %d bytes",
+			id, INST_ID_MAX);
 	folder = inst_folder_lock(runroot_fd);
 	if (folder < 0)
 		return folder;

@@ -13,7 +13,8 @@ static void sweep(int folder, const char *entry)
 		fd_remove_tree(folder, entry);
 }
 
-static int each_entry(int runroot, const char *id, int (*fn)(void *ctx, struct inst *i), void *ctx, int *damaged)
+static int each_entry(int runroot, const char *id, int (*fn)(void *ctx, struct inst *i), void *ctx,
+		      int *damaged)
 {
 	struct inst *i = NULL;
 	int r;

@@ -36,7 +36,8 @@ int inst_lock(struct inst *i)
 	if (fd < 0)
 		return err(fd, "lock of instance %s: %s", i->id, strerror(-fd));
 	if (fcntl(fd, F_OFD_SETLK, &whole) < 0)
-		return errno == EAGAIN || errno == EACCES ? -EBUSY : err_sys("lock of instance %s", i->id);
+		return errno == EAGAIN || errno == EACCES ? -EBUSY :
+							    err_sys("lock of instance %s", i->id);
 	r = still_there(i);
 	if (r < 0)
 		return err(r, "instance %s: it is gone", i->id);

@@ -60,7 +60,8 @@ static void follow_close(struct follow *f)
 /* Returns when there may be more. */
 static int follow_wait(struct follow *f, const struct inst *i)
 {
-	struct pollfd p[] = { { .fd = f->inotify, .events = POLLIN }, { .fd = f->watch, .events = POLLIN } };
+	struct pollfd p[] = { { .fd = f->inotify, .events = POLLIN },
+			      { .fd = f->watch, .events = POLLIN } };
 	char events[4096] __attribute__((aligned(__alignof__(struct inotify_event))));
 
 	if (poll(p, 2, -1) < 0)
@@ -84,7 +85,8 @@ static int read_on(const struct inst *i, struct log_reader *l, int64_t tail)
 	return log_reader_copy(l);
 }
 
-int inst_logs(const struct inst *i, bool follow, bool timestamps, int64_t tail, int out_fd, int err_fd)
+int inst_logs(const struct inst *i, bool follow, bool timestamps, int64_t tail, int out_fd,
+	      int err_fd)
 {
 	struct log_reader *l = NULL;
 	struct follow f = { .inotify = -1, .watch = -1, .ended = !follow };

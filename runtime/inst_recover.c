@@ -1,5 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* What is left to do when a supervisor was killed: end what it ran, clear its cgroup, write down that it has ended. */
+/*
+ * What is left to do when a supervisor was killed: end what it ran, clear its cgroup, write down
+ * that it has ended.
+ */
 #include "runtime/inst.h"
 
 #include "base/err.h"
@@ -8,7 +11,8 @@
 #include <poll.h>
 #include <signal.h>
 
-#define KILL_MS 10000 /* how long a killed process may take: it may have to tear down gigabytes or wait for a disk */
+/* how long a killed process may take: it may have to tear down gigabytes or wait for a disk */
+#define KILL_MS 10000
 
 /* Kills the process that the record names, if it is still that one, and waits for its end. */
 static int kill_recorded(const struct inst_record *record)

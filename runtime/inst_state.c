@@ -8,7 +8,8 @@
 #include "base/str.h"
 
 #define OCI_VERSION "1.2.0"
-#define TRUTH_TRIES 8 /* each more is one more whole life of a supervisor between two of our system calls */
+/* each more is one more whole life of a supervisor between two of our system calls */
+#define TRUTH_TRIES 8
 
 static const char *const status_names[] = {
 	[INST_CREATED] = "created",
@@ -62,7 +63,8 @@ static json_t *record_ours(const struct inst_record *r)
 	const struct inst_state *s = &r->state;
 	json_t *o = json_pack("{s:s, s:I, s:i, s:I, s:i, s:b}", "bootId", r->boot.s, "pidStart",
 			      (json_int_t)r->pid_start, "monitor", (int)s->monitor, "monitorStart",
-			      (json_int_t)r->monitor_start, "exitCode", s->exit_code, "oomKilled", s->oom_killed);
+			      (json_int_t)r->monitor_start, "exitCode", s->exit_code, "oomKilled",
+			      s->oom_killed);
 
 	if (!o)
 		return NULL;
@@ -184,7 +186,10 @@ void inst_record_end(struct inst_record *r)
 	r->state.exit_code = -1;
 }
 
-/* Whether the record can only have been left by a supervisor that was killed, given that none lives. */
+/*
+ * Whether the record can only have been left by a supervisor that was killed, given that none
+ * lives.
+ */
 static bool record_orphaned(const struct inst_record *r)
 {
 	struct boot_id now;
@@ -210,11 +215,14 @@ int inst_record_truth(const struct inst *i, struct inst_record *ret)
 			return after;
 		if (before || !record_orphaned(&record))
 			break;
-		/* Free, and it did not say how it ended: unless one came and went while we looked. */
+		/*
+		 * Free, and it did not say how it ended: unless one came and went while we looked.
+		 */
 		after = inst_locked(i);
 		if (after < 0)
 			return after;
-		if (!after && inst_record_read(i, ret) == 0 && ret->state.status == record.state.status) {
+		if (!after && inst_record_read(i, ret) == 0 &&
+		    ret->state.status == record.state.status) {
 			inst_record_end(&record);
 			break;
 		}

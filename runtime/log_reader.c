@@ -44,7 +44,8 @@ static int each_line(struct log_reader *l, int (*fn)(void *ctx, const struct lin
 	int r = 0;
 
 	for (;;) {
-		ssize_t n = fd_pread_full(l->fd, l->buf + l->len, sizeof(l->buf) - l->len, (off_t)l->off);
+		ssize_t n = fd_pread_full(l->fd, l->buf + l->len, sizeof(l->buf) - l->len,
+					  (off_t)l->off);
 		char *s = l->buf, *end;
 
 		if (n <= 0)
@@ -163,7 +164,10 @@ static void rewind_to(struct log_reader *l, uint64_t off)
 	l->len = 0;
 }
 
-/* Prints the last @tail lines and stands behind them. Twice through a log of at most 64 MiB is cheap. */
+/*
+ * Prints the last @tail lines and stands behind them. Twice through a log of at most 64 MiB is
+ * cheap.
+ */
 static int print_last(struct log_reader *l, uint64_t tail)
 {
 	struct tail count = { .l = l }, print = { .l = l };

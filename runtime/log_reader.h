@@ -14,9 +14,9 @@ struct log_reader {
 	int out[2]; /* by enum log_stream */
 	bool timestamps;
 
-	uint64_t off;	 /* of the next byte to read */
-	bool within[2];	 /* the stream's last line goes on */
-	size_t len;	 /* of what was read and is no whole line yet */
+	uint64_t off;	/* of the next byte to read */
+	bool within[2]; /* the stream's last line goes on */
+	size_t len;	/* of what was read and is no whole line yet */
 	char buf[LOG_READER_CHUNK];
 
 	/* Text that waits to be written, all of one stream. */
@@ -25,7 +25,9 @@ struct log_reader {
 	char text[LOG_READER_CHUNK];
 };
 
-/* At the beginning of the last @tail lines, or of all there are (< 0). -ENOENT = there is no log. */
+/*
+ * At the beginning of the last @tail lines, or of all there are (< 0). -ENOENT = there is no log.
+ */
 int log_reader_open(struct log_reader *l, int dir, int64_t tail);
 /* Copies all whole lines that are there now. */
 int log_reader_copy(struct log_reader *l);

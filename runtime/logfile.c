@@ -73,8 +73,8 @@ int logfile_add(struct logfile *l, enum log_stream stream, const char *data, siz
 				return r;
 			used = 0;
 		}
-		used += (size_t)snprintf(out + used, LOG_LINE_MAX, "%s %s %c ", now.s, stream_names[stream],
-					 end ? 'F' : 'P');
+		used += (size_t)snprintf(out + used, LOG_LINE_MAX, "%s %s %c ", now.s,
+					 stream_names[stream], end ? 'F' : 'P');
 		memcpy(out + used, data, text);
 		used += text;
 		out[used++] = '\n';

@@ -40,9 +40,11 @@ static int open_child(struct output *o)
 
 	r = dup_child(o->s->stdio[0], &o->child[0]);
 	if (r >= 0)
-		r = relayed ? make_pipe(&o->out, &o->child[1]) : dup_child(o->s->stdio[1], &o->child[1]);
+		r = relayed ? make_pipe(&o->out, &o->child[1]) :
+			      dup_child(o->s->stdio[1], &o->child[1]);
 	if (r >= 0)
-		r = relayed ? make_pipe(&o->err, &o->child[2]) : dup_child(o->s->stdio[2], &o->child[2]);
+		r = relayed ? make_pipe(&o->err, &o->child[2]) :
+			      dup_child(o->s->stdio[2], &o->child[2]);
 	return r;
 }
 
@@ -75,7 +77,8 @@ static void tap_log(void *ctx, struct relay *r, const char *data, size_t len)
 	int e = logfile_add(&o->log, r == &o->err ? LOG_STDERR : LOG_STDOUT, data, len);
 
 	if (e < 0 && !o->log_failed)
-		log_warn("log of instance %s: %s: output is lost", inst_id(o->s->inst), strerror(-e));
+		log_warn("log of instance %s: %s: output is lost", inst_id(o->s->inst),
+			 strerror(-e));
 	o->log_failed = e < 0;
 }
 

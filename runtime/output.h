@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Where an instance's stdio goes. Neither terminal nor log: the command holds the client's own descriptors and nothing
- * passes here. Logged: pipes for stdout and stderr, each to the log and to the client. A terminal: its master, to and
- * from the client, and to the log (tty.c).
+ * Where an instance's stdio goes. Neither terminal nor log: the command holds the client's own
+ * descriptors and nothing passes here. Logged: pipes for stdout and stderr, each to the log and to
+ * the client. A terminal: its master, to and from the client, and to the log (tty.c).
  */
 #ifndef RUNTIME_OUTPUT_H
 #define RUNTIME_OUTPUT_H
@@ -19,7 +19,8 @@ struct output {
 	bool log_failed;
 	struct relay in, out, err; /* in: a terminal's input only */
 	int child[3];		   /* what the command gets; -1 = /dev/null */
-	int (*over)(void *ctx);	   /* an output has ended; gives what a loop callback gives; NULL = nothing */
+	/* An output has ended; gives what a loop callback gives; NULL = nothing. */
+	int (*over)(void *ctx);
 	void *ctx;
 };
 

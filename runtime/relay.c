@@ -6,7 +6,7 @@
 #include <poll.h>
 #include <sys/epoll.h>
 
-#define ROUNDS	       16 /* chunks carried before others get their turn */
+#define ROUNDS	       16  /* chunks carried before others get their turn */
 #define CLOSING_ROUNDS 512 /* more than a pipe can hold: whoever still writes is none of ours */
 
 static int pump(struct relay *r);
@@ -61,7 +61,9 @@ static void sink_close(struct relay *r)
 	r->len = 0;
 }
 
-/* To the sink what it takes: 0 = all of it, 1 = it is full. A sink that is gone takes everything. */
+/*
+ * To the sink what it takes: 0 = all of it, 1 = it is full. A sink that is gone takes everything.
+ */
 static int push(struct relay *r)
 {
 	ssize_t n;

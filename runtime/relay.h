@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * One direction of bytes: what can be read from a source goes to a tap (the log) and to a sink. A slow sink holds the
- * source back; nothing ever blocks the loop; neither descriptor is made non-blocking, since both may be shared with
- * somebody's shell. For regular files, pipes, sockets and terminals alike.
+ * One direction of bytes: what can be read from a source goes to a tap (the log) and to a sink. A
+ * slow sink holds the source back; nothing ever blocks the loop; neither descriptor is made
+ * non-blocking, since both may be shared with somebody's shell. For regular files, pipes, sockets
+ * and terminals alike.
  */
 #ifndef RUNTIME_RELAY_H
 #define RUNTIME_RELAY_H
@@ -11,7 +12,8 @@
 #include <stdbool.h>
 #include <stddef.h>
 
-#define RELAY_CHUNK 4096 /* PIPE_BUF: a pipe that polls as writable takes so much without blocking */
+/* PIPE_BUF: a pipe that polls as writable takes so much without blocking */
+#define RELAY_CHUNK 4096
 
 enum relay_wait { RELAY_NOTHING, RELAY_SOURCE, RELAY_SINK };
 
@@ -21,7 +23,8 @@ struct relay {
 	int source, sink; /* the relay's own; sink -1 = none */
 	bool drain;	  /* goes on reading when there is no sink (any more) */
 	void (*tap)(void *ctx, struct relay *r, const char *data, size_t len); /* NULL = none */
-	int (*ended)(void *ctx, struct relay *r); /* at the source's end; gives what the loop's callback gives */
+	/* At the source's end; gives what the loop's callback gives. */
+	int (*ended)(void *ctx, struct relay *r);
 	void *ctx;
 
 	enum relay_wait waits;
@@ -32,7 +35,10 @@ struct relay {
 };
 
 int relay_start(struct relay *r);
-/* Whoever writes into the source is no more: what is there is still carried over, then ended() is called. */
+/*
+ * Whoever writes into the source is no more: what is there is still carried over, then ended() is
+ * called.
+ */
 int relay_closing(struct relay *r);
 /* The sink takes too long: does without it from now on. */
 int relay_drop_sink(struct relay *r);

@@ -62,10 +62,14 @@ static int supervisor_create(struct supervisor *v)
 	if (r < 0)
 		return r;
 	r = loop_add(v->loop, v->process.pidfd, EPOLLIN, supervisor_on_exit, v);
-	return r < 0 ? err(r, "process %d: %s", v->process.pid, strerror(-r)) : 0;
+	if (r < 0)
+		return err(r, "process %d: %s", v->process.pid, strerror(-r));
+	return v->s->iso->attach ? v->s->iso->attach(v->s->ctx, v->loop) : 0;
 }
 
-/* What docker gives for a command that is not there or cannot be executed, and for anything else. */
+/*
+ * What docker gives for a command that is not there or cannot be executed, and for anything else.
+ */
 static int failure_code(int e)
 {
 	if (e == -ENOENT)
@@ -127,7 +131,8 @@ static void supervisor_record_end(struct supervisor *v, const char *error)
 	r->state.finished = v->finished;
 	snprintf(r->state.error, sizeof(r->state.error), "%s", error);
 	if (inst_record_write(v->s->inst, r) < 0)
-		log_err("instance %s: its end is not recorded: %s", inst_id(v->s->inst), err_take(-EIO));
+		log_err("instance %s: its end is not recorded: %s", inst_id(v->s->inst),
+			err_take(-EIO));
 }
 
 /* Everything after the command, however it went: @e is 0 or why it never started. */
@@ -148,7 +153,7 @@ static void supervisor_end(struct supervisor *v, int e)
 		control_ended(v->control, v->exit_code, v->record.state.oom_killed);
 	report(v, e < 0 ? RUN_FAILED : RUN_EXITED, e < 0 ? e : v->exit_code, why);
 	if (v->s->finished)
-		v->s->finished(v->s->ctx);
+		v->s->finished(v->s->finished_ctx);
 }
 
 static void supervisor_done(struct supervisor *v)
@@ -175,8 +180,9 @@ static int supervisor_run(struct supervisor *v)
 		r = supervisor_start(v);
 	if (r >= 0) {
 		r = loop_run(v->loop);
-		if (r < 0)
-			log_err("instance %s: event loop: %s", inst_id(v->s->inst), strerror(-r));
+		if (!v->ended)
+			log_err("instance %s: ended by its supervisor: %s", inst_id(v->s->inst),
+				err_take(MIN(r, 0)));
 		r = 0;
 	}
 	supervisor_end(v, r);

@@ -7,8 +7,9 @@
 #include <signal.h>
 #include <sys/timerfd.h>
 
-#define TERM_STOP_MS 10000 /* what SIGTERM to the supervisor leaves the command: docker stop's default */
-#define CLIENT_MS    1000  /* for the client to take what a stopped one printed last */
+/* what SIGTERM to the supervisor leaves the command: docker stop's default */
+#define TERM_STOP_MS 10000
+#define CLIENT_MS 1000 /* for the client to take what a stopped one printed last */
 
 static int supervisor_over(void *ctx)
 {
@@ -31,9 +32,11 @@ static void timer_arm(struct supervisor *v, int ms, bool again)
 		.it_value = { .tv_sec = ms / 1000, .tv_nsec = ms % 1000 * 1000000L + 1 },
 	};
 
-	if (!again && timerfd_gettime(v->timer, &now) == 0 && (now.it_value.tv_sec || now.it_value.tv_nsec) &&
+	if (!again && timerfd_gettime(v->timer, &now) == 0 &&
+	    (now.it_value.tv_sec || now.it_value.tv_nsec) &&
 	    (now.it_value.tv_sec < t.it_value.tv_sec ||
-	     (now.it_value.tv_sec == t.it_value.tv_sec && now.it_value.tv_nsec < t.it_value.tv_nsec)))
+	     (now.it_value.tv_sec == t.it_value.tv_sec &&
+	      now.it_value.tv_nsec < t.it_value.tv_nsec)))
 		return;
 	if (timerfd_settime(v->timer, 0, &t, NULL) < 0)
 		log_err("instance %s: timer: %s", inst_id(v->s->inst), strerror(errno));
@@ -75,7 +78,10 @@ const struct control_handler supervisor_control = {
 	.resize = supervisor_resize,
 };
 
-/* The others come from a terminal to all that is in the foreground; the client hands on what it wants to. */
+/*
+ * The others come from a terminal to all that is in the foreground; the client hands on what it
+ * wants to.
+ */
 int supervisor_on_signal(void *ctx, const struct signalfd_siginfo *si)
 {
 	if (si->ssi_signo == SIGTERM && supervisor_stop(ctx, SIGTERM, TERM_STOP_MS) < 0)

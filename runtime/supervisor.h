@@ -14,8 +14,8 @@ struct supervisor {
 	struct control *control;
 	struct output output;
 	struct run_process process;
-	int timer;		  /* SIGKILL for one being stopped; then the end of waiting for its client */
-	bool created;		  /* create() was called: cleanup() is due */
+	int timer;    /* SIGKILL for one being stopped; then the end of waiting for its client */
+	bool created; /* create() was called: cleanup() is due */
 	bool ended, stopping;
 	int wait_status, exit_code;
 	struct timespec finished;

@@ -5,7 +5,10 @@
 
 struct inst;
 
-/* A descriptor that polls as hung up when the supervisor has gone; the caller's. -ESRCH = it has gone. */
+/*
+ * A descriptor that polls as hung up when the supervisor has gone; the caller's. -ESRCH = it has
+ * gone.
+ */
 int watch_open(const struct inst *i);
 
 #endif

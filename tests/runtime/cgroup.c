@@ -1,5 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Real groups with real processes, below strata/ of each hierarchy; every one that is made here is removed here. */
+/*
+ * Real groups with real processes, below strata/ of each hierarchy; every one that is made here is
+ * removed here.
+ */
 #include "tests/runtime/fixture.h"
 
 #include "runtime/cgroup.h"

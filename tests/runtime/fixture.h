@@ -1,5 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* A runroot of its own per test, and an isolation that isolates nothing: a shell script in a child. */
+/*
+ * A runroot of its own per test, and an isolation that isolates nothing: a shell script in a child.
+ */
 #ifndef TESTS_RUNTIME_FIXTURE_H
 #define TESTS_RUNTIME_FIXTURE_H
 
@@ -124,7 +126,8 @@ static inline int script_create(void *ctx, const int stdio[3], struct run_proces
 	close(go[0]);
 	fd_close(slave);
 	s->go = go[1];
-	s->process = (struct run_process){ .pid = pid, .pidfd = proc_pidfd(pid), .console = master };
+	s->process =
+		(struct run_process){ .pid = pid, .pidfd = proc_pidfd(pid), .console = master };
 	*ret = s->process;
 	return 0;
 }
@@ -184,7 +187,10 @@ struct monitor_options {
 };
 
 /* By options whose stdio is all -1 unless set. */
-#define MONITOR_DETACHED { .stdio = { -1, -1, -1 } }
+#define MONITOR_DETACHED                \
+	{                               \
+		.stdio = { -1, -1, -1 } \
+	}
 
 /* A forked monitor, unlike an execed one, still has the test's ends of all pipes. */
 static inline void monitor_close_pipes(const struct monitor_options *o, int report)
@@ -198,7 +204,8 @@ static inline void monitor_close_pipes(const struct monitor_options *o, int repo
 	}
 }
 
-static inline struct monitor monitor_start(struct inst *inst, const char *script, struct monitor_options o)
+static inline struct monitor monitor_start(struct inst *inst, const char *script,
+					   struct monitor_options o)
 {
 	struct monitor m;
 	int ends[2];
@@ -225,6 +232,7 @@ static inline struct monitor monitor_start(struct inst *inst, const char *script
 			.stdio = { o.stdio[0], o.stdio[1], o.stdio[2] },
 			.report_fd = ends[1],
 			.finished = script_finished,
+			.finished_ctx = &s,
 		};
 		int r;
 

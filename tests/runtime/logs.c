@@ -55,8 +55,8 @@ static void test_format(void **state)
 	add(&l, LOG_STDOUT, "\n");
 	logfile_close(&l);
 	assert_int_equal(file_read_all(inst_dirfd(i), "log", 4096, &text, NULL), 0);
-	check_matches(text, "^" TIME " stdout F hello\n" TIME " stdout F \n" TIME " stdout P world\n" TIME
-			    " stderr F oh\n" TIME " stdout F \n$");
+	check_matches(text, "^" TIME " stdout F hello\n" TIME " stdout F \n" TIME
+			    " stdout P world\n" TIME " stderr F oh\n" TIME " stdout F \n$");
 	inst_close(i);
 }
 
@@ -142,13 +142,13 @@ static void test_bounded(void **state)
 	struct logfile l = LOGFILE_NONE;
 	_free_ char *text = NULL;
 	_close_ int out = -1;
-	char chunk[4001];
+	char chunk[4016];
 	struct stat st;
 	size_t len;
 
 	assert_int_equal(logfile_open(&l, inst_dirfd(i)), 0);
 	for (int n = 0; n < 20000; n++) {
-		snprintf(chunk, sizeof(chunk), "%06d%03993d\n", n, 0);
+		snprintf(chunk, sizeof(chunk), "%06d%03993d\n", n % 1000000, 0);
 		add(&l, LOG_STDOUT, chunk);
 	}
 	assert_int_equal(fstat(l.fd, &st), 0);
@@ -171,8 +171,9 @@ static void test_garbage(void **state)
 {
 	struct fixture *f = *state;
 	struct inst *i = make_inst(f, "one", NULL);
-	static const char text[] = "\n\nx\n2026 stdout\n2026 stdout Q x\n2026 stdxxx F x\n2026 stdout F good\n"
-				   "2026 stdout F no end";
+	static const char text[] =
+		"\n\nx\n2026 stdout\n2026 stdout Q x\n2026 stdxxx F x\n2026 stdout F good\n"
+		"2026 stdout F no end";
 
 	assert_int_equal(file_replace(inst_dirfd(i), "log", text, strlen(text), 0600, false), 0);
 	check_logs(i, -1, "good\n|");
@@ -184,7 +185,8 @@ static void test_follow(void **state)
 	struct fixture *f = *state;
 	struct inst *i = make_inst(f, "one", NULL);
 	struct monitor_options o = { .logged = true, .stdio = { -1, -1, -1 } };
-	struct monitor m = monitor_start(i, "echo one; sleep 0.3; echo two; sleep 0.3; echo three >&2; printf end", o);
+	struct monitor m = monitor_start(
+		i, "echo one; sleep 0.3; echo two; sleep 0.3; echo three >&2; printf end", o);
 	_free_ char *text = NULL;
 	int out[2], status;
 	char first[5] = "";

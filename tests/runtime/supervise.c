@@ -32,7 +32,8 @@ static void test_signalled(void **state)
 {
 	struct fixture *f = *state;
 	struct inst *i = make_inst(f, "one", NULL);
-	struct monitor m = monitor_start(i, "kill -USR1 $$", (struct monitor_options)MONITOR_DETACHED);
+	struct monitor m =
+		monitor_start(i, "kill -USR1 $$", (struct monitor_options)MONITOR_DETACHED);
 
 	assert_int_equal(monitor_end(&m), 128 + SIGUSR1);
 	assert_int_equal(state_of(i).exit_code, 128 + SIGUSR1);
@@ -43,7 +44,8 @@ static void test_create_fails(void **state)
 {
 	struct fixture *f = *state;
 	struct inst *i = make_inst(f, "one", NULL);
-	struct monitor m = monitor_start(i, "", (struct monitor_options){ .fail_create = true, .stdio = { -1, -1, -1 } });
+	struct monitor m = monitor_start(
+		i, "", (struct monitor_options){ .fail_create = true, .stdio = { -1, -1, -1 } });
 	struct run_report report = monitor_report(&m);
 	struct inst_state s;
 
@@ -64,7 +66,9 @@ static void test_start_fails(void **state)
 	struct fixture *f = *state;
 	struct inst *i = make_inst(f, "one", NULL);
 	struct monitor m = monitor_start(i, "sleep 100",
-					 (struct monitor_options){ .fail_start = true, .logged = true, .stdio = { -1, -1, -1 } });
+					 (struct monitor_options){ .fail_start = true,
+								   .logged = true,
+								   .stdio = { -1, -1, -1 } });
 	struct run_report report = monitor_report(&m);
 
 	assert_int_equal(report.kind, RUN_FAILED);
@@ -102,7 +106,8 @@ static void test_direct(void **state)
 	struct monitor m;
 
 	assert_int_equal(pipe2(in, O_CLOEXEC) | pipe2(out, O_CLOEXEC) | pipe2(errs, O_CLOEXEC), 0);
-	m = monitor_start(i, "cat; echo error >&2", (struct monitor_options){ .stdio = { in[0], out[1], errs[1] } });
+	m = monitor_start(i, "cat; echo error >&2",
+			  (struct monitor_options){ .stdio = { in[0], out[1], errs[1] } });
 	close(in[0]);
 	close(out[1]);
 	close(errs[1]);
@@ -119,7 +124,9 @@ static void test_direct(void **state)
 	inst_close(i);
 }
 
-/* Reads both to their ends at once; stops for a while in the middle, which the command has to bear. */
+/*
+ * Reads both to their ends at once; stops for a while in the middle, which the command has to bear.
+ */
 static void read_both(const int fds[2], char *data[2], size_t len[2])
 {
 	struct pollfd p[2] = { { fds[0], POLLIN, 0 }, { fds[1], POLLIN, 0 } };
@@ -170,7 +177,9 @@ static void test_tee(void **state)
 
 	assert_int_equal(pipe2(out, O_CLOEXEC) | pipe2(errs, O_CLOEXEC), 0);
 	/* 1,188,896 and 1,188,903 bytes. */
-	m = monitor_start(i, "seq 200000 & seq 200001 >&2; wait", (struct monitor_options){ .logged = true, .stdio = { -1, out[1], errs[1] } });
+	m = monitor_start(i, "seq 200000 & seq 200001 >&2; wait",
+			  (struct monitor_options){ .logged = true,
+						    .stdio = { -1, out[1], errs[1] } });
 	close(out[1]);
 	close(errs[1]);
 	read_both((int[]){ out[0], errs[0] }, (char *[]){ a, b }, len);
@@ -209,7 +218,9 @@ static void test_client_gone(void **state)
 	struct monitor m;
 
 	assert_int_equal(pipe2(out, O_CLOEXEC), 0);
-	m = monitor_start(i, "seq 50000; exit 3", (struct monitor_options){ .logged = true, .stdio = { -1, out[1], out[1] } });
+	m = monitor_start(i, "seq 50000; exit 3",
+			  (struct monitor_options){ .logged = true,
+						    .stdio = { -1, out[1], out[1] } });
 	close(out[1]);
 	close(out[0]);
 	assert_int_equal(monitor_end(&m), 3);
@@ -232,7 +243,9 @@ static void test_client_stuck(void **state)
 	struct monitor m;
 
 	assert_int_equal(pipe2(out, O_CLOEXEC), 0);
-	m = monitor_start(i, "trap 'exit 5' TERM; seq 1000000", (struct monitor_options){ .logged = true, .stdio = { -1, out[1], out[1] } });
+	m = monitor_start(i, "trap 'exit 5' TERM; seq 1000000",
+			  (struct monitor_options){ .logged = true,
+						    .stdio = { -1, out[1], out[1] } });
 	assert_int_equal(monitor_report(&m).kind, RUN_STARTED);
 	usleep(100000);
 	assert_int_equal(state_of(i).status, INST_RUNNING);
@@ -248,7 +261,9 @@ static void test_grandchild(void **state)
 {
 	struct fixture *f = *state;
 	struct inst *i = make_inst(f, "one", NULL);
-	struct monitor m = monitor_start(i, "sleep 3 & echo done", (struct monitor_options){ .logged = true, .stdio = { -1, -1, -1 } });
+	struct monitor m =
+		monitor_start(i, "sleep 3 & echo done",
+			      (struct monitor_options){ .logged = true, .stdio = { -1, -1, -1 } });
 	uint64_t t = clock_ns();
 
 	assert_int_equal(monitor_end(&m), 0);
@@ -294,7 +309,8 @@ static void test_sigterm(void **state)
 {
 	struct fixture *f = *state;
 	struct inst *i = make_inst(f, "one", NULL);
-	struct monitor m = monitor_start(i, "exec sleep 100", (struct monitor_options)MONITOR_DETACHED);
+	struct monitor m =
+		monitor_start(i, "exec sleep 100", (struct monitor_options)MONITOR_DETACHED);
 
 	assert_int_equal(monitor_report(&m).kind, RUN_STARTED);
 	kill(m.pid, SIGINT);
@@ -310,7 +326,9 @@ static void test_wait_removed(void **state)
 {
 	struct fixture *f = *state;
 	struct inst *i = make_inst(f, "one", "web"), *other = NULL;
-	struct monitor m = monitor_start(i, "sleep 0.2; exit 4", (struct monitor_options){ .rm = true, .stdio = { -1, -1, -1 } });
+	struct monitor m =
+		monitor_start(i, "sleep 0.2; exit 4",
+			      (struct monitor_options){ .rm = true, .stdio = { -1, -1, -1 } });
 
 	assert_int_equal(monitor_report(&m).kind, RUN_STARTED);
 	assert_int_equal(inst_wait(i, -1), 0);
@@ -326,7 +344,8 @@ static void test_killed_supervisor(void **state)
 {
 	struct fixture *f = *state;
 	struct inst *i = make_inst(f, "one", NULL);
-	struct monitor m = monitor_start(i, "exec sleep 100", (struct monitor_options)MONITOR_DETACHED);
+	struct monitor m =
+		monitor_start(i, "exec sleep 100", (struct monitor_options)MONITOR_DETACHED);
 	struct inst_state s;
 	_close_ int pidfd = -1;
 	struct pollfd p;
@@ -359,8 +378,12 @@ static void test_tty(void **state)
 	struct monitor m;
 
 	assert_int_equal(pipe2(in, O_CLOEXEC) | pipe2(out, O_CLOEXEC), 0);
-	m = monitor_start(i, "stty -echo; echo ready; read x; stty size; read y; echo \"$x/$y\"; cat; tty >/dev/null && exit 6",
-			  (struct monitor_options){ .tty = true, .logged = true, .stdio = { in[0], out[1], out[1] } });
+	m = monitor_start(
+		i,
+		"stty -echo; echo ready; read x; stty size; read y; echo \"$x/$y\"; cat;"
+		" tty >/dev/null && exit 6",
+		(struct monitor_options){
+			.tty = true, .logged = true, .stdio = { in[0], out[1], out[1] } });
 	close(in[0]);
 	close(out[1]);
 	assert_int_equal(monitor_report(&m).kind, RUN_STARTED);
@@ -382,7 +405,8 @@ static void test_resize_without_tty(void **state)
 {
 	struct fixture *f = *state;
 	struct inst *i = make_inst(f, "one", NULL);
-	struct monitor m = monitor_start(i, "exec sleep 100", (struct monitor_options)MONITOR_DETACHED);
+	struct monitor m =
+		monitor_start(i, "exec sleep 100", (struct monitor_options)MONITOR_DETACHED);
 
 	assert_int_equal(monitor_report(&m).kind, RUN_STARTED);
 	assert_int_equal(inst_resize(i, 1, 1), -ENOTTY);
