@@ -49,12 +49,12 @@ enum ctr_network {
 };
 
 struct ctr_spec {
-	/* A mount's descriptor (open_tree, fsmount): cloned, or moved onto the root if it cannot be. */
+	/* A mount's descriptor (open_tree, fsmount): cloned, or moved if it cannot be. */
 	int root_mount;
 	bool root_rdonly;
 	char *const *argv, *const *env;
 	const char *cwd; /* made when missing, as docker does; NULL = "/" */
-	/* "", "uid", "uid:gid", "name", "name:group": looked up in the image's own passwd and group. */
+	/* "", "uid[:gid]", "name[:group]", looked up in the image's own passwd and group. */
 	const char *user;
 	const char *hostname;
 	enum ctr_network network;
