@@ -140,12 +140,12 @@ int proc_sibling(const char *name, char **ret)
 	path = str_fmt("%s/%s", dir ? dir : LIBEXECDIR, name);
 	if (!path)
 		return -ENOMEM;
-	if (access(path, X_OK) < 0) {
+	if (access(path, R_OK) < 0) {
 		free(path);
 		path = str_fmt("%s/%s", LIBEXECDIR, name);
 		if (!path)
 			return -ENOMEM;
-		if (access(path, X_OK) < 0)
+		if (access(path, R_OK) < 0)
 			return err_sys("%s: neither in %s nor in " LIBEXECDIR, name,
 				       dir ? dir : "its directory");
 	}

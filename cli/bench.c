@@ -125,7 +125,7 @@ int verb_bench(struct cli *c, int argc, char **argv)
 	const struct usage u = { "bench", "startup [OPTIONS] IMAGE [COMMAND...]",
 				 "Starts a command (`true`) N times each way, in turn: container by each driver, microVM.",
 				 options, 2, -1, false };
-	char *dflt[] = { "true", NULL };
+	char *dflt[] = { (char[]){ "true" }, NULL };
 	int status, r;
 
 	if (options_parse(&u, argc, argv, &argv, &status))

@@ -40,7 +40,7 @@ static int exec_heavy(char **argv)
 
 	if (r < 0)
 		return cli_fail(r);
-	argv[0] = "strata-image";
+	argv[0] = (char[]){ "strata-image" };
 	execv(path, argv);
 	return cli_fail_text("%s: %s", path, strerror(errno));
 }

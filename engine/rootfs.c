@@ -43,7 +43,8 @@ static int spawn_server(struct store *s, const struct run_spec *spec, int log_fd
 	_free_ char *path = NULL;
 	_free_ int *fds = NULL;
 	_close_ int objects = open_objects(s);
-	char *argv[] = { "strata-server", spec->read_only ? "none" : "native", SERVER_THREADS, NULL };
+	char *argv[] = { (char[]){ "strata-server" }, spec->read_only ? (char[]){ "none" } : (char[]){ "native" },
+			 (char[]){ SERVER_THREADS }, NULL };
 	int e;
 
 	if (objects < 0)

@@ -93,12 +93,12 @@ static int create_instance(struct engine *e, struct run_spec *spec, struct inst 
 	return 0;
 }
 
-static int spawn_monitor(struct engine *e, const struct run_options *o, const char *id, struct run *ret)
+static int spawn_monitor(struct engine *e, const struct run_options *o, struct run_spec *spec, struct run *ret)
 {
 	_free_ char *path = NULL;
 	_close_ int pidfd = -1;
 	int pipefd[2], r = proc_sibling("strata-monitor", &path);
-	char *argv[] = { "strata-monitor", e->runroot, (char *)id, NULL };
+	char *argv[] = { (char[]){ "strata-monitor" }, e->runroot, spec->id, NULL };
 	int fds[4] = { o->interactive ? 0 : -1, 1, 2, -1 };
 	pid_t pid;
 
@@ -136,7 +136,7 @@ int engine_run(struct engine *e, const struct run_options *o, struct run *ret)
 		r = create_instance(e, spec, &inst);
 	if (r < 0)
 		return r;
-	r = spawn_monitor(e, o, spec->id, ret);
+	r = spawn_monitor(e, o, spec, ret);
 	if (r < 0) {
 		undo_instance(e, inst);
 		return r;

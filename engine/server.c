@@ -58,7 +58,7 @@ static int serve(enum ufs_upper_mode upper, int nthreads)
 
 int server_main(int argc, char **argv)
 {
-	enum ufs_upper_mode upper;
+	enum ufs_upper_mode upper = UFS_UPPER_NONE;
 	uint64_t nthreads;
 	int r;
 
