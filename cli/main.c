@@ -104,7 +104,7 @@ int cli_main(const struct verb *verbs, int argc, char **argv)
 {
 	struct cli c = { 0 };
 	const struct verb *v;
-	int status, at = global_options(&c, verbs, argc, argv, &status);
+	int status = EXIT_ERROR, at = global_options(&c, verbs, argc, argv, &status);
 
 	if (at < 0)
 		return status;

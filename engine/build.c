@@ -84,6 +84,7 @@ static void step_free(struct build *b, struct build_step *s)
 	if (s->spec.id)
 		snapshot_remove(b->e->store, s->spec.id);
 	free(s->spec.id);
+	free(s->spec.image);
 	free(s->spec.layers);
 	free(s);
 }
@@ -109,9 +110,9 @@ static int step_begin(void *ctx, const json_t *config, struct build_step **ret, 
 	if (!s)
 		return -ENOMEM;
 	s->root = ROOTFS_NONE;
-	s->spec.image = "build";
+	s->spec.image = strdup("build");
 	s->spec.driver = RUN_DRIVER_AUTO;
-	r = open_step(ctx, s, config);
+	r = s->spec.image ? open_step(ctx, s, config) : -ENOMEM;
 	if (r < 0) {
 		step_free(ctx, s);
 		return r;
