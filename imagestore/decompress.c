@@ -178,24 +178,27 @@ static bool is_zstd(const uint8_t *h)
 	return frame || ((h[0] & 0xf0) == 0x50 && memcmp(h + 1, "\x2a\x4d\x18", 3) == 0);
 }
 
-static int detect(struct decompress *d)
+enum decompress_kind decompress_kind_of(const void *head, size_t len)
 {
-	const uint8_t *h = d->head;
+	const uint8_t *h = head;
 
-	d->kind = DECOMPRESS_PLAIN;
-	if (d->nhead < HEAD)
-		return 0;
-	if (h[0] == 0x1f && h[1] == 0x8b) {
-		d->kind = DECOMPRESS_GZIP;
+	if (len < HEAD)
+		return DECOMPRESS_PLAIN;
+	if (h[0] == 0x1f && h[1] == 0x8b)
+		return DECOMPRESS_GZIP;
+	return is_zstd(h) ? DECOMPRESS_ZSTD : DECOMPRESS_PLAIN;
+}
+
+static int begin_known(struct decompress *d)
+{
+	d->kind = decompress_kind_of(d->head, d->nhead);
+	if (d->kind == DECOMPRESS_GZIP)
 		return gzip_begin(d);
-	}
-	if (is_zstd(h)) {
-		d->kind = DECOMPRESS_ZSTD;
+	if (d->kind == DECOMPRESS_ZSTD)
 		return zstd_begin(d);
-	}
-	if (memcmp(h, "\xfd" "7zXZ", 6) == 0)
+	if (d->nhead == HEAD && memcmp(d->head, "\xfd" "7zXZ", 6) == 0)
 		return err(-EBADMSG, "compressed by xz, which images do not use: compress it by gzip or zstd");
-	if (memcmp(h, "BZh", 3) == 0)
+	if (d->nhead == HEAD && memcmp(d->head, "BZh", 3) == 0)
 		return err(-EBADMSG, "compressed by bzip2, which images do not use: compress it by gzip or zstd");
 	return 0;
 }
@@ -214,7 +217,7 @@ static int feed_known(struct decompress *d, const void *data, size_t len)
 
 static int feed_head(struct decompress *d)
 {
-	int r = detect(d);
+	int r = begin_known(d);
 
 	return r < 0 ? r : feed_known(d, d->head, d->nhead);
 }

@@ -13,6 +13,9 @@ struct decompress_bounds {
 	uint32_t max_ratio; /* unpacked / packed, past 64 MiB */
 };
 
+/* What a stream is that begins with @len bytes @head: 6 tell. */
+enum decompress_kind decompress_kind_of(const void *head, size_t len);
+
 struct decompress;
 /* @sink gets what comes out; any value but 0 ends it. */
 int decompress_new(const struct decompress_bounds *b, int (*sink)(void *ctx, const void *data, size_t len), void *ctx,

@@ -1,0 +1,78 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * A layer being made of a tar: its tree, and where each content goes. Nothing of the tar is ever created on the host.
+ *
+ * What docker does decides where the OCI spec is silent: the last of two entries of one name wins; a directory over a
+ * directory keeps what is in it, over anything else it begins empty, and anything over a directory takes all below it
+ * away. A whiteout applies to lower layers only, wherever it stands in the archive: over a directory of this layer it
+ * makes it opaque, over a file of this layer it does nothing.
+ */
+#ifndef IMAGESTORE_UNPACK_H
+#define IMAGESTORE_UNPACK_H
+
+#include "imagestore/digest_set.h"
+#include "imagestore/frame.h"
+#include "imagestore/pack.h"
+#include "imagestore/tar.h"
+
+#define INLINE_BUDGET (16u << 20)     /* bytes of contents in one index; further ones go to the pack */
+#define METADATA_MAX (512ull << 20) /* bytes of names, links and xattrs of one layer */
+
+enum unpack_place { PLACE_NONE, PLACE_RAW, PLACE_SMALL, PLACE_OBJECT };
+
+struct unpack {
+	struct txn *t;
+	struct store_bounds bounds; /* none is 0 */
+	struct tar_reader *tar;
+	struct layer_tree *tree;
+	struct frame_writer *frame;
+	struct pack pack;
+	struct digest_set objects;
+	struct sha256 hash;
+	uint64_t bytes, entries, metadata, inlined;
+
+	/* the content under way */
+	struct layer_node *node; /* NULL: what a whiteout carries */
+	enum unpack_place place;
+	uint64_t size;
+	size_t have;
+	struct out_file object;
+	uint8_t small[LAYER_PACK_MAX];
+};
+
+/* The bounds with their defaults filled in; @b may be NULL. */
+struct store_bounds store_bounds_of(const struct store_bounds *b);
+
+int unpack_new(struct txn *t, const struct store_bounds *b, struct unpack **ret);
+void unpack_free(struct unpack *u);
+/* Bytes of the tar; the signature of a sink. */
+int unpack_feed(void *unpack, const void *data, size_t len);
+/*
+ * The end: the layer stands in the transaction, or one that was there is pinned. @layer has its blob already and gets the
+ * diffID, which must be @expect unless that is NULL.
+ */
+int unpack_finish(struct unpack *u, const struct digest *expect, struct image_layer *layer);
+
+/* unpack_entry.c, unpack_content.c: what the tar reader calls. */
+int unpack_entry(void *unpack, const struct tar_entry *e);
+int unpack_data(void *unpack, const void *data, size_t len);
+int unpack_entry_end(void *unpack);
+/* Begins the content of @size bytes of @node. */
+int unpack_content(struct unpack *u, struct layer_node *node, uint64_t size);
+
+/* unpack_path.c: a name of the archive as a place in the tree. */
+struct unpack_place_of {
+	struct layer_node *dir; /* NULL: the root itself */
+	char name[LAYER_NAME_MAX + 1];
+	size_t len;
+	bool aufs; /* below one of aufs' own files: to be left out */
+};
+int unpack_find_place(struct unpack *u, const char *path, struct unpack_place_of *ret);
+/* Without anything between: "./a//b/" -> "a/b"; @out has TAR_PATH_MAX + 1 bytes. */
+int unpack_plain_path(const char *path, char *out);
+/* The node at a plain path, or NULL; *@ret_hidden: no lower layer can have it there either. */
+struct layer_node *unpack_lookup(struct unpack *u, const char *plain, bool *ret_hidden);
+/* A directory that hides what lower layers have in it. */
+int unpack_make_opaque(struct layer_node *dir);
+
+#endif
