@@ -4,10 +4,10 @@
  * to the parent.
  *
  * Overwriting the runtime through /proc/self/exe (CVE-2019-5736): an image can make us execute
- * ourselves inside it (a script with "#!/proc/self/exe"), but then this program is alone in its pid
- * namespace and nothing of the image runs beside it to keep hold of it. Until execve we are not
- * dumpable, so /proc/PID/exe and fd stay shut for others too. A sealed copy of the program would
- * cost another exec a start; whoever execs into running containers must have it.
+ * ourselves inside it (a script with "#!/proc/self/exe"). In a new container this program is then
+ * alone, and nothing of the image runs beside it to keep hold of it; who joins one that runs must
+ * come from a read-only mount (program.c). Until execve we are not dumpable, so /proc/PID/exe and
+ * fd are shut for others.
  */
 #include "container/inner.h"
 
@@ -69,7 +69,7 @@ static int set_process(struct child *c)
 	umask(022);
 	if (setsid() < 0)
 		return err_sys("cannot create a session");
-	if (name && sethostname(name, strlen(name)) < 0)
+	if (c->plan->join < 0 && name && sethostname(name, strlen(name)) < 0)
 		return err_sys("cannot set the host name %s", name);
 	/*
 	 * The host's session keyring would be ours; seccomp's profile allows no keyctl(2) to get at
@@ -118,10 +118,18 @@ static int (*const steps[])(struct child *) = {
 	restrict_self, user_become, cwd_enter,
 };
 
+static int (*const join_steps[])(struct child *) = {
+	reset_signals, wait_for_go, join_container, become_root,   set_process, join_tty,
+	find_user,     env_setup,   stdio_setup,    restrict_self, user_become, cwd_enter,
+};
+
 static int run_steps(struct child *c)
 {
-	for (size_t i = 0; i < ARRAY_SIZE(steps); i++) {
-		int r = steps[i](c);
+	bool join = c->plan->join >= 0;
+	size_t n = join ? ARRAY_SIZE(join_steps) : ARRAY_SIZE(steps);
+
+	for (size_t i = 0; i < n; i++) {
+		int r = (join ? join_steps : steps)[i](c);
 
 		if (r < 0)
 			return r;

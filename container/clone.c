@@ -11,10 +11,13 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
-static uint64_t clone_flags(const struct ctr_spec *spec)
+static uint64_t clone_flags(const struct plan *p)
 {
+	const struct ctr_spec *spec = p->spec;
 	uint64_t flags = CLONE_PIDFD | CLONE_NEWNS | CLONE_NEWPID | CLONE_NEWIPC | CLONE_NEWUTS;
 
+	if (p->join >= 0)
+		return CLONE_PIDFD;
 	if (spec->network != CTR_NETWORK_HOST)
 		flags |= CLONE_NEWNET;
 	if (spec->userns)
@@ -40,9 +43,10 @@ static pid_t clone2(uint64_t flags, int *pidfd)
 	return (pid_t)syscall(SYS_clone, (unsigned long)flags | SIGCHLD, NULL, pidfd, NULL, 0ul);
 }
 
-pid_t clone_child(const struct ctr_spec *spec, int *ret_pidfd, bool *ret_joined)
+pid_t clone_child(const struct plan *p, int *ret_pidfd, bool *ret_joined)
 {
-	uint64_t flags = clone_flags(spec);
+	const struct ctr_spec *spec = p->spec;
+	uint64_t flags = clone_flags(p);
 	pid_t pid = -1;
 
 	*ret_joined = true;
@@ -59,6 +63,6 @@ pid_t clone_child(const struct ctr_spec *spec, int *ret_pidfd, bool *ret_joined)
 	if (pid < 0 && errno == ENOSYS)
 		pid = clone2(flags, ret_pidfd);
 	if (pid < 0)
-		return err_sys("cannot create the container's namespaces");
+		return err_sys("cannot create the container's process");
 	return pid;
 }

@@ -67,7 +67,9 @@ struct ctr_spec {
 	size_t nmounts;
 	const struct ctr_rlimit *rlimits;
 	size_t nrlimits;
-	/* Bounding, permitted, effective: bit n is capability n. A user other than root has none. */
+	/*
+	 * Bounding, permitted, effective: bit n is capability n. A user other than root has none.
+	 */
 	uint64_t caps;
 	bool no_new_privs;
 	bool seccomp;  /* docker's default profile for those caps */
@@ -78,7 +80,7 @@ struct ctr_spec {
 	 */
 	int (*enter)(void *ctx, pid_t pid);
 	void *enter_ctx;
-	/* Host files bound over /etc/resolv.conf and /etc/hosts, read-only; NULL = none. */
+	/* Host files bound over these of /etc, read-only; NULL = none. */
 	const char *resolv_conf, *hosts;
 };
 
@@ -86,6 +88,18 @@ struct ctr_spec {
 extern const uint64_t CTR_CAPS_DEFAULT;
 
 int ctr_create(const struct ctr_spec *spec, struct ctr **ret);
+/*
+ * A further process in the container whose first one is behind @pidfd, which then lives as one from
+ * ctr_create(). Of @spec, the root, the mounts, the network and the host name are not looked at;
+ * the working directory must exist. The image may have seized all that it sees by now: the calling
+ * program must lie where the container's root cannot write it (ctr_program_open()).
+ */
+int ctr_exec(int pidfd, const struct ctr_spec *spec, struct ctr **ret);
+/*
+ * A descriptor on a read-only mount of its own to execute the program @path by (fexecve(3)): the
+ * file cannot be overwritten through the /proc/PID/exe of a process that runs it (CVE-2019-5736).
+ */
+int ctr_program_open(const char *path);
 /* When it fails, the process exits with 127, 126 or 125; the caller waits for it as ever. */
 int ctr_start(struct ctr *c);
 pid_t ctr_pid(const struct ctr *c);

@@ -41,7 +41,7 @@ static int admit(struct ctr *c, const struct plan *p, bool joined)
 
 	if (!joined)
 		r = join_cgroup(s->cgroup_fd, c->pid);
-	if (r >= 0 && s->userns)
+	if (r >= 0 && s->userns && p->join < 0)
 		r = userns_map(c->pid, s);
 	if (r >= 0 && s->enter)
 		r = s->enter(s->enter_ctx, c->pid);
@@ -57,10 +57,29 @@ static int ready(struct ctr *c)
 	return r == -ECHILD ? err(r, "the container's process ended before it was ready") : r;
 }
 
+/* Leaves c->pid 0 in the child. */
+static int clone_ctr(struct ctr *c, const struct plan *p, bool *ret_joined)
+{
+	struct join j = { .own = -1 };
+	int r = p->join >= 0 ? join_begin(&j, p->join) : 0, e = 0;
+
+	if (r >= 0) {
+		c->pid = clone_child(p, &c->pidfd, ret_joined);
+		if (!c->pid)
+			return 0;
+		r = c->pid < 0 ? c->pid : 0;
+	}
+	if (p->join >= 0)
+		e = join_end(&j);
+	if (r >= 0 && e < 0)
+		reap(c);
+	return r < 0 ? r : e;
+}
+
 static int launch(struct ctr *c, struct plan *p)
 {
-	int pair[2], r = 0;
-	bool joined;
+	int pair[2], r;
+	bool joined = true;
 
 	if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, pair) < 0)
 		return err_sys("cannot create a socket");
@@ -69,20 +88,17 @@ static int launch(struct ctr *c, struct plan *p)
 		fd_close(pair[1]);
 		return err(-EBADF, "descriptors 0, 1 and 2 must be open");
 	}
-	/*
-	 * Whether the child has to wait must be known to both: a refused clone into the cgroup
-	 * makes it so.
-	 */
-	c->pid = clone_child(p->spec, &c->pidfd, &joined);
-	if (!c->pid) {
+	r = clone_ctr(c, p, &joined);
+	/* Known to both sides: a cgroup that refused the clone makes the child wait, too. */
+	p->wait = p->wait || !joined;
+	if (r >= 0 && !c->pid) {
 		close(pair[0]);
-		p->wait = p->wait || !joined;
 		child_main(p, pair[1]);
 	}
 	fd_close(pair[1]);
-	if (c->pid < 0)
-		return c->pid;
-	if (p->wait || !joined)
+	if (r < 0)
+		return r;
+	if (p->wait)
 		r = admit(c, p, joined);
 	if (r >= 0)
 		r = ready(c);
@@ -91,7 +107,7 @@ static int launch(struct ctr *c, struct plan *p)
 	return r;
 }
 
-int ctr_create(const struct ctr_spec *spec, struct ctr **ret)
+static int create(const struct ctr_spec *spec, int join, struct ctr **ret)
 {
 	struct ctr *c = new0(struct ctr);
 	struct plan p;
@@ -100,7 +116,7 @@ int ctr_create(const struct ctr_spec *spec, struct ctr **ret)
 	if (!c)
 		return -ENOMEM;
 	c->pidfd = c->sock = c->console = -1;
-	r = plan_init(&p, spec);
+	r = plan_init(&p, spec, join);
 	if (r >= 0)
 		r = launch(c, &p);
 	plan_done(&p);
@@ -110,6 +126,16 @@ int ctr_create(const struct ctr_spec *spec, struct ctr **ret)
 	}
 	*ret = c;
 	return 0;
+}
+
+int ctr_create(const struct ctr_spec *spec, struct ctr **ret)
+{
+	return create(spec, -1, ret);
+}
+
+int ctr_exec(int pidfd, const struct ctr_spec *spec, struct ctr **ret)
+{
+	return pidfd < 0 ? -EBADF : create(spec, pidfd, ret);
 }
 
 int ctr_start(struct ctr *c)

@@ -27,17 +27,18 @@ struct plan {
 	struct bind *binds;
 	size_t nbinds;
 	bool wait; /* the parent has to do something before the child may go on */
+	int join;  /* the pidfd of the container to join, or -1 for a new one */
 };
 
 /* plan.c */
-int plan_init(struct plan *p, const struct ctr_spec *spec);
+int plan_init(struct plan *p, const struct ctr_spec *spec, int join);
 void plan_done(struct plan *p);
 
 /*
  * clone.c: the child's pid, or 0 in the child, or -errno. *@ret_joined: it is in spec->cgroup_fd
  * already.
  */
-pid_t clone_child(const struct ctr_spec *spec, int *ret_pidfd, bool *ret_joined);
+pid_t clone_child(const struct plan *p, int *ret_pidfd, bool *ret_joined);
 
 /* report.c: one message over the socket; error 0 is "ready" or "go on". */
 int report_send(int sock, int error, int fd);
@@ -47,6 +48,14 @@ int report_recv(int sock, int *ret_fd);
 /* userns.c: the parent's and the child's part. */
 int userns_map(pid_t pid, const struct ctr_spec *spec);
 int userns_become_root(void);
+
+/* join.c: the parent's part, around the clone, and the child's. */
+struct join {
+	int own;      /* our pid namespace */
+	int dumpable; /* what we were */
+};
+int join_begin(struct join *j, int pidfd);
+int join_end(struct join *j);
 
 /* The child's own state. */
 struct child {
@@ -63,11 +72,14 @@ struct child {
 _Noreturn void child_main(const struct plan *p, int sock);
 
 /* Steps of the child, each 0 or -errno with a text. */
-int mounts_setup(struct child *c); /* mounts.c: everything, up to pivot_root */
-int dev_setup(struct child *c);	   /* dev.c */
-int masks_proc(struct child *c);   /* masks.c: read-only and masked paths of /proc */
+int mounts_setup(struct child *c);   /* mounts.c: everything, up to pivot_root */
+int join_container(struct child *c); /* join.c: enters its namespaces */
+int join_tty(struct child *c);	     /* join.c: a pair from its devpts */
+int dev_setup(struct child *c);	     /* dev.c */
+int masks_proc(struct child *c);     /* masks.c: read-only and masked paths of /proc */
 int masks_sys(struct child *c);
 int binds_setup(struct child *c);	       /* bind.c */
+int tty_open_pair(struct child *c, int dir);   /* tty.c: from the devpts @dir */
 int tty_setup(struct child *c);		       /* tty.c: opens the pair */
 int stdio_setup(struct child *c);	       /* stdio.c: what becomes 0, 1, 2 */
 int net_loopback_up(void);		       /* net.c */

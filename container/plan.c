@@ -86,14 +86,16 @@ static int open_binds(struct plan *p)
 	return r;
 }
 
-int plan_init(struct plan *p, const struct ctr_spec *spec)
+int plan_init(struct plan *p, const struct ctr_spec *spec, int join)
 {
 	int r;
 
-	*p = (struct plan){ .spec = spec, .root = -1 };
+	*p = (struct plan){ .spec = spec, .root = -1, .join = join };
 	if (!spec->argv || !spec->argv[0])
 		return err(-EINVAL, "no command specified");
-	p->wait = spec->enter || spec->userns;
+	p->wait = spec->enter || (spec->userns && join < 0);
+	if (join >= 0)
+		return 0;
 	r = open_root(p, spec->root_mount);
 	return r < 0 ? r : open_binds(p);
 }

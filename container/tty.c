@@ -11,17 +11,6 @@
 #include <sys/mount.h>
 #include <sys/stat.h>
 
-static int open_pair(struct child *c)
-{
-	int unlock = 0;
-
-	c->master = openat(c->dev, "pts/ptmx", O_RDWR | O_NOCTTY | O_CLOEXEC);
-	if (c->master < 0 || ioctl(c->master, TIOCSPTLCK, &unlock) < 0)
-		return err_sys("cannot open a terminal");
-	c->slave = ioctl(c->master, TIOCGPTPEER, O_RDWR | O_NOCTTY | O_CLOEXEC);
-	return c->slave < 0 ? err_sys("cannot open the terminal's other end") : 0;
-}
-
 static int set_size(const struct child *c)
 {
 	struct winsize w = {
@@ -34,12 +23,24 @@ static int set_size(const struct child *c)
 	return 0;
 }
 
+int tty_open_pair(struct child *c, int dir)
+{
+	int unlock = 0;
+
+	c->master = openat(dir, "ptmx", O_RDWR | O_NOCTTY | O_CLOEXEC);
+	if (c->master < 0 || ioctl(c->master, TIOCSPTLCK, &unlock) < 0)
+		return err_sys("cannot open a terminal");
+	c->slave = ioctl(c->master, TIOCGPTPEER, O_RDWR | O_NOCTTY | O_CLOEXEC);
+	if (c->slave < 0)
+		return err_sys("cannot open the terminal's other end");
+	return set_size(c);
+}
+
 int tty_setup(struct child *c)
 {
-	int r = open_pair(c);
+	_close_ int pts = openat(c->dev, "pts", O_PATH | O_DIRECTORY | O_CLOEXEC);
+	int r = pts < 0 ? err_sys("cannot open /dev/pts") : tty_open_pair(c, pts);
 
-	if (r >= 0)
-		r = set_size(c);
 	if (r < 0)
 		return r;
 	/* The first of a new instance is 0; we are in /dev. */

@@ -132,8 +132,9 @@ static inline void box_read(int fd)
 	box.out[len] = '\0';
 }
 
-/* Its exit status as a shell has it, or -errno; what it wrote is in box.out. */
-static inline int box_run(struct ctr_spec *s)
+/* A new container, or with @pidfd a process in one: its exit status as a shell has it, or -errno;
+ * what it wrote is in box.out. */
+static inline int box_run_in(int pidfd, struct ctr_spec *s)
 {
 	struct ctr *c = NULL;
 	int out[2], status, r;
@@ -144,9 +145,9 @@ static inline int box_run(struct ctr_spec *s)
 		s->stdio[1] = out[1];
 		s->stdio[2] = out[1];
 	}
-	r = ctr_create(s, &c);
+	r = pidfd < 0 ? ctr_create(s, &c) : ctr_exec(pidfd, s, &c);
 	fd_close(out[1]);
-	fd_close(s->root_mount);
+	s->root_mount = fd_close(s->root_mount);
 	if (r >= 0)
 		r = ctr_start(c);
 	if (r >= 0)
@@ -156,6 +157,11 @@ static inline int box_run(struct ctr_spec *s)
 		r = status;
 	ctr_free(c);
 	return r;
+}
+
+static inline int box_run(struct ctr_spec *s)
+{
+	return box_run_in(-1, s);
 }
 
 /* A shell script, by the defaults or by @s. */
