@@ -170,9 +170,11 @@ bench: all
 	@STRATA_BUILD=$(abspath $(BUILD)) bench/run
 
 lint:
+	@tools/deps test build
 	@BUILD=$(BUILD) tools/lint
 
 fuzz:
+	@tools/deps test build
 	@BUILD=$(BUILD) FUZZ_SECONDS=$(or $(FUZZ_SECONDS),60) tools/fuzz
 
 install: all
