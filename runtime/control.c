@@ -99,7 +99,7 @@ static int reply_next(int fd, uint64_t deadline, struct control_reply *ret)
 /* Asks and waits for the one reply: its result. */
 static int control_ask(const struct inst *i, const struct control_request *q)
 {
-	struct control_reply reply;
+	struct control_reply reply = { 0 };
 	_close_ int fd = -1;
 	int r;
 
@@ -135,7 +135,7 @@ static void remember_end(struct inst *i, const struct control_reply *reply)
 static int ask_end(struct inst *i, const struct control_request *q, int64_t timeout_ms)
 {
 	uint64_t deadline = deadline_in(timeout_ms);
-	struct control_reply reply;
+	struct control_reply reply = { 0 };
 	_close_ int fd = -1;
 	int r;
 

@@ -133,7 +133,7 @@ int inst_name_read(int runroot, const char *name, char ret_id[INST_ID_MAX + 1])
 static int open_name(int runroot, const char *name, struct inst **ret)
 {
 	_cleanup_(inst_closep) struct inst *i = NULL;
-	char id[INST_ID_MAX + 1];
+	char id[INST_ID_MAX + 1] = "";
 	int r;
 
 	r = inst_name_read(runroot, name, id);
@@ -181,7 +181,7 @@ static int find_prefix(int runroot, const char *prefix, char ret_id[INST_ID_MAX 
 
 static int open_any(int runroot, const char *what, struct inst **ret)
 {
-	char id[INST_ID_MAX + 1];
+	char id[INST_ID_MAX + 1] = "";
 	int r;
 
 	r = inst_open_id(runroot, what, ret);

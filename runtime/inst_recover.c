@@ -43,7 +43,7 @@ static int kill_recorded(const struct inst_record *record)
 /* With the lock held. */
 static int recover(const struct inst *i)
 {
-	struct inst_record record;
+	struct inst_record record = { 0 };
 	struct boot_id now;
 	int r;
 

@@ -203,7 +203,7 @@ static bool record_orphaned(const struct inst_record *r)
 
 int inst_record_truth(const struct inst *i, struct inst_record *ret)
 {
-	struct inst_record record;
+	struct inst_record record = { 0 };
 	int before, after;
 
 	for (int try = 0; try < TRUTH_TRIES; try++) {
@@ -233,7 +233,7 @@ int inst_record_truth(const struct inst *i, struct inst_record *ret)
 
 int inst_state(const struct inst *i, struct inst_state *ret)
 {
-	struct inst_record record;
+	struct inst_record record = { 0 };
 	int r;
 
 	r = inst_record_truth(i, &record);

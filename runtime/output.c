@@ -6,6 +6,7 @@
 #include "base/log.h"
 #include "runtime/runtime.h"
 #include <errno.h>
+#include <sys/stat.h>
 
 static void relay_clear(struct relay *r)
 {
@@ -89,11 +90,27 @@ static int on_ended(void *ctx, _unused_ struct relay *r)
 	return o->over ? o->over(o->ctx) : 0;
 }
 
+/*
+ * The client's descriptor for us: a terminal or pipe as a new open file, so that it can be
+ * non-blocking without being so for everybody who shares it. Anything else as it is.
+ */
+static int open_sink(int fd)
+{
+	struct stat st;
+	int own = -1;
+
+	if (fd < 0)
+		return -1;
+	if (fstat(fd, &st) == 0 && (S_ISCHR(st.st_mode) || S_ISFIFO(st.st_mode)))
+		own = open(fd_path(fd).s, O_WRONLY | O_NONBLOCK | O_NOCTTY | O_CLOEXEC);
+	return own >= 0 ? own : fcntl(fd, F_DUPFD_CLOEXEC, 0);
+}
+
 int output_relay(struct output *o, struct relay *r, int source, int sink)
 {
 	r->loop = o->loop;
 	r->source = source;
-	r->sink = sink < 0 ? -1 : fcntl(sink, F_DUPFD_CLOEXEC, 0);
+	r->sink = open_sink(sink);
 	r->drain = true;
 	r->tap = o->log.fd >= 0 ? tap_log : NULL;
 	r->ended = on_ended;

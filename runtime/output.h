@@ -41,7 +41,7 @@ void output_done(struct output *o);
 int tty_start(struct output *o, int console);
 int tty_resize(int console, unsigned rows, unsigned cols);
 
-/* For tty.c: relays @source (taken over) to a duplicate of the client's @sink. */
+/* For tty.c: relays @source (taken over) to the client's @sink. */
 int output_relay(struct output *o, struct relay *r, int source, int sink);
 
 #endif

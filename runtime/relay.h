@@ -2,7 +2,7 @@
 /*
  * One direction of bytes: what can be read from a source goes to a tap (the log) and to a sink. A
  * slow sink holds the source back; nothing ever blocks the loop; neither descriptor is made
- * non-blocking, since both may be shared with somebody's shell. For regular files, pipes, sockets
+ * non-blocking here, since it may be shared with somebody's shell. For regular files, pipes, sockets
  * and terminals alike.
  */
 #ifndef RUNTIME_RELAY_H
