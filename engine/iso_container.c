@@ -2,10 +2,13 @@
 /* A container as an isolation: the root by a driver, the cgroup, the process. */
 #include "base/err.h"
 #include "base/fd.h"
+#include "base/log.h"
+#include "base/loop.h"
 #include "base/proc.h"
 #include "base/str.h"
 #include "container/container.h"
 #include "engine/iso.h"
+#include <sys/epoll.h>
 
 struct iso_container {
 	struct iso_context c;
@@ -13,6 +16,7 @@ struct iso_container {
 	struct cgroup *cgroup;
 	struct ctr *ctr;
 	struct ctr_mount *mounts;
+	struct loop *loop;
 };
 
 void *iso_container_new(const struct iso_context *c)
@@ -90,6 +94,9 @@ static int create(void *ctx, const int stdio[3], struct run_process *ret)
 		r = fill_mounts(i);
 	if (r >= 0)
 		r = create_process(i, stdio);
+	/* ENOENT and EACCES of start() speak of the command (exit codes 127 and 126); what fails here is another thing. */
+	if (r == -ENOENT || r == -EACCES)
+		return err(-EIO, "%s", strerror(-r));
 	if (r < 0)
 		return r;
 	ret->pid = ctr_pid(i->ctr);
@@ -119,6 +126,28 @@ static bool oom_killed(void *ctx)
 	return i->cgroup && cgroup_oom_killed(i->cgroup);
 }
 
+/*
+ * The file server is gone before its mount: every request to it would wait for ever, so the connection is ended, and
+ * the container sees errors.
+ */
+static int lost_server(void *ctx, int fd, _unused_ uint32_t events)
+{
+	struct iso_container *i = ctx;
+
+	log_err("the file server of %s was killed", i->c.spec->id);
+	loop_remove(i->loop, fd);
+	i->root.fuse_fd = fd_close(i->root.fuse_fd);
+	return 0;
+}
+
+static int attach(void *ctx, struct loop *loop)
+{
+	struct iso_container *i = ctx;
+
+	i->loop = loop;
+	return i->root.server_pidfd < 0 ? 0 : loop_add(loop, i->root.server_pidfd, EPOLLIN, lost_server, i);
+}
+
 static void cleanup(void *ctx)
 {
 	struct iso_container *i = ctx;
@@ -136,5 +165,6 @@ const struct isolation iso_container = {
 	.start = start,
 	.kill = kill_process,
 	.oom_killed = oom_killed,
+	.attach = attach,
 	.cleanup = cleanup,
 };

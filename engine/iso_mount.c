@@ -2,15 +2,18 @@
 /* `strata mount` as an isolation: the process is the file system's server, the end is the unmount. */
 #include "base/err.h"
 #include "base/fd.h"
+#include "base/log.h"
 #include "base/proc.h"
 #include "engine/iso.h"
 #include <linux/mount.h>
 #include <sys/mount.h>
+#include <sys/stat.h>
 #include <sys/syscall.h>
 
 struct iso_mount {
 	struct iso_context c;
 	struct rootfs root;
+	uint64_t mount_id; /* statx(2)'s, 0 = not mounted yet */
 };
 
 void *iso_mount_new(const struct iso_context *c)
@@ -37,6 +40,26 @@ static int create(void *ctx, _unused_ const int stdio[3], struct run_process *re
 	return 0;
 }
 
+static uint64_t mount_id_at(const char *path)
+{
+	struct statx s;
+
+	/* Nothing is asked of the server: it may be the one that is gone. */
+	if (statx(AT_FDCWD, path, AT_STATX_DONT_SYNC | AT_SYMLINK_NOFOLLOW, STATX_MNT_ID, &s) < 0)
+		return 0;
+	return s.stx_mask & STATX_MNT_ID ? s.stx_mnt_id : 0;
+}
+
+/* Unmounts what is ours, and not what someone mounted over or in place of it. */
+static int detach_own(const struct iso_mount *m)
+{
+	const char *at = m->c.spec->mountpoint;
+
+	if (!m->mount_id || mount_id_at(at) != m->mount_id)
+		return 0;
+	return umount2(at, MNT_DETACH) < 0 ? -errno : 0;
+}
+
 /* A setuid file or a device of an image means nothing outside a container: the mount has neither. */
 static int start(void *ctx)
 {
@@ -47,6 +70,7 @@ static int start(void *ctx)
 		return err_sys("mount of %s", m->c.spec->image);
 	if (syscall(SYS_move_mount, m->root.mount_fd, "", AT_FDCWD, m->c.spec->mountpoint, MOVE_MOUNT_F_EMPTY_PATH) < 0)
 		return err_sys("mount at %s", m->c.spec->mountpoint);
+	m->mount_id = mount_id_at(m->c.spec->mountpoint);
 	/* The mount point alone keeps the file system now: umount(8) there ends the server. */
 	m->root.mount_fd = fd_close(m->root.mount_fd);
 	m->root.fuse_fd = fd_close(m->root.fuse_fd);
@@ -55,9 +79,19 @@ static int start(void *ctx)
 
 static int kill_mount(void *ctx, _unused_ int sig)
 {
+	return detach_own(ctx);
+}
+
+/* A server that ended otherwise than by an unmount leaves a mount that answers nothing. */
+static int exit_code(void *ctx, int wait_status)
+{
 	struct iso_mount *m = ctx;
 
-	return umount2(m->c.spec->mountpoint, MNT_DETACH) < 0 ? -errno : 0;
+	if (wait_status != 0) {
+		log_err("the file server ended with %d: %s is unmounted", wait_status, m->c.spec->mountpoint);
+		detach_own(m);
+	}
+	return wait_status;
 }
 
 static void cleanup(void *ctx)
@@ -72,5 +106,6 @@ const struct isolation iso_mount = {
 	.create = create,
 	.start = start,
 	.kill = kill_mount,
+	.exit_code = exit_code,
 	.cleanup = cleanup,
 };
