@@ -59,9 +59,11 @@ static int check_xattrs(const struct check *c, const struct inode *i)
 	while ((r = xattr_next(&w)) > 0) {
 		const char *prefix = xattr_prefix(w.prefix);
 
-		if (!prefix || memchr(w.name, 0, w.name_len) || (prefix[strlen(prefix) - 1] == '.') != !!w.name_len)
+		if (!prefix || memchr(w.name, 0, w.name_len) ||
+		    (prefix[strlen(prefix) - 1] == '.') != !!w.name_len)
 			return index_bad(i->nid, "an xattr of an impossible name");
-		if (last.name && xattr_cmp(last.prefix, last.name, last.name_len, w.prefix, w.name, w.name_len) >= 0)
+		if (last.name && xattr_cmp(last.prefix, last.name, last.name_len, w.prefix, w.name,
+					   w.name_len) >= 0)
 			return index_bad(i->nid, "xattrs in no order");
 		last = w;
 	}

@@ -18,7 +18,8 @@ static struct erofs_dirent entry_at(const struct dirblock *d, unsigned k)
 	return e;
 }
 
-int dirblock_get(const struct layer_index *x, const struct inode *dir, uint64_t b, struct dirblock *ret)
+int dirblock_get(const struct layer_index *x, const struct inode *dir, uint64_t b,
+		 struct dirblock *ret)
 {
 	struct dirblock d = { .data = inode_block(x, dir, b, &d.len) };
 	size_t names;
@@ -35,7 +36,8 @@ int dirblock_get(const struct layer_index *x, const struct inode *dir, uint64_t 
 	return 0;
 }
 
-int dirblock_entry(const struct inode *dir, const struct dirblock *d, unsigned k, struct layer_dirent *ret)
+int dirblock_entry(const struct inode *dir, const struct dirblock *d, unsigned k,
+		   struct layer_dirent *ret)
 {
 	struct erofs_dirent e = entry_at(d, k);
 	size_t off = e.nameoff, len;
@@ -63,8 +65,8 @@ static int name_cmp(const char *a, size_t alen, const struct layer_dirent *e)
 }
 
 /* The block that holds the name, if any does: the last one whose first name is not behind it. */
-static int find_block(const struct layer_index *x, const struct inode *dir, const char *name, size_t len,
-		      struct dirblock *ret)
+static int find_block(const struct layer_index *x, const struct inode *dir, const char *name,
+		      size_t len, struct dirblock *ret)
 {
 	uint64_t lo = 0, hi = erofs_blocks(dir->e.size);
 	struct layer_dirent e;
@@ -89,8 +91,8 @@ static int find_block(const struct layer_index *x, const struct inode *dir, cons
 	return r;
 }
 
-static int find_entry(const struct inode *dir, const struct dirblock *d, const char *name, size_t len,
-		      uint64_t *ret_nid)
+static int find_entry(const struct inode *dir, const struct dirblock *d, const char *name,
+		      size_t len, uint64_t *ret_nid)
 {
 	unsigned lo = 0, hi = d->count;
 	struct layer_dirent e;
@@ -114,7 +116,8 @@ static int find_entry(const struct inode *dir, const struct dirblock *d, const c
 	return -ENOENT;
 }
 
-int layer_lookup(const struct layer_index *x, uint64_t dir, const char *name, size_t len, uint64_t *ret_nid)
+int layer_lookup(const struct layer_index *x, uint64_t dir, const char *name, size_t len,
+		 uint64_t *ret_nid)
 {
 	struct dirblock d;
 	struct inode i;
@@ -135,7 +138,8 @@ int layer_parent(const struct layer_index *x, uint64_t nid, uint64_t *ret_parent
 	return r == -ENOENT ? index_bad(nid, "a directory without \"..\"") : r;
 }
 
-int layer_readdir(const struct layer_index *x, uint64_t dir, uint64_t cookie, struct layer_dirent *ret)
+int layer_readdir(const struct layer_index *x, uint64_t dir, uint64_t cookie,
+		  struct layer_dirent *ret)
 {
 	uint64_t b = cookie >> ENTRY_BITS;
 	unsigned k = cookie & ((1u << ENTRY_BITS) - 1);

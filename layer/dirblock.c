@@ -117,7 +117,8 @@ size_t dirblock_fill(const struct layer_node *dir, size_t *at, uint8_t block[LAY
 		const struct tree_name *n = dir->sorted[i];
 		const struct layer_node *node = entry_node(dir, n);
 
-		*e = (struct erofs_dirent){ .nid = node->pos >> EROFS_SLOT_BITS, .nameoff = (uint16_t)off,
+		*e = (struct erofs_dirent){ .nid = node->pos >> EROFS_SLOT_BITS,
+					    .nameoff = (uint16_t)off,
 					    .type = erofs_type_of_mode(node->attr.mode) };
 		memcpy(block + off, n->s, n->len);
 		off += n->len;

@@ -8,16 +8,16 @@
 
 #include "layer/layer.h"
 
-#define EROFS_BLOCK_BITS 12
-#define EROFS_SUPER_OFFSET 1024u /* EROFS_SUPER_OFFSET */
-#define EROFS_MAGIC 0xE0F5E1E2u	 /* EROFS_SUPER_MAGIC_V1 */
-#define EROFS_CHUNKED_FILE 0x4u	 /* EROFS_FEATURE_INCOMPAT_CHUNKED_FILE */
-#define EROFS_DEVICE_TABLE 0x8u	 /* EROFS_FEATURE_INCOMPAT_DEVICE_TABLE */
-#define EROFS_SLOT 128u		 /* EROFS_DEVT_SLOT_SIZE */
-#define EROFS_SLOT_BITS 5	 /* EROFS_ISLOTBITS: a nid counts 32 bytes */
-#define EROFS_DEVT_SLOT 9u	 /* ours: the device table follows the superblock */
-#define EROFS_NULL_ADDR 0xffffffffu
-#define EROFS_VOLUME "strata.index.1"
+#define EROFS_BLOCK_BITS   12
+#define EROFS_SUPER_OFFSET 1024u       /* EROFS_SUPER_OFFSET */
+#define EROFS_MAGIC	   0xE0F5E1E2u /* EROFS_SUPER_MAGIC_V1 */
+#define EROFS_CHUNKED_FILE 0x4u	       /* EROFS_FEATURE_INCOMPAT_CHUNKED_FILE */
+#define EROFS_DEVICE_TABLE 0x8u	       /* EROFS_FEATURE_INCOMPAT_DEVICE_TABLE */
+#define EROFS_SLOT	   128u	       /* EROFS_DEVT_SLOT_SIZE */
+#define EROFS_SLOT_BITS	   5	       /* EROFS_ISLOTBITS: a nid counts 32 bytes */
+#define EROFS_DEVT_SLOT	   9u	       /* ours: the device table follows the superblock */
+#define EROFS_NULL_ADDR	   0xffffffffu
+#define EROFS_VOLUME	   "strata.index.1"
 
 struct erofs_super {
 	uint32_t magic;
@@ -75,8 +75,8 @@ enum erofs_layout {
 };
 
 #define EROFS_FORMAT(layout) ((uint16_t)(1 | (layout) << 1))
-#define EROFS_CHUNK_BITS 0x1fu	  /* EROFS_CHUNK_FORMAT_BLKBITS_MASK */
-#define EROFS_CHUNK_INDEXES 0x20u /* EROFS_CHUNK_FORMAT_INDEXES */
+#define EROFS_CHUNK_BITS     0x1fu /* EROFS_CHUNK_FORMAT_BLKBITS_MASK */
+#define EROFS_CHUNK_INDEXES  0x20u /* EROFS_CHUNK_FORMAT_INDEXES */
 
 /* struct erofs_inode_chunk_index */
 struct erofs_chunk {

@@ -39,8 +39,8 @@ int xattr_next(struct xattr_walk *w)
 	return 1;
 }
 
-int xattr_find(const struct layer_index *x, const struct inode *i, uint8_t prefix, const char *name, size_t name_len,
-	       const void **ret, size_t *ret_len)
+int xattr_find(const struct layer_index *x, const struct inode *i, uint8_t prefix, const char *name,
+	       size_t name_len, const void **ret, size_t *ret_len)
 {
 	struct xattr_walk w = { .x = x, .i = i };
 	int r;
@@ -55,7 +55,8 @@ int xattr_find(const struct layer_index *x, const struct inode *i, uint8_t prefi
 	return r < 0 ? r : -ENODATA;
 }
 
-int layer_getxattr(const struct layer_index *x, uint64_t nid, const char *name, const void **ret, size_t *ret_len)
+int layer_getxattr(const struct layer_index *x, uint64_t nid, const char *name, const void **ret,
+		   size_t *ret_len)
 {
 	const char *rest;
 	uint8_t prefix = xattr_split(name, &rest);
@@ -84,7 +85,8 @@ static int full_name(const struct xattr_walk *w, char to[32 + 256])
 }
 
 int layer_listxattr(const struct layer_index *x, uint64_t nid,
-		    int (*fn)(void *ctx, const char *name, const void *value, size_t len), void *ctx)
+		    int (*fn)(void *ctx, const char *name, const void *value, size_t len),
+		    void *ctx)
 {
 	struct inode i;
 	struct xattr_walk w = { .x = x, .i = &i };
@@ -105,6 +107,6 @@ bool layer_is_opaque(const struct layer_index *x, uint64_t nid)
 	size_t len;
 	struct inode i;
 
-	return inode_get(x, nid, &i) == 0 && xattr_find(x, &i, XATTR_OPAQUE, &value, &len) == 0 && len == 1 &&
-	       *(const char *)value == 'y';
+	return inode_get(x, nid, &i) == 0 && xattr_find(x, &i, XATTR_OPAQUE, &value, &len) == 0 &&
+	       len == 1 && *(const char *)value == 'y';
 }

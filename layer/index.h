@@ -34,7 +34,8 @@ int index_bad(uint64_t nid, const char *what);
 
 int inode_get(const struct layer_index *x, uint64_t nid, struct inode *ret);
 /* Block @b of the content that stands in the image, *@ret_len bytes, as long as it is filled; NULL (with a text) for bad. */
-const uint8_t *inode_block(const struct layer_index *x, const struct inode *i, uint64_t b, size_t *ret_len);
+const uint8_t *inode_block(const struct layer_index *x, const struct inode *i, uint64_t b,
+			   size_t *ret_len);
 
 /* A checked directory block. */
 struct dirblock {
@@ -45,9 +46,11 @@ struct dirblock {
 
 /* -ENOTDIR when the node is no directory. */
 int dir_get(const struct layer_index *x, uint64_t nid, struct inode *ret);
-int dirblock_get(const struct layer_index *x, const struct inode *dir, uint64_t b, struct dirblock *ret);
+int dirblock_get(const struct layer_index *x, const struct inode *dir, uint64_t b,
+		 struct dirblock *ret);
 /* Entry @k < count: its name, type and nid; next stays as it is. */
-int dirblock_entry(const struct inode *dir, const struct dirblock *d, unsigned k, struct layer_dirent *ret);
+int dirblock_entry(const struct inode *dir, const struct dirblock *d, unsigned k,
+		   struct layer_dirent *ret);
 
 /* Walks the xattrs of an inode; begin with a zeroed pos. */
 struct xattr_walk {
@@ -62,12 +65,13 @@ struct xattr_walk {
 /* 1 = one given, 0 = end, -EBADMSG. */
 int xattr_next(struct xattr_walk *w);
 /* One attribute: 0, -ENODATA or -EBADMSG. */
-int xattr_find(const struct layer_index *x, const struct inode *i, uint8_t prefix, const char *name, size_t name_len,
-	       const void **ret, size_t *ret_len);
+int xattr_find(const struct layer_index *x, const struct inode *i, uint8_t prefix, const char *name,
+	       size_t name_len, const void **ret, size_t *ret_len);
 
 void inode_attr(const struct inode *i, struct layer_attr *ret);
 /* The content of a regular file's inode. */
 int inode_content(const struct layer_index *x, const struct inode *i, struct layer_content *ret);
-int inode_target(const struct layer_index *x, const struct inode *i, const char **ret, size_t *ret_len);
+int inode_target(const struct layer_index *x, const struct inode *i, const char **ret,
+		 size_t *ret_len);
 
 #endif

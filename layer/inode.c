@@ -28,8 +28,9 @@ static int check_type(const struct inode *i)
 		return index_bad(i->nid, "a time of more than a second of nanoseconds");
 	if (i->layout == EROFS_CHUNK_BASED && !reg)
 		return index_bad(i->nid, "chunks of what is no file");
-	if ((reg && e->size > LAYER_SIZE_MAX) || (lnk && (!e->size || e->size > LAYER_TARGET_MAX)) ||
-	    (dir && !e->size) || (!reg && !lnk && !dir && e->size))
+	if ((reg && e->size > LAYER_SIZE_MAX) ||
+	    (lnk && (!e->size || e->size > LAYER_TARGET_MAX)) || (dir && !e->size) ||
+	    (!reg && !lnk && !dir && e->size))
 		return index_bad(i->nid, "an impossible size");
 	return 0;
 }
@@ -52,7 +53,8 @@ int inode_get(const struct layer_index *x, uint64_t nid, struct inode *ret)
 	return 0;
 }
 
-const uint8_t *inode_block(const struct layer_index *x, const struct inode *i, uint64_t b, size_t *ret_len)
+const uint8_t *inode_block(const struct layer_index *x, const struct inode *i, uint64_t b,
+			   size_t *ret_len)
 {
 	uint64_t nblocks = erofs_blocks(i->e.size), off;
 	size_t len = LAYER_BLOCK;
@@ -126,7 +128,8 @@ static int null_chunk(const struct layer_index *x, const struct inode *i, struct
 	return r;
 }
 
-static int chunk_content(const struct layer_index *x, const struct inode *i, struct layer_content *ret)
+static int chunk_content(const struct layer_index *x, const struct inode *i,
+			 struct layer_content *ret)
 {
 	uint64_t off = ROUND_UP(i->off + i->core, sizeof(struct erofs_chunk));
 	struct erofs_chunk c;
@@ -175,7 +178,8 @@ int layer_content(const struct layer_index *x, uint64_t nid, struct layer_conten
 	return S_ISREG(i.e.mode) ? inode_content(x, &i, ret) : -EINVAL;
 }
 
-int inode_target(const struct layer_index *x, const struct inode *i, const char **ret, size_t *ret_len)
+int inode_target(const struct layer_index *x, const struct inode *i, const char **ret,
+		 size_t *ret_len)
 {
 	size_t len;
 	const uint8_t *data = inode_block(x, i, 0, &len);

@@ -29,16 +29,18 @@
 #include <sys/types.h>
 #include <time.h>
 
-#define LAYER_BLOCK 4096u
-#define LAYER_ROOT_NID 1u
-#define LAYER_NAME_MAX 255u	  /* bytes of one name, as every Linux file system */
-#define LAYER_DEVICES_MAX 500u	  /* packs under one merged index: as many lowers as overlayfs takes */
-#define LAYER_XATTRS_MAX 65536u	  /* bytes of all extended attributes of one inode */
-#define LAYER_INLINE_MAX 1024u	  /* contents up to this stand in the index */
-#define LAYER_PACK_MAX (64u << 10) /* contents up to this stand in the pack, larger ones are objects */
+#define LAYER_BLOCK	  4096u
+#define LAYER_ROOT_NID	  1u
+#define LAYER_NAME_MAX	  255u /* bytes of one name, as every Linux file system */
+#define LAYER_DEVICES_MAX 500u /* packs under one merged index: as many lowers as overlayfs takes */
+#define LAYER_XATTRS_MAX  65536u /* bytes of all extended attributes of one inode */
+#define LAYER_INLINE_MAX  1024u	 /* contents up to this stand in the index */
+#define LAYER_PACK_MAX \
+	(64u << 10) /* contents up to this stand in the pack, larger ones are objects */
 #define LAYER_SIZE_MAX (1ull << 43) /* bytes of one file: one EROFS chunk of 2^31 blocks */
-#define LAYER_DEPTH_MAX 2048u	  /* directories above one another: PATH_MAX / 2, so walks may recurse */
-#define LAYER_TARGET_MAX 4095u	  /* bytes of a symbolic link's target: PATH_MAX without its NUL */
+#define LAYER_DEPTH_MAX \
+	2048u /* directories above one another: PATH_MAX / 2, so walks may recurse */
+#define LAYER_TARGET_MAX 4095u /* bytes of a symbolic link's target: PATH_MAX without its NUL */
 
 struct layer_attr {
 	uint32_t mode; /* with the type bits */
@@ -83,7 +85,8 @@ int layer_tree_new(struct layer_tree **ret);
 void layer_tree_free(struct layer_tree *t);
 struct layer_node *layer_tree_root(struct layer_tree *t);
 /* The child of directory @dir, or NULL. */
-struct layer_node *layer_tree_child(struct layer_tree *t, struct layer_node *dir, const char *name, size_t len);
+struct layer_node *layer_tree_child(struct layer_tree *t, struct layer_node *dir, const char *name,
+				    size_t len);
 /*
  * Puts a node under @dir. An existing name is replaced (its subtree goes), except that a directory over a directory
  * takes the new attributes, loses its xattrs (but for being opaque) and is no longer implied, and keeps its children.
@@ -101,8 +104,8 @@ int layer_tree_link(struct layer_tree *t, struct layer_node *dir, const char *na
  * root, its names parted by single '/', without "." and "..", none in front or at the end: "usr/bin/perl". It is looked
  * up in the stack below this layer, symbolic links not followed; a merge that finds no file there is -EBADMSG.
  */
-int layer_tree_link_lower(struct layer_tree *t, struct layer_node *dir, const char *name, size_t len,
-			  const char *path, size_t pathlen);
+int layer_tree_link_lower(struct layer_tree *t, struct layer_node *dir, const char *name,
+			  size_t len, const char *path, size_t pathlen);
 /* Takes a name and all below it away; -ENOENT. */
 int layer_tree_remove(struct layer_tree *t, struct layer_node *dir, const char *name, size_t len);
 const struct layer_attr *layer_node_attr(const struct layer_node *n);
@@ -135,7 +138,8 @@ uint64_t layer_tree_count(const struct layer_tree *t);
  * Writes the image at the start of the empty file @fd, from its first byte to its last, without a sync. The same tree
  * gives the same bytes. A symbolic link without target, or a content past its device: -EINVAL.
  */
-int layer_tree_write(struct layer_tree *t, const struct layer_device *devices, size_t ndevices, int fd);
+int layer_tree_write(struct layer_tree *t, const struct layer_device *devices, size_t ndevices,
+		     int fd);
 
 /* ---- reading ---- */
 
@@ -145,12 +149,14 @@ struct layer_index;
 int layer_index_open(int fd, struct layer_index **ret);
 void layer_index_close(struct layer_index *x);
 size_t layer_index_ndevices(const struct layer_index *x);
-const struct layer_device *layer_index_device(const struct layer_index *x, size_t i); /* i from 0 = device 1 */
+const struct layer_device *layer_index_device(const struct layer_index *x,
+					      size_t i); /* i from 0 = device 1 */
 uint64_t layer_index_ninodes(const struct layer_index *x);
 size_t layer_index_size(const struct layer_index *x); /* bytes of the image */
 
 /* -ENOENT, -ENOTDIR, -ENAMETOOLONG. */
-int layer_lookup(const struct layer_index *x, uint64_t dir, const char *name, size_t len, uint64_t *ret_nid);
+int layer_lookup(const struct layer_index *x, uint64_t dir, const char *name, size_t len,
+		 uint64_t *ret_nid);
 int layer_stat(const struct layer_index *x, uint64_t nid, struct layer_attr *ret);
 /* *@ret_parent: the directory that holds directory @nid (the root is its own). */
 int layer_parent(const struct layer_index *x, uint64_t nid, uint64_t *ret_parent);
@@ -170,14 +176,17 @@ struct layer_dirent {
  * Entries in byte order of their names with "." and ".." among them. The name points into the map and has no NUL. @cookie
  * 0 begins; one that this directory never gave is -EINVAL or the end. 1 = one given, 0 = end.
  */
-int layer_readdir(const struct layer_index *x, uint64_t dir, uint64_t cookie, struct layer_dirent *ret);
+int layer_readdir(const struct layer_index *x, uint64_t dir, uint64_t cookie,
+		  struct layer_dirent *ret);
 
 /* -ENODATA when absent. The value points into the map. Internal names (trusted.overlay.*, trusted.strata.*) are given
  * too: hiding them is the caller's. */
-int layer_getxattr(const struct layer_index *x, uint64_t nid, const char *name, const void **ret, size_t *ret_len);
+int layer_getxattr(const struct layer_index *x, uint64_t nid, const char *name, const void **ret,
+		   size_t *ret_len);
 /* Calls @fn for each; ends early on a value other than 0 and gives it. */
 int layer_listxattr(const struct layer_index *x, uint64_t nid,
-		    int (*fn)(void *ctx, const char *name, const void *value, size_t len), void *ctx);
+		    int (*fn)(void *ctx, const char *name, const void *value, size_t len),
+		    void *ctx);
 /* The root of a layer may be opaque too. */
 bool layer_is_whiteout(const struct layer_attr *a);
 bool layer_is_opaque(const struct layer_index *x, uint64_t nid);
@@ -190,7 +199,8 @@ int layer_index_check(const struct layer_index *x);
 
 /* ---- merging ---- */
 
-#define LAYER_MERGE_VERSION 1 /* part of a merged index's name; grows when the same stack would give other bytes */
+#define LAYER_MERGE_VERSION \
+	1 /* part of a merged index's name; grows when the same stack would give other bytes */
 
 /*
  * Writes the merge of @stack (lowest first) to the empty file @fd: whiteouts and opaque directories resolved and gone,

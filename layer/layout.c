@@ -15,7 +15,8 @@ uint64_t layout_content(const struct layer_node *n)
 /* Whether inode, xattrs and the @tail go into one block. The root cannot move: its nid is 1. */
 static bool fits_inline(const struct layout *l, const struct layer_node *n, uint64_t tail)
 {
-	uint64_t room = l->nnodes ? LAYER_BLOCK : LAYER_BLOCK - LAYER_ROOT_NID * (1u << EROFS_SLOT_BITS);
+	uint64_t room = l->nnodes ? LAYER_BLOCK :
+				    LAYER_BLOCK - LAYER_ROOT_NID * (1u << EROFS_SLOT_BITS);
 
 	return layout_core(n) + tail <= room;
 }
@@ -42,7 +43,8 @@ static void place(struct layout *l, struct layer_node *n)
 
 	if (S_ISREG(n->attr.mode) && n->attr.size && n->content.kind != LAYER_INLINE) {
 		n->layout = EROFS_CHUNK_BASED;
-		len = ROUND_UP(layout_core(n), sizeof(struct erofs_chunk)) + sizeof(struct erofs_chunk);
+		len = ROUND_UP(layout_core(n), sizeof(struct erofs_chunk)) +
+		      sizeof(struct erofs_chunk);
 	} else {
 		len = place_content(l, n);
 		if (n->layout == EROFS_FLAT_INLINE && l->pos % LAYER_BLOCK + len > LAYER_BLOCK)
@@ -93,11 +95,13 @@ static int visit(struct layout *l, struct layer_node *n, struct layer_node *pare
 	return r;
 }
 
-int layout_init(struct layout *l, struct layer_tree *t, const struct layer_device *devices, size_t ndevices)
+int layout_init(struct layout *l, struct layer_tree *t, const struct layer_device *devices,
+		size_t ndevices)
 {
 	int r;
 
-	*l = (struct layout){ .devices = devices, .ndevices = ndevices,
+	*l = (struct layout){ .devices = devices,
+			      .ndevices = ndevices,
 			      .pos = LAYER_ROOT_NID * (1u << EROFS_SLOT_BITS) };
 	r = visit(l, t->root, t->root);
 	if (r == 0 && layout_plain(l) + l->nblocks > UINT32_MAX)

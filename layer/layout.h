@@ -11,13 +11,14 @@ struct layout {
 	size_t ndevices;
 	struct layer_node **nodes; /* in the order of the metadata */
 	size_t nnodes, cap;
-	uint64_t pos;	 /* bytes of metadata */
+	uint64_t pos;	  /* bytes of metadata */
 	uint64_t nblocks; /* plain blocks behind it */
 	struct arena scratch;
 };
 
 /* 0, -EINVAL (see layer_tree_write) or -ENOMEM. To be done also after a failure. */
-int layout_init(struct layout *l, struct layer_tree *t, const struct layer_device *devices, size_t ndevices);
+int layout_init(struct layout *l, struct layer_tree *t, const struct layer_device *devices,
+		size_t ndevices);
 void layout_done(struct layout *l);
 
 /* Bytes of the inode with its xattrs. */

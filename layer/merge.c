@@ -16,16 +16,18 @@ struct merge {
 
 	/* The layer that is being applied. */
 	const struct layer_index *x;
-	size_t number;			       /* from 0 */
+	size_t number;				/* from 0 */
 	uint16_t device_map[LAYER_DEVICES_MAX]; /* its device i + 1 in the merged index */
 	uint64_t names_left; /* entries that an image of that size can hold: ends a walk in circles */
 	struct seen seen;
 };
 
 /* Calls @fn for each entry of a directory but "." and "..". */
-typedef int entry_fn(struct merge *m, struct layer_node *dir, const struct layer_dirent *e, unsigned depth);
+typedef int entry_fn(struct merge *m, struct layer_node *dir, const struct layer_dirent *e,
+		     unsigned depth);
 
-static int for_each_entry(struct merge *m, const struct inode *i, struct layer_node *dir, unsigned depth, entry_fn *fn)
+static int for_each_entry(struct merge *m, const struct inode *i, struct layer_node *dir,
+			  unsigned depth, entry_fn *fn)
 {
 	uint64_t nblocks = erofs_blocks(i->e.size);
 	struct dirblock block;
@@ -79,12 +81,13 @@ static int resolve_link(struct merge *m, const struct inode *i)
 		return r == -ENODATA ? 0 : r;
 	target = tree_path(m->tree, path, len);
 	if (!target)
-		return err(-EBADMSG, "layer %zu: a hard link to \"%.*s\", which no layer below has", m->number + 1,
-			   (int)len, (const char *)path);
+		return err(-EBADMSG, "layer %zu: a hard link to \"%.*s\", which no layer below has",
+			   m->number + 1, (int)len, (const char *)path);
 	return seen_find(&m->seen, i->nid) ? 0 : seen_add(&m->seen, i->nid, target);
 }
 
-static int resolve_entry(struct merge *m, struct layer_node *dir, const struct layer_dirent *e, unsigned depth)
+static int resolve_entry(struct merge *m, struct layer_node *dir, const struct layer_dirent *e,
+			 unsigned depth)
 {
 	struct inode i;
 	int r = inode_get(m->x, e->nid, &i);
@@ -138,8 +141,8 @@ static int fill_content(struct merge *m, const struct inode *i, struct layer_nod
 	return node_set_content(n, &c);
 }
 
-static int put_node(struct merge *m, struct layer_node *dir, const struct layer_dirent *e, const struct inode *i,
-		    struct layer_node **ret)
+static int put_node(struct merge *m, struct layer_node *dir, const struct layer_dirent *e,
+		    const struct inode *i, struct layer_node **ret)
 {
 	struct layer_attr attr;
 	int r;
@@ -154,7 +157,8 @@ static int put_node(struct merge *m, struct layer_node *dir, const struct layer_
 }
 
 /* Whether the xattr is there: 1, 0 or -EBADMSG. */
-static int has_xattr(struct merge *m, const struct inode *i, uint8_t prefix, const char *name, size_t name_len)
+static int has_xattr(struct merge *m, const struct inode *i, uint8_t prefix, const char *name,
+		     size_t name_len)
 {
 	const void *value;
 	size_t len;
@@ -163,10 +167,11 @@ static int has_xattr(struct merge *m, const struct inode *i, uint8_t prefix, con
 	return r == -ENODATA ? 0 : r < 0 ? r : 1;
 }
 
-static int apply_entry(struct merge *m, struct layer_node *dir, const struct layer_dirent *e, unsigned depth);
+static int apply_entry(struct merge *m, struct layer_node *dir, const struct layer_dirent *e,
+		       unsigned depth);
 
-static int apply_dir(struct merge *m, struct layer_node *dir, const struct layer_dirent *e, const struct inode *i,
-		     unsigned depth)
+static int apply_dir(struct merge *m, struct layer_node *dir, const struct layer_dirent *e,
+		     const struct inode *i, unsigned depth)
 {
 	struct layer_node *n = layer_tree_child(m->tree, dir, e->name, e->namelen);
 	bool under = n && S_ISDIR(n->attr.mode);
@@ -181,7 +186,8 @@ static int apply_dir(struct merge *m, struct layer_node *dir, const struct layer
 	return r < 0 ? r : for_each_entry(m, i, n, depth + 1, apply_entry);
 }
 
-static int apply_file(struct merge *m, struct layer_node *dir, const struct layer_dirent *e, const struct inode *i)
+static int apply_file(struct merge *m, struct layer_node *dir, const struct layer_dirent *e,
+		      const struct inode *i)
 {
 	struct layer_node *n = seen_find(&m->seen, i->nid);
 	int link, r;
@@ -192,12 +198,14 @@ static int apply_file(struct merge *m, struct layer_node *dir, const struct laye
 	}
 	link = has_xattr(m, i, XATTR_LINK);
 	if (link)
-		return link < 0 ? link : index_bad(i->nid, "a link that the root does not announce");
+		return link < 0 ? link :
+				  index_bad(i->nid, "a link that the root does not announce");
 	r = put_node(m, dir, e, i, &n);
 	return r < 0 || i->e.nlink < 2 ? r : seen_add(&m->seen, i->nid, n);
 }
 
-static int apply_entry(struct merge *m, struct layer_node *dir, const struct layer_dirent *e, unsigned depth)
+static int apply_entry(struct merge *m, struct layer_node *dir, const struct layer_dirent *e,
+		       unsigned depth)
 {
 	struct layer_attr attr;
 	struct inode i;
@@ -258,7 +266,8 @@ static int add_device(struct merge *m, const struct layer_device *d, uint16_t *r
 	if (i == m->ndevices)
 		m->devices[m->ndevices++] = *d;
 	else if (m->devices[i].blocks != d->blocks)
-		return err(-EBADMSG, "layer %zu: a pack of another length than in a layer below", m->number + 1);
+		return err(-EBADMSG, "layer %zu: a pack of another length than in a layer below",
+			   m->number + 1);
 	*ret = (uint16_t)(i + 1);
 	return 0;
 }

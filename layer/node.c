@@ -13,7 +13,8 @@ const struct layer_attr *layer_node_attr(const struct layer_node *n)
 static int check_size(const struct layer_attr *a)
 {
 	if (S_ISREG(a->mode) && a->size > LAYER_SIZE_MAX)
-		return err(-EFBIG, "a file of %llu bytes: at most 8 TiB", (unsigned long long)a->size);
+		return err(-EFBIG, "a file of %llu bytes: at most 8 TiB",
+			   (unsigned long long)a->size);
 	if (S_ISLNK(a->mode) && (a->size == 0 || a->size > LAYER_TARGET_MAX))
 		return err(-EINVAL, "a symbolic link to %llu bytes: 1 to 4095",
 			   (unsigned long long)a->size);
@@ -32,7 +33,8 @@ int node_check_attr(const struct layer_attr *attr, struct layer_attr *ret)
 	if (!S_ISCHR(a.mode) && !S_ISBLK(a.mode))
 		a.rdev = 0;
 	if (erofs_decode_dev(erofs_encode_dev(a.rdev)) != a.rdev)
-		return err(-EINVAL, "device number 0x%llx is too large", (unsigned long long)a.rdev);
+		return err(-EINVAL, "device number 0x%llx is too large",
+			   (unsigned long long)a.rdev);
 	if (!S_ISREG(a.mode) && !S_ISLNK(a.mode))
 		a.size = 0;
 	if (check_size(&a) < 0)
@@ -64,7 +66,8 @@ static int check_content(const struct layer_node *n, const struct layer_content 
 	if (node_is_lower(n))
 		return err(-EINVAL, "content of a link to a lower layer's file");
 	if (c->kind == LAYER_INLINE && n->attr.size > LAYER_BLOCK)
-		return err(-EFBIG, "an inline content of %llu bytes", (unsigned long long)n->attr.size);
+		return err(-EFBIG, "an inline content of %llu bytes",
+			   (unsigned long long)n->attr.size);
 	if (c->kind == LAYER_PACK && c->device == 0)
 		return err(-EINVAL, "content in device 0");
 	return 0;
@@ -119,18 +122,21 @@ int layer_node_set_content(struct layer_node *n, const struct layer_content *c)
 }
 
 /* Where the attribute stands, or where it belongs. */
-static struct tree_xattr **xattr_slot(struct layer_node *n, uint8_t prefix, const char *name, size_t len, bool *found)
+static struct tree_xattr **xattr_slot(struct layer_node *n, uint8_t prefix, const char *name,
+				      size_t len, bool *found)
 {
 	struct tree_xattr **p = &n->xattrs;
 	int c = 1;
 
-	while (*p && (c = xattr_cmp((*p)->prefix, (*p)->name, (*p)->name_len, prefix, name, len)) < 0)
+	while (*p &&
+	       (c = xattr_cmp((*p)->prefix, (*p)->name, (*p)->name_len, prefix, name, len)) < 0)
 		p = &(*p)->next;
 	*found = *p && c == 0;
 	return p;
 }
 
-const struct tree_xattr *node_xattr(const struct layer_node *n, uint8_t prefix, const char *name, size_t name_len)
+const struct tree_xattr *node_xattr(const struct layer_node *n, uint8_t prefix, const char *name,
+				    size_t name_len)
 {
 	const struct tree_xattr *x = n->xattrs;
 
@@ -152,7 +158,8 @@ void node_remove_xattr(struct layer_node *n, uint8_t prefix, const char *name, s
 
 static int check_xattr(const struct layer_node *n, size_t name_len, size_t len)
 {
-	size_t bytes = sizeof(struct erofs_xattr_head) + n->xattr_bytes + xattr_entry_size(name_len, len);
+	size_t bytes =
+		sizeof(struct erofs_xattr_head) + n->xattr_bytes + xattr_entry_size(name_len, len);
 
 	if (name_len > UINT8_MAX)
 		return err(-ERANGE, "an xattr's name of %zu bytes", name_len);
@@ -161,8 +168,8 @@ static int check_xattr(const struct layer_node *n, size_t name_len, size_t len)
 	return 0;
 }
 
-int node_set_xattr(struct layer_node *n, uint8_t prefix, const char *name, size_t name_len, const void *value,
-		   size_t len)
+int node_set_xattr(struct layer_node *n, uint8_t prefix, const char *name, size_t name_len,
+		   const void *value, size_t len)
 {
 	struct tree_xattr **p, *x = tree_alloc(n->tree, sizeof(*x));
 	bool found;
@@ -175,8 +182,12 @@ int node_set_xattr(struct layer_node *n, uint8_t prefix, const char *name, size_
 	if (r < 0)
 		return r;
 	p = xattr_slot(n, prefix, name, name_len, &found);
-	*x = (struct tree_xattr){ .next = *p, .prefix = prefix, .name_len = (uint8_t)name_len,
-				  .value_len = (uint16_t)len, .name = name, .value = value };
+	*x = (struct tree_xattr){ .next = *p,
+				  .prefix = prefix,
+				  .name_len = (uint8_t)name_len,
+				  .value_len = (uint16_t)len,
+				  .name = name,
+				  .value = value };
 	*p = x;
 	n->xattr_bytes += (uint32_t)xattr_entry_size(name_len, len);
 	return 0;

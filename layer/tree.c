@@ -10,7 +10,8 @@ void *tree_alloc(struct layer_tree *t, size_t len)
 	return t->arena.total + len > TREE_BYTES_MAX ? NULL : arena_new(&t->arena, len);
 }
 
-static struct layer_node *node_new(struct layer_tree *t, const struct layer_attr *attr, uint32_t depth)
+static struct layer_node *node_new(struct layer_tree *t, const struct layer_attr *attr,
+				   uint32_t depth)
 {
 	struct layer_node *n = tree_alloc(t, sizeof(*n));
 
@@ -67,8 +68,8 @@ static uint64_t name_hash(const struct layer_node *dir, const char *name, size_t
 	return hash_bytes(name, len) ^ dir->salt;
 }
 
-static struct tree_name *find_hashed(const struct layer_tree *t, const struct layer_node *dir, const char *name,
-				     size_t len, uint64_t hash)
+static struct tree_name *find_hashed(const struct layer_tree *t, const struct layer_node *dir,
+				     const char *name, size_t len, uint64_t hash)
 {
 	struct hash_entry *e = hash_table_first(&t->names, hash);
 
@@ -81,12 +82,14 @@ static struct tree_name *find_hashed(const struct layer_tree *t, const struct la
 	return NULL;
 }
 
-struct tree_name *tree_find(const struct layer_tree *t, const struct layer_node *dir, const char *name, size_t len)
+struct tree_name *tree_find(const struct layer_tree *t, const struct layer_node *dir,
+			    const char *name, size_t len)
 {
 	return find_hashed(t, dir, name, len, name_hash(dir, name, len));
 }
 
-struct layer_node *layer_tree_child(struct layer_tree *t, struct layer_node *dir, const char *name, size_t len)
+struct layer_node *layer_tree_child(struct layer_tree *t, struct layer_node *dir, const char *name,
+				    size_t len)
 {
 	struct tree_name *n = tree_find(t, dir, name, len);
 
@@ -124,8 +127,8 @@ void tree_clear(struct layer_tree *t, struct layer_node *dir)
 		name_detach(t, list_entry(l, struct tree_name, sibling));
 }
 
-static int name_attach(struct layer_tree *t, struct layer_node *dir, const char *name, size_t len, uint64_t hash,
-		       struct layer_node *node)
+static int name_attach(struct layer_tree *t, struct layer_node *dir, const char *name, size_t len,
+		       uint64_t hash, struct layer_node *node)
 {
 	struct tree_name *n;
 
@@ -186,8 +189,8 @@ static bool file_renew(struct layer_tree *t, struct layer_node *n, const struct 
 }
 
 /* Puts @node in the place of @old, which may be NULL. */
-static int name_replace(struct layer_tree *t, struct tree_name *old, struct layer_node *dir, const char *name,
-			size_t len, uint64_t hash, struct layer_node *node)
+static int name_replace(struct layer_tree *t, struct tree_name *old, struct layer_node *dir,
+			const char *name, size_t len, uint64_t hash, struct layer_node *node)
 {
 	int r = name_attach(t, dir, name, len, hash, node);
 
@@ -219,7 +222,8 @@ int layer_tree_put(struct layer_tree *t, struct layer_node *dir, const char *nam
 		return 0;
 	}
 	if (S_ISDIR(a.mode) && dir->depth >= LAYER_DEPTH_MAX)
-		return err(-ENAMETOOLONG, "more than %u directories above one another", LAYER_DEPTH_MAX);
+		return err(-ENAMETOOLONG, "more than %u directories above one another",
+			   LAYER_DEPTH_MAX);
 	n = node_new(t, &a, dir->depth + 1);
 	if (!n)
 		return -ENOMEM;
@@ -255,15 +259,16 @@ static bool path_is_plain(const char *path, size_t len)
 		const char *slash = memchr(p, '/', (size_t)(end - p));
 		size_t n = (size_t)((slash ? slash : end) - p);
 
-		if (n == 0 || n > LAYER_NAME_MAX || (n == 1 && *p == '.') || (n == 2 && !memcmp(p, "..", 2)))
+		if (n == 0 || n > LAYER_NAME_MAX || (n == 1 && *p == '.') ||
+		    (n == 2 && !memcmp(p, "..", 2)))
 			return false;
 		p += n + 1;
 	}
 	return len && p == end + 1 && !memchr(path, 0, len);
 }
 
-int layer_tree_link_lower(struct layer_tree *t, struct layer_node *dir, const char *name, size_t len, const char *path,
-			  size_t pathlen)
+int layer_tree_link_lower(struct layer_tree *t, struct layer_node *dir, const char *name,
+			  size_t len, const char *path, size_t pathlen)
 {
 	struct layer_attr attr = { .mode = S_IFREG };
 	struct layer_node *n;

@@ -46,9 +46,9 @@ struct layer_node {
 
 	/* Set by the writer. */
 	struct layer_node *parent;
-	uint64_t pos; /* bytes from the start of the metadata; 0: not met yet */
-	uint64_t block; /* first plain block, counted from the first of all */
-	uint64_t size; /* of a directory: of its blocks */
+	uint64_t pos;		   /* bytes from the start of the metadata; 0: not met yet */
+	uint64_t block;		   /* first plain block, counted from the first of all */
+	uint64_t size;		   /* of a directory: of its blocks */
 	struct tree_name **sorted; /* of a directory: its children */
 	uint32_t nsubdirs;
 	uint16_t layout;
@@ -67,7 +67,8 @@ struct layer_tree {
 void *tree_alloc(struct layer_tree *t, size_t len);
 
 /* The name @name in @dir, or NULL. */
-struct tree_name *tree_find(const struct layer_tree *t, const struct layer_node *dir, const char *name, size_t len);
+struct tree_name *tree_find(const struct layer_tree *t, const struct layer_node *dir,
+			    const char *name, size_t len);
 /* Keeps a node from going with its last name, as a name does, and ends that. */
 void tree_hold(struct layer_tree *t, struct layer_node *n);
 void tree_release(struct layer_tree *t, struct layer_node *n);
@@ -76,10 +77,11 @@ void tree_clear(struct layer_tree *t, struct layer_node *dir);
 
 /* As the public functions, but data, name and value are borrowed: they outlive the tree. Internal names are allowed. */
 int node_set_content(struct layer_node *n, const struct layer_content *c);
-int node_set_xattr(struct layer_node *n, uint8_t prefix, const char *name, size_t name_len, const void *value,
-		   size_t len);
+int node_set_xattr(struct layer_node *n, uint8_t prefix, const char *name, size_t name_len,
+		   const void *value, size_t len);
 /* The attribute or NULL. */
-const struct tree_xattr *node_xattr(const struct layer_node *n, uint8_t prefix, const char *name, size_t name_len);
+const struct tree_xattr *node_xattr(const struct layer_node *n, uint8_t prefix, const char *name,
+				    size_t name_len);
 void node_remove_xattr(struct layer_node *n, uint8_t prefix, const char *name, size_t name_len);
 /* Whether the node stands for a file of a lower layer. */
 bool node_is_lower(const struct layer_node *n);

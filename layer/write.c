@@ -102,7 +102,8 @@ static void write_chunk(struct out *o, const struct layer_node *n)
 /* A directory's blocks, or only the last one when @tail, which is then as long as it is. */
 static void write_dir(struct out *o, const struct layer_node *n, bool tail)
 {
-	uint64_t full = n->layout == EROFS_FLAT_INLINE ? n->size / LAYER_BLOCK : erofs_blocks(n->size);
+	uint64_t full = n->layout == EROFS_FLAT_INLINE ? n->size / LAYER_BLOCK :
+							 erofs_blocks(n->size);
 	uint8_t block[LAYER_BLOCK];
 	size_t at = 0, used;
 
@@ -180,13 +181,15 @@ static int mark_links(struct layer_tree *t)
 	return t->lower ? node_set_xattr(t->root, XATTR_LINKS, "", 0) : 0;
 }
 
-int layer_tree_write(struct layer_tree *t, const struct layer_device *devices, size_t ndevices, int fd)
+int layer_tree_write(struct layer_tree *t, const struct layer_device *devices, size_t ndevices,
+		     int fd)
 {
 	struct layout l;
 	int r;
 
 	if (ndevices > LAYER_DEVICES_MAX)
-		return err(-E2BIG, "%zu packs under one index: at most %u", ndevices, LAYER_DEVICES_MAX);
+		return err(-E2BIG, "%zu packs under one index: at most %u", ndevices,
+			   LAYER_DEVICES_MAX);
 	r = mark_links(t);
 	if (r < 0)
 		return r;

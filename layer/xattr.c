@@ -70,5 +70,6 @@ bool xattr_is_ours(uint8_t prefix, const char *name, size_t name_len)
 		return false;
 	if (name_len >= sizeof(strata) - 1 && !memcmp(name, strata, sizeof(strata) - 1))
 		return true;
-	return name_is(name, name_len, "overlay.metacopy") || name_is(name, name_len, "overlay.redirect");
+	return name_is(name, name_len, "overlay.metacopy") ||
+	       name_is(name, name_len, "overlay.redirect");
 }

@@ -9,12 +9,12 @@
 #define XATTR_TRUSTED 4
 
 /* The names behind "trusted." that this room knows, for a call's (prefix, name, length). */
-#define XATTR_OPAQUE XATTR_TRUSTED, "overlay.opaque", 14
+#define XATTR_OPAQUE   XATTR_TRUSTED, "overlay.opaque", 14
 #define XATTR_METACOPY XATTR_TRUSTED, "overlay.metacopy", 16
 #define XATTR_REDIRECT XATTR_TRUSTED, "overlay.redirect", 16
-#define XATTR_IMPLIED XATTR_TRUSTED, "strata.implied", 14
-#define XATTR_LINK XATTR_TRUSTED, "strata.link", 11
-#define XATTR_LINKS XATTR_TRUSTED, "strata.links", 12
+#define XATTR_IMPLIED  XATTR_TRUSTED, "strata.implied", 14
+#define XATTR_LINK     XATTR_TRUSTED, "strata.link", 11
+#define XATTR_LINKS    XATTR_TRUSTED, "strata.links", 12
 
 /* "/ab/<64 hex digits>" and NUL. */
 struct xattr_redirect {
@@ -37,7 +37,8 @@ static inline size_t xattr_entry_size(size_t name_len, size_t value_len)
 }
 
 /* Order of attributes: by prefix, then by the bytes of the name. */
-static inline int xattr_cmp(uint8_t ap, const char *a, size_t alen, uint8_t bp, const char *b, size_t blen)
+static inline int xattr_cmp(uint8_t ap, const char *a, size_t alen, uint8_t bp, const char *b,
+			    size_t blen)
 {
 	int c = ap - bp;
 

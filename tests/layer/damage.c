@@ -131,7 +131,8 @@ static size_t offset_of(const struct image *m, const char *path)
 
 static void found_by_check(void **state)
 {
-	static const char *const paths[] = { "", "dir", "dir/sub", "dir/sub/file", "link", "packed", "object", "large" };
+	static const char *const paths[] = { "",     "dir",    "dir/sub", "dir/sub/file",
+					     "link", "packed", "object",  "large" };
 	struct image m = to_image(sample());
 
 	(void)state;
@@ -229,8 +230,9 @@ static void write_seeds(const char *folder)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(truncated), cmocka_unit_test(flipped), cmocka_unit_test(found_by_check),
-		cmocka_unit_test(names),     cmocka_unit_test(circles),
+		cmocka_unit_test(truncated),	  cmocka_unit_test(flipped),
+		cmocka_unit_test(found_by_check), cmocka_unit_test(names),
+		cmocka_unit_test(circles),
 	};
 
 	if (getenv("CORPUS"))

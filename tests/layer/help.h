@@ -14,19 +14,19 @@
 #include <sys/wait.h>
 #include <sys/xattr.h>
 
-#define must(call)                                                                                 \
-	({                                                                                         \
-		int must_ = (call);                                                                \
-		if (must_ < 0)                                                                     \
-			fail_msg("%s: %s", #call, err_take(must_));                                \
-		must_;                                                                             \
+#define must(call)                                                  \
+	({                                                          \
+		int must_ = (call);                                 \
+		if (must_ < 0)                                      \
+			fail_msg("%s: %s", #call, err_take(must_)); \
+		must_;                                              \
 	})
 
 /* Fails with that errno, and leaves no text behind. */
-#define must_fail(call, e)                                                                         \
-	do {                                                                                       \
-		assert_int_equal((call), -(e));                                                    \
-		err_clear();                                                                       \
+#define must_fail(call, e)                      \
+	do {                                    \
+		assert_int_equal((call), -(e)); \
+		err_clear();                    \
 	} while (0)
 
 /* ---- trees ---- */
@@ -46,7 +46,8 @@ static inline struct layer_node *tree_at(struct layer_tree *t, const char *path)
 }
 
 /* The directory above @path, and the last name of it. */
-static inline struct layer_node *tree_above(struct layer_tree *t, const char *path, const char **ret_name)
+static inline struct layer_node *tree_above(struct layer_tree *t, const char *path,
+					    const char **ret_name)
 {
 	const char *slash = strrchr(path, '/');
 	_free_ char *dir = slash ? strndup(path, (size_t)(slash - path)) : strdup("");
@@ -57,7 +58,8 @@ static inline struct layer_node *tree_above(struct layer_tree *t, const char *pa
 	return n;
 }
 
-static inline struct layer_node *tree_put(struct layer_tree *t, const char *path, const struct layer_attr *attr)
+static inline struct layer_node *tree_put(struct layer_tree *t, const char *path,
+					  const struct layer_attr *attr)
 {
 	const char *name;
 	struct layer_node *n = NULL, *dir = tree_above(t, path, &name);
@@ -72,7 +74,8 @@ static inline struct layer_node *tree_dir(struct layer_tree *t, const char *path
 }
 
 /* A regular file, inline. */
-static inline struct layer_node *tree_file(struct layer_tree *t, const char *path, const void *data, size_t len)
+static inline struct layer_node *tree_file(struct layer_tree *t, const char *path, const void *data,
+					   size_t len)
 {
 	struct layer_attr attr = { .mode = S_IFREG | 0644, .size = len };
 	struct layer_content c = { .kind = LAYER_INLINE, .data = data };
@@ -87,7 +90,8 @@ static inline struct layer_node *tree_text(struct layer_tree *t, const char *pat
 	return tree_file(t, path, text, strlen(text));
 }
 
-static inline struct layer_node *tree_symlink(struct layer_tree *t, const char *path, const char *target)
+static inline struct layer_node *tree_symlink(struct layer_tree *t, const char *path,
+					      const char *target)
 {
 	struct layer_attr attr = { .mode = S_IFLNK | 0777, .size = strlen(target) };
 	struct layer_content c = { .kind = LAYER_INLINE, .data = target };
@@ -97,7 +101,8 @@ static inline struct layer_node *tree_symlink(struct layer_tree *t, const char *
 	return n;
 }
 
-static inline struct layer_node *tree_dev(struct layer_tree *t, const char *path, uint32_t mode, uint64_t rdev)
+static inline struct layer_node *tree_dev(struct layer_tree *t, const char *path, uint32_t mode,
+					  uint64_t rdev)
 {
 	return tree_put(t, path, &(struct layer_attr){ .mode = mode, .rdev = rdev });
 }
@@ -129,8 +134,8 @@ static inline void tree_opaque(struct layer_node *n)
 }
 
 /* Writes the tree, drops it, and opens what was written; *@ret_fd (may be NULL) is the image. */
-static inline struct layer_index *tree_index(struct layer_tree *t, const struct layer_device *devices, size_t n,
-					     int *ret_fd)
+static inline struct layer_index *
+tree_index(struct layer_tree *t, const struct layer_device *devices, size_t n, int *ret_fd)
 {
 	struct layer_index *x = NULL;
 	_close_ int fd = fd_memfd("index", NULL, 0);
@@ -145,7 +150,8 @@ static inline struct layer_index *tree_index(struct layer_tree *t, const struct 
 	return x;
 }
 
-static inline struct layer_index *merge_index(struct layer_index *const *stack, size_t n, int *ret_fd)
+static inline struct layer_index *merge_index(struct layer_index *const *stack, size_t n,
+					      int *ret_fd)
 {
 	struct layer_index *x = NULL;
 	_close_ int fd = fd_memfd("merged", NULL, 0);
@@ -176,7 +182,14 @@ static inline uint64_t index_at(const struct layer_index *x, const char *path)
 /* ---- listings ---- */
 
 /* What a listing says: contents and links between names cost more than the rest. */
-enum list_what { LIST_NLINK = 1, LIST_SAME = 2, LIST_XATTRS = 4, LIST_DIR_SIZE = 8, LIST_MTIME = 16, LIST_ALL = 31 };
+enum list_what {
+	LIST_NLINK = 1,
+	LIST_SAME = 2,
+	LIST_XATTRS = 4,
+	LIST_DIR_SIZE = 8,
+	LIST_MTIME = 16,
+	LIST_ALL = 31
+};
 
 struct list_ctx {
 	struct buf out;
@@ -189,7 +202,7 @@ struct list_ctx {
 	struct list_first {
 		uint64_t ino;
 		char *path;
-	} *first;
+	} * first;
 	size_t nfirst, capfirst;
 };
 
@@ -219,14 +232,16 @@ static inline void list_hex(struct buf *b, const void *data, size_t len)
 		buf_addf(b, "%02x", ((const uint8_t *)data)[i]);
 }
 
-static inline void list_attr(struct list_ctx *c, const char *path, const struct layer_attr *a, uint64_t ino)
+static inline void list_attr(struct list_ctx *c, const char *path, const struct layer_attr *a,
+			     uint64_t ino)
 {
 	bool sized = S_ISREG(a->mode) || S_ISLNK(a->mode) || (c->what & LIST_DIR_SIZE);
 
-	buf_addf(&c->out, "/%s %o %u:%u rdev %llx size %llu", path, a->mode, a->uid, a->gid, (unsigned long long)a->rdev,
-		 sized ? (unsigned long long)a->size : 0);
+	buf_addf(&c->out, "/%s %o %u:%u rdev %llx size %llu", path, a->mode, a->uid, a->gid,
+		 (unsigned long long)a->rdev, sized ? (unsigned long long)a->size : 0);
 	if (c->what & LIST_MTIME)
-		buf_addf(&c->out, " mtime %lld.%09ld", (long long)a->mtime.tv_sec, a->mtime.tv_nsec);
+		buf_addf(&c->out, " mtime %lld.%09ld", (long long)a->mtime.tv_sec,
+			 a->mtime.tv_nsec);
 	if (c->what & LIST_NLINK)
 		buf_addf(&c->out, " nlink %u", a->nlink);
 	if ((c->what & LIST_SAME) && !S_ISDIR(a->mode) && a->nlink > 1)
@@ -273,7 +288,8 @@ static inline struct digest list_content(struct list_ctx *c, uint64_t nid, uint6
 	case LAYER_INLINE:
 		return sha256_of(content.data, size);
 	case LAYER_PACK:
-		return list_range(c->packs[content.device - 1], (uint64_t)content.block * LAYER_BLOCK, size);
+		return list_range(c->packs[content.device - 1],
+				  (uint64_t)content.block * LAYER_BLOCK, size);
 	case LAYER_OBJECT:
 		if (c->objects < 0)
 			return content.digest;
@@ -340,7 +356,8 @@ static inline void list_index_dir(struct list_ctx *c, uint64_t nid, const char *
 		if (e.namelen <= 2 && !memcmp(e.name, "..", e.namelen))
 			continue;
 		{
-			_free_ char *child = str_fmt("%s%s%.*s", path, *path ? "/" : "", e.namelen, e.name);
+			_free_ char *child =
+				str_fmt("%s%s%.*s", path, *path ? "/" : "", e.namelen, e.name);
 
 			if (e.type == DT_DIR) {
 				must(layer_parent(c->x, e.nid, &above));
@@ -352,7 +369,8 @@ static inline void list_index_dir(struct list_ctx *c, uint64_t nid, const char *
 }
 
 /* The whole index as text. @packs by device, @objects the folder of objects or -1 (their digest is listed then). */
-static inline char *list_index(const struct layer_index *x, const int *packs, int objects, unsigned what)
+static inline char *list_index(const struct layer_index *x, const int *packs, int objects,
+			       unsigned what)
 {
 	struct list_ctx c = { .what = what, .x = x, .packs = packs, .objects = objects };
 	char *text;
@@ -443,8 +461,13 @@ static inline void list_path_node(struct list_ctx *c, const char *root, const ch
 		assert_int_equal(errno, ENOENT);
 		return;
 	}
-	a = (struct layer_attr){ .mode = st.st_mode, .uid = st.st_uid, .gid = st.st_gid, .rdev = st.st_rdev,
-				 .size = (uint64_t)st.st_size, .mtime = st.st_mtim, .nlink = (uint32_t)st.st_nlink };
+	a = (struct layer_attr){ .mode = st.st_mode,
+				 .uid = st.st_uid,
+				 .gid = st.st_gid,
+				 .rdev = st.st_rdev,
+				 .size = (uint64_t)st.st_size,
+				 .mtime = st.st_mtim,
+				 .nlink = (uint32_t)st.st_nlink };
 	list_attr(c, path, &a, st.st_ino);
 	if (S_ISREG(a.mode) && a.size <= 64u << 20) {
 		_close_ int fd = open(full, O_RDONLY | O_CLOEXEC);
@@ -519,11 +542,11 @@ static inline int run_quiet(char *const *argv)
 	return WIFEXITED(status) ? WEXITSTATUS(status) : 128 + WTERMSIG(status);
 }
 
-#define skip_because(...)                                                                          \
-	do {                                                                                       \
-		print_message("# SKIP " __VA_ARGS__);                                              \
-		print_message("\n");                                                               \
-		skip();                                                                            \
+#define skip_because(...)                             \
+	do {                                          \
+		print_message("# SKIP " __VA_ARGS__); \
+		print_message("\n");                  \
+		skip();                               \
 	} while (0)
 
 /* fsck.erofs accepts the image @fd with @packs; false (after a message) when there is no fsck.erofs. */

@@ -16,17 +16,23 @@ struct fixture {
 static void add_packed(struct fixture *f, struct layer_tree *t, int i)
 {
 	static uint8_t data[70000];
-	struct layer_attr a = { .mode = S_IFREG | 0640, .uid = (uint32_t)i, .gid = 7, .size = (uint64_t)(i * 997 % 70000),
+	struct layer_attr a = { .mode = S_IFREG | 0640,
+				.uid = (uint32_t)i,
+				.gid = 7,
+				.size = (uint64_t)(i * 997 % 70000),
 				.mtime = { 1600000000 + i, i } };
 	int p = i % 3;
-	struct layer_content c = { .kind = LAYER_PACK, .device = (uint16_t)(p + 1), .block = f->devices[p].blocks };
+	struct layer_content c = { .kind = LAYER_PACK,
+				   .device = (uint16_t)(p + 1),
+				   .block = f->devices[p].blocks };
 	uint64_t len = ROUND_UP(a.size, LAYER_BLOCK);
 	char path[32];
 
 	memset(data, 0, sizeof(data));
 	for (size_t k = 0; k < a.size; k++)
 		data[k] = (uint8_t)(k * (size_t)(i + 1) >> 3);
-	assert_ok(fd_pwrite_full(f->packs[p], data, MIN(len, sizeof(data)), (off_t)c.block * LAYER_BLOCK));
+	assert_ok(fd_pwrite_full(f->packs[p], data, MIN(len, sizeof(data)),
+				 (off_t)c.block * LAYER_BLOCK));
 	assert_ok(ftruncate(f->packs[p], (off_t)(c.block * LAYER_BLOCK + len)));
 	f->devices[p].blocks += (uint32_t)(len / LAYER_BLOCK);
 	snprintf(path, sizeof(path), "packed/%03d", i);
@@ -198,14 +204,16 @@ static void overlay_over_erofs(void **state)
 	snprintf(top, sizeof(top), "%s/top", f->dir);
 	assert_ok(mkdir(path, 0700));
 	assert_ok(mkdir(top, 0700));
-	snprintf(options, sizeof(options), "lowerdir=%s::%s/objects,metacopy=on,redirect_dir=on", path, f->dir);
+	snprintf(options, sizeof(options), "lowerdir=%s::%s/objects,metacopy=on,redirect_dir=on",
+		 path, f->dir);
 	r = mount_erofs(f->dir, "index", 3, path);
 	if (r == 0 && mount("overlay", top, "overlay", MS_RDONLY, options) < 0)
 		r = -errno;
 	if (r < 0) {
 		layer_index_close(x);
 		close(fd);
-		skip_because("no EROFS from a file, or no overlayfs with data-only lowers: %s", strerror(-r));
+		skip_because("no EROFS from a file, or no overlayfs with data-only lowers: %s",
+			     strerror(-r));
 	}
 	objects = openat(f->dirfd, "objects", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 	ours = list_index(x, f->packs, objects, LIST_NLINK | LIST_MTIME);

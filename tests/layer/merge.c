@@ -191,7 +191,8 @@ static void implied_directories(void **state)
 
 static void attributes_override(void **state)
 {
-	struct layer_attr a = { .mode = S_IFDIR | 0700, .uid = 5, .gid = 6, .mtime = { 7, 8 } }, got;
+	struct layer_attr a = { .mode = S_IFDIR | 0700, .uid = 5, .gid = 6, .mtime = { 7, 8 } },
+			  got;
 	struct layer_tree *t[2] = { new_tree(), new_tree() };
 	struct layer_index *x;
 
@@ -300,7 +301,9 @@ static void links_to_nothing(void **state)
 static struct layer_index *packed_layer(int number, uint32_t blocks)
 {
 	struct layer_device d = { sha256_of(&number, sizeof(number)), blocks };
-	struct layer_content c = { .kind = LAYER_PACK, .device = 1, .block = (uint32_t)number % blocks };
+	struct layer_content c = { .kind = LAYER_PACK,
+				   .device = 1,
+				   .block = (uint32_t)number % blocks };
 	struct layer_attr a = { .mode = S_IFREG | 0644, .size = 5 };
 	struct layer_tree *t = new_tree();
 	char name[16];
@@ -400,12 +403,18 @@ static void merge_is_stable(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(whiteouts),	       cmocka_unit_test(opaque),
-		cmocka_unit_test(opaque_root),	       cmocka_unit_test(kinds_replace),
-		cmocka_unit_test(implied_directories), cmocka_unit_test(attributes_override),
-		cmocka_unit_test(links_within),	       cmocka_unit_test(links_across),
-		cmocka_unit_test(links_to_nothing),    cmocka_unit_test(devices),
-		cmocka_unit_test(objects),	       cmocka_unit_test(merge_is_stable),
+		cmocka_unit_test(whiteouts),
+		cmocka_unit_test(opaque),
+		cmocka_unit_test(opaque_root),
+		cmocka_unit_test(kinds_replace),
+		cmocka_unit_test(implied_directories),
+		cmocka_unit_test(attributes_override),
+		cmocka_unit_test(links_within),
+		cmocka_unit_test(links_across),
+		cmocka_unit_test(links_to_nothing),
+		cmocka_unit_test(devices),
+		cmocka_unit_test(objects),
+		cmocka_unit_test(merge_is_stable),
 	};
 
 	return run_units(tests);

@@ -14,7 +14,8 @@ static inline bool mount_enter(void)
 
 	if (entered)
 		return true;
-	entered = unshare(CLONE_NEWNS) == 0 && mount(NULL, "/", NULL, MS_REC | MS_PRIVATE, NULL) == 0;
+	entered = unshare(CLONE_NEWNS) == 0 &&
+		  mount(NULL, "/", NULL, MS_REC | MS_PRIVATE, NULL) == 0;
 	return entered;
 }
 

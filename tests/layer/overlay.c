@@ -29,7 +29,8 @@ static void decorate(const char *path, bool link)
 	if (!link)
 		assert_ok(chmod(path, 0400 | pick(07777)));
 	if (pick(3) == 0)
-		assert_ok(lsetxattr(path, pick(2) ? "trusted.a" : "trusted.b", "value", pick(6), 0));
+		assert_ok(
+			lsetxattr(path, pick(2) ? "trusted.a" : "trusted.b", "value", pick(6), 0));
 	assert_ok(utimensat(AT_FDCWD, path, t, AT_SYMLINK_NOFOLLOW));
 }
 
@@ -149,8 +150,12 @@ static void scan_one(struct scan *s, struct layer_node *dir, const char *path, c
 			return;
 		}
 	}
-	a = (struct layer_attr){ .mode = st.st_mode, .uid = st.st_uid, .gid = st.st_gid, .rdev = st.st_rdev,
-				 .size = (uint64_t)st.st_size, .mtime = st.st_mtim };
+	a = (struct layer_attr){ .mode = st.st_mode,
+				 .uid = st.st_uid,
+				 .gid = st.st_gid,
+				 .rdev = st.st_rdev,
+				 .size = (uint64_t)st.st_size,
+				 .mtime = st.st_mtim };
 	must(layer_tree_put(s->t, dir, name, strlen(name), &a, &node));
 	scan_content(node, path, &st);
 	scan_xattrs(node, path);
@@ -186,7 +191,9 @@ static struct layer_index *scan_layer(const char *path)
 
 	must(layer_tree_new(&s.t));
 	assert_ok(lstat(path, &st));
-	a = (struct layer_attr){ .mode = st.st_mode, .uid = st.st_uid, .gid = st.st_gid, .mtime = st.st_mtim };
+	a = (struct layer_attr){
+		.mode = st.st_mode, .uid = st.st_uid, .gid = st.st_gid, .mtime = st.st_mtim
+	};
 	must(layer_node_set_attr(layer_tree_root(s.t), &a));
 	scan_xattrs(layer_tree_root(s.t), path);
 	scan_dir(&s, layer_tree_root(s.t), path);

@@ -40,7 +40,10 @@ static void empty_tree(void **state)
 
 static void attributes(void **state)
 {
-	struct layer_attr want = { .mode = S_IFREG | 06751, .uid = 4294967294u, .gid = 70000, .size = 3,
+	struct layer_attr want = { .mode = S_IFREG | 06751,
+				   .uid = 4294967294u,
+				   .gid = 70000,
+				   .size = 3,
 				   .mtime = { MTIME, 123456789 } },
 			  old = { .mode = S_IFREG, .mtime = { -86400, 999999999 } }, got;
 	struct layer_content c = { .kind = LAYER_INLINE, .data = "abc" };
@@ -77,7 +80,8 @@ static void attributes(void **state)
 /* Each length at which something changes: nothing, one byte, what just fits beside its inode, and one more. */
 static void inline_contents(void **state)
 {
-	static const size_t sizes[] = { 0, 1, 31, 32, 33, 1023, 1024, 4000, 4031, 4032, 4033, 4095, 4096 };
+	static const size_t sizes[] = { 0,    1,    31,	  32,	33,   1023, 1024,
+					4000, 4031, 4032, 4033, 4095, 4096 };
 	uint8_t data[LAYER_BLOCK];
 	struct layer_tree *t = new_tree();
 	struct layer_content c;
@@ -188,8 +192,8 @@ static void hard_links(void **state)
 static void xattrs(void **state)
 {
 	static uint8_t big[65000];
-	static const char *const names[] = { "user.a", "user.b", "security.capability", "system.posix_acl_access",
-					     "trusted.other" };
+	static const char *const names[] = { "user.a", "user.b", "security.capability",
+					     "system.posix_acl_access", "trusted.other" };
 	struct layer_tree *t = new_tree();
 	struct layer_index *x;
 	const void *value;
@@ -203,7 +207,8 @@ static void xattrs(void **state)
 	tree_symlink(t, "link", "small");
 	tree_dir(t, "dir", 0755);
 	for (size_t i = 0; i < ARRAY_SIZE(names); i++)
-		must(layer_node_set_xattr(tree_at(t, "small"), names[i], names[i], strlen(names[i])));
+		must(layer_node_set_xattr(tree_at(t, "small"), names[i], names[i],
+					  strlen(names[i])));
 	must(layer_node_set_xattr(tree_at(t, "small"), "user.a", "again", 5));
 	must(layer_node_set_xattr(tree_at(t, "large"), "user.big", big, sizeof(big)));
 	must(layer_node_set_xattr(tree_at(t, "link"), "trusted.big", big, 8000));
@@ -213,9 +218,12 @@ static void xattrs(void **state)
 	must_fail(layer_node_set_xattr(tree_at(t, "large"), "user.more", big, 1000), E2BIG);
 	must_fail(layer_node_set_xattr(tree_at(t, "small"), "other.name", "", 0), EOPNOTSUPP);
 	must_fail(layer_node_set_xattr(tree_at(t, "small"), "user.", "", 0), EOPNOTSUPP);
-	must_fail(layer_node_set_xattr(tree_at(t, "small"), "system.posix_acl_accessx", "", 0), EOPNOTSUPP);
-	must_fail(layer_node_set_xattr(tree_at(t, "small"), "trusted.strata.implied", "", 0), EINVAL);
-	must_fail(layer_node_set_xattr(tree_at(t, "small"), "trusted.overlay.redirect", "", 0), EINVAL);
+	must_fail(layer_node_set_xattr(tree_at(t, "small"), "system.posix_acl_accessx", "", 0),
+		  EOPNOTSUPP);
+	must_fail(layer_node_set_xattr(tree_at(t, "small"), "trusted.strata.implied", "", 0),
+		  EINVAL);
+	must_fail(layer_node_set_xattr(tree_at(t, "small"), "trusted.overlay.redirect", "", 0),
+		  EINVAL);
 	x = tree_index(t, NULL, 0, &fd);
 	for (size_t i = 1; i < ARRAY_SIZE(names); i++) {
 		must(layer_getxattr(x, index_at(x, "small"), names[i], &value, &len));
@@ -291,7 +299,8 @@ static void directories(void **state)
 
 static void dots_among_names(void **state)
 {
-	static const char *const names[] = { "!", "-a", ".a", "...", "..a", "a", "\xff", "\x01", "a.", "a-", "aa" };
+	static const char *const names[] = { "!",    "-a",   ".a", "...", "..a", "a",
+					     "\xff", "\x01", "a.", "a-",  "aa" };
 	struct layer_tree *t = new_tree();
 	struct layer_index *x;
 	int fd;
@@ -359,7 +368,8 @@ static void symlinks(void **state)
 /* The order of growing does not show, and writing twice gives the same. */
 static void same_bytes(void **state)
 {
-	_close_ int fd1 = fd_memfd("1", NULL, 0), fd2 = fd_memfd("2", NULL, 0), fd3 = fd_memfd("3", NULL, 0);
+	_close_ int fd1 = fd_memfd("1", NULL, 0), fd2 = fd_memfd("2", NULL, 0),
+		    fd3 = fd_memfd("3", NULL, 0);
 	struct layer_tree *t = new_tree(), *u = new_tree();
 	struct digest d1, d2, d3;
 
@@ -408,12 +418,12 @@ static void deep(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(empty_tree),	    cmocka_unit_test(attributes),
-		cmocka_unit_test(inline_contents),  cmocka_unit_test(packs_objects_holes),
-		cmocka_unit_test(hard_links),	    cmocka_unit_test(xattrs),
-		cmocka_unit_test(directories),	    cmocka_unit_test(dots_among_names),
+		cmocka_unit_test(empty_tree),	       cmocka_unit_test(attributes),
+		cmocka_unit_test(inline_contents),     cmocka_unit_test(packs_objects_holes),
+		cmocka_unit_test(hard_links),	       cmocka_unit_test(xattrs),
+		cmocka_unit_test(directories),	       cmocka_unit_test(dots_among_names),
 		cmocka_unit_test(root_of_many_blocks), cmocka_unit_test(symlinks),
-		cmocka_unit_test(same_bytes),	    cmocka_unit_test(deep),
+		cmocka_unit_test(same_bytes),	       cmocka_unit_test(deep),
 	};
 
 	return run_units(tests);
