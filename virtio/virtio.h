@@ -135,8 +135,8 @@ void virtio_mmio_needs_reset(struct virtio_mmio *m);
 typedef ssize_t virtio_fs_serve_fn(void *ctx, const struct iovec *in, int nin, const struct iovec *out, int nout);
 
 #define VIRTIO_FS_TAG_MAX     36 /* bytes */
-#define VIRTIO_FS_QUEUES_MAX  8
-#define VIRTIO_FS_THREADS_MAX 16
+#define VIRTIO_FS_QUEUES_MAX  8u
+#define VIRTIO_FS_THREADS_MAX 16u
 
 struct virtio_fs_config {
 	const char *tag;

@@ -1,0 +1,98 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The devices of a machine: a window each above RAM, an interrupt each. */
+#include "base/err.h"
+#include "base/mem.h"
+#include "microvm/vm.h"
+#include <sys/ioctl.h>
+
+static void bus_irq(void *ctx, unsigned gsi)
+{
+	struct vm *v = ctx;
+
+	ioapic_raise(&v->ioapic, gsi);
+}
+
+static int bus_ioeventfd(void *ctx, uint64_t gpa, unsigned queue, int fd, bool on)
+{
+	const struct vm *v = ctx;
+	struct kvm_ioeventfd e = {
+		.addr = gpa,
+		.len = 4,
+		.fd = fd,
+		.datamatch = queue == VIRTIO_ANY_QUEUE ? 0 : queue,
+		.flags = (queue == VIRTIO_ANY_QUEUE ? 0 : KVM_IOEVENTFD_FLAG_DATAMATCH) |
+			 (on ? 0 : KVM_IOEVENTFD_FLAG_DEASSIGN),
+	};
+
+	return ioctl(v->fd, KVM_IOEVENTFD, &e) < 0 ? err_sys("KVM: ioeventfd") : 0;
+}
+
+/* Where the next device goes. */
+static uint64_t next_gpa(const struct vm *v)
+{
+	return VM_HOLE_START + (uint64_t)v->ndevices * VIRTIO_MMIO_SIZE;
+}
+
+static unsigned next_gsi(const struct vm *v)
+{
+	return VM_GSI_FIRST + v->ndevices;
+}
+
+static int console_new(struct vm *v, const struct virtio_bus *bus, const struct vm_config *cfg)
+{
+	struct virtio_console_port ports[1 + VM_PORTS_MAX] = { { .in_fd = -1, .out_fd = cfg->console_out } };
+	int r;
+
+	for (size_t i = 0; i < cfg->nports; i++) {
+		const struct vm_port *p = &cfg->ports[i];
+
+		if (!p->name || !p->name[0])
+			return err(-EINVAL, "a port of a VM needs a name");
+		ports[i + 1] = (struct virtio_console_port){ p->name, p->in_fd, p->out_fd, p->ordered };
+	}
+	r = virtio_console_new(ports, (unsigned)cfg->nports + 1, bus, next_gpa(v), next_gsi(v),
+			       &v->devices[v->ndevices]);
+	if (r == 0)
+		v->ndevices++;
+	return r;
+}
+
+static int rng_new(struct vm *v, const struct virtio_bus *bus)
+{
+	int r = virtio_rng_new(bus, next_gpa(v), next_gsi(v), &v->devices[v->ndevices]);
+
+	if (r == 0)
+		v->ndevices++;
+	return r;
+}
+
+static int fs_new(struct vm *v, const struct virtio_bus *bus, const struct vm_fs *fs)
+{
+	const struct virtio_fs_config cfg = {
+		.tag = fs->tag,
+		.serve = fs->serve,
+		.ctx = fs->ctx,
+		.queues = MIN(v->nvcpus, VIRTIO_FS_QUEUES_MAX),
+		.threads = fs->threads,
+	};
+	int r = virtio_fs_new(&cfg, bus, next_gpa(v), next_gsi(v), &v->devices[v->ndevices]);
+
+	if (r == 0)
+		v->ndevices++;
+	return r;
+}
+
+int vm_devices_new(struct vm *v, const struct vm_config *cfg)
+{
+	const struct virtio_bus bus = { &v->mem, bus_irq, bus_ioeventfd, v };
+	int r;
+
+	if (cfg->nfs > VM_FS_MAX || cfg->nports > VM_PORTS_MAX)
+		return err(-EINVAL, "too many file systems or ports for a VM");
+	r = console_new(v, &bus, cfg);
+	if (r == 0 && cfg->rng)
+		r = rng_new(v, &bus);
+	for (size_t i = 0; r == 0 && i < cfg->nfs; i++)
+		r = fs_new(v, &bus, &cfg->fs[i]);
+	return r;
+}

@@ -1,0 +1,243 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Starts the command: a child in a session of its own, with its files, ids, limits and working directory. It keeps all
+ * capabilities: it is the VM that holds it.
+ */
+#include "microvm/guest/init.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <grp.h>
+#include <signal.h>
+#include <sys/ioctl.h>
+#include <sys/resource.h>
+#include <sys/stat.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#define DEFAULT_PATH "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
+
+/* The command's three files and, with a terminal, that it is one. */
+struct files {
+	int fd[3];
+	bool tty;
+};
+
+/* What the child was at when it failed, through a pipe that an exec closes. */
+enum stage { STAGE_FILES, STAGE_IDS, STAGE_CWD, STAGE_EXEC };
+struct report {
+	int error;
+	enum stage stage;
+};
+
+/* ---- files ---- */
+
+static int tty_open(const struct config *c, struct command *ret, struct files *files)
+{
+	struct winsize size = { .ws_row = c->size.rows, .ws_col = c->size.cols };
+	int master = posix_openpt(O_RDWR | O_NOCTTY | O_NONBLOCK | O_CLOEXEC), slave;
+
+	if (master < 0 || unlockpt(master) < 0)
+		return failing(-errno, "terminal");
+	slave = ioctl(master, TIOCGPTPEER, O_RDWR | O_NOCTTY | O_CLOEXEC);
+	if (slave < 0)
+		return failing(-errno, "terminal");
+	if (size.ws_row || size.ws_col)
+		ioctl(master, TIOCSWINSZ, &size);
+	*files = (struct files){ { slave, slave, slave }, true };
+	ret->in = ret->out = master;
+	return 0;
+}
+
+/* A pipe with one end for us, which does not block. */
+static int pipe_open(bool to_child, int *ret_child, int *ret_ours)
+{
+	int fds[2];
+
+	if (pipe2(fds, O_CLOEXEC) < 0)
+		return failing(-errno, "pipe");
+	*ret_child = fds[!to_child];
+	*ret_ours = fds[to_child];
+	return fcntl(*ret_ours, F_SETFL, O_NONBLOCK) < 0 ? -errno : 0;
+}
+
+static int pipes_open(const struct config *c, struct command *ret, struct files *files)
+{
+	int r = 0;
+
+	*files = (struct files){ { -1, -1, -1 }, false };
+	if (c->flags & GUEST_FLAG_STDIN)
+		r = pipe_open(true, &files->fd[0], &ret->in);
+	else
+		files->fd[0] = open("/dev/null", O_RDWR | O_CLOEXEC);
+	if (r == 0)
+		r = pipe_open(false, &files->fd[1], &ret->out);
+	if (r == 0)
+		r = pipe_open(false, &files->fd[2], &ret->err);
+	return r;
+}
+
+static void files_close(const struct files *f)
+{
+	for (unsigned i = 0; i < (f->tty ? 1 : 3); i++)
+		close(f->fd[i]);
+}
+
+/* ---- the child ---- */
+
+static int child_files(const struct files *f, const struct user *u)
+{
+	setsid();
+	if (f->tty && ioctl(f->fd[0], TIOCSCTTY, 0) < 0)
+		return -errno;
+	for (int i = 0; i < 3; i++) {
+		struct stat st;
+
+		/* So that whoever the command runs as may open /dev/stdout again. Not /dev/null, which is everybody's. */
+		if (fstat(f->fd[i], &st) < 0 ||
+		    ((f->tty || S_ISFIFO(st.st_mode)) && fchown(f->fd[i], u->uid, (gid_t)-1) < 0))
+			return -errno;
+		if (dup2(f->fd[i], i) < 0)
+			return -errno;
+	}
+	return 0;
+}
+
+static int child_ids(const struct config *c, const struct user *u)
+{
+	for (unsigned i = 0; i < c->nrlimits; i++) {
+		struct rlimit l = { c->rlimits[i].soft, c->rlimits[i].hard };
+
+		if (setrlimit((int)c->rlimits[i].resource, &l) < 0)
+			return -errno;
+	}
+	if (setgroups(u->ngroups, u->groups) < 0 || setresgid(u->gid, u->gid, u->gid) < 0 ||
+	    setresuid(u->uid, u->uid, u->uid) < 0)
+		return -errno;
+	return 0;
+}
+
+/* Along PATH; that a file may not be executed is told before that none is there. */
+static int child_exec(const struct config *c)
+{
+	const char *path = config_getenv(c, "PATH"), *command = c->argv[0];
+	int denied = 0;
+	char file[4096];
+
+	if (strchr(command, '/') || !*command) {
+		execve(command, c->argv, c->env);
+		return -errno;
+	}
+	for (path = path ? path : DEFAULT_PATH; path; path = strchr(path, ':') ? strchr(path, ':') + 1 : NULL) {
+		int len = (int)strcspn(path, ":");
+
+		if (snprintf(file, sizeof(file), "%.*s/%s", len ? len : 1, len ? path : ".", command) >=
+		    (int)sizeof(file))
+			continue;
+		execve(file, c->argv, c->env);
+		if (errno == EACCES)
+			denied = -EACCES;
+		else if (errno != ENOENT && errno != ENOTDIR)
+			return -errno;
+	}
+	return denied ? denied : -ENOENT;
+}
+
+static void child(const struct config *c, const struct user *u, const struct files *f, int report_fd)
+{
+	struct report report;
+	sigset_t none;
+
+	machine_drop();
+	report.stage = STAGE_FILES;
+	report.error = child_files(f, u);
+	if (report.error == 0) {
+		report.stage = STAGE_IDS;
+		report.error = child_ids(c, u);
+	}
+	if (report.error == 0) {
+		report.stage = STAGE_CWD;
+		report.error = chdir(c->cwd && *c->cwd ? c->cwd : "/") < 0 ? -errno : 0;
+	}
+	if (report.error == 0) {
+		report.stage = STAGE_EXEC;
+		signal(SIGPIPE, SIG_DFL);
+		sigemptyset(&none);
+		sigprocmask(SIG_SETMASK, &none, NULL);
+		report.error = child_exec(c);
+	}
+	(void)!write(report_fd, &report, sizeof(report));
+	_exit(127);
+}
+
+/* ---- the parent ---- */
+
+static int failed(const struct config *c, const struct report *r)
+{
+	switch (r->stage) {
+	case STAGE_FILES:
+		return failing(r->error, "files of the command");
+	case STAGE_IDS:
+		return failing(r->error, "ids and limits of the command");
+	case STAGE_CWD:
+		return failing(r->error == -ENOENT || r->error == -EACCES ? -ENOTDIR : r->error,
+			       "working directory \"%s\"", c->cwd);
+	default:
+		return failing(r->error, "exec \"%s\"", c->argv[0]);
+	}
+}
+
+/* What is not said: HOME, and a working directory that is not there (docker makes it). */
+static int defaults(struct config *c, const struct user *u)
+{
+	int r = 0;
+
+	if (!config_getenv(c, "HOME"))
+		r = config_addenv(c, "HOME", u->home);
+	if (r == 0 && c->cwd && c->cwd[0] == '/')
+		r = mkdirs(c->cwd, 0755);
+	return r < 0 ? failing(r, "working directory \"%s\"", c->cwd ? c->cwd : "") : 0;
+}
+
+static int fork_and_watch(const struct config *c, const struct user *u, const struct files *f, struct command *ret)
+{
+	struct report report;
+	int fds[2];
+	ssize_t n;
+
+	if (pipe2(fds, O_CLOEXEC) < 0)
+		return failing(-errno, "pipe");
+	ret->pid = fork();
+	if (ret->pid < 0)
+		return failing(-errno, "fork");
+	if (ret->pid == 0)
+		child(c, u, f, fds[1]);
+	close(fds[1]);
+	do
+		n = read(fds[0], &report, sizeof(report));
+	while (n < 0 && errno == EINTR);
+	close(fds[0]);
+	if (n != sizeof(report))
+		return 0;
+	waitpid(ret->pid, NULL, 0);
+	return failed(c, &report);
+}
+
+int command_start(struct config *c, struct command *ret)
+{
+	struct files files;
+	struct user user;
+	int r = user_find(c->user, &user);
+
+	*ret = (struct command){ .in = -1, .out = -1, .err = -1 };
+	if (r == 0)
+		r = defaults(c, &user);
+	if (r < 0)
+		return r;
+	r = c->flags & GUEST_FLAG_TTY ? tty_open(c, ret, &files) : pipes_open(c, ret, &files);
+	if (r < 0)
+		return r;
+	r = fork_and_watch(c, &user, &files, ret);
+	files_close(&files);
+	return r;
+}

@@ -1,0 +1,146 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Mounts: /dev and /sys for ourselves, then the image's root, those two moved into it, and what a container finds too.
+ * An image's /tmp and /run stay its own.
+ */
+#include "microvm/guest/init.h"
+
+#include <errno.h>
+#include <sys/mount.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#define NEW_ROOT "/root"
+
+/* mkdir -p */
+int mkdirs(const char *path, mode_t mode)
+{
+	char *copy = strdup(path), *p = copy;
+	struct stat st;
+
+	if (!copy)
+		return -ENOMEM;
+	if (stat(path, &st) == 0) {
+		free(copy);
+		return S_ISDIR(st.st_mode) ? 0 : -ENOTDIR;
+	}
+	while (p && (p = strchr(p + 1, '/'))) {
+		*p = '\0';
+		mkdir(copy, 0755);
+		*p = '/';
+	}
+	free(copy);
+	return mkdir(path, mode) < 0 && errno != EEXIST ? -errno : 0;
+}
+
+struct mounted {
+	const char *target, *type, *options;
+	unsigned long flags;
+};
+
+static int mount_one(const struct mounted *m)
+{
+	int r = mkdirs(m->target, 0755);
+
+	if (r < 0)
+		return failing(r, "%s", m->target);
+	if (mount(m->type, m->target, m->type, m->flags, m->options) < 0)
+		return failing(-errno, "mount %s", m->target);
+	return 0;
+}
+
+static int mount_all(const struct mounted *m, size_t n)
+{
+	int r = 0;
+
+	for (size_t i = 0; r == 0 && i < n; i++)
+		r = mount_one(&m[i]);
+	return r;
+}
+
+int mounts_early(void)
+{
+	static const struct mounted early[] = {
+		{ "/dev", "devtmpfs", "mode=0755", MS_NOSUID },
+		{ "/sys", "sysfs", NULL, MS_NOSUID | MS_NODEV | MS_NOEXEC },
+	};
+
+	return mount_all(early, ARRAY_SIZE(early));
+}
+
+static int move(const char *from, const char *to)
+{
+	int r = mkdirs(to, 0755);
+
+	if (r == 0 && mount(from, to, NULL, MS_MOVE, NULL) < 0)
+		r = -errno;
+	return r < 0 ? failing(r, "%s of the image", from) : 0;
+}
+
+/* The root becomes /; the initramfs is below it, out of reach. */
+static int switch_root(void)
+{
+	if (chdir(NEW_ROOT) < 0 || mount(".", "/", NULL, MS_MOVE, NULL) < 0 || chroot(".") < 0 || chdir("/") < 0)
+		return failing(-errno, "switch to the root");
+	return 0;
+}
+
+static void dev_links(void)
+{
+	static const char *const links[][2] = {
+		{ "/proc/self/fd", "/dev/fd" },
+		{ "/proc/self/fd/0", "/dev/stdin" },
+		{ "/proc/self/fd/1", "/dev/stdout" },
+		{ "/proc/self/fd/2", "/dev/stderr" },
+	};
+
+	for (size_t i = 0; i < ARRAY_SIZE(links); i++)
+		(void)!symlink(links[i][0], links[i][1]);
+}
+
+static int volumes(const struct config *c)
+{
+	for (unsigned i = 0; i < c->nvolumes; i++) {
+		const struct volume *v = &c->volumes[i];
+		int r = mkdirs(v->target, 0755);
+
+		if (r == 0 && mount(v->tag, v->target, "virtiofs", v->rdonly ? MS_RDONLY : 0, NULL) < 0)
+			r = -errno;
+		if (r < 0)
+			return failing(r, "volume %s", v->target);
+	}
+	return 0;
+}
+
+int mounts_root(const struct config *c)
+{
+	static const struct mounted inside[] = {
+		{ "/proc", "proc", NULL, MS_NOSUID | MS_NODEV | MS_NOEXEC },
+		{ "/dev/pts", "devpts", "newinstance,ptmxmode=0666,mode=0620,gid=5", MS_NOSUID | MS_NOEXEC },
+		{ "/dev/shm", "tmpfs", "mode=1777", MS_NOSUID | MS_NODEV | MS_NOEXEC },
+		{ "/dev/mqueue", "mqueue", NULL, MS_NOSUID | MS_NODEV | MS_NOEXEC },
+		{ "/sys/fs/cgroup", "cgroup2", NULL, MS_NOSUID | MS_NODEV | MS_NOEXEC },
+	};
+	int r = mkdirs(NEW_ROOT, 0755);
+
+	if (r == 0 && mount(c->root, NEW_ROOT, "virtiofs", 0, NULL) < 0)
+		r = -errno;
+	if (r < 0)
+		return failing(r, "root file system \"%s\"", c->root);
+	r = move("/dev", NEW_ROOT "/dev");
+	if (r == 0)
+		r = move("/sys", NEW_ROOT "/sys");
+	if (r == 0)
+		r = switch_root();
+	if (r == 0)
+		r = mount_all(inside, ARRAY_SIZE(inside));
+	if (r == 0)
+		r = volumes(c);
+	if (r < 0)
+		return r;
+	dev_links();
+	/* Last, so that places to mount on could be made. */
+	if ((c->flags & GUEST_FLAG_ROOT_RO) && mount(NULL, "/", NULL, MS_REMOUNT | MS_BIND | MS_RDONLY, NULL) < 0)
+		return failing(-errno, "root read-only");
+	return 0;
+}

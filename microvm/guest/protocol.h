@@ -1,0 +1,106 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * What the VMM and strata-init say to each other over the console port "strata.control": docs/formats/guest.md. Both
+ * sides are built from this file; numbers are little-endian, as both processors are.
+ */
+#ifndef MICROVM_GUEST_PROTOCOL_H
+#define MICROVM_GUEST_PROTOCOL_H
+
+#include <stdint.h>
+
+#define GUEST_VERSION 1u
+
+#define GUEST_PORT_CONTROL "strata.control"
+#define GUEST_PORT_STDIN   "strata.stdin"
+#define GUEST_PORT_STDOUT  "strata.stdout"
+#define GUEST_PORT_STDERR  "strata.stderr"
+
+/* A message: this head and @len bytes. */
+struct guest_head {
+	uint32_t type;
+	uint32_t len;
+};
+
+#define GUEST_MESSAGE_MAX (4u << 20) /* bytes behind a head, to the guest: argv and env are at most as large */
+#define GUEST_REPLY_MAX	  512u	     /* ... from the guest */
+
+enum guest_message {
+	/* to the guest */
+	GUEST_CONFIG = 1, /* fields */
+	GUEST_SIGNAL = 2, /* struct guest_signal */
+	GUEST_RESIZE = 3, /* struct guest_size */
+	/* from the guest */
+	GUEST_STARTED = 16, /* nothing */
+	GUEST_FAILED = 17,  /* struct guest_failed and a text without NUL */
+	GUEST_EXITED = 18,  /* struct guest_exited */
+};
+
+/* GUEST_CONFIG is a row of fields: this head and @len bytes. Strings have no NUL inside or behind them. */
+struct guest_field {
+	uint32_t tag;
+	uint32_t len;
+};
+
+enum guest_tag {
+	GUEST_TAG_VERSION = 1,	 /* u32, GUEST_VERSION; the first field */
+	GUEST_TAG_FLAGS = 2,	 /* u32, GUEST_FLAG_ */
+	GUEST_TAG_ROOT = 3,	 /* string: the virtio-fs tag */
+	GUEST_TAG_ARG = 4,	 /* string, once per argument; the first is the command */
+	GUEST_TAG_ENV = 5,	 /* string NAME=VALUE, once each */
+	GUEST_TAG_CWD = 6,	 /* string */
+	GUEST_TAG_USER = 7,	 /* string */
+	GUEST_TAG_HOSTNAME = 8,	 /* string */
+	GUEST_TAG_SIZE = 9,	 /* struct guest_size */
+	GUEST_TAG_VOLUME = 10,	 /* string: the tag, NUL, the target */
+	GUEST_TAG_VOLUME_RO = 11, /* the same, read-only */
+	GUEST_TAG_RLIMIT = 12,	 /* struct guest_rlimit */
+};
+
+#define GUEST_FLAG_TTY	   1u /* a terminal over stdin and stdout */
+#define GUEST_FLAG_STDIN   2u /* the command reads strata.stdin, else /dev/null */
+#define GUEST_FLAG_ROOT_RO 4u
+
+#define GUEST_ARGS_MAX	  16384u /* arguments, and variables of the environment */
+#define GUEST_VOLUMES_MAX 64u
+#define GUEST_RLIMITS_MAX 16u
+#define GUEST_TAG_MAX	  36u /* bytes of a virtio-fs tag */
+
+struct guest_signal {
+	uint32_t signal;
+};
+
+struct guest_size {
+	uint16_t rows, cols;
+};
+
+struct guest_rlimit {
+	uint32_t resource, reserved;
+	uint64_t soft, hard;
+};
+
+struct guest_failed {
+	uint32_t error; /* errno */
+};
+
+struct guest_exited {
+	uint32_t status; /* 0..255, 128 + signal */
+};
+
+/*
+ * Ports of the machine (out instructions of one byte). No PC has anything there.
+ * MARK: the VMM notes the time at which it first saw each number below 16. END: the machine is off at once.
+ */
+#define GUEST_IO_MARK 0x5d0
+#define GUEST_IO_END  0x5d1
+
+enum guest_mark {
+	GUEST_MARK_INIT = 1,	/* strata-init runs */
+	GUEST_MARK_PORTS = 2,	/* its ports are there */
+	GUEST_MARK_CONFIG = 3,	/* its config has come */
+	GUEST_MARK_ROOT = 4,	/* root and volumes are mounted */
+	GUEST_MARK_STARTED = 5, /* the command has been executed */
+	GUEST_MARK_EXITED = 6,	/* the command has ended */
+	GUEST_MARK_SYNCED = 7,	/* file systems are synced, END is next */
+};
+
+#endif

@@ -1,0 +1,128 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* How the VMM gives up what it does not need, before the guest's first instruction. */
+#include "base/err.h"
+#include "base/fd.h"
+#include "base/mem.h"
+#include "base/str.h"
+#include "microvm/vm.h"
+#include <grp.h>
+#include <linux/capability.h>
+#include <sched.h>
+#include <sys/mount.h>
+#include <sys/prctl.h>
+#include <sys/syscall.h>
+
+#define CAPS_MAX 64 /* more than there are; the first that is none ends the loop */
+
+static void weakness(char *weak, size_t size, const char *what, int e)
+{
+	size_t len = strlen(weak);
+
+	if (len < size)
+		snprintf(weak + len, size - len, "%s%s: %s", len ? "; " : "", what, strerror(-e));
+}
+
+/* ---- namespaces and root ---- */
+
+/* In a user namespace of its own, where the caller has no privilege: itself and nobody else is mapped. */
+static int user_namespace(void)
+{
+	char map[64];
+	uid_t uid = geteuid();
+	gid_t gid = getegid();
+	int r;
+
+	if (unshare(CLONE_NEWUSER) < 0)
+		return -errno;
+	snprintf(map, sizeof(map), "%u %u 1", uid, uid);
+	r = file_write(AT_FDCWD, "/proc/self/uid_map", map);
+	if (r == 0)
+		r = file_write(AT_FDCWD, "/proc/self/setgroups", "deny");
+	snprintf(map, sizeof(map), "%u %u 1", gid, gid);
+	return r == 0 ? file_write(AT_FDCWD, "/proc/self/gid_map", map) : r;
+}
+
+static int namespaces(void)
+{
+	const int flags = CLONE_NEWNS | CLONE_NEWNET | CLONE_NEWIPC | CLONE_NEWUTS;
+	int r;
+
+	if (unshare(flags) == 0)
+		return 0;
+	r = user_namespace();
+	if (r < 0)
+		return r;
+	return unshare(flags) < 0 ? -errno : 0;
+}
+
+/* An empty, read-only folder that exists nowhere else. */
+static int empty_root(void)
+{
+	_close_ int fs = (int)syscall(SYS_fsopen, "tmpfs", 1u /* FSOPEN_CLOEXEC */);
+	_close_ int mnt = -1;
+
+	if (fs < 0 || syscall(SYS_fsconfig, fs, 6u /* FSCONFIG_CMD_CREATE */, NULL, NULL, 0) < 0)
+		return -errno;
+	mnt = (int)syscall(SYS_fsmount, fs, 1u /* FSMOUNT_CLOEXEC */, 1u | 2u | 4u | 8u /* MOUNT_ATTR_RDONLY... */);
+	if (mnt < 0)
+		return -errno;
+	if (mount(NULL, "/", NULL, MS_REC | MS_SLAVE, NULL) < 0 ||
+	    syscall(SYS_move_mount, mnt, "", AT_FDCWD, "/", 4u /* MOVE_MOUNT_F_EMPTY_PATH */) < 0 || fchdir(mnt) < 0)
+		return -errno;
+	/* The old root goes below the new one and away; an initramfs cannot be left so, only turned from. */
+	if (syscall(SYS_pivot_root, ".", ".") == 0)
+		umount2(".", MNT_DETACH);
+	else if (chroot(".") < 0)
+		return -errno;
+	return chdir("/") < 0 ? -errno : 0;
+}
+
+/* ---- privileges ---- */
+
+static int ids(const struct vm_jail *j)
+{
+	if (j->gid == getegid() && j->uid == geteuid() && geteuid() != 0)
+		return 0;
+	if (setgroups(0, NULL) < 0 || setresgid(j->gid, j->gid, j->gid) < 0 || setresuid(j->uid, j->uid, j->uid) < 0)
+		return err_sys("VM's jail: user %u", j->uid);
+	return 0;
+}
+
+static int no_capabilities(void)
+{
+	struct __user_cap_header_struct head = { .version = _LINUX_CAPABILITY_VERSION_3 };
+	struct __user_cap_data_struct none[2] = { 0 };
+
+	if (syscall(SYS_capset, &head, none) < 0)
+		return err_sys("VM's jail: capabilities");
+	return 0;
+}
+
+/* While there is CAP_SETPCAP for it; without, there is nothing that could come back. */
+static void no_bounding_set(void)
+{
+	prctl(PR_CAP_AMBIENT, PR_CAP_AMBIENT_CLEAR_ALL, 0, 0, 0);
+	for (unsigned long cap = 0; cap < CAPS_MAX && prctl(PR_CAPBSET_DROP, cap, 0, 0, 0) == 0; cap++)
+		;
+}
+
+int vm_jail(const struct vm_jail *j, char *weak, size_t size)
+{
+	int r;
+
+	weak[0] = '\0';
+	r = namespaces();
+	if (r == 0)
+		r = empty_root();
+	if (r < 0)
+		weakness(weak, size, "the VMM is not in an empty root and namespaces of its own", r);
+	no_bounding_set();
+	r = ids(j);
+	if (r == 0)
+		r = no_capabilities();
+	if (r < 0)
+		return r;
+	if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) < 0)
+		return err_sys("VM's jail: no_new_privs");
+	return vm_seccomp();
+}

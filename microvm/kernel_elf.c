@@ -1,0 +1,156 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Loads a vmlinux. Its segments are mapped privately over RAM, so that what the kernel does not write stays the page
+ * cache's and is shared by all VMs; what does not fill a page is copied.
+ */
+#include "base/err.h"
+#include "base/fd.h"
+#include "base/mem.h"
+#include "microvm/vm.h"
+#include <elf.h>
+#include <sys/mman.h>
+#include <sys/stat.h>
+
+#define PAGE	 4096u
+#define PHDR_MAX 32
+#define NOTE_MAX 4096u
+
+/* xen/elfnote.h: the descriptor holds the physical address of the 32-bit PVH entry. */
+#define XEN_ELFNOTE_PHYS32_ENTRY 18
+
+struct elf {
+	int fd;
+	uint64_t size;
+	Elf64_Ehdr head;
+	Elf64_Phdr phdr[PHDR_MAX];
+};
+
+static int bad(const char *what)
+{
+	return err(-ENOEXEC, "kernel: %s", what);
+}
+
+static int elf_open(struct elf *e, int fd)
+{
+	struct stat st;
+	ssize_t n;
+
+	if (fstat(fd, &st) < 0)
+		return err_sys("kernel");
+	e->fd = fd;
+	e->size = (uint64_t)st.st_size;
+	if (fd_pread_full(fd, &e->head, sizeof(e->head), 0) != sizeof(e->head) ||
+	    memcmp(e->head.e_ident, ELFMAG, SELFMAG) != 0)
+		return bad("not an ELF file; an uncompressed vmlinux is wanted");
+	if (e->head.e_ident[EI_CLASS] != ELFCLASS64 || e->head.e_machine != EM_X86_64)
+		return bad("not for x86-64");
+	if (e->head.e_phentsize != sizeof(e->phdr[0]) || !e->head.e_phnum || e->head.e_phnum > PHDR_MAX)
+		return bad("impossible program headers");
+	n = (ssize_t)(e->head.e_phnum * sizeof(e->phdr[0]));
+	if (fd_pread_full(fd, e->phdr, (size_t)n, (off_t)e->head.e_phoff) != n)
+		return bad("program headers cut off");
+	return 0;
+}
+
+/* Maps whole pages of the file; the rest of the last one and what cannot be mapped is read. */
+static int segment_load(const struct elf *e, const Elf64_Phdr *p, uint8_t *hva)
+{
+	uint64_t mapped = 0;
+
+	if (p->p_offset % PAGE == 0 && (uintptr_t)hva % PAGE == 0)
+		mapped = p->p_filesz - p->p_filesz % PAGE;
+	if (mapped && mmap(hva, mapped, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_FIXED | MAP_NORESERVE, e->fd,
+			   (off_t)p->p_offset) == MAP_FAILED)
+		return err_sys("kernel: map");
+	if (fd_pread_full(e->fd, hva + mapped, p->p_filesz - mapped, (off_t)(p->p_offset + mapped)) !=
+	    (ssize_t)(p->p_filesz - mapped))
+		return bad("segment cut off");
+	return 0;
+}
+
+static int segments_load(struct vm *v, const struct elf *e, struct vm_kernel *k)
+{
+	for (unsigned i = 0; i < e->head.e_phnum; i++) {
+		const Elf64_Phdr *p = &e->phdr[i];
+		uint8_t *hva;
+		int r;
+
+		if (p->p_type != PT_LOAD || !p->p_memsz)
+			continue;
+		if (p->p_filesz > p->p_memsz || p->p_offset > e->size || p->p_filesz > e->size - p->p_offset)
+			return bad("segment beyond the file");
+		hva = p->p_paddr >= VM_HIGH_GPA ? mem_at(&v->mem, p->p_paddr, p->p_memsz) : NULL;
+		if (!hva)
+			return bad("does not fit into the VM's memory");
+		r = segment_load(e, p, hva);
+		if (r < 0)
+			return r;
+		k->end = MAX(k->end, p->p_paddr + p->p_memsz);
+	}
+	return k->end ? 0 : bad("nothing to load");
+}
+
+/* Finds the PVH entry in one PT_NOTE segment of @len bytes: an address, or 0. */
+static uint64_t note_entry(const uint8_t *data, size_t len)
+{
+	size_t off = 0;
+
+	while (len - off >= sizeof(Elf64_Nhdr)) {
+		Elf64_Nhdr n;
+		size_t name, desc;
+		uint32_t entry;
+
+		memcpy(&n, data + off, sizeof(n));
+		name = off + sizeof(n);
+		if (n.n_namesz > NOTE_MAX || n.n_descsz > NOTE_MAX)
+			return 0;
+		desc = name + ROUND_UP(n.n_namesz, 4u);
+		if (desc + n.n_descsz > len)
+			return 0;
+		if (n.n_type == XEN_ELFNOTE_PHYS32_ENTRY && n.n_namesz == 4 && memcmp(data + name, "Xen", 4) == 0 &&
+		    n.n_descsz >= sizeof(entry)) {
+			memcpy(&entry, data + desc, sizeof(entry));
+			return entry;
+		}
+		off = MIN(len, desc + ROUND_UP(n.n_descsz, 4u));
+	}
+	return 0;
+}
+
+static uint64_t pvh_entry(const struct elf *e)
+{
+	uint8_t data[NOTE_MAX];
+
+	for (unsigned i = 0; i < e->head.e_phnum; i++) {
+		const Elf64_Phdr *p = &e->phdr[i];
+		size_t len = MIN(p->p_filesz, (uint64_t)sizeof(data));
+		uint64_t entry = 0;
+
+		if (p->p_type == PT_NOTE && fd_pread_full(e->fd, data, len, (off_t)p->p_offset) == (ssize_t)len)
+			entry = note_entry(data, len);
+		if (entry)
+			return entry;
+	}
+	return 0;
+}
+
+int vm_kernel_load(struct vm *v, int fd, struct vm_kernel *ret)
+{
+	struct vm_kernel k = { 0 };
+	struct elf e = { 0 };
+	int r = elf_open(&e, fd);
+
+	if (r < 0)
+		return r;
+	r = segments_load(v, &e, &k);
+	if (r < 0)
+		return r;
+	k.entry = pvh_entry(&e);
+	k.pvh = k.entry != 0;
+	if (!k.pvh)
+		k.entry = e.head.e_entry;
+	if (!mem_at(&v->mem, k.entry, 1))
+		return bad("entry outside the VM's memory");
+	*ret = k;
+	return 0;
+}

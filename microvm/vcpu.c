@@ -1,0 +1,117 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* A vCPU and its thread. */
+#include "base/err.h"
+#include "base/fd.h"
+#include "base/mem.h"
+#include "microvm/vm.h"
+#include <sys/ioctl.h>
+#include <sys/mman.h>
+
+#define MSR_IA32_MISC_ENABLE	  0x1a0u
+#define MISC_ENABLE_FAST_STRING	  1u
+#define MSR_MTRR_DEF_TYPE	  0x2ffu
+#define MTRR_ENABLED_WRITE_BACK	  0x806u
+
+/* What firmware would have set up. Not every CPU has them. */
+static void msr_set(const struct vcpu *c, uint32_t index, uint64_t value)
+{
+	struct {
+		struct kvm_msrs head;
+		struct kvm_msr_entry entry;
+	} m = { .head.nmsrs = 1, .entry = { .index = index, .data = value } };
+
+	ioctl(c->fd, KVM_SET_MSRS, &m);
+}
+
+int vcpu_init(struct vcpu *c, struct vm *v, unsigned index, const struct kvm_cpuid2 *cpuid)
+{
+	int r;
+
+	c->vm = v;
+	c->index = index;
+	c->fd = ioctl(v->fd, KVM_CREATE_VCPU, index);
+	if (c->fd < 0)
+		return err_sys("KVM: vCPU %u", index);
+	c->run = mmap(NULL, v->run_size, PROT_READ | PROT_WRITE, MAP_SHARED, c->fd, 0);
+	if (c->run == MAP_FAILED) {
+		c->run = NULL;
+		return err_sys("KVM: vCPU %u", index);
+	}
+	r = vm_cpuid_set(c, cpuid);
+	if (r < 0)
+		return r;
+	msr_set(c, MSR_IA32_MISC_ENABLE, MISC_ENABLE_FAST_STRING);
+	msr_set(c, MSR_MTRR_DEF_TYPE, MTRR_ENABLED_WRITE_BACK);
+	return 0;
+}
+
+void vcpu_done(struct vcpu *c)
+{
+	if (c->run)
+		munmap(c->run, c->vm->run_size);
+	c->run = NULL;
+	c->fd = fd_close(c->fd);
+}
+
+static void *vcpu_main(void *arg)
+{
+	struct vcpu *c = arg;
+	struct vm *v = c->vm;
+
+	while (v->end < 0) {
+		if (ioctl(c->fd, KVM_RUN, 0) == 0)
+			vcpu_exit(c);
+		else if (errno != EINTR && errno != EAGAIN)
+			vm_crashed(v, "vCPU %u: KVM_RUN: %s", c->index, strerror(errno));
+	}
+	return NULL;
+}
+
+static void on_kick(_unused_ int sig)
+{
+}
+
+/* The signal need do nothing but arrive. */
+static int kick_handler(void)
+{
+	struct sigaction a = { .sa_handler = on_kick };
+
+	return sigaction(VM_KICK_SIGNAL, &a, NULL) < 0 ? -errno : 0;
+}
+
+int vcpu_start(struct vcpu *c)
+{
+	sigset_t mask, old;
+	char name[16];
+	int r = kick_handler();
+
+	if (r < 0)
+		return r;
+	sigfillset(&mask);
+	sigdelset(&mask, VM_KICK_SIGNAL);
+	pthread_sigmask(SIG_SETMASK, &mask, &old);
+	r = pthread_create(&c->thread, NULL, vcpu_main, c);
+	pthread_sigmask(SIG_SETMASK, &old, NULL);
+	if (r != 0)
+		return err(-r, "vCPU %u: no thread", c->index);
+	c->started = true;
+	snprintf(name, sizeof(name), "vcpu%u", c->index);
+	pthread_setname_np(c->thread, name);
+	return 0;
+}
+
+/* A signal that comes before KVM_RUN would be lost: that call then returns by itself. */
+void vcpu_kick(struct vcpu *c)
+{
+	if (!c->started)
+		return;
+	__atomic_store_n(&c->run->immediate_exit, 1, __ATOMIC_SEQ_CST);
+	pthread_kill(c->thread, VM_KICK_SIGNAL);
+}
+
+void vcpu_join(struct vcpu *c)
+{
+	if (c->started)
+		pthread_join(c->thread, NULL);
+	c->started = false;
+}

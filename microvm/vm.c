@@ -1,0 +1,224 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* A machine: made, run, ended, freed. */
+#include "microvm/vm.h"
+
+#include "base/clock.h"
+#include "base/err.h"
+#include "base/fd.h"
+#include "base/mem.h"
+#include <stdarg.h>
+#include <stdatomic.h>
+#include <sys/eventfd.h>
+#include <sys/ioctl.h>
+
+#define RUNNING (-1)
+
+void vm_ended(struct vm *v, enum vm_end end)
+{
+	int running = RUNNING;
+
+	if (atomic_compare_exchange_strong(&v->end, &running, (int)end))
+		eventfd_write(v->end_fd, 1);
+}
+
+void vm_crashed(struct vm *v, const char *fmt, ...)
+{
+	int running = RUNNING;
+	va_list ap;
+
+	if (!atomic_compare_exchange_strong(&v->end, &running, VM_END_CRASHED))
+		return;
+	va_start(ap, fmt);
+	vsnprintf(v->why, sizeof(v->why), fmt, ap);
+	va_end(ap);
+	eventfd_write(v->end_fd, 1);
+}
+
+void vm_stop(struct vm *v)
+{
+	vm_ended(v, VM_END_STOPPED);
+}
+
+const char *vm_why(const struct vm *v)
+{
+	return v->why;
+}
+
+const char *vm_cmdline(const struct vm *v)
+{
+	return v->cmdline;
+}
+
+const struct vm_stats *vm_stats(const struct vm *v)
+{
+	return &v->stats;
+}
+
+/* ---- making ---- */
+
+static int kvm_open(struct vm *v)
+{
+	uint64_t identity = VM_IDENTITY_GPA;
+	int size;
+
+	v->end_fd = eventfd(0, EFD_CLOEXEC);
+	if (v->end_fd < 0)
+		return err_sys("eventfd");
+	v->kvm_fd = open("/dev/kvm", O_RDWR | O_CLOEXEC);
+	if (v->kvm_fd < 0)
+		return err_sys("/dev/kvm");
+	if (ioctl(v->kvm_fd, KVM_GET_API_VERSION, 0) != KVM_API_VERSION)
+		return err(-EOPNOTSUPP, "/dev/kvm: not the KVM that strata knows");
+	size = ioctl(v->kvm_fd, KVM_GET_VCPU_MMAP_SIZE, 0);
+	if (size < (int)sizeof(struct kvm_run))
+		return err(-EOPNOTSUPP, "/dev/kvm: impossible size of kvm_run");
+	v->run_size = (size_t)size;
+	v->fd = ioctl(v->kvm_fd, KVM_CREATE_VM, 0);
+	if (v->fd < 0)
+		return err_sys("KVM: new VM");
+	/* For Intel CPUs that cannot run real mode by themselves; no more than a note elsewhere. */
+	if (ioctl(v->fd, KVM_SET_TSS_ADDR, VM_TSS_GPA) < 0 || ioctl(v->fd, KVM_SET_IDENTITY_MAP_ADDR, &identity) < 0)
+		return err_sys("KVM: new VM");
+	return 0;
+}
+
+/* Local APICs in KVM, the IOAPIC here; no PIC, no PIT. After the memory slots: a change of these then costs ms. */
+static int irqchip_new(struct vm *v, unsigned npins)
+{
+	struct kvm_enable_cap split = { .cap = KVM_CAP_SPLIT_IRQCHIP, .args = { npins } };
+	struct kvm_enable_cap no_pmu = { .cap = KVM_CAP_PMU_CAPABILITY, .args = { KVM_PMU_CAP_DISABLE } };
+
+	if (ioctl(v->fd, KVM_ENABLE_CAP, &split) < 0)
+		return err_sys("KVM: interrupt controller");
+	ioctl(v->fd, KVM_ENABLE_CAP, &no_pmu); /* Linux before 5.18 has no such switch */
+	ioapic_init(&v->ioapic, v->fd, npins);
+	return 0;
+}
+
+static int vcpus_new(struct vm *v, unsigned n, const struct kvm_cpuid2 *cpuid)
+{
+	v->nvcpus = n;
+	for (unsigned i = 0; i < n; i++) {
+		int r = vcpu_init(&v->vcpus[i], v, i, cpuid);
+
+		if (r < 0)
+			return r;
+	}
+	return 0;
+}
+
+static int software_load(struct vm *v, const struct vm_config *cfg)
+{
+	struct vm_initramfs initramfs = { 0 };
+	struct vm_kernel kernel;
+	int r = vm_kernel_load(v, cfg->kernel_fd, &kernel);
+
+	if (r == 0 && cfg->init_fd >= 0)
+		r = vm_initramfs_load(v, cfg->init_fd, &kernel, &initramfs);
+	if (r == 0)
+		r = vm_mptable_write(v);
+	if (r == 0)
+		r = vm_cmdline_make(v, cfg);
+	if (r == 0)
+		r = vm_boot(v, &kernel, &initramfs);
+	return r;
+}
+
+static int vm_make(struct vm *v, const struct vm_config *cfg)
+{
+	_free_ struct kvm_cpuid2 *cpuid = NULL;
+	struct vm_config c = *cfg;
+	int r = kvm_open(v);
+
+	if (r < 0)
+		return r;
+	r = vm_memory_new(v, c.memory);
+	if (r < 0)
+		return r;
+	cpuid = vm_cpuid_get(v->kvm_fd);
+	if (!cpuid)
+		return err(-ENOMEM, "KVM: no CPUID");
+	c.rng |= !vm_cpuid_has_rdrand(cpuid);
+	r = irqchip_new(v, VM_GSI_FIRST + 1 + c.rng + (unsigned)MIN(c.nfs, (size_t)VM_FS_MAX));
+	if (r == 0)
+		r = vcpus_new(v, c.vcpus, cpuid);
+	if (r == 0)
+		r = vm_devices_new(v, &c);
+	if (r == 0)
+		r = software_load(v, &c);
+	return r;
+}
+
+int vm_new(const struct vm_config *cfg, struct vm **ret)
+{
+	struct vm *v;
+	int r;
+
+	if (!cfg->vcpus || cfg->vcpus > VM_VCPUS_MAX)
+		return err(-EINVAL, "a VM has 1 to %d vCPUs, not %u", VM_VCPUS_MAX, cfg->vcpus);
+	v = new0(struct vm);
+	if (!v)
+		return err(-ENOMEM, "no memory");
+	v->kvm_fd = v->fd = v->end_fd = -1;
+	v->end = RUNNING;
+	for (unsigned i = 0; i < VM_VCPUS_MAX; i++)
+		v->vcpus[i] = (struct vcpu){ .vm = v, .fd = -1 };
+	r = vm_make(v, cfg);
+	if (r < 0) {
+		vm_free(v);
+		return r;
+	}
+	*ret = v;
+	return 0;
+}
+
+/* Devices first: their threads and eventfds use memory and KVM. */
+void vm_free(struct vm *v)
+{
+	if (!v)
+		return;
+	for (unsigned i = 0; i < v->ndevices; i++)
+		virtio_mmio_free(v->devices[i]);
+	for (unsigned i = 0; i < v->nvcpus; i++)
+		vcpu_done(&v->vcpus[i]);
+	if (v->ioapic.npins)
+		ioapic_done(&v->ioapic);
+	fd_close(v->fd);
+	fd_close(v->kvm_fd);
+	vm_memory_free(v);
+	fd_close(v->end_fd);
+	free(v);
+}
+
+/* ---- running ---- */
+
+static void stats_sum(struct vm *v)
+{
+	for (unsigned i = 0; i < v->nvcpus; i++) {
+		for (size_t j = 0; j < ARRAY_SIZE(v->stats.exits); j++)
+			v->stats.exits[j] += v->vcpus[i].exits[j];
+	}
+}
+
+int vm_run(struct vm *v, enum vm_end *ret)
+{
+	eventfd_t n;
+	int r = 0;
+
+	v->stats.started_ns = clock_ns();
+	for (unsigned i = 0; r == 0 && i < v->nvcpus; i++)
+		r = vcpu_start(&v->vcpus[i]);
+	if (r < 0)
+		vm_stop(v);
+	while (eventfd_read(v->end_fd, &n) < 0 && errno == EINTR)
+		;
+	for (unsigned i = 0; i < v->nvcpus; i++)
+		vcpu_kick(&v->vcpus[i]);
+	for (unsigned i = 0; i < v->nvcpus; i++)
+		vcpu_join(&v->vcpus[i]);
+	stats_sum(v);
+	if (r < 0)
+		return r;
+	*ret = (enum vm_end)v->end;
+	return 0;
+}

@@ -1,0 +1,133 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Inside the room: a machine and its parts. */
+#ifndef MICROVM_VM_H
+#define MICROVM_VM_H
+
+#include "microvm/microvm.h"
+#include "virtio/virtio.h"
+#include <linux/kvm.h>
+#include <pthread.h>
+
+#define MIB (UINT64_C(1) << 20)
+
+/*
+ * The machine's addresses. RAM is below HOLE and, when there is more, from 4 GiB on. In low memory lie what the boot
+ * hands over; the kernel is done with it before it uses that memory for something else.
+ */
+#define VM_HOLE_START	0xd0000000u /* also the first device window */
+#define VM_HOLE_END	UINT64_C(0x100000000)
+#define VM_IOAPIC_GPA	0xfec00000u
+#define VM_LAPIC_GPA	0xfee00000u
+#define VM_IDENTITY_GPA 0xfffbc000u /* a page and three for KVM on old Intel CPUs */
+#define VM_TSS_GPA	0xfffbd000u
+#define VM_GDT_GPA	0x500u
+#define VM_INFO_GPA	0x6000u	 /* hvm_start_info */
+#define VM_PARAMS_GPA	0x7000u	 /* boot_params, for the 64-bit entry */
+#define VM_TABLES_GPA	0x9000u	 /* page tables, for the 64-bit entry: 6 pages */
+#define VM_CMDLINE_GPA	0x20000u
+#define VM_CMDLINE_MAX	2048u	 /* COMMAND_LINE_SIZE of x86, with NUL */
+#define VM_MPTABLE_GPA	0x9fc00u /* the last KiB of base memory, where the kernel looks (MP spec 1.4, chapter 4) */
+#define VM_HIGH_GPA	0x100000u
+
+/* console, rng, file systems; an interrupt each, from 1 on: 0 is none for Linux */
+#define VM_DEVICES_MAX (2 + VM_FS_MAX)
+#define VM_GSI_FIRST   1u
+
+/* ---- interrupts: the local APICs are KVM's, the IOAPIC ours (82093AA data sheet) ---- */
+
+struct ioapic {
+	pthread_mutex_t lock;
+	int vm_fd;
+	unsigned npins;
+	uint32_t select, id;
+	uint64_t entries[VM_GSI_FIRST + VM_DEVICES_MAX];
+	bool pending[VM_GSI_FIRST + VM_DEVICES_MAX]; /* came while masked */
+};
+
+void ioapic_init(struct ioapic *a, int vm_fd, unsigned npins);
+void ioapic_done(struct ioapic *a);
+void ioapic_access(struct ioapic *a, uint64_t off, void *data, unsigned len, bool write);
+/* An edge at @pin, from any thread. */
+void ioapic_raise(struct ioapic *a, unsigned pin);
+
+/* ---- machine ---- */
+
+struct vcpu {
+	struct vm *vm;
+	unsigned index;
+	int fd;
+	struct kvm_run *run;
+	pthread_t thread;
+	bool started;
+	uint64_t exits[64];
+};
+
+struct vm {
+	int kvm_fd, fd;
+	size_t run_size;
+	struct mem mem;
+	struct ioapic ioapic;
+	struct vcpu vcpus[VM_VCPUS_MAX];
+	unsigned nvcpus;
+	struct virtio_mmio *devices[VM_DEVICES_MAX];
+	unsigned ndevices;
+	int end_fd;	 /* eventfd: somebody has set end */
+	_Atomic int end; /* an enum vm_end, -1 = running */
+	char why[160];
+	char cmdline[VM_CMDLINE_MAX];
+	struct vm_stats stats;
+};
+
+/* Sets how it ended, unless somebody has, and wakes vm_run(). Safe in a signal handler without a text. */
+void vm_ended(struct vm *v, enum vm_end end);
+/* The same for VM_END_CRASHED, with the text. */
+void vm_crashed(struct vm *v, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
+
+/* memory.c: maps RAM and gives it to KVM. */
+int vm_memory_new(struct vm *v, uint64_t size);
+void vm_memory_free(struct vm *v);
+
+/* kernel_elf.c: where the kernel is entered. */
+struct vm_kernel {
+	bool pvh;	/* at @entry in 32-bit mode with hvm_start_info, else in 64-bit mode with boot_params */
+	uint64_t entry; /* physical */
+	uint64_t end;	/* behind its last byte */
+};
+int vm_kernel_load(struct vm *v, int fd, struct vm_kernel *ret);
+
+/* initramfs.c: @fd as /init at the top of low RAM. */
+struct vm_initramfs {
+	uint64_t gpa, len;
+};
+int vm_initramfs_load(struct vm *v, int fd, const struct vm_kernel *kernel, struct vm_initramfs *ret);
+
+/* boot.c: what the kernel is handed, and the first vCPU's registers. */
+int vm_boot(struct vm *v, const struct vm_kernel *kernel, const struct vm_initramfs *initramfs);
+/* mptable.c */
+int vm_mptable_write(struct vm *v);
+/* cmdline.c */
+int vm_cmdline_make(struct vm *v, const struct vm_config *cfg);
+
+/* devices.c: makes them on the bus of this machine. */
+int vm_devices_new(struct vm *v, const struct vm_config *cfg);
+
+/* cpuid.c */
+struct kvm_cpuid2 *vm_cpuid_get(int kvm_fd);
+bool vm_cpuid_has_rdrand(const struct kvm_cpuid2 *all);
+int vm_cpuid_set(const struct vcpu *c, const struct kvm_cpuid2 *all);
+
+/* vcpu.c */
+int vcpu_init(struct vcpu *c, struct vm *v, unsigned index, const struct kvm_cpuid2 *cpuid);
+void vcpu_done(struct vcpu *c);
+int vcpu_start(struct vcpu *c);
+/* Out of the guest and the thread, after vm_ended(). */
+void vcpu_kick(struct vcpu *c);
+void vcpu_join(struct vcpu *c);
+
+/* exits.c: handles the exit in c->run. */
+void vcpu_exit(struct vcpu *c);
+
+/* seccomp.c */
+int vm_seccomp(void);
+
+#endif
