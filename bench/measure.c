@@ -3,11 +3,11 @@
  * measure [-n RUNS] [-w WARMUP] -- CMD [ARG...] [--- CMD [ARG...]]...
  *
  * Runs the commands in turn (A B C A B C ...), so that what disturbs the machine disturbs all of
- * them, and prints a line of tab-separated values for each: name, runs, CPU milliseconds (min,
- * median, p99; user + system of the command and of all its descendants, also those it left behind:
- * they become ours to wait for), wall milliseconds until the command ended (the same), page faults
- * (minor + major, median), peak resident KiB (median), failed runs. Output of the commands goes to
- * /dev/null; their stderr stays.
+ * them, and prints a line of tab-separated values for each: the command, runs, CPU milliseconds
+ * (min, median, p99; user + system of the command and of all its descendants, also those it left
+ * behind: they become ours to wait for), wall milliseconds until the command ended (the same), page
+ * faults (minor + major, median), peak resident KiB (median), failed runs. Output of the commands
+ * goes to /dev/null; their stderr stays.
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -130,7 +130,9 @@ static void print_median(const struct sample *s, int n, size_t offset)
 
 static void print_command(const struct command *c, int n)
 {
-	printf("%s\t%d", c->argv[0], n);
+	for (char **arg = c->argv; *arg; arg++)
+		printf("%s%s", arg == c->argv ? "" : " ", *arg);
+	printf("\t%d", n);
 	print_spread(c->samples, n, offsetof(struct sample, cpu));
 	print_spread(c->samples, n, offsetof(struct sample, wall));
 	print_median(c->samples, n, offsetof(struct sample, faults));

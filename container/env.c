@@ -11,7 +11,7 @@
 int env_setup(struct child *c)
 {
 	size_t n = strv_len(c->spec->env);
-	char **env = mem_new(n + 3, sizeof(*env));
+	_free_ char **env = mem_new(n + 3, sizeof(*env));
 
 	if (!env)
 		return -ENOMEM;
@@ -24,6 +24,6 @@ int env_setup(struct child *c)
 		if (!env[n])
 			return -ENOMEM;
 	}
-	c->env = env;
+	c->env = take_ptr(env);
 	return 0;
 }

@@ -43,24 +43,26 @@ static int mask_files(const char *const *names, size_t n)
 	return 0;
 }
 
-/* An empty read-only tmpfs, the same one over every directory: *@first is where it lies already. */
-static int mask_dir(const char *name, const char **first)
+/* An empty read-only tmpfs, the same one over every directory. */
+struct cover {
+	char at[64]; /* where it lies already, "" = nowhere */
+};
+
+static int mask_dir(const char *name, struct cover *c)
 {
-	int r = *first ? mount(*first, name, NULL, MS_BIND, NULL) :
+	int r = *c->at ? mount(c->at, name, NULL, MS_BIND, NULL) :
 			 mount("tmpfs", name, "tmpfs", MS_RDONLY | MS_NOSUID | MS_NODEV | MS_NOEXEC,
 			       "size=0k");
 
 	if (r < 0)
 		return errno == ENOENT ? -ENOENT : err_sys("cannot mask %s", name);
-	if (!*first)
-		*first = name;
-	return 0;
+	return *c->at ? 0 : str_copy(c->at, sizeof(c->at), name);
 }
 
-static int mask_dirs(const char *const *names, size_t n, const char **first)
+static int mask_dirs(const char *const *names, size_t n, struct cover *c)
 {
 	for (size_t i = 0; i < n; i++) {
-		int r = mask_dir(names[i], first);
+		int r = mask_dir(names[i], c);
 
 		if (r < 0 && r != -ENOENT)
 			return r;
@@ -76,7 +78,7 @@ static int enter(int mnt)
 int masks_proc(struct child *c)
 {
 	struct mount_attr writable = { .attr_clr = MOUNT_ATTR_RDONLY };
-	const char *first = NULL;
+	struct cover cover = { "" };
 	int r = enter(c->proc);
 
 	if (r < 0)
@@ -92,30 +94,28 @@ int masks_proc(struct child *c)
 	r = check_null();
 	if (r >= 0)
 		r = mask_files(proc_masked, ARRAY_SIZE(proc_masked));
-	return r < 0 ? r : mask_dirs(proc_masked_dirs, ARRAY_SIZE(proc_masked_dirs), &first);
+	return r < 0 ? r : mask_dirs(proc_masked_dirs, ARRAY_SIZE(proc_masked_dirs), &cover);
 }
 
 /* How often each processor was throttled tells what the neighbours do. */
-static int mask_throttle(const char **first)
+static int mask_throttle(struct cover *cover)
 {
 	char name[64];
 	int r = 0;
 
 	for (int cpu = 0; cpu < CPUS_MAX && r >= 0; cpu++) {
 		snprintf(name, sizeof(name), "devices/system/cpu/cpu%d/thermal_throttle", cpu);
-		if (!*first && access(name, F_OK) < 0)
-			return 0;
-		r = mask_dir(name, first);
+		r = mask_dir(name, cover);
 	}
 	return r == -ENOENT ? 0 : r;
 }
 
 int masks_sys(struct child *c)
 {
-	const char *first = NULL;
+	struct cover cover = { "" };
 	int r = enter(c->sys);
 
 	if (r >= 0)
-		r = mask_dirs(sys_masked_dirs, ARRAY_SIZE(sys_masked_dirs), &first);
-	return r < 0 ? r : mask_throttle(&first);
+		r = mask_dirs(sys_masked_dirs, ARRAY_SIZE(sys_masked_dirs), &cover);
+	return r < 0 ? r : mask_throttle(&cover);
 }
