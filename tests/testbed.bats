@@ -77,3 +77,9 @@ setup() {
 	[ "$status" = 124 ]
 	[[ "$output" == *"time-out after 4 s" ]]
 }
+
+@test "testbed: ends when nobody reads its output" {
+	run bash -c '"$0" -t 60 yes | head -n 1; echo "${PIPESTATUS[0]}"' "$bed"
+	[ "${lines[0]}" = y ]
+	[ "${lines[1]}" = 141 ]
+}
