@@ -8,9 +8,11 @@
 #include <stdio.h>
 
 #define MODES_MAX 4
-#define PHASES 6
+#define PHASES	  6
 
-static const char *const phase_names[PHASES] = { "start", "run", "cleanup", "remove", "total", "cpu" };
+static const char *const phase_names[PHASES] = {
+	"start", "run", "cleanup", "remove", "total", "cpu"
+};
 
 struct samples {
 	const char *mode;
@@ -46,8 +48,12 @@ static int add_sample(void *ctx, const struct bench_sample *s)
 	struct bench *b = ctx;
 	struct samples *of = samples_of(b, s->mode);
 	const uint64_t values[PHASES] = {
-		s->start_ns, s->run_ns, s->cleanup_ns, s->remove_ns,
-		s->start_ns + s->run_ns + s->cleanup_ns + s->remove_ns, s->cpu_ns,
+		s->start_ns,
+		s->run_ns,
+		s->cleanup_ns,
+		s->remove_ns,
+		s->start_ns + s->run_ns + s->cleanup_ns + s->remove_ns,
+		s->cpu_ns,
 	};
 	size_t cap = 0;
 
@@ -86,8 +92,8 @@ static void print_header(void)
 
 static void print_summary(struct bench *b)
 {
-	_cleanup_(table_freep) struct table *t =
-		table_new((const char *[]){ "MODE", "PHASE", "MIN ms", "MEDIAN ms", "P99 ms", NULL });
+	_cleanup_(table_freep) struct table *t = table_new(
+		(const char *[]){ "MODE", "PHASE", "MIN ms", "MEDIAN ms", "P99 ms", NULL });
 
 	for (unsigned m = 0; t && m < MODES_MAX; m++) {
 		struct samples *s = &b->modes[m];
@@ -97,8 +103,10 @@ static void print_summary(struct bench *b)
 
 			qsort(s->values[p], s->n, sizeof(uint64_t), compare);
 			snprintf(min, sizeof(min), "%.2f", (double)s->values[p][0] / 1e6);
-			snprintf(median, sizeof(median), "%.2f", (double)s->values[p][s->n / 2] / 1e6);
-			snprintf(p99, sizeof(p99), "%.2f", (double)s->values[p][(s->n * 99 - 1) / 100] / 1e6);
+			snprintf(median, sizeof(median), "%.2f",
+				 (double)s->values[p][s->n / 2] / 1e6);
+			snprintf(p99, sizeof(p99), "%.2f",
+				 (double)s->values[p][(s->n * 99 - 1) / 100] / 1e6);
 			table_row(t, (const char *[]){ s->mode, phase_names[p], min, median, p99 });
 		}
 	}
@@ -119,12 +127,19 @@ int verb_bench(struct cli *c, int argc, char **argv)
 	struct bench b = { 0 };
 	const struct option_def options[] = {
 		{ 'n', "runs", OPT_UINT, &n, "N", "runs of each mode (20)" },
-		{ 0, "tsv", OPT_FLAG, &b.tsv, NULL, "print every run, tab-separated, in place of the table" },
+		{ 0, "tsv", OPT_FLAG, &b.tsv, NULL,
+		  "print every run, tab-separated, in place of the table" },
 		{ 0 },
 	};
-	const struct usage u = { "bench", "startup [OPTIONS] IMAGE [COMMAND...]",
-				 "Starts a command (`true`) N times each way, in turn: container by each driver, microVM.",
-				 options, 2, -1, false };
+	const struct usage u = {
+		"bench",
+		"startup [OPTIONS] IMAGE [COMMAND...]",
+		"Starts a command (`true`) N times each way, in turn: container by each driver, microVM.",
+		options,
+		2,
+		-1,
+		false
+	};
 	char *dflt[] = { (char[]){ "true" }, NULL };
 	int status, r;
 
@@ -138,7 +153,8 @@ int verb_bench(struct cli *c, int argc, char **argv)
 		return EXIT_ERROR;
 	if (b.tsv)
 		print_header();
-	r = engine_bench_startup(c->engine, argv[1], n, argv[2] ? argv + 2 : dflt, add_sample, print_skipped, &b);
+	r = engine_bench_startup(c->engine, argv[1], n, argv[2] ? argv + 2 : dflt, add_sample,
+				 print_skipped, &b);
 	if (r == 0 && !b.tsv)
 		print_summary(&b);
 	free_samples(&b);

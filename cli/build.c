@@ -17,7 +17,8 @@ int verb_build(struct cli *c, int argc, char **argv)
 	struct engine_build b = { .network = "host" };
 	const struct option_def options[] = {
 		{ 't', "tag", OPT_STR, &b.name, "NAME[:TAG]", "the image's name" },
-		{ 'f', "file", OPT_STR, &b.file, "FILE", "the Containerfile (CONTEXT/Containerfile or CONTEXT/Dockerfile)" },
+		{ 'f', "file", OPT_STR, &b.file, "FILE",
+		  "the Containerfile (CONTEXT/Containerfile or CONTEXT/Dockerfile)" },
 		{ 0, "build-arg", OPT_LIST, &build_args, "NAME=VALUE", "a value for ARG NAME" },
 		{ 0, "target", OPT_STR, &b.target, "STAGE", "stop at this stage" },
 		{ 0, "network", OPT_STR, &b.network, "host|none", "network of RUN (host)" },
@@ -25,8 +26,13 @@ int verb_build(struct cli *c, int argc, char **argv)
 		{ 'q', "quiet", OPT_FLAG, &quiet, NULL, "print only the image's digest" },
 		{ 0 },
 	};
-	const struct usage u = { "build", "[OPTIONS] CONTEXT", "Builds an image from a Containerfile and a context directory.",
-				 options, 1, 1, false };
+	const struct usage u = { "build",
+				 "[OPTIONS] CONTEXT",
+				 "Builds an image from a Containerfile and a context directory.",
+				 options,
+				 1,
+				 1,
+				 false };
 	struct digest manifest;
 	int status, r;
 

@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * cli: one file per verb. A verb parses its options, calls the engine, prints, and gives the exit status: 0, 125 for
- * our own errors, 126 / 127 when a command cannot be executed / is not there, 128 + n for a signal, else the command's.
- * Only this room prints. `--help` of a verb is made from its option table, and so is the completion (completion.bash).
+ * cli: one file per verb. A verb parses its options, calls the engine, prints, and gives the exit
+ * status: 0, 125 for our own errors, 126 / 127 when a command cannot be executed / is not there,
+ * 128 + n for a signal, else the command's. Only this room prints. `--help` of a verb is made from
+ * its option table, and so is the completion (completion.bash).
  */
 #ifndef CLI_CLI_H
 #define CLI_CLI_H
@@ -12,9 +13,9 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#define EXIT_ERROR 125	    /* docker's: strata itself failed */
-#define EXIT_NOEXEC 126	    /* the command cannot be executed */
-#define EXIT_NOTFOUND 127   /* the command is not there */
+#define EXIT_ERROR    125 /* docker's: strata itself failed */
+#define EXIT_NOEXEC   126 /* the command cannot be executed */
+#define EXIT_NOTFOUND 127 /* the command is not there */
 
 /* ---- the program ---- */
 
@@ -26,8 +27,9 @@ struct cli {
 
 struct verb {
 	const char *name;
-	int (*main)(struct cli *c, int argc, char **argv); /* argv[0] is the verb; NULL: strata-image has it */
-	const char *summary;				   /* one line; NULL = not in the list of --help */
+	int (*main)(struct cli *c, int argc, char **argv); /* argv[0] is the verb; NULL:
+							      strata-image has it */
+	const char *summary; /* one line; NULL = not in the list of --help */
 };
 
 /* Runs the verb of @verbs (ends with a NULL name) that argv names, after the global options. */
@@ -40,11 +42,12 @@ struct engine *cli_engine(struct cli *c, unsigned store_flags);
 enum option_kind { OPT_FLAG, OPT_STR, OPT_LIST, OPT_SIZE, OPT_UINT, OPT_CPUS };
 
 struct option_def {
-	char letter;	   /* 0 = none */
+	char letter; /* 0 = none */
 	const char *name;
 	enum option_kind kind;
-	void *dst;	   /* bool, const char *, char ** (strv), uint64_t, unsigned, uint64_t (10^-9 CPUs) */
-	const char *arg;   /* "NAME" in the help */
+	void *dst; /* bool, const char *, char ** (strv), uint64_t, unsigned, uint64_t (10^-9 CPUs)
+		    */
+	const char *arg; /* "NAME" in the help */
 	const char *help;
 };
 
@@ -56,8 +59,8 @@ struct usage {
 };
 
 /*
- * Parses; *@ret_args points at the positional ones in @argv. 0 = go on; otherwise the verb ends with *@ret_status
- * (help was printed, or an error).
+ * Parses; *@ret_args points at the positional ones in @argv. 0 = go on; otherwise the verb ends
+ * with *@ret_status (help was printed, or an error).
  */
 int options_parse(const struct usage *u, int argc, char **argv, char ***ret_args, int *ret_status);
 

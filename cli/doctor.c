@@ -12,12 +12,15 @@ struct doctor_list {
 
 static int list_item(void *ctx, const struct doctor_item *i)
 {
-	static const char *const words[] = { [DOCTOR_YES] = "yes", [DOCTOR_NO] = "no", [DOCTOR_PARTLY] = "partly" };
+	static const char *const words[] = {
+		[DOCTOR_YES] = "yes", [DOCTOR_NO] = "no", [DOCTOR_PARTLY] = "partly"
+	};
 	struct doctor_list *l = ctx;
 
 	if (l->json)
-		json_array_append_new(l->json, json_pack("{s:s, s:s, s:s}", "name", i->name, "verdict", words[i->verdict],
-							 "detail", i->detail));
+		json_array_append_new(l->json,
+				      json_pack("{s:s, s:s, s:s}", "name", i->name, "verdict",
+						words[i->verdict], "detail", i->detail));
 	else
 		table_row(l->table, (const char *[]){ i->name, words[i->verdict], i->detail });
 	return 0;
@@ -30,8 +33,13 @@ int verb_doctor(struct cli *c, int argc, char **argv)
 		{ 0, "format", OPT_STR, &format, "FORMAT", "table (default) or json" },
 		{ 0 },
 	};
-	const struct usage u = { "doctor", "[OPTIONS]", "Says what this host can do, and what to do about what it cannot.",
-				 options, 0, 0, false };
+	const struct usage u = { "doctor",
+				 "[OPTIONS]",
+				 "Says what this host can do, and what to do about what it cannot.",
+				 options,
+				 0,
+				 0,
+				 false };
 	_cleanup_(table_freep) struct table *table = NULL;
 	_json_ json_t *json = NULL;
 	struct doctor_list l;

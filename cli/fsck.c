@@ -17,9 +17,15 @@ int verb_fsck(struct cli *c, int argc, char **argv)
 		{ 'q', "quiet", OPT_FLAG, &quiet, NULL, "print only damage" },
 		{ 0 },
 	};
-	const struct usage u = { "fsck", "[OPTIONS]",
-				 "Checks every blob, object, pack and index against its digest; exit status 1 = damage.",
-				 options, 0, 0, false };
+	const struct usage u = {
+		"fsck",
+		"[OPTIONS]",
+		"Checks every blob, object, pack and index against its digest; exit status 1 = damage.",
+		options,
+		0,
+		0,
+		false
+	};
 	struct fsck_result result = { 0 };
 	int status, r;
 
@@ -31,6 +37,7 @@ int verb_fsck(struct cli *c, int argc, char **argv)
 	if (r < 0)
 		return cli_fail(r);
 	if (!quiet)
-		printf("%" PRIu64 " things checked, %" PRIu64 " damaged\n", result.checked, result.damaged);
+		printf("%" PRIu64 " things checked, %" PRIu64 " damaged\n", result.checked,
+		       result.damaged);
 	return result.damaged != 0;
 }

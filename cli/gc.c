@@ -12,9 +12,15 @@ int verb_gc(struct cli *c, int argc, char **argv)
 		{ 'q', "quiet", OPT_FLAG, &quiet, NULL, "print nothing" },
 		{ 0 },
 	};
-	const struct usage u = { "gc", "[OPTIONS]",
-				 "Removes what no image and no instance needs, and what killed commands left.", options, 0,
-				 0, false };
+	const struct usage u = {
+		"gc",
+		"[OPTIONS]",
+		"Removes what no image and no instance needs, and what killed commands left.",
+		options,
+		0,
+		0,
+		false
+	};
 	struct gc_result result = { 0 };
 	int status, r;
 

@@ -15,8 +15,13 @@ int verb_history(struct cli *c, int argc, char **argv)
 		{ 0, "format", OPT_STR, &format, "FORMAT", "table (default) or json" },
 		{ 0 },
 	};
-	const struct usage u = { "history", "[OPTIONS] IMAGE", "Shows the steps that made an image, latest first.",
-				 options, 1, 1, false };
+	const struct usage u = { "history",
+				 "[OPTIONS] IMAGE",
+				 "Shows the steps that made an image, latest first.",
+				 options,
+				 1,
+				 1,
+				 false };
 	_cleanup_(table_freep) struct table *table = NULL;
 	_cleanup_(image_closep) struct image *image = NULL;
 	const json_t *steps;
@@ -50,7 +55,8 @@ int verb_history(struct cli *c, int argc, char **argv)
 			human = str_human(image->layers[--layer].blob_size);
 			size = human.s;
 		}
-		table_row(table, (const char *[]){ cli_ago(cli_created(step)).s, json_get_str(step, "created_by"), size });
+		table_row(table, (const char *[]){ cli_ago(cli_created(step)).s,
+						   json_get_str(step, "created_by"), size });
 	}
 	table_print(table, true);
 	return 0;

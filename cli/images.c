@@ -27,14 +27,16 @@ static int list_image(void *ctx, struct image *i)
 	if (l->quiet)
 		printf("%.12s\n", id.s);
 	else if (l->json)
-		json_array_append_new(l->json, json_pack("{s:s*, s:o, s:o, s:s*, s:I, s:i}", "name", i->name, "id",
-							 json_sprintf("sha256:%s", id.s), "manifest",
-							 json_sprintf("sha256:%s", manifest.s), "created",
-							 json_get_str(i->config, "created"), "size",
-							 (json_int_t)i->size, "layers", (int)i->nlayers));
+		json_array_append_new(l->json,
+				      json_pack("{s:s*, s:o, s:o, s:s*, s:I, s:i}", "name", i->name,
+						"id", json_sprintf("sha256:%s", id.s), "manifest",
+						json_sprintf("sha256:%s", manifest.s), "created",
+						json_get_str(i->config, "created"), "size",
+						(json_int_t)i->size, "layers", (int)i->nlayers));
 	else
-		table_row(l->table, (const char *[]){ name, colon ? colon + 1 : "<none>", short_id, layers,
-						      cli_ago(cli_created(i->config)).s, str_human(i->size).s });
+		table_row(l->table, (const char *[]){ name, colon ? colon + 1 : "<none>", short_id,
+						      layers, cli_ago(cli_created(i->config)).s,
+						      str_human(i->size).s });
 	return 0;
 }
 
@@ -47,7 +49,9 @@ int verb_images(struct cli *c, int argc, char **argv)
 		{ 0, "format", OPT_STR, &format, "FORMAT", "table (default) or json" },
 		{ 0 },
 	};
-	const struct usage u = { "images", "[OPTIONS]", "Lists the images of the store.", options, 0, 0, false };
+	const struct usage u = { "images", "[OPTIONS]", "Lists the images of the store.",
+				 options,  0,		0,
+				 false };
 	_cleanup_(table_freep) struct table *table = NULL;
 	_json_ json_t *json = NULL;
 	bool as_json;
@@ -57,7 +61,8 @@ int verb_images(struct cli *c, int argc, char **argv)
 		return status;
 	if (cli_format(format, &as_json) < 0)
 		return EXIT_ERROR;
-	l.table = table = table_new((const char *[]){ "NAME", "TAG", "ID", "LAYERS", "CREATED", "SIZE", NULL });
+	l.table = table = table_new(
+		(const char *[]){ "NAME", "TAG", "ID", "LAYERS", "CREATED", "SIZE", NULL });
 	l.json = json = as_json ? json_array() : NULL;
 	if (!cli_engine(c, STORE_CREATE))
 		return EXIT_ERROR;

@@ -9,13 +9,20 @@ int verb_import(struct cli *c, int argc, char **argv)
 	_strv_free_ char **changes = NULL;
 	bool quiet = false;
 	const struct option_def options[] = {
-		{ 'c', "change", OPT_LIST, &changes, "INSTRUCTION", "CMD, ENTRYPOINT, ENV, LABEL, USER or WORKDIR of the image" },
+		{ 'c', "change", OPT_LIST, &changes, "INSTRUCTION",
+		  "CMD, ENTRYPOINT, ENV, LABEL, USER or WORKDIR of the image" },
 		{ 'q', "quiet", OPT_FLAG, &quiet, NULL, "do not print the image's digest" },
 		{ 0 },
 	};
-	const struct usage u = { "import", "[OPTIONS] DIR|TAR|- NAME[:TAG]",
-				 "Makes an image of one layer from a directory, or from a tar (plain, gzip or zstd).", options,
-				 2, 2, false };
+	const struct usage u = {
+		"import",
+		"[OPTIONS] DIR|TAR|- NAME[:TAG]",
+		"Makes an image of one layer from a directory, or from a tar (plain, gzip or zstd).",
+		options,
+		2,
+		2,
+		false
+	};
 	struct digest manifest;
 	int status, r;
 

@@ -14,11 +14,14 @@ static json_t *layers_json(const struct image *i)
 	json_t *a = json_array();
 
 	for (size_t n = 0; n < i->nlayers; n++) {
-		struct digest_hex diff = digest_hex(&i->layers[n].diff_id), blob = digest_hex(&i->layers[n].blob);
+		struct digest_hex diff = digest_hex(&i->layers[n].diff_id),
+				  blob = digest_hex(&i->layers[n].blob);
 
-		json_array_append_new(a, json_pack("{s:o, s:o, s:s, s:I}", "diffID", json_sprintf("sha256:%s", diff.s),
-						   "digest", json_sprintf("sha256:%s", blob.s), "mediaType",
-						   i->layers[n].media_type, "size", (json_int_t)i->layers[n].blob_size));
+		json_array_append_new(a, json_pack("{s:o, s:o, s:s, s:I}", "diffID",
+						   json_sprintf("sha256:%s", diff.s), "digest",
+						   json_sprintf("sha256:%s", blob.s), "mediaType",
+						   i->layers[n].media_type, "size",
+						   (json_int_t)i->layers[n].blob_size));
 	}
 	return a;
 }
@@ -27,19 +30,22 @@ static json_t *image_json(const struct image *i)
 {
 	struct digest_hex id = digest_hex(&i->config_digest), manifest = digest_hex(&i->manifest);
 
-	return json_pack("{s:s, s:s*, s:o, s:o, s:I, s:o, s:O}", "type", "image", "name", i->name, "id",
-			 json_sprintf("sha256:%s", id.s), "manifest", json_sprintf("sha256:%s", manifest.s), "size",
-			 (json_int_t)i->size, "layers", layers_json(i), "config", i->config);
+	return json_pack("{s:s, s:s*, s:o, s:o, s:I, s:o, s:O}", "type", "image", "name", i->name,
+			 "id", json_sprintf("sha256:%s", id.s), "manifest",
+			 json_sprintf("sha256:%s", manifest.s), "size", (json_int_t)i->size,
+			 "layers", layers_json(i), "config", i->config);
 }
 
 static json_t *instance_json(const struct inst *i, const struct inst_state *s)
 {
-	return json_pack("{s:s, s:s, s:s, s:s, s:i, s:i, s:b, s:s, s:s*, s:s*, s:s*, s:O}", "type", "instance", "id",
-			 inst_id(i), "name", inst_name(i), "status", inst_status_name(s->status), "pid", (int)s->pid,
-			 "exitCode", s->exit_code, "oomKilled", s->oom_killed, "error", s->error, "created",
+	return json_pack("{s:s, s:s, s:s, s:s, s:i, s:i, s:b, s:s, s:s*, s:s*, s:s*, s:O}", "type",
+			 "instance", "id", inst_id(i), "name", inst_name(i), "status",
+			 inst_status_name(s->status), "pid", (int)s->pid, "exitCode", s->exit_code,
+			 "oomKilled", s->oom_killed, "error", s->error, "created",
 			 s->created.tv_sec ? clock_text(s->created).s : NULL, "started",
 			 s->started.tv_sec ? clock_text(s->started).s : NULL, "finished",
-			 s->finished.tv_sec ? clock_text(s->finished).s : NULL, "config", inst_config(i));
+			 s->finished.tv_sec ? clock_text(s->finished).s : NULL, "config",
+			 inst_config(i));
 }
 
 static int inspect_one(struct cli *c, const char *what, json_t *out)
@@ -67,8 +73,13 @@ static int inspect_one(struct cli *c, const char *what, json_t *out)
 int verb_inspect(struct cli *c, int argc, char **argv)
 {
 	const struct option_def options[] = { { 0 } };
-	const struct usage u = { "inspect", "IMAGE|INSTANCE...", "Shows images and instances as a JSON array.", options,
-				 1, -1, false };
+	const struct usage u = { "inspect",
+				 "IMAGE|INSTANCE...",
+				 "Shows images and instances as a JSON array.",
+				 options,
+				 1,
+				 -1,
+				 false };
 	_json_ json_t *out = json_array();
 	int status;
 

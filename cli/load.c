@@ -16,12 +16,16 @@ int verb_load(struct cli *c, int argc, char **argv)
 	const char *input = "-";
 	bool quiet = false;
 	const struct option_def options[] = {
-		{ 'i', "input", OPT_STR, &input, "PATH", "the layout: a folder or a tar (standard input)" },
+		{ 'i', "input", OPT_STR, &input, "PATH",
+		  "the layout: a folder or a tar (standard input)" },
 		{ 'q', "quiet", OPT_FLAG, &quiet, NULL, "print nothing" },
 		{ 0 },
 	};
-	const struct usage u = { "load", "[OPTIONS]", "Takes all images of an OCI layout into the store.", options, 0, 0,
-				 false };
+	const struct usage u = {
+		"load",	 "[OPTIONS]", "Takes all images of an OCI layout into the store.",
+		options, 0,	      0,
+		false
+	};
 	int status, r;
 
 	if (options_parse(&u, argc, argv, &argv, &status))

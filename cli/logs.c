@@ -14,7 +14,10 @@ int verb_logs(struct cli *c, int argc, char **argv)
 		{ 'n', "tail", OPT_STR, &tail_text, "N", "only the last N lines (all)" },
 		{ 0 },
 	};
-	const struct usage u = { "logs", "[OPTIONS] INSTANCE", "Shows what an instance printed.", options, 1, 1, false };
+	const struct usage u = {
+		"logs", "[OPTIONS] INSTANCE", "Shows what an instance printed.", options, 1, 1,
+		false
+	};
 	_cleanup_(inst_closep) struct inst *i = NULL;
 	uint64_t tail = 0;
 	bool all;

@@ -66,7 +66,8 @@ static const char *global_value(const char *name, int argc, char **argv, int *i)
 }
 
 /* Gives the place of the verb in argv, or -1 when all is done (*@ret_status). */
-static int global_options(struct cli *c, const struct verb *verbs, int argc, char **argv, int *ret_status)
+static int global_options(struct cli *c, const struct verb *verbs, int argc, char **argv,
+			  int *ret_status)
 {
 	for (int i = 1; i < argc; i++) {
 		const char *value;
@@ -92,7 +93,8 @@ static int global_options(struct cli *c, const struct verb *verbs, int argc, cha
 		else if ((value = global_value("--runroot", argc, argv, &i)))
 			c->where.runroot = value;
 		else {
-			*ret_status = cli_fail_text("unknown option %s; see `strata --help`", argv[i]);
+			*ret_status =
+				cli_fail_text("unknown option %s; see `strata --help`", argv[i]);
 			return -1;
 		}
 	}

@@ -24,12 +24,18 @@ int verb_mount(struct cli *c, int argc, char **argv)
 {
 	struct run_options o = { .kind = RUN_MOUNT, .detach = true, .rm = true, .driver = "fuse" };
 	const struct option_def options[] = {
-		{ 0, "name", OPT_STR, &o.name, "NAME", "keep the top under this name when it is unmounted" },
+		{ 0, "name", OPT_STR, &o.name, "NAME",
+		  "keep the top under this name when it is unmounted" },
 		{ 0, "read-only", OPT_FLAG, &o.read_only, NULL, "no writable top" },
 		{ 0 },
 	};
-	const struct usage u = { "mount", "[OPTIONS] IMAGE DIR",
-				 "Mounts an image with a writable top; prints the mount's id.", options, 2, 2, false };
+	const struct usage u = { "mount",
+				 "[OPTIONS] IMAGE DIR",
+				 "Mounts an image with a writable top; prints the mount's id.",
+				 options,
+				 2,
+				 2,
+				 false };
 	_free_ char *dir = NULL;
 	struct run run;
 	int status, r;
@@ -55,7 +61,9 @@ int verb_mount(struct cli *c, int argc, char **argv)
 int verb_umount(struct cli *c, int argc, char **argv)
 {
 	const struct option_def options[] = { { 0 } };
-	const struct usage u = { "umount", "DIR...", "Unmounts what `strata mount` mounted.", options, 1, -1, false };
+	const struct usage u = { "umount", "DIR...", "Unmounts what `strata mount` mounted.",
+				 options,  1,	     -1,
+				 false };
 	int status, worst = 0;
 
 	if (options_parse(&u, argc, argv, &argv, &status))

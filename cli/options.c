@@ -16,7 +16,8 @@ static void print_option(const struct option_def *o)
 
 	if (o->letter)
 		snprintf(letter, sizeof(letter), "-%c, ", o->letter);
-	snprintf(left, sizeof(left), "%s--%s%s%s", letter, o->name, o->arg ? " " : "", o->arg ? o->arg : "");
+	snprintf(left, sizeof(left), "%s--%s%s%s", letter, o->name, o->arg ? " " : "",
+		 o->arg ? o->arg : "");
 	printf("  %-28s %s\n", left, o->help);
 }
 
@@ -96,7 +97,8 @@ static void make_tables(const struct usage *u, struct getopt_tables *t)
 	*s = '\0';
 }
 
-static const struct option_def *find_option(const struct usage *u, const struct getopt_tables *t, int c)
+static const struct option_def *find_option(const struct usage *u, const struct getopt_tables *t,
+					    int c)
 {
 	if (c >= 256)
 		return &u->options[c - 256];
@@ -108,12 +110,13 @@ static const struct option_def *find_option(const struct usage *u, const struct 
 
 static int fail(const struct usage *u, int *ret_status, const char *what, const char *which)
 {
-	*ret_status = cli_fail_text("%s: %s%s%s; see `strata %s --help`", u->verb, what, which ? " " : "",
-				    which ? which : "", u->verb);
+	*ret_status = cli_fail_text("%s: %s%s%s; see `strata %s --help`", u->verb, what,
+				    which ? " " : "", which ? which : "", u->verb);
 	return 1;
 }
 
-static int take_option(const struct usage *u, const struct getopt_tables *t, int c, char **argv, int *ret_status)
+static int take_option(const struct usage *u, const struct getopt_tables *t, int c, char **argv,
+		       int *ret_status)
 {
 	const struct option_def *o;
 	char what[160];

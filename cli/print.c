@@ -102,8 +102,9 @@ struct ago cli_ago(int64_t then)
 		int64_t seconds;
 		const char *one, *many;
 	} units[] = {
-		{ 365 * 86400, "year", "years" }, { 30 * 86400, "month", "months" }, { 7 * 86400, "week", "weeks" },
-		{ 86400, "day", "days" },	  { 3600, "hour", "hours" },	     { 60, "minute", "minutes" },
+		{ 365 * 86400, "year", "years" }, { 30 * 86400, "month", "months" },
+		{ 7 * 86400, "week", "weeks" },	  { 86400, "day", "days" },
+		{ 3600, "hour", "hours" },	  { 60, "minute", "minutes" },
 		{ 1, "second", "seconds" },
 	};
 	int64_t age = time(NULL) - then;
@@ -114,7 +115,8 @@ struct ago cli_ago(int64_t then)
 
 		if (n < 1)
 			continue;
-		snprintf(a.s, sizeof(a.s), "%lld %s ago", (long long)MIN(n, 9999), n == 1 ? units[i].one : units[i].many);
+		snprintf(a.s, sizeof(a.s), "%lld %s ago", (long long)MIN(n, 9999),
+			 n == 1 ? units[i].one : units[i].many);
 		break;
 	}
 	return a;

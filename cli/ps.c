@@ -21,7 +21,8 @@ static void status_text(const struct inst_state *s, char *buf, size_t size)
 		if (s->exit_code < 0)
 			snprintf(buf, size, "stopped (killed)");
 		else
-			snprintf(buf, size, "exited (%d) %s%s", s->exit_code, cli_ago(s->finished.tv_sec).s,
+			snprintf(buf, size, "exited (%d) %s%s", s->exit_code,
+				 cli_ago(s->finished.tv_sec).s,
 				 s->oom_killed ? ", out of memory" : "");
 		break;
 	case INST_RUNNING:
@@ -52,17 +53,20 @@ static int list_one(void *ctx, const struct ps_entry *p)
 		return 0;
 	status_text(p->state, status, sizeof(status));
 	if (l->json)
-		json_array_append_new(l->json, json_pack("{s:s, s:s, s:s, s:s, s:s, s:o, s:s, s:i, s:i, s:s}", "id", p->id,
-							 "name", p->name, "image", p->image, "kind", p->kind, "driver",
-							 p->driver, "command", json_from_strv(p->command), "status",
-							 inst_status_name(p->state->status), "pid", (int)p->state->pid,
-							 "exitCode", p->state->exit_code, "created",
-							 clock_text(p->state->created).s));
+		json_array_append_new(
+			l->json,
+			json_pack("{s:s, s:s, s:s, s:s, s:s, s:o, s:s, s:i, s:i, s:s}", "id", p->id,
+				  "name", p->name, "image", p->image, "kind", p->kind, "driver",
+				  p->driver, "command", json_from_strv(p->command), "status",
+				  inst_status_name(p->state->status), "pid", (int)p->state->pid,
+				  "exitCode", p->state->exit_code, "created",
+				  clock_text(p->state->created).s));
 	else if (l->quiet)
 		printf("%s\n", p->id);
 	else
-		table_row(l->table, (const char *[]){ p->id, p->image, p->kind, command,
-						      cli_ago(p->state->created.tv_sec).s, status, p->name });
+		table_row(l->table,
+			  (const char *[]){ p->id, p->image, p->kind, command,
+					    cli_ago(p->state->created.tv_sec).s, status, p->name });
 	return 0;
 }
 
@@ -76,8 +80,10 @@ int verb_ps(struct cli *c, int argc, char **argv)
 		{ 0, "format", OPT_STR, &format, "FORMAT", "table (default) or json" },
 		{ 0 },
 	};
-	const struct usage u = { "ps", "[OPTIONS]", "Lists instances: containers, microVMs and mounts.", options, 0, 0,
-				 false };
+	const struct usage u = {
+		"ps", "[OPTIONS]", "Lists instances: containers, microVMs and mounts.", options, 0,
+		0,    false
+	};
 	_cleanup_(table_freep) struct table *table = NULL;
 	_json_ json_t *json = NULL;
 	bool as_json;
@@ -87,7 +93,8 @@ int verb_ps(struct cli *c, int argc, char **argv)
 		return status;
 	if (cli_format(format, &as_json) < 0 || !cli_engine(c, STORE_CREATE))
 		return EXIT_ERROR;
-	l.table = table = table_new((const char *[]){ "ID", "IMAGE", "KIND", "COMMAND", "CREATED", "STATUS", "NAME", NULL });
+	l.table = table = table_new((const char *[]){ "ID", "IMAGE", "KIND", "COMMAND", "CREATED",
+						      "STATUS", "NAME", NULL });
 	l.json = json = as_json ? json_array() : NULL;
 	r = engine_revive(c->engine);
 	if (r >= 0)

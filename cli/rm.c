@@ -8,11 +8,17 @@ int verb_rm(struct cli *c, int argc, char **argv)
 {
 	bool force = false;
 	const struct option_def options[] = {
-		{ 'f', "force", OPT_FLAG, &force, NULL, "kill what runs; one that is not there is no error" },
+		{ 'f', "force", OPT_FLAG, &force, NULL,
+		  "kill what runs; one that is not there is no error" },
 		{ 0 },
 	};
-	const struct usage u = { "rm", "[OPTIONS] INSTANCE...", "Removes instances, their logs and their writable tops.",
-				 options, 1, -1, false };
+	const struct usage u = { "rm",
+				 "[OPTIONS] INSTANCE...",
+				 "Removes instances, their logs and their writable tops.",
+				 options,
+				 1,
+				 -1,
+				 false };
 	int status, worst = 0;
 
 	if (options_parse(&u, argc, argv, &argv, &status))

@@ -10,8 +10,13 @@ int verb_rmi(struct cli *c, int argc, char **argv)
 		{ 'f', "force", OPT_FLAG, &force, NULL, "an image that is not there is no error" },
 		{ 0 },
 	};
-	const struct usage u = { "rmi", "[OPTIONS] IMAGE...",
-				 "Takes names away, and with the last one what nothing else needs.", options, 1, -1, false };
+	const struct usage u = { "rmi",
+				 "[OPTIONS] IMAGE...",
+				 "Takes names away, and with the last one what nothing else needs.",
+				 options,
+				 1,
+				 -1,
+				 false };
 	int status, worst = 0;
 
 	if (options_parse(&u, argc, argv, &argv, &status))

@@ -21,14 +21,17 @@ static int failed_status(const struct run_report *r)
 
 static int lost_supervisor(const struct run *run)
 {
-	return cli_fail_text("the supervisor of %s was killed; `strata rm -f %s` clears what is left", inst_id(run->inst),
-			     inst_id(run->inst));
+	return cli_fail_text(
+		"the supervisor of %s was killed; `strata rm -f %s` clears what is left",
+		inst_id(run->inst), inst_id(run->inst));
 }
 
-/* Everything a user or a script sends to the command in the foreground; the rest keeps its meaning for us. */
+/* Everything a user or a script sends to the command in the foreground; the rest keeps its meaning
+ * for us. */
 static int forwarded_signals(sigset_t *set)
 {
-	static const int signals[] = { SIGINT, SIGTERM, SIGHUP, SIGQUIT, SIGUSR1, SIGUSR2, SIGWINCH, SIGCONT };
+	static const int signals[] = { SIGINT,	SIGTERM, SIGHUP,   SIGQUIT,
+				       SIGUSR1, SIGUSR2, SIGWINCH, SIGCONT };
 	int fd;
 
 	sigemptyset(set);
@@ -161,32 +164,50 @@ int verb_run(struct cli *c, int argc, char **argv)
 	bool vm = false;
 	const struct option_def options[] = {
 		{ 0, "vm", OPT_FLAG, &vm, NULL, "a microVM on KVM instead of a container" },
-		{ 0, "rm", OPT_FLAG, &o.rm, NULL, "remove the instance and its top when it has ended" },
+		{ 0, "rm", OPT_FLAG, &o.rm, NULL,
+		  "remove the instance and its top when it has ended" },
 		{ 'i', "interactive", OPT_FLAG, &o.interactive, NULL, "hand on standard input" },
 		{ 't', "tty", OPT_FLAG, &o.tty, NULL, "give the command a terminal" },
-		{ 'd', "detach", OPT_FLAG, &o.detach, NULL, "do not wait; print the instance's id" },
-		{ 'e', "env", OPT_LIST, &env, "NAME[=VALUE]", "set in the environment (VALUE from ours without =)" },
-		{ 'v', "volume", OPT_LIST, &volumes, "SRC:DST[:ro]", "a host folder or file inside" },
+		{ 'd', "detach", OPT_FLAG, &o.detach, NULL,
+		  "do not wait; print the instance's id" },
+		{ 'e', "env", OPT_LIST, &env, "NAME[=VALUE]",
+		  "set in the environment (VALUE from ours without =)" },
+		{ 'v', "volume", OPT_LIST, &volumes, "SRC:DST[:ro]",
+		  "a host folder or file inside" },
 		{ 'w', "workdir", OPT_STR, &o.workdir, "DIR", "working directory" },
-		{ 'u', "user", OPT_STR, &o.user, "USER[:GROUP]", "by name or number, from the image's own passwd" },
-		{ 0, "entrypoint", OPT_STR, &o.entrypoint, "PROGRAM", "in place of the image's entrypoint" },
-		{ 'm', "memory", OPT_SIZE, &o.limits.memory, "BYTES[kmg]", "at most this much memory (a microVM: 512m)" },
-		{ 0, "cpus", OPT_CPUS, &o.limits.nano_cpus, "N", "at most this many CPUs' time, e.g. 1.5" },
+		{ 'u', "user", OPT_STR, &o.user, "USER[:GROUP]",
+		  "by name or number, from the image's own passwd" },
+		{ 0, "entrypoint", OPT_STR, &o.entrypoint, "PROGRAM",
+		  "in place of the image's entrypoint" },
+		{ 'm', "memory", OPT_SIZE, &o.limits.memory, "BYTES[kmg]",
+		  "at most this much memory (a microVM: 512m)" },
+		{ 0, "cpus", OPT_CPUS, &o.limits.nano_cpus, "N",
+		  "at most this many CPUs' time, e.g. 1.5" },
 		{ 0, "vcpus", OPT_UINT, &o.vcpus, "N", "virtual CPUs of a microVM (1)" },
 		{ 0, "pids-limit", OPT_SIZE, &o.limits.pids, "N", "at most this many processes" },
 		{ 0, "name", OPT_STR, &o.name, "NAME", "a name for the instance" },
 		{ 0, "hostname", OPT_STR, &o.hostname, "NAME", "its host name (the id)" },
-		{ 0, "network", OPT_STR, &o.network, "none|host", "none (default): a loopback of its own" },
-		{ 0, "driver", OPT_STR, &o.driver, "fuse|overlay|auto", "who serves a container's root (auto)" },
+		{ 0, "network", OPT_STR, &o.network, "none|host",
+		  "none (default): a loopback of its own" },
+		{ 0, "driver", OPT_STR, &o.driver, "fuse|overlay|auto",
+		  "who serves a container's root (auto)" },
 		{ 0, "read-only", OPT_FLAG, &o.read_only, NULL, "no writable top" },
-		{ 0, "kernel", OPT_STR, &o.kernel, "FILE", "guest kernel of a microVM (STRATA_KERNEL, or vmlinux beside us)" },
-		{ 0, "trace", OPT_FLAG, &o.trace, NULL, "a microVM's phases and exits, on its log" },
+		{ 0, "kernel", OPT_STR, &o.kernel, "FILE",
+		  "guest kernel of a microVM (STRATA_KERNEL, or vmlinux beside us)" },
+		{ 0, "trace", OPT_FLAG, &o.trace, NULL,
+		  "a microVM's phases and exits, on its log" },
 		{ 0 },
 	};
-	const struct usage u = { "run", "[OPTIONS] IMAGE [COMMAND [ARGUMENT...]]",
-				 "Runs a command in an image. Exit status: the command's; 125 strata failed, 126 the\n"
-				 "command cannot be executed, 127 it is not there, 128+n it died of signal n.",
-				 options, 1, -1, true };
+	const struct usage u = {
+		"run",
+		"[OPTIONS] IMAGE [COMMAND [ARGUMENT...]]",
+		"Runs a command in an image. Exit status: the command's; 125 strata failed, 126 the\n"
+		"command cannot be executed, 127 it is not there, 128+n it died of signal n.",
+		options,
+		1,
+		-1,
+		true
+	};
 	int status;
 
 	if (options_parse(&u, argc, argv, &argv, &status))

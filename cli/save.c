@@ -9,12 +9,19 @@ int verb_save(struct cli *c, int argc, char **argv)
 {
 	const char *output = "-", *format = "oci-archive";
 	const struct option_def options[] = {
-		{ 'o', "output", OPT_STR, &output, "PATH", "where to (standard output, for a tar)" },
-		{ 0, "format", OPT_STR, &format, "FORMAT", "oci-archive: a tar (default); oci-dir: a folder" },
+		{ 'o', "output", OPT_STR, &output, "PATH",
+		  "where to (standard output, for a tar)" },
+		{ 0, "format", OPT_STR, &format, "FORMAT",
+		  "oci-archive: a tar (default); oci-dir: a folder" },
 		{ 0 },
 	};
-	const struct usage u = { "save", "[OPTIONS] IMAGE...", "Writes images as an OCI layout, byte for byte as they came.",
-				 options, 1, -1, false };
+	const struct usage u = { "save",
+				 "[OPTIONS] IMAGE...",
+				 "Writes images as an OCI layout, byte for byte as they came.",
+				 options,
+				 1,
+				 -1,
+				 false };
 	bool folder;
 	int status, r;
 

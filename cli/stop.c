@@ -7,12 +7,19 @@ int verb_stop(struct cli *c, int argc, char **argv)
 {
 	unsigned seconds = 10;
 	const struct option_def options[] = {
-		{ 't', "time", OPT_UINT, &seconds, "SECONDS", "how long to wait before SIGKILL (10)" },
+		{ 't', "time", OPT_UINT, &seconds, "SECONDS",
+		  "how long to wait before SIGKILL (10)" },
 		{ 0 },
 	};
-	const struct usage u = { "stop", "[OPTIONS] INSTANCE...",
-				 "Sends the image's stop signal, and SIGKILL to what has not ended in time.", options, 1, -1,
-				 false };
+	const struct usage u = {
+		"stop",
+		"[OPTIONS] INSTANCE...",
+		"Sends the image's stop signal, and SIGKILL to what has not ended in time.",
+		options,
+		1,
+		-1,
+		false
+	};
 	int status, worst = 0;
 
 	if (options_parse(&u, argc, argv, &argv, &status))

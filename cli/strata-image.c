@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* strata-image: the verbs that move and make images, with the libraries for it. Started by strata. */
+/* strata-image: the verbs that move and make images, with the libraries for it. Started by strata.
+ */
 #include "cli/cli.h"
 
 static const struct verb verbs[] = {

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* strata: every verb; those that move and make images are strata-image's, so that no run pays for their libraries. */
+/* strata: every verb; those that move and make images are strata-image's, so that no run pays for
+ * their libraries. */
 #include "cli/cli.h"
 
 static const struct verb verbs[] = {

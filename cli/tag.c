@@ -6,7 +6,9 @@
 int verb_tag(struct cli *c, int argc, char **argv)
 {
 	const struct option_def options[] = { { 0 } };
-	const struct usage u = { "tag", "IMAGE NAME[:TAG]", "Gives an image another name.", options, 2, 2, false };
+	const struct usage u = {
+		"tag", "IMAGE NAME[:TAG]", "Gives an image another name.", options, 2, 2, false
+	};
 	int status, r;
 
 	if (options_parse(&u, argc, argv, &argv, &status))

@@ -10,9 +10,13 @@ struct terminal {
 	struct termios saved;
 };
 
-#define TERMINAL_NONE { .fd = -1 }
+#define TERMINAL_NONE    \
+	{                \
+		.fd = -1 \
+	}
 
-/* Makes the terminal @fd raw (cfmakeraw(3)) and remembers how it was; not a terminal: nothing happens. */
+/* Makes the terminal @fd raw (cfmakeraw(3)) and remembers how it was; not a terminal: nothing
+ * happens. */
 void terminal_raw(int fd, struct terminal *ret);
 void terminal_restore(struct terminal *t);
 /* Rows and columns: 0 or -errno. */

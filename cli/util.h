@@ -21,7 +21,8 @@ static inline void table_freep(struct table **t)
 	table_free(*t);
 }
 
-/* "created" of an image's config or a history step in seconds since 1970, 0 when it says nothing. */
+/* "created" of an image's config or a history step in seconds since 1970, 0 when it says nothing.
+ */
 int64_t cli_created(const json_t *j);
 
 #endif

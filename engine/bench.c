@@ -20,7 +20,8 @@ static uint64_t usage_ns(int who)
 	struct rusage u;
 
 	getrusage(who, &u);
-	return (u.ru_utime.tv_sec + u.ru_stime.tv_sec) * 1000000000ull + (u.ru_utime.tv_usec + u.ru_stime.tv_usec) * 1000ull;
+	return (u.ru_utime.tv_sec + u.ru_stime.tv_sec) * 1000000000ull +
+	       (u.ru_utime.tv_usec + u.ru_stime.tv_usec) * 1000ull;
 }
 
 static uint64_t cpu_ns(void)
@@ -63,10 +64,14 @@ static int take_samples(struct run *run, uint64_t begin, struct bench_sample *s)
 	return 0;
 }
 
-static int run_once(struct engine *e, const struct bench_mode *m, const char *image, char *const *command,
-		    struct bench_sample *ret)
+static int run_once(struct engine *e, const struct bench_mode *m, const char *image,
+		    char *const *command, struct bench_sample *ret)
 {
-	struct run_options o = { .kind = m->kind, .image = image, .command = command, .driver = m->driver, .detach = true };
+	struct run_options o = { .kind = m->kind,
+				 .image = image,
+				 .command = command,
+				 .driver = m->driver,
+				 .detach = true };
 	uint64_t cpu = cpu_ns(), begin = clock_ns();
 	_free_ char *id = NULL;
 	struct run run;
@@ -87,8 +92,8 @@ static int run_once(struct engine *e, const struct bench_mode *m, const char *im
 }
 
 int engine_bench_startup(struct engine *e, const char *image, unsigned n, char *const *command,
-			 int (*fn)(void *ctx, const struct bench_sample *s), void (*skipped)(void *ctx, const char *line),
-			 void *ctx)
+			 int (*fn)(void *ctx, const struct bench_sample *s),
+			 void (*skipped)(void *ctx, const char *line), void *ctx)
 {
 	struct bench_mode modes[] = {
 		{ "container/fuse", RUN_CONTAINER, "fuse", false },

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* `build`: gives the builder its steps: a snapshot of its own each, a container for RUN, a layer of what changed. */
+/* `build`: gives the builder its steps: a snapshot of its own each, a container for RUN, a layer of
+ * what changed. */
 #include "base/err.h"
 #include "base/fd.h"
 #include "base/json.h"
@@ -131,7 +132,8 @@ static void step_abort(void *ctx, struct build_step *s)
 
 static const char *const host_files[] = { "etc/resolv.conf", "etc/hosts" };
 
-/* Which of the host's files have no place in the tree: the container makes an empty one to mount over. */
+/* Which of the host's files have no place in the tree: the container makes an empty one to mount
+ * over. */
 static unsigned missing_files(int root_fd)
 {
 	unsigned missing = 0;
@@ -155,8 +157,8 @@ static void drop_mount_points(int root_fd, unsigned missing)
 	for (unsigned i = 0; etc >= 0 && i < ARRAY_SIZE(host_files); i++) {
 		const char *name = strrchr(host_files[i], '/') + 1;
 
-		if ((missing & (1u << i)) && fstatat(etc, name, &st, AT_SYMLINK_NOFOLLOW) == 0 && S_ISREG(st.st_mode) &&
-		    st.st_size == 0)
+		if ((missing & (1u << i)) && fstatat(etc, name, &st, AT_SYMLINK_NOFOLLOW) == 0 &&
+		    S_ISREG(st.st_mode) && st.st_size == 0)
 			unlinkat(etc, name, 0);
 	}
 }
@@ -186,8 +188,8 @@ static int run_container(struct build *b, const struct ctr_spec *spec, int *ret_
 	return r;
 }
 
-static int step_run(void *ctx, struct build_step *s, char *const *argv, char *const *env, const char *cwd,
-		    const char *user, int *ret_code)
+static int step_run(void *ctx, struct build_step *s, char *const *argv, char *const *env,
+		    const char *cwd, const char *user, int *ret_code)
 {
 	struct build *b = ctx;
 	bool host = streq(b->opts->network, "host");
@@ -219,7 +221,8 @@ static int step_run(void *ctx, struct build_step *s, char *const *argv, char *co
 
 /* ---- layers ---- */
 
-static int step_commit(void *ctx, struct build_step *s, const struct digest *key, struct build_layer *ret)
+static int step_commit(void *ctx, struct build_step *s, const struct digest *key,
+		       struct build_layer *ret)
 {
 	struct build *b = ctx;
 	_cleanup_(txn_abortp) struct txn *t = NULL;
@@ -270,7 +273,8 @@ static const struct build_callbacks callbacks = {
 /* ---- the image ---- */
 
 /* -f FILE as given, or Containerfile, or Dockerfile in the context. */
-static int read_containerfile(const struct engine_build *o, int context, const char **ret_name, char **ret, size_t *ret_len)
+static int read_containerfile(const struct engine_build *o, int context, const char **ret_name,
+			      char **ret, size_t *ret_len)
 {
 	static const char *const names[] = { "Containerfile", "Dockerfile" };
 	int r;
@@ -287,7 +291,9 @@ static int read_containerfile(const struct engine_build *o, int context, const c
 			return r < 0 ? err(r, "%s: %s", names[i], strerror(-r)) : 0;
 		err_clear();
 	}
-	return err(-ENOENT, "%s: neither a Containerfile nor a Dockerfile is there; name one by --file", o->context);
+	return err(-ENOENT,
+		   "%s: neither a Containerfile nor a Dockerfile is there; name one by --file",
+		   o->context);
 }
 
 /* SOURCE_DATE_EPOCH (reproducible-builds.org), else now. */
@@ -299,7 +305,8 @@ static int64_t created_time(void)
 	return epoch && str_u64(epoch, 0, INT64_MAX, &n) == 0 ? (int64_t)n : (int64_t)time(NULL);
 }
 
-static int name_image(struct build *b, const char *name, const json_t *config, struct digest *ret_manifest)
+static int name_image(struct build *b, const char *name, const json_t *config,
+		      struct digest *ret_manifest)
 {
 	_free_ struct digest *ids = NULL;
 	_free_ struct image_layer *layers = NULL;
@@ -320,8 +327,11 @@ static int build_image(struct build *b, int context, const char *name, struct di
 {
 	_free_ char *text = NULL;
 	_json_ json_t *config = NULL;
-	struct build_options o = { .context_fd = context, .build_args = b->opts->build_args, .target = b->opts->target,
-				   .no_cache = b->opts->no_cache, .created = created_time() };
+	struct build_options o = { .context_fd = context,
+				   .build_args = b->opts->build_args,
+				   .target = b->opts->target,
+				   .no_cache = b->opts->no_cache,
+				   .created = created_time() };
 	int r = read_containerfile(b->opts, context, &o.file, &text, &o.text_len);
 
 	if (r < 0)

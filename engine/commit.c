@@ -45,10 +45,13 @@ static void entry_freep(struct archive_entry **e)
 	archive_entry_free(*e);
 }
 
-/* libarchive gives ARCHIVE_WARN for names it could not translate; with hdrcharset=BINARY there is nothing to. */
+/* libarchive gives ARCHIVE_WARN for names it could not translate; with hdrcharset=BINARY there is
+ * nothing to. */
 static int write_header(struct commit *c, struct archive_entry *e)
 {
-	return archive_write_header(c->tar, e) < ARCHIVE_WARN ? tar_error(c, archive_entry_pathname(e)) : 0;
+	return archive_write_header(c->tar, e) < ARCHIVE_WARN ?
+		       tar_error(c, archive_entry_pathname(e)) :
+		       0;
 }
 
 static int write_marker(struct commit *c, const char *path)
@@ -127,10 +130,12 @@ static int write_content(struct commit *c, const struct ufs_change *ch)
 	uint64_t off = 0;
 
 	while (off < ch->size) {
-		ssize_t n = pread(ch->fd, c->buf, MIN(ch->size - off, (uint64_t)COPY_BUF), (off_t)off);
+		ssize_t n =
+			pread(ch->fd, c->buf, MIN(ch->size - off, (uint64_t)COPY_BUF), (off_t)off);
 
 		if (n <= 0)
-			return n < 0 ? err_sys("layer: %s", ch->path) : err(-EIO, "layer: %s shrank", ch->path);
+			return n < 0 ? err_sys("layer: %s", ch->path) :
+				       err(-EIO, "layer: %s shrank", ch->path);
 		if (archive_write_data(c->tar, c->buf, n) != n)
 			return tar_error(c, ch->path);
 		off += n;
@@ -200,7 +205,9 @@ static int open_tar(struct commit *c)
 	archive_write_set_format_pax(c->tar);
 	archive_write_set_options(c->tar, "hdrcharset=BINARY");
 	archive_write_set_bytes_per_block(c->tar, 0);
-	return archive_write_open(c->tar, c, NULL, write_tar, NULL) < ARCHIVE_WARN ? tar_error(c, "tar") : 0;
+	return archive_write_open(c->tar, c, NULL, write_tar, NULL) < ARCHIVE_WARN ?
+		       tar_error(c, "tar") :
+		       0;
 }
 
 static void commit_done(struct commit *c)
@@ -221,12 +228,18 @@ static void commit_done(struct commit *c)
 		layer_sink_close(c->sink, NULL);
 }
 
-int commit_layer(struct txn *t, const struct rootfs *r, enum run_kind kind, struct image_layer *ret, bool *ret_empty)
+int commit_layer(struct txn *t, const struct rootfs *r, enum run_kind kind, struct image_layer *ret,
+		 bool *ret_empty)
 {
 	_cleanup_(commit_done) struct commit c = { 0 };
-	struct ufs_lower lower = { .kind = UFS_LOWER_INDEX, .fd = r->stack.index_fd, .packs = r->stack.pack_fds,
+	struct ufs_lower lower = { .kind = UFS_LOWER_INDEX,
+				   .fd = r->stack.index_fd,
+				   .packs = r->stack.pack_fds,
 				   .npacks = r->stack.npacks };
-	struct ufs_config cfg = { .lowers = &lower, .nlowers = 1, .upper_fd = r->upper_fd, .work_fd = r->work_fd,
+	struct ufs_config cfg = { .lowers = &lower,
+				  .nlowers = 1,
+				  .upper_fd = r->upper_fd,
+				  .work_fd = r->work_fd,
 				  .upper = kind == RUN_VM ? UFS_UPPER_MAPPED : UFS_UPPER_NATIVE };
 	struct ufs *u;
 	int e = ufs_new(&cfg, &u);

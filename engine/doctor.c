@@ -25,10 +25,11 @@ struct doctor {
 	int stop;
 };
 
-static void say(struct doctor *d, const char *name, enum doctor_verdict verdict, const char *fmt, ...)
-	__attribute__((format(printf, 4, 5)));
+static void say(struct doctor *d, const char *name, enum doctor_verdict verdict, const char *fmt,
+		...) __attribute__((format(printf, 4, 5)));
 
-static void say(struct doctor *d, const char *name, enum doctor_verdict verdict, const char *fmt, ...)
+static void say(struct doctor *d, const char *name, enum doctor_verdict verdict, const char *fmt,
+		...)
 {
 	char detail[256];
 	struct doctor_item item = { name, verdict, detail };
@@ -54,7 +55,8 @@ static void check_kernel(struct doctor *d)
 	uname(&u);
 	if (sscanf(u.release, "%u.%u", &d->major, &d->minor) != 2)
 		d->major = d->minor = 0;
-	say(d, "kernel", kernel_at_least(d, 5, 15) ? DOCTOR_YES : DOCTOR_NO, "Linux %s; strata needs 5.15 or later", u.release);
+	say(d, "kernel", kernel_at_least(d, 5, 15) ? DOCTOR_YES : DOCTOR_NO,
+	    "Linux %s; strata needs 5.15 or later", u.release);
 }
 
 static void check_root(struct doctor *d)
@@ -62,7 +64,8 @@ static void check_root(struct doctor *d)
 	if (geteuid() == 0)
 		say(d, "root", DOCTOR_YES, "runs as root");
 	else
-		say(d, "root", DOCTOR_NO, "uid %d: images can be handled, but mount and run need root", (int)geteuid());
+		say(d, "root", DOCTOR_NO,
+		    "uid %d: images can be handled, but mount and run need root", (int)geteuid());
 }
 
 static void check_store(struct doctor *d, const struct engine_options *o)
@@ -88,10 +91,14 @@ static void check_fuse(struct doctor *d)
 	}
 	say(d, "fuse", DOCTOR_YES, "/dev/fuse opens");
 	if (kernel_at_least(d, 6, 9)) {
-		say(d, "resend", DOCTOR_YES, "a killed file server can be replaced under its mount (Linux 6.9)");
-		say(d, "passthrough", geteuid() == 0 ? DOCTOR_YES : DOCTOR_NO, "reads without the server: Linux 6.9 and root");
+		say(d, "resend", DOCTOR_YES,
+		    "a killed file server can be replaced under its mount (Linux 6.9)");
+		say(d, "passthrough", geteuid() == 0 ? DOCTOR_YES : DOCTOR_NO,
+		    "reads without the server: Linux 6.9 and root");
 	} else {
-		say(d, "resend", DOCTOR_NO, "Linux %u.%u: needs 6.9; a killed file server ends its mount", d->major, d->minor);
+		say(d, "resend", DOCTOR_NO,
+		    "Linux %u.%u: needs 6.9; a killed file server ends its mount", d->major,
+		    d->minor);
 		say(d, "passthrough", DOCTOR_NO, "Linux %u.%u: needs 6.9", d->major, d->minor);
 	}
 }
@@ -112,13 +119,17 @@ static void check_overlay(struct doctor *d)
 	if (!erofs)
 		say(d, "erofs", DOCTOR_NO, "this kernel has no EROFS; try `modprobe erofs`");
 	else if (!kernel_at_least(d, 6, 12))
-		say(d, "erofs", DOCTOR_NO, "Linux %u.%u mounts no EROFS from a plain file: needs 6.12", d->major, d->minor);
+		say(d, "erofs", DOCTOR_NO,
+		    "Linux %u.%u mounts no EROFS from a plain file: needs 6.12", d->major,
+		    d->minor);
 	else
 		say(d, "erofs", DOCTOR_YES, "mounts from a plain file (Linux 6.12)");
 	if (!overlay)
-		say(d, "overlay", DOCTOR_NO, "this kernel has no overlayfs; try `modprobe overlay`");
+		say(d, "overlay", DOCTOR_NO,
+		    "this kernel has no overlayfs; try `modprobe overlay`");
 	else if (!kernel_at_least(d, 6, 5))
-		say(d, "overlay", DOCTOR_NO, "Linux %u.%u has no data-only lowers: needs 6.5", d->major, d->minor);
+		say(d, "overlay", DOCTOR_NO, "Linux %u.%u has no data-only lowers: needs 6.5",
+		    d->major, d->minor);
 	else
 		say(d, "overlay", DOCTOR_YES, "data-only lowers (Linux 6.5)%s",
 		    erofs && kernel_at_least(d, 6, 12) ? "; the driver overlay works" : "");
@@ -147,7 +158,9 @@ static void check_cgroups(struct doctor *d)
 	if (statfs("/sys/fs/cgroup", &s) == 0 && s.f_type == CGROUP2_MAGIC) {
 		size_t len = 0;
 
-		if (file_read_all(AT_FDCWD, "/sys/fs/cgroup/cgroup.controllers", 4096, &controllers, &len) == 0 && len)
+		if (file_read_all(AT_FDCWD, "/sys/fs/cgroup/cgroup.controllers", 4096, &controllers,
+				  &len) == 0 &&
+		    len)
 			controllers[strcspn(controllers, "\n")] = '\0';
 		say(d, "cgroups", DOCTOR_YES, "version 2: %s", controllers ? controllers : "");
 		return;
@@ -172,7 +185,8 @@ static void check_userns(struct doctor *d)
 	if (status == 0)
 		say(d, "user-ns", DOCTOR_YES, "user namespaces can be made");
 	else
-		say(d, "user-ns", DOCTOR_NO, "user namespaces: %s", WIFEXITED(status) ? strerror(WEXITSTATUS(status)) : "refused");
+		say(d, "user-ns", DOCTOR_NO, "user namespaces: %s",
+		    WIFEXITED(status) ? strerror(WEXITSTATUS(status)) : "refused");
 }
 
 static void check_kvm(struct doctor *d)
@@ -180,7 +194,11 @@ static void check_kvm(struct doctor *d)
 	char why[200] = "";
 	enum vm_probe_result r = vm_probe(why, sizeof(why));
 
-	say(d, "kvm", r == VM_PROBE_OK ? DOCTOR_YES : r == VM_PROBE_NO_KVM ? DOCTOR_NO : DOCTOR_PARTLY, "%s", why);
+	say(d, "kvm",
+	    r == VM_PROBE_OK	 ? DOCTOR_YES :
+	    r == VM_PROBE_NO_KVM ? DOCTOR_NO :
+				   DOCTOR_PARTLY,
+	    "%s", why);
 }
 
 static void check_guest(struct doctor *d)
@@ -193,18 +211,21 @@ static void check_guest(struct doctor *d)
 
 static void check_qemu(struct doctor *d)
 {
-	static const char *const paths[] = { "/usr/bin/qemu-system-x86_64", "/usr/local/bin/qemu-system-x86_64" };
+	static const char *const paths[] = { "/usr/bin/qemu-system-x86_64",
+					     "/usr/local/bin/qemu-system-x86_64" };
 
 	for (unsigned i = 0; i < ARRAY_SIZE(paths); i++) {
 		if (access(paths[i], X_OK) == 0) {
-			say(d, "qemu", DOCTOR_YES, "%s; the testbed can emulate a machine with KVM", paths[i]);
+			say(d, "qemu", DOCTOR_YES, "%s; the testbed can emulate a machine with KVM",
+			    paths[i]);
 			return;
 		}
 	}
 	say(d, "qemu", DOCTOR_NO, "not installed: no testbed; `apt-get install qemu-system-x86`");
 }
 
-int engine_doctor(const struct engine_options *o, int (*fn)(void *ctx, const struct doctor_item *i), void *ctx)
+int engine_doctor(const struct engine_options *o, int (*fn)(void *ctx, const struct doctor_item *i),
+		  void *ctx)
 {
 	struct doctor d = { .fn = fn, .ctx = ctx };
 

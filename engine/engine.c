@@ -4,8 +4,8 @@
 #include "base/fd.h"
 #include "base/str.h"
 
-static int default_path(const char *given, const char *variable, const char *of_root, const char *home_variable,
-			const char *below_home, char **ret)
+static int default_path(const char *given, const char *variable, const char *of_root,
+			const char *home_variable, const char *below_home, char **ret)
 {
 	const char *env = getenv(variable), *home;
 
@@ -31,7 +31,8 @@ static int open_runroot(struct engine *e)
 	int r = fd_mkdir_p(AT_FDCWD, e->runroot, 0700);
 
 	if (r < 0)
-		return err(r, "state folder %s: %s; choose another by --runroot", e->runroot, strerror(-r));
+		return err(r, "state folder %s: %s; choose another by --runroot", e->runroot,
+			   strerror(-r));
 	e->runroot_fd = open(e->runroot, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 	return e->runroot_fd < 0 ? err_sys("state folder %s", e->runroot) : 0;
 }
@@ -44,10 +45,11 @@ int engine_open(const struct engine_options *o, unsigned store_flags, struct eng
 	if (!e)
 		return -ENOMEM;
 	e->runroot_fd = -1;
-	r = default_path(o->root, "STRATA_ROOT", "/var/lib/strata", "HOME", ".local/share/strata", &e->root);
+	r = default_path(o->root, "STRATA_ROOT", "/var/lib/strata", "HOME", ".local/share/strata",
+			 &e->root);
 	if (r >= 0)
-		r = default_path(o->runroot, "STRATA_RUNROOT", "/run/strata", "XDG_RUNTIME_DIR", "strata",
-				 &e->runroot);
+		r = default_path(o->runroot, "STRATA_RUNROOT", "/run/strata", "XDG_RUNTIME_DIR",
+				 "strata", &e->runroot);
 	if (r >= 0)
 		r = store_open(e->root, store_flags, &e->store);
 	if (r >= 0)

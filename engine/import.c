@@ -54,10 +54,12 @@ static json_t *new_config(const char *source, const struct image_layer *layer)
 	struct clock_text now = clock_now_text();
 	const char *name = strrchr(source, '/');
 
-	return json_pack("{s:s, s:s, s:s, s:{}, s:{s:s, s:[o]}, s:[{s:s, s:o}]}", "created", now.s, "architecture", "amd64",
-			 "os", "linux", "config", "rootfs", "type", "layers", "diff_ids",
-			 json_sprintf("sha256:%s", digest_hex(&layer->diff_id).s), "history", "created", now.s,
-			 "created_by", json_sprintf("strata import %s", name && name[1] ? name + 1 : source));
+	return json_pack("{s:s, s:s, s:s, s:{}, s:{s:s, s:[o]}, s:[{s:s, s:o}]}", "created", now.s,
+			 "architecture", "amd64", "os", "linux", "config", "rootfs", "type",
+			 "layers", "diff_ids",
+			 json_sprintf("sha256:%s", digest_hex(&layer->diff_id).s), "history",
+			 "created", now.s, "created_by",
+			 json_sprintf("strata import %s", name && name[1] ? name + 1 : source));
 }
 
 int engine_import(struct engine *e, const char *source, const char *name, char *const *changes,

@@ -76,8 +76,8 @@ int engine_rm(struct engine *e, const char *id_or_name, bool force)
 		return r;
 	if (state.status != INST_STOPPED) {
 		if (!force)
-			return err(-EBUSY, "%s is %s: stop it, or remove it with --force", id_or_name,
-				   inst_status_name(state.status));
+			return err(-EBUSY, "%s is %s: stop it, or remove it with --force",
+				   id_or_name, inst_status_name(state.status));
 		r = inst_stop(i, SIGKILL, 0);
 		if (r < 0 && r != -ESRCH)
 			return r;
@@ -138,7 +138,9 @@ static int read_kept_config(struct engine *e, const char *id, json_t **ret)
 {
 	_free_ char *path = str_fmt("snapshots/%s/config.json", id);
 	_json_ json_t *config = NULL;
-	int r = path ? json_parse_file(store_dirfd(e->store), path, "config.json of a snapshot", &config) : -ENOMEM;
+	int r = path ? json_parse_file(store_dirfd(e->store), path, "config.json of a snapshot",
+				       &config) :
+		       -ENOMEM;
 
 	if (r < 0)
 		return r;
@@ -163,7 +165,8 @@ static int revive_one(struct engine *e, const char *id)
 	err_clear();
 	if (r == -ENOMEM)
 		return r;
-	/* Half made, a build's, or one that --rm would have removed. In use it is locked, and stays. */
+	/* Half made, a build's, or one that --rm would have removed. In use it is locked, and
+	 * stays. */
 	r = snapshot_remove(e->store, id);
 	if (r == 0)
 		cgroup_purge(id);
@@ -177,7 +180,8 @@ int engine_revive(struct engine *e)
 
 	for (size_t n = 0; r >= 0 && n < strv_len(ids); n++) {
 		r = revive_one(e, ids[n]);
-		if (r < 0 && r != -ENOMEM) { /* one that cannot be helped does not hide the others */
+		if (r < 0 && r != -ENOMEM) { /* one that cannot be helped does not hide the others
+					      */
 			err_clear();
 			r = 0;
 		}

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The isolations that a supervisor is handed, one constructor each. They own nothing until create() is called. */
+/* The isolations that a supervisor is handed, one constructor each. They own nothing until create()
+ * is called. */
 #ifndef ENGINE_ISO_H
 #define ENGINE_ISO_H
 

@@ -94,7 +94,8 @@ static int create(void *ctx, const int stdio[3], struct run_process *ret)
 		r = fill_mounts(i);
 	if (r >= 0)
 		r = create_process(i, stdio);
-	/* ENOENT and EACCES of start() speak of the command (exit codes 127 and 126); what fails here is another thing. */
+	/* ENOENT and EACCES of start() speak of the command (exit codes 127 and 126); what fails
+	 * here is another thing. */
 	if (r == -ENOENT || r == -EACCES)
 		return err(-EIO, "%s", strerror(-r));
 	if (r < 0)
@@ -127,8 +128,8 @@ static bool oom_killed(void *ctx)
 }
 
 /*
- * The file server is gone before its mount: every request to it would wait for ever, so the connection is ended, and
- * the container sees errors.
+ * The file server is gone before its mount: every request to it would wait for ever, so the
+ * connection is ended, and the container sees errors.
  */
 static int lost_server(void *ctx, int fd, _unused_ uint32_t events)
 {
@@ -145,7 +146,9 @@ static int attach(void *ctx, struct loop *loop)
 	struct iso_container *i = ctx;
 
 	i->loop = loop;
-	return i->root.server_pidfd < 0 ? 0 : loop_add(loop, i->root.server_pidfd, EPOLLIN, lost_server, i);
+	return i->root.server_pidfd < 0 ?
+		       0 :
+		       loop_add(loop, i->root.server_pidfd, EPOLLIN, lost_server, i);
 }
 
 static void cleanup(void *ctx)

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* `strata mount` as an isolation: the process is the file system's server, the end is the unmount. */
+/* `strata mount` as an isolation: the process is the file system's server, the end is the unmount.
+ */
 #include "base/err.h"
 #include "base/fd.h"
 #include "base/log.h"
@@ -60,15 +61,18 @@ static int detach_own(const struct iso_mount *m)
 	return umount2(at, MNT_DETACH) < 0 ? -errno : 0;
 }
 
-/* A setuid file or a device of an image means nothing outside a container: the mount has neither. */
+/* A setuid file or a device of an image means nothing outside a container: the mount has neither.
+ */
 static int start(void *ctx)
 {
 	struct iso_mount *m = ctx;
 	struct mount_attr attr = { .attr_set = MOUNT_ATTR_NOSUID | MOUNT_ATTR_NODEV };
 
-	if (syscall(SYS_mount_setattr, m->root.mount_fd, "", AT_EMPTY_PATH, &attr, sizeof(attr)) < 0)
+	if (syscall(SYS_mount_setattr, m->root.mount_fd, "", AT_EMPTY_PATH, &attr, sizeof(attr)) <
+	    0)
 		return err_sys("mount of %s", m->c.spec->image);
-	if (syscall(SYS_move_mount, m->root.mount_fd, "", AT_FDCWD, m->c.spec->mountpoint, MOVE_MOUNT_F_EMPTY_PATH) < 0)
+	if (syscall(SYS_move_mount, m->root.mount_fd, "", AT_FDCWD, m->c.spec->mountpoint,
+		    MOVE_MOUNT_F_EMPTY_PATH) < 0)
 		return err_sys("mount at %s", m->c.spec->mountpoint);
 	m->mount_id = mount_id_at(m->c.spec->mountpoint);
 	/* The mount point alone keeps the file system now: umount(8) there ends the server. */
@@ -88,7 +92,8 @@ static int exit_code(void *ctx, int wait_status)
 	struct iso_mount *m = ctx;
 
 	if (wait_status != 0) {
-		log_err("the file server ended with %d: %s is unmounted", wait_status, m->c.spec->mountpoint);
+		log_err("the file server ended with %d: %s is unmounted", wait_status,
+			m->c.spec->mountpoint);
 		detach_own(m);
 	}
 	return wait_status;

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * A microVM as an isolation: the process is strata-vmm, which gets layers and top as descriptors. This side answers its
- * requests for objects, out of the image's own index, and hears how the command fares.
+ * A microVM as an isolation: the process is strata-vmm, which gets layers and top as descriptors.
+ * This side answers its requests for objects, out of the image's own index, and hears how the
+ * command fares.
  */
 #include "base/err.h"
 #include "base/fd.h"
@@ -65,14 +66,16 @@ struct vmm_tag vmm_volume_tag(size_t i)
 /* ---- what the VMM is handed ---- */
 
 /*
- * The folder @path as a mount of its own where nothing is executed, no device opened and no symbolic link followed, so
- * that whatever a broken VMM puts there stays data.
+ * The folder @path as a mount of its own where nothing is executed, no device opened and no
+ * symbolic link followed, so that whatever a broken VMM puts there stays data.
  */
 static int open_confined(const char *path, bool rdonly)
 {
-	struct mount_attr attr = { .attr_set = MOUNT_ATTR_NOSUID | MOUNT_ATTR_NODEV | MOUNT_ATTR_NOEXEC |
-					       MOUNT_ATTR_NOSYMFOLLOW | (rdonly ? MOUNT_ATTR_RDONLY : 0) };
-	_close_ int fd = syscall(SYS_open_tree, AT_FDCWD, path, OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC);
+	struct mount_attr attr = { .attr_set = MOUNT_ATTR_NOSUID | MOUNT_ATTR_NODEV |
+					       MOUNT_ATTR_NOEXEC | MOUNT_ATTR_NOSYMFOLLOW |
+					       (rdonly ? MOUNT_ATTR_RDONLY : 0) };
+	_close_ int fd =
+		syscall(SYS_open_tree, AT_FDCWD, path, OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC);
 
 	if (fd < 0 || syscall(SYS_mount_setattr, fd, "", AT_EMPTY_PATH, &attr, sizeof(attr)) < 0)
 		return err_sys("%s", path);
@@ -85,10 +88,13 @@ static int give_away(int fd, uid_t uid)
 
 	if (fstat(fd, &st) < 0)
 		return err_sys("snapshot");
-	return st.st_uid != uid && fchownat(fd, "", uid, uid, AT_EMPTY_PATH) < 0 ? err_sys("snapshot") : 0;
+	return st.st_uid != uid && fchownat(fd, "", uid, uid, AT_EMPTY_PATH) < 0 ?
+		       err_sys("snapshot") :
+		       0;
 }
 
-/* The top through a mount of its own, so that a rename between upper and work stays inside one mount. */
+/* The top through a mount of its own, so that a rename between upper and work stays inside one
+ * mount. */
 static int confine_top(struct iso_vm *v)
 {
 	_free_ char *path = str_fmt("%s/snapshots/%s", store_path(v->c.store), v->c.spec->id);
@@ -190,7 +196,8 @@ static int hand_sockets(struct iso_vm *v, struct handout *h)
 	return hand_own(h, VMM_OBJECTS, objects[1]);
 }
 
-/* With a terminal the guest has it; here it is a stream in both directions, which the supervisor relays. */
+/* With a terminal the guest has it; here it is a stream in both directions, which the supervisor
+ * relays. */
 static int hand_stdio(struct iso_vm *v, struct handout *h, const int stdio[3])
 {
 	int pair[2];
@@ -244,7 +251,8 @@ static int spawn_vmm(struct iso_vm *v, const int stdio[3])
 
 /* ---- the isolation ---- */
 
-/* The guest's memory is the VMM's: what is left over of the limit is for the VMM itself and the page cache. */
+/* The guest's memory is the VMM's: what is left over of the limit is for the VMM itself and the
+ * page cache. */
 static int enter_cgroup(struct iso_vm *v)
 {
 	struct run_limits limits = v->c.spec->limits;
@@ -373,7 +381,9 @@ static int start(void *ctx)
 			serve_object(v, v->objects, 0);
 		r = fds[0].revents ? next_message(v, &m) : 0;
 		if (r < 0)
-			return err(-EIO, "the microVM ended before its command ran; monitor.log of the instance says more");
+			return err(
+				-EIO,
+				"the microVM ended before its command ran; monitor.log of the instance says more");
 		if (r == 1 && m.kind == VMM_FAILED)
 			return failed(&m);
 		if (r == 1 && m.kind == VMM_STARTED)

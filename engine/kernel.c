@@ -20,7 +20,9 @@ int kernel_default(char **ret)
 	r = proc_sibling("vmlinux", ret);
 	if (r < 0) {
 		err_clear();
-		return err(r, "no guest kernel: build it by `make kernel`, or name one by --kernel or STRATA_KERNEL");
+		return err(
+			r,
+			"no guest kernel: build it by `make kernel`, or name one by --kernel or STRATA_KERNEL");
 	}
 	return 0;
 }

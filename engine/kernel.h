@@ -4,8 +4,8 @@
 #define ENGINE_KERNEL_H
 
 /*
- * Where the guest kernel is: STRATA_KERNEL, else "vmlinux" beside our programs (`make kernel` puts it there). -ENOENT
- * says what to do. The caller frees.
+ * Where the guest kernel is: STRATA_KERNEL, else "vmlinux" beside our programs (`make kernel` puts
+ * it there). -ENOENT says what to do. The caller frees.
  */
 int kernel_default(char **ret);
 

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * strata-monitor: supervisor and keeper of one instance, from before its process is made until all of it is gone. It
- * starts with the client's stdio as 0, 1, 2 and the report pipe as 3, and opens everything else itself.
+ * strata-monitor: supervisor and keeper of one instance, from before its process is made until all
+ * of it is gone. It starts with the client's stdio as 0, 1, 2 and the report pipe as 3, and opens
+ * everything else itself.
  */
 #include "base/err.h"
 #include "base/fd.h"
@@ -28,7 +29,8 @@ static void report_failure(int e)
 	fd_write_full(REPORT_FD, &r, sizeof(r));
 }
 
-/* The client's stdio moves out of the way: nothing that this process runs may use it by accident. */
+/* The client's stdio moves out of the way: nothing that this process runs may use it by accident.
+ */
 static int keep_stdio(struct monitor *m)
 {
 	int null = open("/dev/null", O_RDWR | O_CLOEXEC);
@@ -48,7 +50,8 @@ static int keep_stdio(struct monitor *m)
 
 static int open_log(struct monitor *m)
 {
-	m->log_fd = openat(inst_dirfd(m->inst), "monitor.log", O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0600);
+	m->log_fd = openat(inst_dirfd(m->inst), "monitor.log",
+			   O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0600);
 	if (m->log_fd < 0)
 		return err_sys("monitor.log of %s", inst_id(m->inst));
 	log_setup("strata-monitor", m->log_fd, LOG_INFO);
@@ -127,7 +130,8 @@ int monitor_main(int argc, char **argv)
 		fprintf(stderr, "usage: strata-monitor RUNROOT ID (started by strata)\n");
 		return 2;
 	}
-	/* A session of its own: the client's terminal does not signal it, and its death does not end it. */
+	/* A session of its own: the client's terminal does not signal it, and its death does not
+	 * end it. */
 	setsid();
 	signal(SIGPIPE, SIG_IGN);
 	r = keep_stdio(&m);

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The driver `overlay`: the kernel mounts the very index that our union serves. EROFS from a file with the packs as its
- * devices (Linux 6.12), overlayfs above it with the objects as a data-only lower (Linux 6.5), the same snapshot on top.
+ * The driver `overlay`: the kernel mounts the very index that our union serves. EROFS from a file
+ * with the packs as its devices (Linux 6.12), overlayfs above it with the objects as a data-only
+ * lower (Linux 6.5), the same snapshot on top.
  */
 #include "base/err.h"
 #include "base/fd.h"
@@ -39,7 +40,8 @@ static int mount_erofs(const char *index, char *const *packs)
 		r = fs_set(fs, "device", packs[i]);
 	if (r == 0)
 		r = fs_mount(fs, MOUNT_ATTR_RDONLY | MOUNT_ATTR_NODEV);
-	return r < 0 ? err(r, "EROFS mount of %s: %s (Linux 6.12 or later?)", index, strerror(-r)) : r;
+	return r < 0 ? err(r, "EROFS mount of %s: %s (Linux 6.12 or later?)", index, strerror(-r)) :
+		       r;
 }
 
 static int attach(int mount_fd, const char *path)
@@ -49,7 +51,8 @@ static int attach(int mount_fd, const char *path)
 	return 0;
 }
 
-static int mount_union(const struct run_spec *spec, const char *lower, const char *objects, const struct rootfs *r)
+static int mount_union(const struct run_spec *spec, const char *lower, const char *objects,
+		       const struct rootfs *r)
 {
 	_close_ int fs = syscall(SYS_fsopen, "overlay", FSOPEN_CLOEXEC);
 	_free_ char *lowers = str_fmt("%s::%s", lower, objects);
@@ -83,7 +86,8 @@ int rootfs_mount_overlay(struct store *s, const struct run_spec *spec, struct ro
 	if (e < 0)
 		return e;
 	objects = str_fmt("%s/objects", store_path(s));
-	/* overlayfs takes its layers by path: for a moment the image stands over the top, in this namespace alone. */
+	/* overlayfs takes its layers by path: for a moment the image stands over the top, in this
+	 * namespace alone. */
 	lower = str_fmt("%s/snapshots/%s/upper", store_path(s), spec->id);
 	if (!objects || !lower)
 		return -ENOMEM;

@@ -10,8 +10,8 @@
 #include <signal.h>
 #include <sys/mount.h>
 
-#define SERVER_THREADS "2"	/* one may wait for a disk while the other answers from the map */
-#define SERVER_END_MS 10000	/* an unmounted server ends at once; past this it is killed */
+#define SERVER_THREADS "2"   /* one may wait for a disk while the other answers from the map */
+#define SERVER_END_MS  10000 /* an unmounted server ends at once; past this it is killed */
 
 int rootfs_namespace(void)
 {
@@ -43,7 +43,8 @@ static int spawn_server(struct store *s, const struct run_spec *spec, int log_fd
 	_free_ char *path = NULL;
 	_free_ int *fds = NULL;
 	_close_ int objects = open_objects(s);
-	char *argv[] = { (char[]){ "strata-server" }, spec->read_only ? (char[]){ "none" } : (char[]){ "native" },
+	char *argv[] = { (char[]){ "strata-server" },
+			 spec->read_only ? (char[]){ "none" } : (char[]){ "native" },
 			 (char[]){ SERVER_THREADS }, NULL };
 	int e;
 
@@ -64,7 +65,8 @@ static int spawn_server(struct store *s, const struct run_spec *spec, int log_fd
 	fds[SERVER_OBJECTS] = objects;
 	for (size_t i = 0; i < r->stack.npacks; i++)
 		fds[SERVER_PACKS + i] = r->stack.pack_fds[i];
-	e = proc_spawn(path, argv, NULL, fds, SERVER_PACKS + r->stack.npacks, &r->server, &r->server_pidfd);
+	e = proc_spawn(path, argv, NULL, fds, SERVER_PACKS + r->stack.npacks, &r->server,
+		       &r->server_pidfd);
 	return e < 0 ? err(e, "%s: %s", path, strerror(-e)) : 0;
 }
 
@@ -94,7 +96,8 @@ int rootfs_open(struct store *s, const struct run_spec *spec, int log_fd, struct
 	return mount_fuse(s, spec, log_fd, ret);
 }
 
-/* The last reference to the mount has gone, so the kernel ends the connection and the server ends by itself. */
+/* The last reference to the mount has gone, so the kernel ends the connection and the server ends
+ * by itself. */
 static void end_server(struct rootfs *r)
 {
 	struct pollfd p = { .fd = r->server_pidfd, .events = POLLIN };

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * A root for an instance: the merged layers of its image under its snapshot's top, as a detached mount. Two drivers:
- * our union over FUSE, served by strata-server, and the kernel's overlayfs over its EROFS.
+ * A root for an instance: the merged layers of its image under its snapshot's top, as a detached
+ * mount. Two drivers: our union over FUSE, served by strata-server, and the kernel's overlayfs over
+ * its EROFS.
  */
 #ifndef ENGINE_ROOTFS_H
 #define ENGINE_ROOTFS_H
@@ -14,19 +15,26 @@ struct rootfs {
 	struct stack stack;	/* the pin: keeps gc away from the layers */
 	int lock_fd;		/* the snapshot's lock */
 	int upper_fd, work_fd;
-	pid_t server;		/* strata-server, 0 with overlay */
+	pid_t server; /* strata-server, 0 with overlay */
 	int server_pidfd, fuse_fd;
 };
 
-#define ROOTFS_NONE ((struct rootfs){ .mount_fd = -1, .stack = { .index_fd = -1 }, .lock_fd = -1, .upper_fd = -1, \
-				      .work_fd = -1, .server_pidfd = -1, .fuse_fd = -1 })
+#define ROOTFS_NONE                                    \
+	((struct rootfs){ .mount_fd = -1,              \
+			  .stack = { .index_fd = -1 }, \
+			  .lock_fd = -1,               \
+			  .upper_fd = -1,              \
+			  .work_fd = -1,               \
+			  .server_pidfd = -1,          \
+			  .fuse_fd = -1 })
 
 /* Opens layers and snapshot, without a mount: what a VM's file server is handed. */
 int rootfs_open_parts(struct store *s, const struct run_spec *spec, struct rootfs *ret);
 /*
- * Opens and mounts by @spec->driver. @log_fd is where strata-server writes what goes wrong. Any driver but fuse needs a
- * mount namespace of the caller's own (rootfs_namespace()), entered before @s was opened, since overlayfs takes only
- * paths of the caller's namespace. *@ret must be ROOTFS_NONE; rootfs_close() it also after a failure.
+ * Opens and mounts by @spec->driver. @log_fd is where strata-server writes what goes wrong. Any
+ * driver but fuse needs a mount namespace of the caller's own (rootfs_namespace()), entered before
+ * @s was opened, since overlayfs takes only paths of the caller's namespace. *@ret must be
+ * ROOTFS_NONE; rootfs_close() it also after a failure.
  */
 int rootfs_open(struct store *s, const struct run_spec *spec, int log_fd, struct rootfs *ret);
 /* Lets go of the mount and waits for the server's orderly end; pin, snapshot and its lock stay. */
@@ -41,6 +49,13 @@ int rootfs_namespace(void);
 int rootfs_mount_overlay(struct store *s, const struct run_spec *spec, struct rootfs *r);
 
 /* strata-server's descriptors, as rootfs_open() hands them over. */
-enum server_fd { SERVER_FUSE = 3, SERVER_UPPER, SERVER_WORK, SERVER_INDEX, SERVER_OBJECTS, SERVER_PACKS };
+enum server_fd {
+	SERVER_FUSE = 3,
+	SERVER_UPPER,
+	SERVER_WORK,
+	SERVER_INDEX,
+	SERVER_OBJECTS,
+	SERVER_PACKS
+};
 
 #endif

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* `run`: image and options become a spec, a snapshot and an instance, and a supervisor takes over. */
+/* `run`: image and options become a spec, a snapshot and an instance, and a supervisor takes over.
+ */
 #include "base/err.h"
 #include "base/fd.h"
 #include "base/json.h"
@@ -16,7 +17,8 @@ static void spec_freep(struct run_spec **s)
 	spec_free(*s);
 }
 
-/* Makes the merged index now if it is missing: errors come before anything exists, and the supervisor stays small. */
+/* Makes the merged index now if it is missing: errors come before anything exists, and the
+ * supervisor stays small. */
 static int prepare_stack(struct engine *e, const struct run_spec *spec)
 {
 	struct stack k;
@@ -48,7 +50,8 @@ static void undo_instance(struct engine *e, struct inst *i)
 	inst_close(i);
 }
 
-/* What was asked for stands beside the top too: state folders are gone after a reboot, tops are not. */
+/* What was asked for stands beside the top too: state folders are gone after a reboot, tops are
+ * not. */
 static int keep_config(struct engine *e, const char *id, const json_t *config)
 {
 	_free_ char *path = str_fmt("snapshots/%s", id), *text = NULL;
@@ -64,7 +67,8 @@ static int keep_config(struct engine *e, const char *id, const json_t *config)
 	return file_replace(dir, "config.json", text, len, 0600, false);
 }
 
-/* The instance comes before its snapshot and goes after it: a snapshot without an instance is a leftover. */
+/* The instance comes before its snapshot and goes after it: a snapshot without an instance is a
+ * leftover. */
 static int create_instance(struct engine *e, struct run_spec *spec, struct inst **ret)
 {
 	char id[INST_ID_LEN + 1];
@@ -93,7 +97,8 @@ static int create_instance(struct engine *e, struct run_spec *spec, struct inst 
 	return 0;
 }
 
-static int spawn_monitor(struct engine *e, const struct run_options *o, struct run_spec *spec, struct run *ret)
+static int spawn_monitor(struct engine *e, const struct run_options *o, struct run_spec *spec,
+			 struct run *ret)
 {
 	_free_ char *path = NULL;
 	_close_ int pidfd = -1;

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* strata-server: serves one FUSE mount for its keeper, out of the descriptors that it was started with. */
+/* strata-server: serves one FUSE mount for its keeper, out of the descriptors that it was started
+ * with. */
 #include "base/err.h"
 #include "base/fd.h"
 #include "base/log.h"
@@ -33,8 +34,15 @@ static int serve(enum ufs_upper_mode upper, int nthreads)
 	struct layer_index *index;
 	struct ufs *u;
 	int objects = SERVER_OBJECTS, *packs = NULL;
-	struct ufs_lower lower = { .kind = UFS_LOWER_INDEX, .fd = SERVER_INDEX, .object_open = object_open, .ctx = &objects };
-	struct ufs_config cfg = { .lowers = &lower, .nlowers = 1, .upper = upper, .upper_fd = SERVER_UPPER, .work_fd = SERVER_WORK };
+	struct ufs_lower lower = { .kind = UFS_LOWER_INDEX,
+				   .fd = SERVER_INDEX,
+				   .object_open = object_open,
+				   .ctx = &objects };
+	struct ufs_config cfg = { .lowers = &lower,
+				  .nlowers = 1,
+				  .upper = upper,
+				  .upper_fd = SERVER_UPPER,
+				  .work_fd = SERVER_WORK };
 	int r = layer_index_open(SERVER_INDEX, &index);
 
 	if (r < 0)

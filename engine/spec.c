@@ -19,7 +19,7 @@ static const char *const kind_names[] = {
 	[RUN_MOUNT] = "mount",
 };
 
-#define DEFAULT_PATH "PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
+#define DEFAULT_PATH	  "PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 #define VM_DEFAULT_MEMORY (512ull << 20)
 
 const char *spec_driver_name(enum run_driver d)
@@ -118,7 +118,8 @@ static int parse_volume(struct run_spec *s, const char *text)
 	real = source ? realpath(source, NULL) : NULL;
 	if (!real)
 		return err_sys("volume '%s'", text);
-	return add_volume(s, real, strlen(real), dst, opt ? (size_t)(opt - dst) : strlen(dst), rdonly);
+	return add_volume(s, real, strlen(real), dst, opt ? (size_t)(opt - dst) : strlen(dst),
+			  rdonly);
 }
 
 static int add_env(struct run_spec *s, const char *assignment)
@@ -161,7 +162,8 @@ static int join_env(struct run_spec *s, const struct run_options *o, const json_
 	return 0;
 }
 
-/* docker's rule: an entrypoint of the caller's drops the image's CMD; a command of the caller's replaces it. */
+/* docker's rule: an entrypoint of the caller's drops the image's CMD; a command of the caller's
+ * replaces it. */
 static int join_argv(struct run_spec *s, const struct run_options *o, const json_t *config)
 {
 	_strv_free_ char **entrypoint = NULL, **cmd = NULL;
@@ -184,7 +186,8 @@ static int join_argv(struct run_spec *s, const struct run_options *o, const json
 	for (size_t i = 0; r >= 0 && i < strv_len(cmd); i++)
 		r = strv_add(&s->argv, cmd[i]);
 	if (r >= 0 && !strv_len(s->argv) && o->kind != RUN_MOUNT)
-		return err(-EINVAL, "image %s names no command: give one after the image", s->image);
+		return err(-EINVAL, "image %s names no command: give one after the image",
+			   s->image);
 	return r;
 }
 
@@ -214,7 +217,8 @@ static int join_rest(struct run_spec *s, const struct run_options *o, const json
 
 	s->stop_signal = parse_signal(json_get_str(config, "StopSignal"));
 	if (!s->stop_signal)
-		return err(-EINVAL, "image %s: unknown StopSignal '%s'", s->image, json_get_str(config, "StopSignal"));
+		return err(-EINVAL, "image %s: unknown StopSignal '%s'", s->image,
+			   json_get_str(config, "StopSignal"));
 	if (!streq(network, "none") && !streq(network, "host"))
 		return err(-EINVAL, "network '%s': must be none or host", network);
 	s->host_network = streq(network, "host");
@@ -224,7 +228,8 @@ static int join_rest(struct run_spec *s, const struct run_options *o, const json
 	if (r < 0)
 		return r;
 	if (s->driver == RUN_DRIVER_OVERLAY && o->kind != RUN_CONTAINER)
-		return err(-EINVAL, "driver 'overlay' is for containers: a %s is always served by our union",
+		return err(-EINVAL,
+			   "driver 'overlay' is for containers: a %s is always served by our union",
 			   kind_names[o->kind]);
 	for (size_t i = 0; i < strv_len(o->volumes); i++) {
 		r = parse_volume(s, o->volumes[i]);
@@ -313,24 +318,26 @@ static json_t *volumes_to_json(const struct run_spec *s)
 	json_t *a = json_array();
 
 	for (size_t i = 0; i < s->nvolumes; i++)
-		json_array_append_new(a, json_pack("{s:s, s:s, s:b}", "source", s->volumes[i].source, "target",
-						   s->volumes[i].target, "readOnly", s->volumes[i].rdonly));
+		json_array_append_new(
+			a, json_pack("{s:s, s:s, s:b}", "source", s->volumes[i].source, "target",
+				     s->volumes[i].target, "readOnly", s->volumes[i].rdonly));
 	return a;
 }
 
 json_t *spec_to_json(const struct run_spec *s)
 {
-	return json_pack("{s:s, s:s, s:s, s:s*, s:s, s:s, s:o, s:o, s:o, s:s, s:s, s:s*, s:s*, s:s*, s:o, s:{s:I, s:I, s:I}, "
-			 "s:i, s:i, s:b, s:b, s:b, s:b, s:b, s:b, s:b}",
-			 "kind", kind_names[s->kind], "driver", driver_names[s->driver], "name", s->name, "id", s->id,
-			 "image", s->image, "store", s->store, "layers", layers_to_json(s), "args",
-			 json_from_strv(s->argv), "env", json_from_strv(s->env), "cwd", s->cwd, "user", s->user,
-			 "hostname", s->hostname, "kernel", s->kernel, "mountpoint", s->mountpoint, "volumes",
-			 volumes_to_json(s), "limits", "memory", (json_int_t)s->limits.memory, "nanoCpus",
-			 (json_int_t)s->limits.nano_cpus, "pids", (json_int_t)s->limits.pids, "vcpus", (int)s->vcpus,
-			 "stopSignal", s->stop_signal, "hostNetwork", s->host_network, "rm", s->rm, "terminal", s->tty,
-			 "interactive", s->interactive, "readOnly", s->read_only, "logged", s->logged, "trace",
-			 s->trace);
+	return json_pack(
+		"{s:s, s:s, s:s, s:s*, s:s, s:s, s:o, s:o, s:o, s:s, s:s, s:s*, s:s*, s:s*, s:o, s:{s:I, s:I, s:I}, "
+		"s:i, s:i, s:b, s:b, s:b, s:b, s:b, s:b, s:b}",
+		"kind", kind_names[s->kind], "driver", driver_names[s->driver], "name", s->name,
+		"id", s->id, "image", s->image, "store", s->store, "layers", layers_to_json(s),
+		"args", json_from_strv(s->argv), "env", json_from_strv(s->env), "cwd", s->cwd,
+		"user", s->user, "hostname", s->hostname, "kernel", s->kernel, "mountpoint",
+		s->mountpoint, "volumes", volumes_to_json(s), "limits", "memory",
+		(json_int_t)s->limits.memory, "nanoCpus", (json_int_t)s->limits.nano_cpus, "pids",
+		(json_int_t)s->limits.pids, "vcpus", (int)s->vcpus, "stopSignal", s->stop_signal,
+		"hostNetwork", s->host_network, "rm", s->rm, "terminal", s->tty, "interactive",
+		s->interactive, "readOnly", s->read_only, "logged", s->logged, "trace", s->trace);
 }
 
 static int layers_from_json(const json_t *a, struct run_spec *s)
@@ -357,7 +364,8 @@ static int volumes_from_json(const json_t *a, struct run_spec *s)
 
 		if (!source || !target)
 			return -EBADMSG;
-		r = add_volume(s, source, strlen(source), target, strlen(target), json_get_bool(v, "readOnly", 0));
+		r = add_volume(s, source, strlen(source), target, strlen(target),
+			       json_get_bool(v, "readOnly", 0));
 		if (r < 0)
 			return r;
 	}
@@ -383,9 +391,15 @@ static int strings_from_json(const json_t *j, struct run_spec *s)
 		const char *key;
 		char **dst;
 	} fields[] = {
-		{ "id", &s->id },	{ "name", &s->name },	    { "image", &s->image },
-		{ "store", &s->store }, { "cwd", &s->cwd },	    { "user", &s->user },
-		{ "kernel", &s->kernel }, { "hostname", &s->hostname }, { "mountpoint", &s->mountpoint },
+		{ "id", &s->id },
+		{ "name", &s->name },
+		{ "image", &s->image },
+		{ "store", &s->store },
+		{ "cwd", &s->cwd },
+		{ "user", &s->user },
+		{ "kernel", &s->kernel },
+		{ "hostname", &s->hostname },
+		{ "mountpoint", &s->mountpoint },
 	};
 	int r = 0;
 

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* What an instance was made to run: config.json of an instance, written once by `run`, read by its supervisor. */
+/* What an instance was made to run: config.json of an instance, written once by `run`, read by its
+ * supervisor. */
 #ifndef ENGINE_SPEC_H
 #define ENGINE_SPEC_H
 
@@ -21,7 +22,8 @@ struct run_spec {
 	bool host_network, rm, tty, interactive, read_only, logged, trace;
 };
 
-/* Joins the options with the image's config (OCI image-spec config.md). -EINVAL with a text for what is wrong. */
+/* Joins the options with the image's config (OCI image-spec config.md). -EINVAL with a text for
+ * what is wrong. */
 int spec_new(const struct run_options *o, const struct image *image, struct run_spec **ret);
 void spec_free(struct run_spec *s);
 /* The driver's word: "auto", "fuse", "overlay"; and back (-EINVAL). */

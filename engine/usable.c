@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Whether a microVM can run here. The probe costs milliseconds, so its verdict is kept in RUNROOT/kvm for this boot and
- * this KVM module: "BOOT_ID MODULE ok" or "BOOT_ID MODULE REASON".
+ * Whether a microVM can run here. The probe costs milliseconds, so its verdict is kept in
+ * RUNROOT/kvm for this boot and this KVM module: "BOOT_ID MODULE ok" or "BOOT_ID MODULE REASON".
  */
 #include "base/err.h"
 #include "base/fd.h"

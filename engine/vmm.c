@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * strata-vmm: one microVM with its file server inside. It is handed everything as descriptors (engine/vmm.h), jails
- * itself before the guest's first instruction, and ends with its guest.
+ * strata-vmm: one microVM with its file server inside. It is handed everything as descriptors
+ * (engine/vmm.h), jails itself before the guest's first instruction, and ends with its guest.
  */
 #include "engine/vmm.h"
 #include "base/err.h"
@@ -33,7 +33,7 @@ struct vmm {
 	pthread_mutex_t objects_lock; /* one request at a time on VMM_OBJECTS */
 	struct vm *vm;
 	struct vm_control *control;
-	int port_fd; /* the guest's end of the control port */
+	int port_fd;  /* the guest's end of the control port */
 	int ended_fd; /* an eventfd: vm_run() has returned */
 	enum vm_end end;
 	int run_result;
@@ -82,8 +82,13 @@ static int serve_union(struct served *s, const struct ufs_config *cfg)
 static int serve_root(struct vmm *v, size_t *ret_npacks)
 {
 	struct layer_index *index;
-	struct ufs_lower lower = { .kind = UFS_LOWER_INDEX, .fd = VMM_INDEX, .object_open = object_open, .ctx = v };
-	struct ufs_config cfg = { .lowers = &lower, .nlowers = 1, .upper_fd = VMM_UPPER, .work_fd = VMM_WORK,
+	struct ufs_lower lower = {
+		.kind = UFS_LOWER_INDEX, .fd = VMM_INDEX, .object_open = object_open, .ctx = v
+	};
+	struct ufs_config cfg = { .lowers = &lower,
+				  .nlowers = 1,
+				  .upper_fd = VMM_UPPER,
+				  .work_fd = VMM_WORK,
 				  .upper = v->spec->read_only ? UFS_UPPER_NONE : UFS_UPPER_MAPPED };
 	_free_ int *packs = NULL;
 	int r = layer_index_open(VMM_INDEX, &index);
@@ -105,7 +110,11 @@ static int serve_root(struct vmm *v, size_t *ret_npacks)
 static int serve_volume(struct served *s, int fd)
 {
 	struct ufs_lower lower = { .kind = UFS_LOWER_DIR, .fd = fd };
-	struct ufs_config cfg = { .lowers = &lower, .nlowers = 1, .upper = UFS_UPPER_NONE, .upper_fd = -1, .work_fd = -1 };
+	struct ufs_config cfg = { .lowers = &lower,
+				  .nlowers = 1,
+				  .upper = UFS_UPPER_NONE,
+				  .upper_fd = -1,
+				  .work_fd = -1 };
 
 	return serve_union(s, &cfg);
 }
@@ -134,19 +143,31 @@ static int new_machine(struct vmm *v)
 	struct vm_fs *fs = mem_new(v->nserved, sizeof(*fs));
 	int in = s->interactive || s->tty ? 0 : -1;
 	struct vm_port ports[] = {
-		{ .name = VM_CONTROL_PORT, .in_fd = v->port_fd, .out_fd = v->port_fd, .ordered = true },
+		{ .name = VM_CONTROL_PORT,
+		  .in_fd = v->port_fd,
+		  .out_fd = v->port_fd,
+		  .ordered = true },
 		{ .name = VM_STDIN_PORT, .in_fd = in, .out_fd = -1 },
 		{ .name = VM_STDOUT_PORT, .in_fd = -1, .out_fd = 1 },
 		{ .name = VM_STDERR_PORT, .in_fd = -1, .out_fd = 2 },
 	};
-	struct vm_config cfg = { .kernel_fd = VMM_KERNEL, .init_fd = VMM_INIT, .memory = s->limits.memory,
-				 .vcpus = s->vcpus, .fs = fs, .nfs = v->nserved, .console_out = VMM_LOG, .ports = ports,
-				 .nports = ARRAY_SIZE(ports), .verbose = s->trace };
+	struct vm_config cfg = { .kernel_fd = VMM_KERNEL,
+				 .init_fd = VMM_INIT,
+				 .memory = s->limits.memory,
+				 .vcpus = s->vcpus,
+				 .fs = fs,
+				 .nfs = v->nserved,
+				 .console_out = VMM_LOG,
+				 .ports = ports,
+				 .nports = ARRAY_SIZE(ports),
+				 .verbose = s->trace };
 	int r = tags && fs ? 0 : -ENOMEM;
 
 	for (size_t i = 0; r == 0 && i < v->nserved; i++) {
 		tags[i] = vmm_volume_tag(i);
-		fs[i] = (struct vm_fs){ .tag = i ? tags[i].s : VMM_ROOT_TAG, .serve = serve, .ctx = &v->served[i] };
+		fs[i] = (struct vm_fs){ .tag = i ? tags[i].s : VMM_ROOT_TAG,
+					.serve = serve,
+					.ctx = &v->served[i] };
 	}
 	if (r == 0)
 		r = vm_new(&cfg, &v->vm);
@@ -161,16 +182,24 @@ static int tell_guest(struct vmm *v)
 	struct vm_guest_volume *volumes = mem_new(s->nvolumes, sizeof(*volumes));
 	struct vmm_tag *tags = mem_new(s->nvolumes, sizeof(*tags));
 	char host[13];
-	struct vm_guest_config cfg = { .root = VMM_ROOT_TAG, .root_rdonly = s->read_only, .argv = s->argv, .env = s->env,
-				       .cwd = s->cwd, .user = s->user, .hostname = s->hostname ? s->hostname : host,
-				       .tty = s->tty, .stdin_open = s->interactive || s->tty, .volumes = volumes,
+	struct vm_guest_config cfg = { .root = VMM_ROOT_TAG,
+				       .root_rdonly = s->read_only,
+				       .argv = s->argv,
+				       .env = s->env,
+				       .cwd = s->cwd,
+				       .user = s->user,
+				       .hostname = s->hostname ? s->hostname : host,
+				       .tty = s->tty,
+				       .stdin_open = s->interactive || s->tty,
+				       .volumes = volumes,
 				       .nvolumes = s->nvolumes };
 	int r = volumes && tags ? 0 : -ENOMEM;
 
 	snprintf(host, sizeof(host), "%.12s", s->id);
 	for (size_t i = 0; r == 0 && i < s->nvolumes; i++) {
 		tags[i] = vmm_volume_tag(1 + i);
-		volumes[i] = (struct vm_guest_volume){ .tag = tags[i].s, .target = s->volumes[i].target,
+		volumes[i] = (struct vm_guest_volume){ .tag = tags[i].s,
+						       .target = s->volumes[i].target,
 						       .rdonly = s->volumes[i].rdonly };
 	}
 	if (r == 0)
@@ -302,7 +331,8 @@ static void trace_phases(const struct vmm *v)
 
 	for (unsigned i = 0; i < ARRAY_SIZE(s->marks); i++)
 		if (s->marks[i])
-			log_info("mark %u: %.2f ms", i, (double)(s->marks[i] - s->started_ns) / 1e6);
+			log_info("mark %u: %.2f ms", i,
+				 (double)(s->marks[i] - s->started_ns) / 1e6);
 	for (unsigned i = 0; i < ARRAY_SIZE(s->exits); i++)
 		if (s->exits[i])
 			log_info("exit reason %u: %llu", i, (unsigned long long)s->exits[i]);

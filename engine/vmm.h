@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * What a supervisor and its strata-vmm share: descriptors at the start, messages afterwards. The VMM is not trusted once
- * its guest runs: each message is one struct of fixed size, and an object is asked for by its number in this image's
- * index, never by name.
+ * What a supervisor and its strata-vmm share: descriptors at the start, messages afterwards. The
+ * VMM is not trusted once its guest runs: each message is one struct of fixed size, and an object
+ * is asked for by its number in this image's index, never by name.
  */
 #ifndef ENGINE_VMM_H
 #define ENGINE_VMM_H
@@ -12,15 +12,17 @@
 /* 0, 1, 2 are the guest command's stdio. */
 enum vmm_fd {
 	VMM_CONTROL = 3, /* SOCK_SEQPACKET, struct vmm_message both ways */
-	VMM_OBJECTS,	 /* SOCK_SEQPACKET: uint64_t nid there, int32_t 0 and a descriptor, or -errno, back */
-	VMM_CONFIG,	 /* config.json of the instance */
+	VMM_OBJECTS, /* SOCK_SEQPACKET: uint64_t nid there, int32_t 0 and a descriptor, or -errno,
+			back */
+	VMM_CONFIG,  /* config.json of the instance */
 	VMM_LOG,
 	VMM_KERNEL,
 	VMM_INIT,
 	VMM_UPPER,
 	VMM_WORK,
 	VMM_INDEX,
-	VMM_MORE, /* the packs in the index's order, then the volumes' folders in the spec's order */
+	VMM_MORE, /* the packs in the index's order, then the volumes' folders in the spec's order
+		   */
 };
 
 enum vmm_kind {
@@ -40,7 +42,8 @@ struct vmm_message {
 	char text[256];
 };
 
-/* Each VM's file server has a uid of its own, which owns its top and nothing else: this and 24 bits of the id. */
+/* Each VM's file server has a uid of its own, which owns its top and nothing else: this and 24 bits
+ * of the id. */
 #define VMM_UID_BASE 0x7e000000u
 uid_t vmm_uid(const char *id);
 
