@@ -4,8 +4,8 @@
 #include "layer/xattr.h"
 
 /*
- * One walk over an index. The image is seen as slots of 32 bytes, the unit of a nid: nothing shares one with another.
- * Directories nest no deeper than LAYER_DEPTH_MAX, so the walk recurses.
+ * One walk over an index. The image is seen as slots of 32 bytes, the unit of a nid: nothing shares
+ * one with another. Directories nest no deeper than LAYER_DEPTH_MAX, so the walk recurses.
  */
 struct check {
 	const struct layer_index *x;

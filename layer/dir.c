@@ -128,7 +128,7 @@ int layer_lookup(const struct layer_index *x, uint64_t dir, const char *name, si
 	r = dir_get(x, dir, &i);
 	if (r == 0)
 		r = find_block(x, &i, name, len, &d);
-	return r < 0 ? r : find_entry(&i, &d, name, len, ret_nid);
+	return r ? r : find_entry(&i, &d, name, len, ret_nid);
 }
 
 int layer_parent(const struct layer_index *x, uint64_t nid, uint64_t *ret_parent)

@@ -42,8 +42,8 @@ static void keys_add(struct key *keys, size_t *n, struct tree_name *name, bool *
 	++*n;
 }
 
-/* All entries, sorted. "." and ".." come where a tree grown in order most likely has them. */
-static void keys_fill(struct layer_node *dir, struct key *keys)
+/* All entries, sorted, and how many. "." and ".." come where a tree grown in order most likely has them. */
+static size_t keys_fill(struct layer_node *dir, struct key *keys)
 {
 	size_t n = 0;
 	bool sorted = true;
@@ -59,6 +59,7 @@ static void keys_fill(struct layer_node *dir, struct key *keys)
 	}
 	if (!sorted)
 		qsort(keys, n, sizeof(*keys), key_cmp);
+	return n;
 }
 
 static size_t entry_size(const struct tree_name *n)
@@ -93,7 +94,7 @@ int dirblock_sort(struct layer_node *dir, struct arena *scratch)
 	dir->sorted = arena_new(scratch, n * sizeof(struct tree_name *));
 	if (!dir->sorted || (!many && n > ARRAY_SIZE(few)))
 		return -ENOMEM;
-	keys_fill(dir, keys);
+	n = keys_fill(dir, keys);
 	for (size_t i = 0; i < n; i++)
 		dir->sorted[i] = keys[i].name;
 	dir->size = blocks_size(dir);

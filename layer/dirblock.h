@@ -7,8 +7,8 @@
 #include "layer/tree.h"
 
 /*
- * Sorts the children of @dir, "." and ".." among them, into dir->sorted (memory of @scratch), and counts dir->nsubdirs
- * and dir->size: the bytes of all blocks, the last as long as it is.
+ * Sorts the children of @dir, "." and ".." among them, into dir->sorted (memory of @scratch), and
+ * counts dir->nsubdirs and dir->size: the bytes of all blocks, the last as long as it is.
  */
 int dirblock_sort(struct layer_node *dir, struct arena *scratch);
 
@@ -19,8 +19,8 @@ static inline size_t dirblock_count(const struct layer_node *dir)
 }
 
 /*
- * Fills @block with the entries from *@at on, as many as go in, and moves *@at behind them; gives the bytes used, the
- * rest is zero. Nodes have their pos.
+ * Fills @block with the entries from *@at on, as many as go in, and moves *@at behind them; gives
+ * the bytes used, the rest is zero. Nodes have their pos.
  */
 size_t dirblock_fill(const struct layer_node *dir, size_t *at, uint8_t block[LAYER_BLOCK]);
 

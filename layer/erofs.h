@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * What of EROFS this room writes and reads: Linux fs/erofs/erofs_fs.h, names without their prefix. Little-endian, as this
- * processor. docs/formats/index.md says which values are used.
+ * What of EROFS this room writes and reads: Linux fs/erofs/erofs_fs.h, names without their prefix.
+ * Little-endian, as this processor. docs/formats/index.md says which values are used.
  */
 #ifndef LAYER_EROFS_H
 #define LAYER_EROFS_H
@@ -128,7 +128,10 @@ static inline size_t erofs_xattr_size(uint16_t icount)
 	return icount ? sizeof(struct erofs_xattr_head) + 4 * ((size_t)icount - 1) : 0;
 }
 
-/* The chunk format of a file of @size bytes: one chunk of the least power of two blocks that covers it. */
+/*
+ * The chunk format of a file of @size bytes: one chunk of the least power of two blocks that covers
+ * it.
+ */
 static inline uint32_t erofs_chunk_format(uint64_t size)
 {
 	uint32_t bits = 0;
@@ -147,7 +150,10 @@ static inline uint64_t erofs_blocks(uint64_t bytes)
 uint32_t erofs_encode_dev(uint64_t rdev);
 uint64_t erofs_decode_dev(uint32_t dev);
 
-/* The type of a directory entry (EROFS_FT_* = FT_* of include/linux/fs_types.h) of a mode; 0 of a mode without type. */
+/*
+ * The type of a directory entry (EROFS_FT_* = FT_* of include/linux/fs_types.h) of a mode; 0 of a
+ * mode without type.
+ */
 uint8_t erofs_type_of_mode(uint32_t mode);
 /* DT_* of dirent.h of a directory entry's type; DT_UNKNOWN of one that does not exist. */
 uint8_t erofs_type_to_dt(uint8_t type);

@@ -3,9 +3,9 @@
 
 #include <sys/mman.h>
 
-int index_bad(uint64_t nid, const char *what)
+void index_bad_text(uint64_t nid, const char *what)
 {
-	return err(-EBADMSG, "index: node %llu: %s", (unsigned long long)nid, what);
+	err(-EBADMSG, "index: node %llu: %s", (unsigned long long)nid, what);
 }
 
 static int bad_super(const char *what)

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * A mapped image as the reading files of this room see it. Nothing here trusts it: a header is copied, checked, and the
- * copy is used; a pointer into the map is given only with a length that was checked.
+ * A mapped image as the reading files of this room see it. Nothing here trusts it: a header is
+ * copied, checked, and the copy is used; a pointer into the map is given only with a length that
+ * was checked.
  */
 #ifndef LAYER_INDEX_H
 #define LAYER_INDEX_H
@@ -29,11 +30,19 @@ struct inode {
 	size_t core; /* bytes of the inode with its xattrs, all of them inside the map */
 };
 
-/* -EBADMSG with a text. */
-int index_bad(uint64_t nid, const char *what);
+/* -EBADMSG with a text: what is wrong at that node. */
+void index_bad_text(uint64_t nid, const char *what);
+static inline int index_bad(uint64_t nid, const char *what)
+{
+	index_bad_text(nid, what);
+	return -EBADMSG;
+}
 
 int inode_get(const struct layer_index *x, uint64_t nid, struct inode *ret);
-/* Block @b of the content that stands in the image, *@ret_len bytes, as long as it is filled; NULL (with a text) for bad. */
+/*
+ * Block @b of the content that stands in the image, *@ret_len bytes, as long as it is filled; NULL
+ * (with a text) for bad.
+ */
 const uint8_t *inode_block(const struct layer_index *x, const struct inode *i, uint64_t b,
 			   size_t *ret_len);
 

@@ -1,23 +1,28 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * layer: a layer, or a stack of them merged, as one EROFS image (Linux fs/erofs/erofs_fs.h; docs/formats/index.md).
+ * layer: a layer, or a stack of them merged, as one EROFS image (Linux fs/erofs/erofs_fs.h;
+ * docs/formats/index.md).
  *
- * An index holds inodes, sorted names and extended attributes, and says of each content where it lies: inline in the
- * index (the smallest), in a pack (an extra device of the image: (device, block), device 1 is the first pack), or in an
- * object (a whole file named by its sha256; the inode carries trusted.overlay.metacopy and trusted.overlay.redirect as
- * composefs does, "/ab/<64 hex digits>").
+ * An index holds inodes, sorted names and extended attributes, and says of each content where it
+ * lies: inline in the index (the smallest), in a pack (an extra device of the image: (device,
+ * block), device 1 is the first pack), or in an object (a whole file named by its sha256; the inode
+ * carries trusted.overlay.metacopy and trusted.overlay.redirect as composefs does, "/ab/<64 hex
+ * digits>").
  *
- * The life of an index: a struct layer_tree is grown node by node, written once by layer_tree_write(), and dropped.
- * A written index is opened by layer_index_open(), which maps it; it is immutable, so any number of threads read it
- * without a lock. layer_merge() reads a stack of indexes, lowest first, and writes the one that shows what overlayfs
- * would show of them; it is deterministic.
+ * The life of an index: a struct layer_tree is grown node by node, written once by
+ * layer_tree_write(), and dropped. A written index is opened by layer_index_open(), which maps it;
+ * it is immutable, so any number of threads read it without a lock. layer_merge() reads a stack of
+ * indexes, lowest first, and writes the one that shows what overlayfs would show of them; it is
+ * deterministic.
  *
- * The index is not trusted: a disk can lie. Every offset is checked before it is followed; damage is -EBADMSG with a
- * text, never a crash. A file that shrinks or a disk that dies under the map raises SIGBUS: that is the caller's, who
- * knows what to answer then. Errors as in base/err.h; -ENOENT, -ENODATA, -ENOTDIR and 0 = end carry no text.
+ * The index is not trusted: a disk can lie. Every offset is checked before it is followed; damage
+ * is -EBADMSG with a text, never a crash. A file that shrinks or a disk that dies under the map
+ * raises SIGBUS: that is the caller's, who knows what to answer then. Errors as in base/err.h;
+ * -ENOENT, -ENODATA, -ENOTDIR and 0 = end carry no text.
  *
- * Numbers: blocks are 4,096 bytes. A node's number is its EROFS nid (its byte offset in the metadata / 32). The root's
- * nid is always 1, which is also FUSE's root. Inodes are the extended kind (64 bytes).
+ * Numbers: blocks are 4,096 bytes. A node's number is its EROFS nid (its byte offset in the
+ * metadata / 32). The root's nid is always 1, which is also FUSE's root. Inodes are the extended
+ * kind (64 bytes).
  */
 #ifndef LAYER_LAYER_H
 #define LAYER_LAYER_H
@@ -71,15 +76,18 @@ struct layer_content {
 struct layer_tree;
 struct layer_node;
 
-/* A pack as the image's device table has it. The tag is the diffID of the layer that owns the pack. */
+/*
+ * A pack as the image's device table has it. The tag is the diffID of the layer that owns the pack.
+ */
 struct layer_device {
 	struct digest diff_id;
 	uint32_t blocks;
 };
 
 /*
- * A tree with a root directory 0755 root:root, implied. Bounded: -ENOSPC past 16 M names, -ENOMEM past 4 GiB, both
- * counting what was taken out again. One thread at a time. A node is good until its last name is taken away.
+ * A tree with a root directory 0755 root:root, implied. Bounded: -ENOSPC past 16 M names, -ENOMEM
+ * past 4 GiB, both counting what was taken out again. One thread at a time. A node is good until
+ * its last name is taken away.
  */
 int layer_tree_new(struct layer_tree **ret);
 void layer_tree_free(struct layer_tree *t);
@@ -88,11 +96,12 @@ struct layer_node *layer_tree_root(struct layer_tree *t);
 struct layer_node *layer_tree_child(struct layer_tree *t, struct layer_node *dir, const char *name,
 				    size_t len);
 /*
- * Puts a node under @dir. An existing name is replaced (its subtree goes), except that a directory over a directory
- * takes the new attributes, loses its xattrs (but for being opaque) and is no longer implied, and keeps its children.
- * attr.nlink is ignored, attr.size counts for regular files and symbolic links. -EINVAL: a name that is empty, ".",
- * "..", with '/' or NUL; a mode of no type; nanoseconds past 999,999,999. -ENAMETOOLONG: a name over LAYER_NAME_MAX, or
- * deeper than LAYER_DEPTH_MAX. -EFBIG: a size over LAYER_SIZE_MAX. -ENOTDIR: @dir is none.
+ * Puts a node under @dir. An existing name is replaced (its subtree goes), except that a directory
+ * over a directory takes the new attributes, loses its xattrs (but for being opaque) and is no
+ * longer implied, and keeps its children. attr.nlink is ignored, attr.size counts for regular files
+ * and symbolic links. -EINVAL: a name that is empty, ".", "..", with '/' or NUL; a mode of no type;
+ * nanoseconds past 999,999,999. -ENAMETOOLONG: a name over LAYER_NAME_MAX, or deeper than
+ * LAYER_DEPTH_MAX. -EFBIG: a size over LAYER_SIZE_MAX. -ENOTDIR: @dir is none.
  */
 int layer_tree_put(struct layer_tree *t, struct layer_node *dir, const char *name, size_t len,
 		   const struct layer_attr *attr, struct layer_node **ret);
@@ -100,9 +109,10 @@ int layer_tree_put(struct layer_tree *t, struct layer_node *dir, const char *nam
 int layer_tree_link(struct layer_tree *t, struct layer_node *dir, const char *name, size_t len,
 		    struct layer_node *target);
 /*
- * A name for a file that a lower layer holds: a hard link across layers, resolved by the merge. @path leads from the
- * root, its names parted by single '/', without "." and "..", none in front or at the end: "usr/bin/perl". It is looked
- * up in the stack below this layer, symbolic links not followed; a merge that finds no file there is -EBADMSG.
+ * A name for a file that a lower layer holds: a hard link across layers, resolved by the merge.
+ * @path leads from the root, its names parted by single '/', without "." and "..", none in front or
+ * at the end: "usr/bin/perl". It is looked up in the stack below this layer, symbolic links not
+ * followed; a merge that finds no file there is -EBADMSG.
  */
 int layer_tree_link_lower(struct layer_tree *t, struct layer_node *dir, const char *name,
 			  size_t len, const char *path, size_t pathlen);
@@ -110,24 +120,26 @@ int layer_tree_link_lower(struct layer_tree *t, struct layer_node *dir, const ch
 int layer_tree_remove(struct layer_tree *t, struct layer_node *dir, const char *name, size_t len);
 const struct layer_attr *layer_node_attr(const struct layer_node *n);
 /*
- * Keeps type, xattrs and content: -EINVAL for another type, or another size of an inline content. The node is no longer
- * implied: so the root is named.
+ * Keeps type, xattrs and content: -EINVAL for another type, or another size of an inline content.
+ * The node is no longer implied: so the root is named.
  */
 int layer_node_set_attr(struct layer_node *n, const struct layer_attr *attr);
 /*
- * Content of a regular file, or the target of a symbolic link as LAYER_INLINE; attr.size bytes, which are copied. An
- * inline one past a block: -EFBIG. A new regular file is LAYER_EMPTY.
+ * Content of a regular file, or the target of a symbolic link as LAYER_INLINE; attr.size bytes,
+ * which are copied. An inline one past a block: -EFBIG. A new regular file is LAYER_EMPTY.
  */
 int layer_node_set_content(struct layer_node *n, const struct layer_content *c);
 /*
- * The full name, e.g. "user.x", "trusted.overlay.opaque", "security.capability"; a name that is there gets the new
- * value. -EOPNOTSUPP: a prefix that EROFS has no number for. -EINVAL: what this room writes itself (metacopy, redirect,
- * trusted.strata.*). -E2BIG past LAYER_XATTRS_MAX, -ERANGE for a name too long.
+ * The full name, e.g. "user.x", "trusted.overlay.opaque", "security.capability"; a name that is
+ * there gets the new value. -EOPNOTSUPP: a prefix that EROFS has no number for. -EINVAL: what this
+ * room writes itself (metacopy, redirect, trusted.strata.*). -E2BIG past LAYER_XATTRS_MAX, -ERANGE
+ * for a name too long.
  */
 int layer_node_set_xattr(struct layer_node *n, const char *name, const void *value, size_t len);
 /*
- * Marks a directory that the layer's paths imply but never name: merged over a lower directory, it shows that one's
- * attributes and xattrs; over none, its own (0755 root:root is what the tools of the field give it).
+ * Marks a directory that the layer's paths imply but never name: merged over a lower directory, it
+ * shows that one's attributes and xattrs; over none, its own (0755 root:root is what the tools of
+ * the field give it).
  */
 int layer_node_set_implied(struct layer_node *n);
 bool layer_node_is_implied(const struct layer_node *n);
@@ -135,8 +147,9 @@ bool layer_node_is_implied(const struct layer_node *n);
 uint64_t layer_tree_count(const struct layer_tree *t);
 
 /*
- * Writes the image at the start of the empty file @fd, from its first byte to its last, without a sync. The same tree
- * gives the same bytes. A symbolic link without target, or a content past its device: -EINVAL.
+ * Writes the image at the start of the empty file @fd, from its first byte to its last, without a
+ * sync. The same tree gives the same bytes. A symbolic link without target, or a content past its
+ * device: -EINVAL.
  */
 int layer_tree_write(struct layer_tree *t, const struct layer_device *devices, size_t ndevices,
 		     int fd);
@@ -145,7 +158,9 @@ int layer_tree_write(struct layer_tree *t, const struct layer_device *devices, s
 
 struct layer_index;
 
-/* Maps the image in @fd (which stays the caller's). -EBADMSG: not an image that this room writes. */
+/*
+ * Maps the image in @fd (which stays the caller's). -EBADMSG: not an image that this room writes.
+ */
 int layer_index_open(int fd, struct layer_index **ret);
 void layer_index_close(struct layer_index *x);
 size_t layer_index_ndevices(const struct layer_index *x);
@@ -160,7 +175,10 @@ int layer_lookup(const struct layer_index *x, uint64_t dir, const char *name, si
 int layer_stat(const struct layer_index *x, uint64_t nid, struct layer_attr *ret);
 /* *@ret_parent: the directory that holds directory @nid (the root is its own). */
 int layer_parent(const struct layer_index *x, uint64_t nid, uint64_t *ret_parent);
-/* Of a regular file, else -EINVAL. What lies in a pack lies in the blocks that the device table grants it. */
+/*
+ * Of a regular file, else -EINVAL. What lies in a pack lies in the blocks that the device table
+ * grants it.
+ */
 int layer_content(const struct layer_index *x, uint64_t nid, struct layer_content *ret);
 /* The target without NUL, pointing into the map. */
 int layer_readlink(const struct layer_index *x, uint64_t nid, const char **ret, size_t *ret_len);
@@ -173,14 +191,17 @@ struct layer_dirent {
 	uint8_t namelen;
 };
 /*
- * Entries in byte order of their names with "." and ".." among them. The name points into the map and has no NUL. @cookie
- * 0 begins; one that this directory never gave is -EINVAL or the end. 1 = one given, 0 = end.
+ * Entries in byte order of their names with "." and ".." among them. The name points into the map
+ * and has no NUL. @cookie 0 begins; one that this directory never gave is -EINVAL or the end. 1 =
+ * one given, 0 = end.
  */
 int layer_readdir(const struct layer_index *x, uint64_t dir, uint64_t cookie,
 		  struct layer_dirent *ret);
 
-/* -ENODATA when absent. The value points into the map. Internal names (trusted.overlay.*, trusted.strata.*) are given
- * too: hiding them is the caller's. */
+/*
+ * -ENODATA when absent. The value points into the map. Internal names (trusted.overlay.*,
+ * trusted.strata.*) are given too: hiding them is the caller's.
+ */
 int layer_getxattr(const struct layer_index *x, uint64_t nid, const char *name, const void **ret,
 		   size_t *ret_len);
 /* Calls @fn for each; ends early on a value other than 0 and gives it. */
@@ -192,8 +213,9 @@ bool layer_is_whiteout(const struct layer_attr *a);
 bool layer_is_opaque(const struct layer_index *x, uint64_t nid);
 
 /*
- * Walks everything once and checks every offset, name order, link count, parent and content range, and that no two
- * things share a byte: for fsck. 0, or -EBADMSG with a text that says what and where.
+ * Walks everything once and checks every offset, name order, link count, parent and content range,
+ * and that no two things share a byte: for fsck. 0, or -EBADMSG with a text that says what and
+ * where.
  */
 int layer_index_check(const struct layer_index *x);
 
@@ -203,9 +225,10 @@ int layer_index_check(const struct layer_index *x);
 	1 /* part of a merged index's name; grows when the same stack would give other bytes */
 
 /*
- * Writes the merge of @stack (lowest first) to the empty file @fd: whiteouts and opaque directories resolved and gone,
- * implied parents and hard links across layers (trusted.strata.*, docs/formats/index.md) too, the packs of all layers
- * as devices in the order of @stack, each diffID once. The stack has one index or more; -E2BIG past LAYER_DEVICES_MAX.
+ * Writes the merge of @stack (lowest first) to the empty file @fd: whiteouts and opaque directories
+ * resolved and gone, implied parents and hard links across layers (trusted.strata.*,
+ * docs/formats/index.md) too, the packs of all layers as devices in the order of @stack, each
+ * diffID once. The stack has one index or more; -E2BIG past LAYER_DEVICES_MAX.
  */
 int layer_merge(struct layer_index *const *stack, size_t n, int fd);
 

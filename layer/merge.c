@@ -6,8 +6,8 @@
 #include "layer/xattr.h"
 
 /*
- * Layers are applied to one tree, lowest first. The tree borrows names of xattrs, their values and inline contents from
- * the maps, which stay until it is written.
+ * Layers are applied to one tree, lowest first. The tree borrows names of xattrs, their values and
+ * inline contents from the maps, which stay until it is written.
  */
 struct merge {
 	struct layer_tree *tree;
@@ -17,8 +17,8 @@ struct merge {
 	/* The layer that is being applied. */
 	const struct layer_index *x;
 	size_t number;				/* from 0 */
-	uint16_t device_map[LAYER_DEVICES_MAX]; /* its device i + 1 in the merged index */
-	uint64_t names_left; /* entries that an image of that size can hold: ends a walk in circles */
+	uint16_t device_map[LAYER_DEVICES_MAX]; /* of its device i + 1: the merged one */
+	uint64_t names_left; /* entries that the image has room for: ends a circle */
 	struct seen seen;
 };
 

@@ -1,5 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* A file that is written from its first byte to its last, through a buffer. The first failure sticks. */
+/*
+ * A file that is written from its first byte to its last, through a buffer. The first failure
+ * sticks.
+ */
 #ifndef LAYER_OUT_H
 #define LAYER_OUT_H
 

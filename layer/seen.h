@@ -1,5 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Files of one index by nid, and the node that each became in a tree: for their further names. All-zero is empty. */
+/*
+ * Files of one index by nid, and the node that each became in a tree: for their further names.
+ * All-zero is empty.
+ */
 #ifndef LAYER_SEEN_H
 #define LAYER_SEEN_H
 

@@ -161,7 +161,9 @@ static int check_name(const struct layer_node *dir, const char *name, size_t len
 	return 0;
 }
 
-/* A directory that is named again: what it was told before is void, but for hiding what is below. */
+/*
+ * A directory that is named again: what it was told before is void, but for hiding what is below.
+ */
 static void dir_renew(struct layer_node *n, const struct layer_attr *attr)
 {
 	const struct tree_xattr *opaque = node_xattr(n, XATTR_OPAQUE);

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * A tree while it is grown, as tree.c, node.c, write.c and merge.c see it. A node is an inode; a name is a directory
- * entry, found by a hash of (directory, name). Everything stands in one arena; what is taken out of the tree stays in
- * it until the tree goes.
+ * A tree while it is grown, as tree.c, node.c, write.c and merge.c see it. A node is an inode; a
+ * name is a directory entry, found by a hash of (directory, name). Everything stands in one arena;
+ * what is taken out of the tree stays in it until the tree goes.
  */
 #ifndef LAYER_TREE_H
 #define LAYER_TREE_H
@@ -15,7 +15,10 @@
 #define TREE_NAMES_MAX (16u << 20)
 #define TREE_BYTES_MAX (4ull << 30)
 
-/* One extended attribute: the prefix' number, the name behind it and the value. Sorted by (prefix, name). */
+/*
+ * One extended attribute: the prefix' number, the name behind it and the value. Sorted by (prefix,
+ * name).
+ */
 struct tree_xattr {
 	struct tree_xattr *next;
 	uint8_t prefix, name_len;
@@ -75,7 +78,10 @@ void tree_release(struct layer_tree *t, struct layer_node *n);
 /* Takes away all children of @dir. */
 void tree_clear(struct layer_tree *t, struct layer_node *dir);
 
-/* As the public functions, but data, name and value are borrowed: they outlive the tree. Internal names are allowed. */
+/*
+ * As the public functions, but data, name and value are borrowed: they outlive the tree. Internal
+ * names are allowed.
+ */
 int node_set_content(struct layer_node *n, const struct layer_content *c);
 int node_set_xattr(struct layer_node *n, uint8_t prefix, const char *name, size_t name_len,
 		   const void *value, size_t len);

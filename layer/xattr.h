@@ -1,5 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The names of extended attributes: EROFS keeps a number for the prefix (EROFS_XATTR_INDEX_*) and the rest. */
+/*
+ * The names of extended attributes: EROFS keeps a number for the prefix (EROFS_XATTR_INDEX_*) and
+ * the rest.
+ */
 #ifndef LAYER_XATTR_H
 #define LAYER_XATTR_H
 
@@ -27,7 +30,10 @@ int xattr_redirect_parse(const char *s, size_t len, struct digest *ret);
 
 /* The prefix' text by its number, or NULL. */
 const char *xattr_prefix(uint8_t prefix);
-/* Splits a full name: its prefix' number and the rest behind it, which may be empty; 0 when EROFS has no number. */
+/*
+ * Splits a full name: its prefix' number and the rest behind it, which may be empty; 0 when EROFS
+ * has no number.
+ */
 uint8_t xattr_split(const char *name, const char **ret_rest);
 
 /* Bytes of one entry. */

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The main of a fuzz target that is not run by libFuzzer: hands each file of tests/fuzz/corpus/<name of this program> to
- * LLVMFuzzerTestOneInput, one TAP line per file. A folder may be given as the argument instead; a file too, to look at
- * one finding.
+ * The main of a fuzz target that is not run by libFuzzer: hands each file of
+ * tests/fuzz/corpus/<name of this program> to LLVMFuzzerTestOneInput, one TAP line per file. A
+ * folder may be given as the argument instead; a file too, to look at one finding.
  */
 #include "base/fd.h"
 #include "base/mem.h"

@@ -1,5 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Damaged images: nothing crashes, and the check finds what is no longer sound. CORPUS=folder writes the fuzzer's seeds. */
+/*
+ * Damaged images: nothing crashes, and the check finds what is no longer sound. CORPUS=folder
+ * writes the fuzzer's seeds.
+ */
 #include "layer/erofs.h"
 #include "tests/layer/help.h"
 #include "tests/layer/walk.h"
@@ -144,14 +147,20 @@ static void found_by_check(void **state)
 		each_bit_matters(&m, off + offsetof(struct erofs_inode, reserved), 2);
 		each_bit_matters(&m, off + offsetof(struct erofs_inode, nlink), 4);
 	}
-	/* Entries of the root: node and type. (Where a name ends may move unseen, when the order still holds.) */
+	/*
+	 * Entries of the root: node and type. (Where a name ends may move unseen, when the order
+	 * still holds.)
+	 */
 	for (size_t k = 0; k < 9; k++) {
 		each_bit_matters(&m, offset_of(&m, "") + 64 + 12 * k, 8);
 		each_bit_matters(&m, offset_of(&m, "") + 64 + 12 * k + 10, 1);
 	}
 	/* Entries of a directory in a block of its own. */
 	each_bit_matters(&m, offset_of(&m, "large") + offsetof(struct erofs_inode, u), 4);
-	/* Device and block of what lies in a pack; the device may become the other one, which is shorter by then. */
+	/*
+	 * Device and block of what lies in a pack; the device may become the other one, which is
+	 * shorter by then.
+	 */
 	each_bit_matters(&m, (offset_of(&m, "packed") + 64 + 12 + 8 + 8 + 7) / 8 * 8 + 3, 1);
 	each_bit_matters(&m, (offset_of(&m, "packed") + 64 + 12 + 8 + 8 + 7) / 8 * 8 + 5, 3);
 	free(m.data);

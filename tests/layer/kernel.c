@@ -1,6 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The kernel mounts what we write, by itself and below overlayfs, and shows what our reader shows. Needs root, 6.12. */
-#include "tests/layer/help.h"
+/*
+ * The kernel mounts what we write, by itself and below overlayfs, and shows what our reader shows.
+ * Needs root, 6.12.
+ */
+#include "tests/layer/list.h"
 #include "tests/layer/mount.h"
 
 #define TEXT "what an object holds\n"
@@ -172,7 +175,10 @@ static void erofs(void **state)
 	}
 	ours = list_index(x, f->packs, -1, LIST_ALL & ~LIST_MTIME);
 	theirs = list_path(path, LIST_ALL & ~LIST_MTIME);
-	/* By itself the kernel reads an object as the hole that it is there: listed by digest, compared below overlayfs. */
+	/*
+	 * By itself the kernel reads an object as the hole that it is there: listed by digest,
+	 * compared below overlayfs.
+	 */
 	assert_non_null(strstr(ours, "/object "));
 	memset(strstr(strstr(ours, "/object "), "sha256 ") + 7, '-', 16);
 	memset(strstr(strstr(theirs, "/object "), "sha256 ") + 7, '-', 16);

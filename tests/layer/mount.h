@@ -41,7 +41,9 @@ static inline void mount_complain(int fsfd)
 		print_message("# %.*s\n", (int)n, text);
 }
 
-/* Mounts @dir/@image with the @npacks files pack0, pack1... beside it as its devices: 0 or -errno. */
+/*
+ * Mounts @dir/@image with the @npacks files pack0, pack1... beside it as its devices: 0 or -errno.
+ */
 static inline int mount_erofs(const char *dir, const char *image, int npacks, const char *target)
 {
 	_close_ int fsfd = fsopen("erofs", FSOPEN_CLOEXEC), mfd = -1;

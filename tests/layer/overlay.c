@@ -1,9 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The merge shows what the kernel's overlayfs shows: random stacks of small layers, made as directories in overlayfs'
- * dialect, mounted, and merged by us. Seeds are fixed; STACKS=n tries more. Needs root.
+ * The merge shows what the kernel's overlayfs shows: random stacks of small layers, made as
+ * directories in overlayfs' dialect, mounted, and merged by us. Seeds are fixed; STACKS=n tries
+ * more. Needs root.
  */
-#include "tests/layer/help.h"
+#include "tests/layer/list.h"
 #include "tests/layer/mount.h"
 
 #define LAYERS_MAX 6

@@ -77,7 +77,10 @@ static void attributes(void **state)
 	close(fd);
 }
 
-/* Each length at which something changes: nothing, one byte, what just fits beside its inode, and one more. */
+/*
+ * Each length at which something changes: nothing, one byte, what just fits beside its inode, and
+ * one more.
+ */
 static void inline_contents(void **state)
 {
 	static const size_t sizes[] = { 0,    1,    31,	  32,	33,   1023, 1024,
@@ -244,7 +247,10 @@ static void xattrs(void **state)
 	close(fd);
 }
 
-/* Names as long as they get, in directories of one block to thousands, put in an order that is none. */
+/*
+ * Names as long as they get, in directories of one block to thousands, put in an order that is
+ * none.
+ */
 static void directory_of(size_t n, size_t namelen)
 {
 	struct layer_tree *t = new_tree();

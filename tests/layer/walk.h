@@ -1,5 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Asks everything of an index that may be damaged, whatever it answers. For the damage test and the fuzz target. */
+/*
+ * Asks everything of an index that may be damaged, whatever it answers. For the damage test and the
+ * fuzz target.
+ */
 #ifndef TESTS_LAYER_WALK_H
 #define TESTS_LAYER_WALK_H
 
@@ -72,7 +75,10 @@ static inline void walk_node(struct walk *w, uint64_t nid, unsigned depth)
 	walk_dir(w, nid, depth);
 }
 
-/* Opens @data as an index, asks all, checks it and merges it twice over. What the check said, or why it did not open. */
+/*
+ * Opens @data as an index, asks all, checks it and merges it twice over. What the check said, or
+ * why it did not open.
+ */
 static inline int walk_image(const void *data, size_t size)
 {
 	_close_ int fd = fd_memfd("image", NULL, 0), merged = fd_memfd("merged", NULL, 0);
