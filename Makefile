@@ -29,12 +29,12 @@ CFLAGS += -Werror
 endif
 # Every flavour keeps to a folder of its own, so that switching costs no rebuild.
 ifeq ($(SAN),1)
-BUILD := $(BUILD)/asan
+override BUILD := $(BUILD)/asan
 CFLAGS += -fsanitize=address,undefined -fno-omit-frame-pointer -fno-sanitize-recover=undefined
 LDFLAGS += -fsanitize=address,undefined
 STATIC :=
 else ifeq ($(SAN),thread)
-BUILD := $(BUILD)/tsan
+override BUILD := $(BUILD)/tsan
 CFLAGS += -fsanitize=thread
 LDFLAGS += -fsanitize=thread
 STATIC :=

@@ -50,6 +50,14 @@ static int fill_mounts(struct iso_container *i)
 	return 0;
 }
 
+/* clone3 puts the process into the v2 tree; entering more by its pid costs a handshake with it. */
+static bool needs_entering(const struct iso_container *i)
+{
+	const struct run_limits *l = &i->c.spec->limits;
+
+	return l->memory || l->nano_cpus || l->pids || l->cpu_weight || cgroup_fd(i->cgroup) < 0;
+}
+
 static int create_process(struct iso_container *i, const int stdio[3])
 {
 	const struct run_spec *spec = i->c.spec;
@@ -70,7 +78,7 @@ static int create_process(struct iso_container *i, const int stdio[3])
 		.caps = CTR_CAPS_DEFAULT,
 		.seccomp = true,
 		.cgroup_fd = cgroup_fd(i->cgroup),
-		.enter = enter_cgroup,
+		.enter = needs_entering(i) ? enter_cgroup : NULL,
 		.enter_ctx = i->cgroup,
 		.resolv_conf = spec->host_network ? "/etc/resolv.conf" : NULL,
 		.hosts = spec->host_network ? "/etc/hosts" : NULL,
