@@ -25,8 +25,11 @@
 struct ufs;
 struct ufs_conn;
 
-/* Gives a read-only descriptor of the object @digest that the caller owns, or -errno. Called from serving threads. */
-typedef int ufs_object_open_fn(void *ctx, const struct digest *digest);
+/*
+ * Gives a read-only descriptor of the object @digest, the content of inode @nid of the index, that the caller owns, or
+ * -errno. Called from serving threads.
+ */
+typedef int ufs_object_open_fn(void *ctx, uint64_t nid, const struct digest *digest);
 
 enum ufs_lower_kind {
 	UFS_LOWER_DIR,	 /* a plain directory, as overlayfs has */

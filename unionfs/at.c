@@ -1,0 +1,134 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "unionfs/union.h"
+
+#include <errno.h>
+
+/* The nearest ancestor of @n, or itself, whose directory is open; the way down to @n is put into *@way, nearest last. */
+static int climb(struct ufs *u, struct node *n, struct node ***way, size_t *len, struct fd_ref **ret_ref, int *ret_fd)
+{
+	size_t cap = 0;
+
+	for (; n; n = n->parent) {
+		struct fd_ref *r;
+
+		if (n->fixed_fd >= 0) {
+			*ret_ref = NULL;
+			*ret_fd = n->fixed_fd;
+			return 0;
+		}
+		r = fdcache_get(&u->fds, n->id, FD_UPPER_DIR);
+		if (r) {
+			*ret_ref = r;
+			*ret_fd = r->fd;
+			return 0;
+		}
+		if (mem_grow(way, &cap, *len + 1, sizeof(**way)) < 0)
+			return -ENOMEM;
+		(*way)[(*len)++] = n;
+	}
+	return -ESTALE;
+}
+
+static int open_dir(struct ufs *u, int dirfd, const char *name)
+{
+	const int flags = O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC;
+	int fd = openat(dirfd, name, flags);
+
+	if (fd < 0 && errno == EMFILE) {
+		fdcache_shrink(&u->fds);
+		fd = openat(dirfd, name, flags);
+	}
+	if (fd >= 0)
+		return fd;
+	return errno == ENOENT || errno == ENOTDIR || errno == ELOOP ? -ESTALE : -errno;
+}
+
+static int dir_fd(struct ufs *u, struct node *dir, struct fd_ref **ret_ref, int *ret_fd)
+{
+	_free_ struct node **way = NULL;
+	struct fd_ref *ref = NULL;
+	size_t len = 0;
+	int fd = -1, e = climb(u, dir, &way, &len, &ref, &fd);
+
+	while (!e && len) {
+		struct node *n = way[--len];
+		int next = open_dir(u, fd, n->name);
+
+		fdcache_put(&u->fds, ref);
+		ref = NULL;
+		if (next < 0)
+			return next;
+		ref = fdcache_add(&u->fds, n->id, FD_UPPER_DIR, next);
+		if (!ref)
+			return -ENOMEM;
+		fd = ref->fd;
+	}
+	if (e)
+		return e;
+	*ret_ref = ref;
+	*ret_fd = fd;
+	return 0;
+}
+
+int node_at_child(struct ufs *u, struct node *dir, const char *name, struct at *ret)
+{
+	ret->name = name;
+	ret->ref = NULL;
+	return dir_fd(u, dir, &ret->ref, &ret->dirfd);
+}
+
+int node_at(struct ufs *u, struct node *n, struct at *ret)
+{
+	if (n->fixed_fd >= 0) {
+		*ret = (struct at){ .dirfd = n->fixed_fd, .name = "" };
+		return 0;
+	}
+	return n->parent ? node_at_child(u, n->parent, n->name, ret) : -ESTALE;
+}
+
+void at_put(struct ufs *u, struct at *at)
+{
+	fdcache_put(&u->fds, at->ref);
+	at->ref = NULL;
+	at->dirfd = -1;
+}
+
+static int open_file(struct ufs *u, struct node *n)
+{
+	const int flags = O_NOFOLLOW | O_CLOEXEC | O_NONBLOCK | O_NOCTTY;
+	struct at at;
+	int fd, e = node_at(u, n, &at);
+
+	if (e)
+		return e;
+	fd = openat(at.dirfd, at.name, O_RDWR | flags);
+	if (fd < 0 && errno == EMFILE) {
+		fdcache_shrink(&u->fds);
+		fd = openat(at.dirfd, at.name, O_RDWR | flags);
+	}
+	/* An immutable file can be read at least. */
+	if (fd < 0 && (errno == EPERM || errno == EACCES))
+		fd = openat(at.dirfd, at.name, O_RDONLY | flags);
+	e = fd < 0 ? -errno : fd;
+	at_put(u, &at);
+	return e == -ENOENT || e == -ELOOP ? -ESTALE : e;
+}
+
+int node_file(struct ufs *u, struct node *n, struct fd_ref **ret)
+{
+	struct fd_ref *r = fdcache_get(&u->fds, n->id, FD_UPPER_FILE);
+	int fd;
+
+	if (!r) {
+		if (!S_ISREG(node_perm(u, n).mode))
+			return S_ISDIR(n->perm.mode) ? -EISDIR : -EINVAL;
+		pthread_rwlock_rdlock(&u->tree);
+		fd = open_file(u, n);
+		pthread_rwlock_unlock(&u->tree);
+		if (fd < 0)
+			return fd;
+		r = fdcache_add(&u->fds, n->id, FD_UPPER_FILE, fd);
+	}
+	*ret = r;
+	return r ? 0 : -ENOMEM;
+}

@@ -1,0 +1,131 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * READDIR and READDIRPLUS. The kernel asks with PLUS at the beginning of each directory and after LOOKUPs in it; filling
+ * in the attributes of every name costs a walker that does not want them 3 times what the walk costs. So they are
+ * filled in only while the walker proved, in the directory that it listed last, that it looks most names up.
+ */
+#include "unionfs/readdir.h"
+
+#include "unionfs/request.h"
+#include "unionfs/view.h"
+
+#include <errno.h>
+
+#define REPLY_MAX   (128u << 10)
+#define ENOUGH_WALK 8 /* names that the last directory must have had, to say anything */
+
+struct encoding {
+	struct request *r;
+	const struct inode *dir;
+	char *buf;
+	size_t len, max;
+	bool plus, fill;
+	uint32_t count;
+};
+
+/* What PLUS says of a name: nothing (a nodeid of 0), or all, and then the client knows it. */
+static void fill_entry(struct encoding *enc, const struct dir_entry *d, struct wire_entry_out *ret)
+{
+	struct ufs *u = enc->r->u;
+	struct inode i = INODE_NONE;
+	char name[256];
+	struct stat st;
+	int e;
+
+	memcpy(name, d->name, d->namelen);
+	name[d->namelen] = 0;
+	e = view_lookup(u, enc->dir, name, &i);
+	if (e)
+		return;
+	if (inode_stat(u, &i, &st) == 0) {
+		ret->nodeid = inode_id(&i);
+		ret->entry_valid = ret->attr_valid = REQUEST_FOREVER;
+		wire_attr_fill(&ret->attr, &st);
+		view_remember(u, &i);
+	}
+	inode_put(u, &i);
+}
+
+static bool is_dots(const struct dir_entry *d)
+{
+	return d->name[0] == '.' && (d->namelen == 1 || (d->namelen == 2 && d->name[1] == '.'));
+}
+
+static int encode(void *ctx, const struct dir_entry *d)
+{
+	struct encoding *enc = ctx;
+	size_t head = enc->plus ? sizeof(struct wire_entry_out) : 0;
+	size_t used = head + sizeof(struct wire_dirent) + d->namelen, all = ROUND_UP(used, WIRE_DIRENT_ALIGN);
+	struct wire_dirent w = { d->ino, d->next, (uint32_t)d->namelen, d->type };
+	char *at = enc->buf + enc->len;
+
+	if (enc->len + all > enc->max)
+		return 1;
+	if (enc->plus) {
+		struct wire_entry_out entry = { 0 };
+
+		if (enc->fill && !is_dots(d))
+			fill_entry(enc, d, &entry);
+		memcpy(at, &entry, sizeof(entry));
+	}
+	memcpy(at + head, &w, sizeof(w));
+	memcpy(at + head + sizeof(w), d->name, d->namelen);
+	memset(at + used, 0, all - used);
+	enc->len += all;
+	enc->count++;
+	return 0;
+}
+
+/* Whether the walker wants attributes; a new directory begins. */
+static bool wants_attributes(struct ufs_conn *c, uint64_t cookie)
+{
+	uint32_t listed = c->walk_listed, looked = c->walk_looked;
+
+	if (cookie == 0 && listed >= ENOUGH_WALK) {
+		c->walk_listed = 0;
+		c->walk_looked = 0;
+		c->walk_fills = looked >= listed / 2 || c->walk_fills;
+	}
+	return c->walk_fills;
+}
+
+static ssize_t readdir_request(struct request *r, bool plus)
+{
+	const struct wire_read_in *in = r->arg;
+	struct encoding enc = { .r = r, .plus = plus };
+	_free_ char *buf = NULL;
+	struct inode dir;
+	int e = inode_get(r->u, r->h.nodeid, &dir);
+
+	if (e)
+		return request_fail(r, e);
+	enc.dir = &dir;
+	enc.max = MIN(request_room(r), (size_t)REPLY_MAX);
+	enc.max = MIN(enc.max, (size_t)in->size);
+	enc.buf = buf = malloc(enc.max + 1);
+	enc.fill = plus && wants_attributes(r->conn, in->offset);
+	if (buf) {
+		pthread_rwlock_rdlock(&r->u->tree);
+		e = dir_walk(r->u, &dir, in->offset, encode, &enc);
+		pthread_rwlock_unlock(&r->u->tree);
+	} else {
+		e = -ENOMEM;
+	}
+	inode_put(r->u, &dir);
+	if (!enc.fill)
+		r->conn->walk_listed += enc.count;
+	/* What was put in must be told, or the client would not forget it. */
+	if (e < 0 && !enc.len)
+		return request_fail(r, e);
+	return request_reply(r, 0, buf, enc.len);
+}
+
+ssize_t op_readdir(struct request *r)
+{
+	return readdir_request(r, false);
+}
+
+ssize_t op_readdirplus(struct request *r)
+{
+	return readdir_request(r, true);
+}

@@ -1,0 +1,230 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "base/str.h"
+#include "unionfs/acl.h"
+#include "unionfs/attr.h"
+#include "unionfs/copyup.h"
+#include "unionfs/request.h"
+
+#include <errno.h>
+
+/* ---- GETXATTR, LISTXATTR ---- */
+
+static ssize_t getxattr_of(struct ufs *u, const struct inode *i, const char *name, void *value, size_t size)
+{
+	struct at at;
+	ssize_t n;
+
+	if (upper_hides(u, name))
+		return -ENODATA;
+	if (!i->node)
+		return lower_getxattr(&u->lower, i->lower, name, value, size);
+	pthread_rwlock_rdlock(&u->tree);
+	n = node_at(u, i->node, &at);
+	if (!n) {
+		n = upper_getxattr(u, &at, name, value, size);
+		at_put(u, &at);
+	}
+	pthread_rwlock_unlock(&u->tree);
+	return n;
+}
+
+static ssize_t list_lower(struct ufs *u, uint64_t id, char *list, size_t size)
+{
+	_free_ char *all = NULL;
+	ssize_t n = lower_listxattr(&u->lower, id, NULL, 0);
+	size_t len = 0;
+
+	if (n <= 0)
+		return n;
+	all = malloc(UFS_XATTR_MAX);
+	if (!all)
+		return -ENOMEM;
+	n = lower_listxattr(&u->lower, id, all, UFS_XATTR_MAX);
+	for (const char *s = all; n > 0 && s < all + n; s += strlen(s) + 1) {
+		size_t l = strlen(s) + 1;
+
+		if (upper_hides(u, s))
+			continue;
+		if (size && len + l > size)
+			return -ERANGE;
+		if (size)
+			memcpy(list + len, s, l);
+		len += l;
+	}
+	return n < 0 ? n : (ssize_t)len;
+}
+
+static ssize_t listxattr_of(struct ufs *u, const struct inode *i, char *list, size_t size)
+{
+	struct at at;
+	ssize_t n;
+
+	if (!i->node)
+		return list_lower(u, i->lower, list, size);
+	pthread_rwlock_rdlock(&u->tree);
+	n = node_at(u, i->node, &at);
+	if (!n) {
+		n = upper_listxattr(u, &at, list, size);
+		at_put(u, &at);
+	}
+	pthread_rwlock_unlock(&u->tree);
+	return n;
+}
+
+/* @name NULL: the list. Size 0 asks how much it is. */
+static ssize_t get_or_list(struct request *r, const char *name)
+{
+	const struct wire_getxattr_in *in = r->arg;
+	size_t size = MIN((size_t)in->size, (size_t)UFS_XATTR_MAX);
+	_free_ char *buf = size ? malloc(size) : NULL;
+	struct wire_getxattr_out o = { 0 };
+	struct inode i;
+	ssize_t n;
+	int e;
+
+	if (size && !buf)
+		return request_fail(r, -ENOMEM);
+	e = inode_get(r->u, r->h.nodeid, &i);
+	if (e)
+		return request_fail(r, e);
+	n = name ? getxattr_of(r->u, &i, name, buf, size) : listxattr_of(r->u, &i, buf, size);
+	inode_put(r->u, &i);
+	/* ls(1) stops asking for labels after this, not after ENODATA. */
+	if (n == -ENODATA && name && streq(name, "security.selinux"))
+		n = -EOPNOTSUPP;
+	/* Fifos and sockets of some file systems have none. */
+	if (n == -EOPNOTSUPP && !name)
+		n = 0;
+	if (n < 0)
+		return request_fail(r, (int)n);
+	if (size)
+		return request_reply(r, 0, buf, (size_t)n);
+	o.size = (uint32_t)n;
+	return request_reply(r, 0, &o, sizeof(o));
+}
+
+ssize_t op_getxattr(struct request *r)
+{
+	return get_or_list(r, r->name[0]);
+}
+
+ssize_t op_listxattr(struct request *r)
+{
+	return get_or_list(r, NULL);
+}
+
+/* ---- SETXATTR, REMOVEXATTR ---- */
+
+struct change {
+	const char *name;
+	const void *value; /* NULL: remove */
+	size_t size;
+	int flags;
+	bool kill_sgid;
+};
+
+/* An access ACL says what the mode is; a real file system knows that by itself. */
+static int follow_acl(struct ufs *u, struct node *n, const struct at *at, const struct change *c)
+{
+	struct perm from, to;
+	int e;
+
+	if (!c->value || !streq(c->name, ACL_ACCESS))
+		return 0;
+	e = attr_perm(u, n, at, &from);
+	if (e)
+		return e;
+	to = from;
+	if (u->mode == UFS_UPPER_MAPPED && acl_check(c->value, c->size) == 0)
+		to.mode = (from.mode & ~0777u) | acl_mode(c->value, c->size);
+	if (c->kill_sgid)
+		to.mode &= ~(uint32_t)S_ISGID;
+	if (to.mode == from.mode)
+		return 0;
+	e = upper_set_perm(u, at, &from, &to);
+	if (!e && u->mode == UFS_UPPER_MAPPED)
+		node_set_perm(u, n, &to);
+	return e;
+}
+
+/* In the upper by now; its stripe held. */
+static int change_xattr(struct ufs *u, struct node *n, const struct change *c)
+{
+	struct at at;
+	int e;
+
+	pthread_rwlock_rdlock(&u->tree);
+	e = node_at(u, n, &at);
+	if (!e) {
+		if (c->value)
+			e = upper_setxattr(u, &at, c->name, c->value, c->size, c->flags);
+		else
+			e = upper_removexattr(u, &at, c->name);
+		if (!e)
+			e = follow_acl(u, n, &at, c);
+		at_put(u, &at);
+	}
+	pthread_rwlock_unlock(&u->tree);
+	return e;
+}
+
+static int check_acl(const struct change *c)
+{
+	bool acl = streq(c->name, ACL_ACCESS) || streq(c->name, ACL_DEFAULT);
+
+	return acl && c->value ? acl_check(c->value, c->size) : 0;
+}
+
+static ssize_t change_request(struct request *r, const struct change *c)
+{
+	struct inode i;
+	pthread_mutex_t *stripe;
+	int e = upper_hides(r->u, c->name) ? -EPERM : check_acl(c);
+
+	if (!e)
+		e = inode_get(r->u, r->h.nodeid, &i);
+	if (e)
+		return request_fail(r, e);
+	/* Nothing to remove: nothing to copy up. */
+	if (!c->value && !i.node) {
+		ssize_t n = lower_getxattr(&r->u->lower, i.lower, c->name, NULL, 0);
+
+		e = n < 0 ? (int)n : 0;
+	}
+	if (!e)
+		e = copyup(r->u, &i, COPYUP_ALL);
+	if (!e) {
+		stripe = ufs_stripe(r->u, i.node->id);
+		pthread_mutex_lock(stripe);
+		e = change_xattr(r->u, i.node, c);
+		pthread_mutex_unlock(stripe);
+	}
+	inode_put(r->u, &i);
+	return request_fail(r, e);
+}
+
+ssize_t op_setxattr(struct request *r)
+{
+	const struct wire_setxattr_in *in = r->arg;
+	struct change c = { .name = r->name[0], .size = in->size, .flags = (int)in->flags };
+	_free_ char *value = NULL;
+
+	if (in->size > UFS_XATTR_MAX)
+		return request_fail(r, -E2BIG);
+	if (r->h.len - r->payload != in->size)
+		return request_fail(r, -EINVAL);
+	value = malloc(in->size + 1);
+	if (!value)
+		return request_fail(r, -ENOMEM);
+	if (request_gather(r, r->payload, value, in->size) != in->size)
+		return request_fail(r, -EINVAL);
+	c.value = value;
+	if (r->conn->flags & WIRE_SETXATTR_EXT)
+		c.kill_sgid = in->setxattr_flags & WIRE_SETXATTR_ACL_KILL_SGID;
+	return change_request(r, &c);
+}
+
+ssize_t op_removexattr(struct request *r)
+{
+	return change_request(r, &(struct change){ .name = r->name[0] });
+}

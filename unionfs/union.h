@@ -1,0 +1,60 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The union itself, and what the files of this room know of each other. */
+#ifndef UNIONFS_UNION_H
+#define UNIONFS_UNION_H
+
+#include "base/fd.h"
+#include "unionfs/fdcache.h"
+#include "unionfs/listing.h"
+#include "unionfs/lower.h"
+#include "unionfs/node.h"
+#include "unionfs/unionfs.h"
+#include "unionfs/upper.h"
+
+#include <pthread.h>
+#include <stdatomic.h>
+#include <sys/stat.h>
+
+#define UFS_ROOT 1u
+#define UFS_NAME_MAX 255u
+#define UFS_TARGET_MAX 4095u
+#define UFS_XATTR_MAX 65536u /* XATTR_SIZE_MAX and XATTR_LIST_MAX of Linux */
+#define UFS_COPY_STRIPES 64u
+
+struct ufs {
+	struct lower lower;
+	enum ufs_upper_mode mode;
+	bool userxattr, is_volatile;
+	struct upper upper; /* its descriptors are -1 without an upper */
+	struct fdcache fds;
+	struct node_table nodes;
+	struct listing_cache listings;
+	pthread_rwlock_t tree;
+	pthread_mutex_t copying[UFS_COPY_STRIPES]; /* one copy-up or change of attributes of a node at a time, by id */
+};
+
+/* A thing that the client named: pinned until inode_put(). */
+struct inode {
+	struct node *node; /* NULL: it is in a lower only */
+	uint64_t lower;	   /* 0: it has no lower part */
+};
+
+/* -ESTALE when nothing has that nodeid. */
+int inode_get(struct ufs *u, uint64_t nodeid, struct inode *ret);
+void inode_put(struct ufs *u, struct inode *i);
+#define INODE_NONE ((struct inode){ 0 })
+
+static inline uint64_t inode_id(const struct inode *i)
+{
+	return i->node ? i->node->id : i->lower;
+}
+
+/* What the client sees of it; st_ino is what it shows. Tree lock held. */
+int inode_stat(struct ufs *u, const struct inode *i, struct stat *ret);
+
+static inline pthread_mutex_t *ufs_stripe(struct ufs *u, uint64_t id)
+{
+	return &u->copying[(id * 0x9e3779b97f4a7c15ull) >> 58];
+}
+
+#endif

@@ -1,0 +1,284 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "unionfs/upper.h"
+
+#include "base/err.h"
+#include "base/str.h"
+#include "unionfs/union.h"
+#include "unionfs/xat.h"
+
+#include <dirent.h>
+#include <errno.h>
+#include <inttypes.h>
+#include <sys/sysmacros.h>
+
+/* A directory of work/, emptied and open. */
+static int open_work_dir(int work, const char *name, bool lock, int *ret)
+{
+	_close_ int fd = -1;
+	int e = mkdirat(work, name, 0700) < 0 && errno != EEXIST ? -errno : 0;
+
+	if (e)
+		return e;
+	fd = openat(work, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+	if (fd < 0)
+		return -errno;
+	if (lock) {
+		e = fd_lock(fd, true, false);
+		if (e)
+			return e == -EWOULDBLOCK ? -EBUSY : e;
+	}
+	*ret = take_fd(fd);
+	return 0;
+}
+
+/* What a server that was killed left. */
+static int empty_dir(int fd)
+{
+	DIR *d = fdopendir(openat(fd, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC));
+	struct dirent *entry;
+	int e = 0;
+
+	if (!d)
+		return -errno;
+	while (!e && (entry = readdir(d))) {
+		if (!streq(entry->d_name, ".") && !streq(entry->d_name, ".."))
+			e = fd_remove_tree(fd, entry->d_name);
+	}
+	closedir(d);
+	return e;
+}
+
+static int open_work(struct ufs *u, const struct ufs_config *cfg)
+{
+	struct upper *up = &u->upper;
+	struct stat root, work;
+	int e;
+
+	up->root = openat(cfg->upper_fd, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	up->work = openat(cfg->work_fd, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	if (up->root < 0 || up->work < 0)
+		return err_sys("union: upper or work");
+	if (fstat(up->root, &root) < 0 || fstat(up->work, &work) < 0)
+		return err_sys("union: upper or work");
+	if (root.st_dev != work.st_dev)
+		return err(-EXDEV, "union: upper and work are on different file systems");
+	if (root.st_ino == work.st_ino)
+		return err(-EINVAL, "union: upper and work are the same directory");
+	up->dev = root.st_dev;
+	e = open_work_dir(up->work, "tmp", true, &up->tmp);
+	if (!e)
+		e = open_work_dir(up->work, "orphans", false, &up->orphans);
+	if (!e)
+		e = empty_dir(up->tmp);
+	if (!e)
+		e = empty_dir(up->orphans);
+	if (e)
+		return err(e, "union: work: %s", e == -EBUSY ? "the top is in use" : strerror(-e));
+	return 0;
+}
+
+static int probe(struct ufs *u)
+{
+	struct tmp_name tmp;
+	struct at at = { .dirfd = u->upper.tmp };
+	int e = upper_make_whiteout(u, &tmp);
+
+	if (e)
+		return err(e, "union: the upper's file system makes no whiteouts (a device 0/0): %s", strerror(-e));
+	upper_discard(u, &tmp);
+	e = upper_make(u, &(struct perm){ .mode = S_IFDIR | 0755 }, NULL, &tmp);
+	if (!e) {
+		at.name = tmp.s;
+		e = upper_mark(u, &at, "overlay.opaque");
+		upper_discard(u, &tmp);
+	}
+	return e ? err(e, "union: the upper's file system takes no %s xattrs: %s", u->upper.user ? "user" : "trusted",
+		       strerror(-e)) :
+		   0;
+}
+
+int upper_init(struct ufs *u, const struct ufs_config *cfg)
+{
+	struct upper *up = &u->upper;
+	int e;
+
+	*up = (struct upper){ .root = -1, .work = -1, .tmp = -1, .orphans = -1 };
+	if (u->mode == UFS_UPPER_NONE)
+		return 0;
+	up->dialect = u->mode == UFS_UPPER_MAPPED ? &dialect_mapped : &dialect_native;
+	up->user = u->mode == UFS_UPPER_MAPPED || u->userxattr;
+	up->ino_bit = cfg->lowers[0].kind == UFS_LOWER_INDEX ? NODE_UPPER_BIT : 0;
+	e = open_work(u, cfg);
+	return e ? e : probe(u);
+}
+
+void upper_done(struct ufs *u)
+{
+	struct upper *up = &u->upper;
+
+	if (up->root >= 0 && !u->is_volatile)
+		syncfs(up->root);
+	fd_close(up->root);
+	fd_close(up->work);
+	fd_close(up->tmp);
+	fd_close(up->orphans);
+}
+
+bool upper_is_whiteout(const struct stat *st)
+{
+	return S_ISCHR(st->st_mode) && st->st_rdev == makedev(0, 0);
+}
+
+struct tmp_name upper_tmp_name(struct ufs *u)
+{
+	struct tmp_name t;
+
+	snprintf(t.s, sizeof(t.s), "%" PRIx64, (uint64_t)atomic_fetch_add(&u->upper.next_tmp, 1));
+	return t;
+}
+
+int upper_make(struct ufs *u, const struct perm *p, const char *target, struct tmp_name *ret)
+{
+	struct tmp_name tmp = upper_tmp_name(u);
+	int e = u->upper.dialect->make(u, tmp.s, p, target);
+
+	if (e)
+		upper_discard(u, &tmp);
+	else
+		*ret = tmp;
+	return e;
+}
+
+int upper_make_whiteout(struct ufs *u, struct tmp_name *ret)
+{
+	*ret = upper_tmp_name(u);
+	return mknodat(u->upper.tmp, ret->s, S_IFCHR, makedev(0, 0)) < 0 ? -errno : 0;
+}
+
+void upper_discard(struct ufs *u, const struct tmp_name *tmp)
+{
+	if (unlinkat(u->upper.tmp, tmp->s, 0) < 0 && errno == EISDIR)
+		fd_remove_tree(u->upper.tmp, tmp->s);
+	err_clear();
+}
+
+void upper_drop_orphan(struct ufs *u, const char *name, bool dir)
+{
+	if (!dir)
+		unlinkat(u->upper.orphans, name, 0);
+	else
+		fd_remove_tree(u->upper.orphans, name);
+	err_clear();
+}
+
+static int stat_at(const struct at *at, struct stat *st)
+{
+	return fstatat(at->dirfd, at->name, st, AT_SYMLINK_NOFOLLOW | AT_EMPTY_PATH | AT_NO_AUTOMOUNT) < 0 ? -errno : 0;
+}
+
+int upper_load(struct ufs *u, const struct at *at, struct stat *st, struct perm *ret)
+{
+	int e = stat_at(at, st);
+
+	if (e)
+		return e;
+	/* A mount that someone put into the upper is none of ours. */
+	if (st->st_dev != u->upper.dev)
+		return -EXDEV;
+	if (upper_is_whiteout(st)) {
+		*ret = (struct perm){ .mode = S_IFCHR };
+		return 0;
+	}
+	return u->upper.dialect->load(u, at, st, ret);
+}
+
+int upper_stat_node(struct ufs *u, struct node *n, struct stat *ret)
+{
+	struct at at;
+	struct stat st;
+	struct perm p;
+	int e = node_at(u, n, &at);
+
+	if (e)
+		return e;
+	e = stat_at(&at, &st);
+	at_put(u, &at);
+	if (e)
+		return e == -ENOENT ? -ESTALE : e;
+	if (st.st_ino != n->ino)
+		return -ESTALE;
+	if (u->mode == UFS_UPPER_MAPPED) {
+		p = node_perm(u, n);
+		st.st_mode = p.mode;
+		st.st_uid = p.uid;
+		st.st_gid = p.gid;
+		st.st_rdev = p.rdev;
+	}
+	st.st_ino = n->shown;
+	if (n->orphan)
+		st.st_nlink = S_ISDIR(st.st_mode) || !st.st_nlink ? 0 : st.st_nlink - 1;
+	else if (n->lower)
+		st.st_nlink = 1;
+	*ret = st;
+	return 0;
+}
+
+int upper_set_perm(struct ufs *u, const struct at *at, const struct perm *from, const struct perm *to)
+{
+	return u->upper.dialect->set_perm(u, at, from, to);
+}
+
+ssize_t upper_readlink(struct ufs *u, const struct at *at, char *buf, size_t size)
+{
+	return u->upper.dialect->readlink(u, at, buf, size);
+}
+
+/* ---- marks ---- */
+
+struct mark_name {
+	char s[48];
+};
+
+static struct mark_name mark_name(const struct ufs *u, const char *mark)
+{
+	struct mark_name m;
+
+	snprintf(m.s, sizeof(m.s), "%s.%s", u->upper.user ? "user" : "trusted", mark);
+	return m;
+}
+
+bool upper_marked(struct ufs *u, const struct at *at, const char *mark)
+{
+	return xat_is_y(at->dirfd, at->name, mark_name(u, mark).s);
+}
+
+int upper_mark(struct ufs *u, const struct at *at, const char *mark)
+{
+	return xat_set(at->dirfd, at->name, mark_name(u, mark).s, "y", 1, 0);
+}
+
+#define ORIGIN_DIGITS 16
+
+int upper_origin(struct ufs *u, const struct at *at, uint64_t *ret)
+{
+	char digits[ORIGIN_DIGITS + 1] = { 0 };
+	ssize_t n = xat_get(at->dirfd, at->name, mark_name(u, "strata.origin").s, digits, ORIGIN_DIGITS);
+	char *end;
+	uint64_t ino;
+
+	if (n != ORIGIN_DIGITS)
+		return -ENODATA;
+	ino = strtoull(digits, &end, 16);
+	if (*end || !ino)
+		return -ENODATA;
+	*ret = ino;
+	return 0;
+}
+
+int upper_set_origin(struct ufs *u, const struct at *at, uint64_t ino)
+{
+	char digits[ORIGIN_DIGITS + 1];
+
+	snprintf(digits, sizeof(digits), "%016" PRIx64, ino);
+	return xat_set(at->dirfd, at->name, mark_name(u, "strata.origin").s, digits, ORIGIN_DIGITS, 0);
+}

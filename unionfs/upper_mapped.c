@@ -1,0 +1,172 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The dialect that needs no capability: regular files and directories of the serving uid; who owns a thing and what it
+ * is stands in user.containers.override_stat, as containers/storage writes it (pkg/idtools: uid:gid:mode:type).
+ */
+#include "base/str.h"
+#include "unionfs/union.h"
+#include "unionfs/xat.h"
+
+#include <errno.h>
+#include <sys/sysmacros.h>
+#include <sys/xattr.h>
+
+#define OVERRIDE     "user.containers.override_stat"
+#define OVERRIDE_MAX 128
+#define ESCAPE	     "user.strata.x."
+
+static int format(const struct perm *p, char text[OVERRIDE_MAX])
+{
+	int n = snprintf(text, OVERRIDE_MAX, "%u:%u:%04o:", p->uid, p->gid, p->mode & 07777);
+	const char *type = S_ISDIR(p->mode)  ? "dir" :
+			   S_ISLNK(p->mode)  ? "symlink" :
+			   S_ISFIFO(p->mode) ? "pipe" :
+			   S_ISSOCK(p->mode) ? "socket" :
+			   S_ISCHR(p->mode)  ? "char" :
+			   S_ISBLK(p->mode)  ? "block" :
+					       "file";
+
+	n += snprintf(text + n, OVERRIDE_MAX - (size_t)n, "%s", type);
+	if (S_ISCHR(p->mode) || S_ISBLK(p->mode))
+		n += snprintf(text + n, OVERRIDE_MAX - (size_t)n, "-%u-%u", major(p->rdev), minor(p->rdev));
+	return n;
+}
+
+static int parse_type(const char *s, struct perm *p)
+{
+	static const struct {
+		const char *name;
+		uint32_t type;
+	} types[] = {
+		{ "file", S_IFREG }, { "dir", S_IFDIR },     { "symlink", S_IFLNK },
+		{ "pipe", S_IFIFO }, { "socket", S_IFSOCK },
+	};
+	unsigned int major, minor;
+	char end;
+
+	for (size_t i = 0; i < ARRAY_SIZE(types); i++) {
+		if (streq(s, types[i].name)) {
+			p->mode |= types[i].type;
+			return 0;
+		}
+	}
+	if (sscanf(s, "char-%u-%u%c", &major, &minor, &end) == 2)
+		p->mode |= S_IFCHR;
+	else if (sscanf(s, "block-%u-%u%c", &major, &minor, &end) == 2)
+		p->mode |= S_IFBLK;
+	else
+		return -EIO;
+	p->rdev = makedev(major, minor);
+	return 0;
+}
+
+/* The upper is ours, but a damaged one must not make a directory of a file. */
+static int parse(const char *text, uint32_t real, struct perm *ret)
+{
+	struct perm p = { 0 };
+	int used = 0;
+
+	if (sscanf(text, "%u:%u:%o%n", &p.uid, &p.gid, &p.mode, &used) != 3 || p.mode & ~07777u)
+		return -EIO;
+	if (text[used] == 0)
+		p.mode |= real & S_IFMT;
+	else if (text[used] != ':' || parse_type(text + used + 1, &p) < 0)
+		return -EIO;
+	if (S_ISDIR(p.mode) != S_ISDIR(real))
+		return -EIO;
+	*ret = p;
+	return 0;
+}
+
+static int mapped_load(struct ufs *u, const struct at *at, struct stat *st, struct perm *ret)
+{
+	char text[OVERRIDE_MAX];
+	ssize_t n;
+	int e = 0;
+
+	(void)u;
+	*ret = (struct perm){ .mode = st->st_mode };
+	/* Nothing but files and directories was put here by us, and nothing else has such an xattr. */
+	if (S_ISREG(st->st_mode) || S_ISDIR(st->st_mode)) {
+		n = xat_get(at->dirfd, at->name, OVERRIDE, text, sizeof(text) - 1);
+		if (n < 0)
+			e = n == -ENODATA ? 0 : (int)n;
+		else
+			e = (text[n] = 0, parse(text, st->st_mode, ret));
+	}
+	if (e)
+		return e;
+	st->st_mode = ret->mode;
+	st->st_uid = ret->uid;
+	st->st_gid = ret->gid;
+	st->st_rdev = ret->rdev;
+	return 0;
+}
+
+static int make_file(int dirfd, const char *tmp, const char *target)
+{
+	_close_ int fd = openat(dirfd, tmp, O_RDWR | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0600);
+
+	if (fd < 0)
+		return -errno;
+	return target ? fd_write_full(fd, target, strlen(target)) : 0;
+}
+
+static int mapped_make(struct ufs *u, const char *tmp, const struct perm *p, const char *target)
+{
+	struct at at = { .dirfd = u->upper.tmp, .name = tmp };
+	int e;
+
+	if (S_ISDIR(p->mode))
+		e = mkdirat(at.dirfd, tmp, 0700) < 0 ? -errno : 0;
+	else
+		e = make_file(at.dirfd, tmp, S_ISLNK(p->mode) ? target : NULL);
+	return e ? e : u->upper.dialect->set_perm(u, &at, p, p);
+}
+
+static int mapped_set_perm(struct ufs *u, const struct at *at, const struct perm *from, const struct perm *to)
+{
+	char text[OVERRIDE_MAX];
+	int n = format(to, text);
+
+	(void)u;
+	(void)from;
+	return xat_set(at->dirfd, at->name, OVERRIDE, text, (size_t)n, 0);
+}
+
+static ssize_t mapped_readlink(struct ufs *u, const struct at *at, char *buf, size_t size)
+{
+	_close_ int fd = openat(at->dirfd, at->name, O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC);
+
+	(void)u;
+	return fd < 0 ? -errno : fd_pread_full(fd, buf, size, 0);
+}
+
+static int mapped_xname(const struct ufs *u, const char *name, char ret[256])
+{
+	int n;
+
+	if (upper_hides(u, name))
+		return -EPERM;
+	n = snprintf(ret, 256, "%s%s", str_after(name, "user.") ? "" : ESCAPE, name);
+	return n >= 256 ? -ERANGE : 0;
+}
+
+static const char *mapped_xname_back(const struct ufs *u, const char *stored)
+{
+	const char *escaped = str_after(stored, ESCAPE);
+
+	if (escaped)
+		return upper_hides(u, escaped) ? NULL : escaped;
+	/* What else a file system shows (security.selinux) is the host's. */
+	return str_after(stored, "user.") && !upper_hides(u, stored) ? stored : NULL;
+}
+
+const struct dialect dialect_mapped = {
+	.load = mapped_load,
+	.make = mapped_make,
+	.set_perm = mapped_set_perm,
+	.readlink = mapped_readlink,
+	.xname = mapped_xname,
+	.xname_back = mapped_xname_back,
+};
