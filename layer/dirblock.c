@@ -42,7 +42,7 @@ static void keys_add(struct key *keys, size_t *n, struct tree_name *name, bool *
 	++*n;
 }
 
-/* All entries, sorted, and how many. "." and ".." come where a tree grown in order most likely has them. */
+/* All entries, sorted, and how many. A tree that was grown in order costs no sorting. */
 static size_t keys_fill(struct layer_node *dir, struct key *keys)
 {
 	size_t n = 0;

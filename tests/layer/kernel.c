@@ -68,6 +68,8 @@ static void add_special(struct layer_tree *t)
 	tree_dev(t, "fifo", S_IFIFO | 0622, 0);
 	tree_dev(t, "sock", S_IFSOCK | 0755, 0);
 	tree_put(t, "hole", &hole);
+	hole.size = LAYER_SIZE_MAX;
+	tree_put(t, "vast", &hole);
 	tree_text(t, "empty", "");
 	tree_symlink(t, "short", "packed/001");
 	tree_symlink(t, "long", long_target);
