@@ -1,0 +1,159 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Saving images as an OCI layout: their documents and blobs as they came, checked on the way out. */
+#include "imagestore/save.h"
+
+#include "imagestore/digest_set.h"
+#include <sys/stat.h>
+
+#define COPY (256u << 10)
+#define LAYOUT "{\"imageLayoutVersion\":\"1.0.0\"}"
+
+struct save {
+	struct store *s;
+	struct save_target *to;
+	struct digest_set written;
+	json_t *index;
+	char *copy;
+};
+
+static int put_text(struct save *v, const char *name, const char *text)
+{
+	int r = save_target_file(v->to, name, strlen(text));
+
+	if (r >= 0)
+		r = save_target_write(v->to, text, strlen(text));
+	return r < 0 ? r : save_target_file_end(v->to);
+}
+
+static int copy_bytes(struct save *v, int fd, uint64_t size, struct digest *ret)
+{
+	struct sha256 h;
+
+	sha256_init(&h);
+	while (size) {
+		size_t want = (size_t)MIN(size, (uint64_t)COPY);
+		ssize_t n = fd_read_full(fd, v->copy, want);
+		int r;
+
+		if (n < 0 || (size_t)n < want)
+			return n < 0 ? (int)n : -EIO;
+		sha256_update(&h, v->copy, want);
+		r = save_target_write(v->to, v->copy, want);
+		if (r < 0)
+			return r;
+		size -= want;
+	}
+	*ret = sha256_final(&h);
+	return 0;
+}
+
+static int put_blob(struct save *v, const struct digest *d)
+{
+	_close_ int fd = -1;
+	struct digest got;
+	struct stat st;
+	int r = digest_set_add(&v->written, d);
+
+	if (r <= 0)
+		return r;
+	fd = blob_open(v->s, d);
+	if (fd < 0)
+		return fd;
+	if (fstat(fd, &st) < 0)
+		return err_sys("blob sha256:%s", digest_hex(d).s);
+	r = save_target_file(v->to, blob_file(d).s, (uint64_t)st.st_size);
+	if (r >= 0)
+		r = copy_bytes(v, fd, (uint64_t)st.st_size, &got);
+	if (r < 0)
+		return err(r, "blob sha256:%s: %s", digest_hex(d).s, strerror(-r));
+	if (!digest_eq(&got, d))
+		return err(-EBADMSG, "blob sha256:%s: digest mismatch: the file is damaged", digest_hex(d).s);
+	return save_target_file_end(v->to);
+}
+
+/* The media type that index.json has for the manifest. */
+static const char *media_type(const json_t *index, const struct digest *manifest)
+{
+	json_t *entry;
+	struct digest d;
+	size_t i;
+
+	json_array_foreach(json_get_array(index, "manifests"), i, entry)
+	{
+		if (index_entry_digest(entry, &d) == 0 && digest_eq(&d, manifest))
+			return json_get_str(entry, "mediaType") ?: MEDIA_MANIFEST;
+	}
+	return MEDIA_MANIFEST;
+}
+
+static int put_image(struct save *v, const json_t *names, const struct image *i)
+{
+	struct stat st;
+	int r;
+
+	if (fstatat(v->s->dirfd, blob_file(&i->manifest).s, &st, 0) < 0)
+		return err_sys("manifest sha256:%s", digest_hex(&i->manifest).s);
+	r = index_set(v->index, i->name, media_type(names, &i->manifest), &i->manifest, (uint64_t)st.st_size);
+	if (r >= 0)
+		r = put_blob(v, &i->manifest);
+	if (r >= 0)
+		r = put_blob(v, &i->config_digest);
+	for (size_t l = 0; r >= 0 && l < i->nlayers; l++)
+		r = put_blob(v, &i->layers[l].blob);
+	return r;
+}
+
+static int put_images(struct save *v, char *const *refs)
+{
+	_json_ json_t *names = NULL;
+	int r = index_read(v->s, &names);
+
+	for (; r >= 0 && *refs; refs++) {
+		struct image *i;
+
+		r = image_open(v->s, *refs, &i);
+		if (r < 0)
+			return r;
+		r = put_image(v, names, i);
+		image_close(i);
+	}
+	return r;
+}
+
+static int put_all(struct save *v, char *const *refs)
+{
+	_free_ char *text = NULL;
+	int r = put_text(v, "oci-layout", LAYOUT);
+
+	if (r >= 0)
+		r = save_target_folder(v->to, "blobs");
+	if (r >= 0)
+		r = save_target_folder(v->to, "blobs/sha256");
+	if (r >= 0)
+		r = put_images(v, refs);
+	if (r < 0)
+		return r;
+	text = json_text(v->index, NULL);
+	return text ? put_text(v, "index.json", text) : -ENOMEM;
+}
+
+int store_save(struct store *s, char *const *refs, const char *path, bool as_tar)
+{
+	struct save v = { .s = s };
+	int closed, r;
+
+	if (!refs || !*refs)
+		return err(-EINVAL, "no image to save");
+	v.copy = malloc(COPY);
+	v.index = json_pack("{s:i, s:s, s:[]}", "schemaVersion", 2, "mediaType", MEDIA_INDEX, "manifests");
+	r = v.copy && v.index ? save_target_open(path, as_tar, &v.to) : -ENOMEM;
+	if (r >= 0) {
+		r = put_all(&v, refs);
+		closed = save_target_close(v.to, r >= 0);
+		r = r < 0 ? r : closed;
+	}
+	digest_set_done(&v.written);
+	json_decref(v.index);
+	free(v.copy);
+	return r < 0 ? r : 0;
+}
