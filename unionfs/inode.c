@@ -3,7 +3,7 @@
 
 #include <errno.h>
 
-int inode_get(struct ufs *u, uint64_t nodeid, struct inode *ret)
+int inode_pin(struct ufs *u, uint64_t nodeid, struct inode *ret)
 {
 	struct node *n = NULL;
 	int e;
@@ -24,7 +24,7 @@ int inode_get(struct ufs *u, uint64_t nodeid, struct inode *ret)
 	return 0;
 }
 
-void inode_put(struct ufs *u, struct inode *i)
+void inode_unpin(struct ufs *u, struct inode *i)
 {
 	if (i->node)
 		node_put(u, i->node);

@@ -12,14 +12,14 @@ ssize_t op_getattr(struct request *r)
 	struct ufs *u = r->u;
 	struct inode i;
 	struct stat st;
-	int e = inode_get(u, r->h.nodeid, &i);
+	int e = inode_pin(u, r->h.nodeid, &i);
 
 	if (e)
 		return request_fail(r, e);
 	pthread_rwlock_rdlock(&u->tree);
 	e = inode_stat(u, &i, &st);
 	pthread_rwlock_unlock(&u->tree);
-	inode_put(u, &i);
+	inode_unpin(u, &i);
 	return e ? request_fail(r, e) : request_reply_attr(r, &st);
 }
 
@@ -30,7 +30,7 @@ ssize_t op_readlink(struct request *r)
 	struct inode i;
 	struct at at;
 	ssize_t n;
-	int e = inode_get(u, r->h.nodeid, &i);
+	int e = inode_pin(u, r->h.nodeid, &i);
 
 	if (e)
 		return request_fail(r, e);
@@ -47,7 +47,7 @@ ssize_t op_readlink(struct request *r)
 		}
 		pthread_rwlock_unlock(&u->tree);
 	}
-	inode_put(u, &i);
+	inode_unpin(u, &i);
 	return n < 0 ? request_fail(r, (int)n) : request_reply(r, 0, target, (size_t)n);
 }
 
@@ -147,7 +147,7 @@ ssize_t op_setattr(struct request *r)
 	struct ufs *u = r->u;
 	struct inode i;
 	struct stat st;
-	int e = inode_get(u, r->h.nodeid, &i);
+	int e = inode_pin(u, r->h.nodeid, &i);
 
 	if (e)
 		return request_fail(r, e);
@@ -159,7 +159,7 @@ ssize_t op_setattr(struct request *r)
 		e = setattr(u, i.node, in, &st);
 		pthread_mutex_unlock(stripe);
 	}
-	inode_put(u, &i);
+	inode_unpin(u, &i);
 	return e ? request_fail(r, e) : request_reply_attr(r, &st);
 }
 

@@ -85,7 +85,7 @@ ssize_t op_read(struct request *r)
 	size_t size = MIN((size_t)in->size, request_room(r));
 	struct inode i;
 	ssize_t got;
-	int e = in->offset > INT64_MAX - UINT32_MAX ? -EINVAL : inode_get(r->u, r->h.nodeid, &i);
+	int e = in->offset > INT64_MAX - UINT32_MAX ? -EINVAL : inode_pin(r->u, r->h.nodeid, &i);
 
 	if (e)
 		return request_fail(r, e);
@@ -96,7 +96,7 @@ ssize_t op_read(struct request *r)
 	} else {
 		got = read_lower(r, i.lower, size, in->offset);
 	}
-	inode_put(r->u, &i);
+	inode_unpin(r->u, &i);
 	return got < 0 ? request_fail(r, (int)got) : request_done(r, (size_t)got);
 }
 
@@ -143,7 +143,7 @@ ssize_t op_write(struct request *r)
 
 	if (in->offset > INT64_MAX - UINT32_MAX || r->h.len - r->payload != in->size)
 		return request_fail(r, -EINVAL);
-	e = inode_get(r->u, r->h.nodeid, &i);
+	e = inode_pin(r->u, r->h.nodeid, &i);
 	if (e)
 		return request_fail(r, e);
 	e = copyup(r->u, &i, COPYUP_ALL);
@@ -155,7 +155,7 @@ ssize_t op_write(struct request *r)
 
 		put = write_upper(r->u, i.node, iov, n, in->offset);
 	}
-	inode_put(r->u, &i);
+	inode_unpin(r->u, &i);
 	if (put < 0)
 		return request_fail(r, (int)put);
 	o.size = (uint32_t)put;
@@ -173,7 +173,7 @@ ssize_t op_fallocate(struct request *r)
 
 	if (in->offset > INT64_MAX || in->length > INT64_MAX - in->offset)
 		return request_fail(r, -EINVAL);
-	e = inode_get(r->u, r->h.nodeid, &i);
+	e = inode_pin(r->u, r->h.nodeid, &i);
 	if (e)
 		return request_fail(r, e);
 	e = copyup(r->u, &i, COPYUP_ALL);
@@ -184,7 +184,7 @@ ssize_t op_fallocate(struct request *r)
 			e = -errno;
 		fdcache_put(&r->u->fds, file);
 	}
-	inode_put(r->u, &i);
+	inode_unpin(r->u, &i);
 	return request_fail(r, e);
 }
 
@@ -226,7 +226,7 @@ ssize_t op_lseek(struct request *r)
 
 	if (in->offset > INT64_MAX || (in->whence != SEEK_DATA && in->whence != SEEK_HOLE))
 		return request_fail(r, -EINVAL);
-	e = inode_get(r->u, r->h.nodeid, &i);
+	e = inode_pin(r->u, r->h.nodeid, &i);
 	if (e)
 		return request_fail(r, e);
 	if (!i.node) {
@@ -238,7 +238,7 @@ ssize_t op_lseek(struct request *r)
 			fdcache_put(&r->u->fds, file);
 		}
 	}
-	inode_put(r->u, &i);
+	inode_unpin(r->u, &i);
 	if (at < 0)
 		return request_fail(r, (int)at);
 	o.offset = (uint64_t)at;
@@ -291,9 +291,9 @@ ssize_t op_copy_file_range(struct request *r)
 	ssize_t n = -EINVAL;
 
 	if (in->off_in <= INT64_MAX - COPY_MAX && in->off_out <= INT64_MAX - COPY_MAX && !in->flags)
-		n = inode_get(r->u, r->h.nodeid, &from);
+		n = inode_pin(r->u, r->h.nodeid, &from);
 	if (!n)
-		n = inode_get(r->u, in->nodeid_out, &to);
+		n = inode_pin(r->u, in->nodeid_out, &to);
 	if (!n)
 		n = copyup(r->u, &to, COPYUP_ALL);
 	if (!n)
@@ -302,8 +302,8 @@ ssize_t op_copy_file_range(struct request *r)
 		n = copy_range_to(r->u, &from, in->off_in, file->fd, in->off_out, in->len);
 		fdcache_put(&r->u->fds, file);
 	}
-	inode_put(r->u, &from);
-	inode_put(r->u, &to);
+	inode_unpin(r->u, &from);
+	inode_unpin(r->u, &to);
 	if (n < 0)
 		return request_fail(r, (int)n);
 	o.size = (uint32_t)n;

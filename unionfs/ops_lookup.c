@@ -8,7 +8,7 @@ static int lookup(struct request *r, struct inode *ret, struct stat *st)
 {
 	struct ufs *u = r->u;
 	struct inode dir;
-	int e = inode_get(u, r->h.nodeid, &dir);
+	int e = inode_pin(u, r->h.nodeid, &dir);
 
 	if (e)
 		return e;
@@ -17,12 +17,12 @@ static int lookup(struct request *r, struct inode *ret, struct stat *st)
 	if (!e) {
 		e = inode_stat(u, ret, st);
 		if (e)
-			inode_put(u, ret);
+			inode_unpin(u, ret);
 		else
 			view_remember(u, ret);
 	}
 	pthread_rwlock_unlock(&u->tree);
-	inode_put(u, &dir);
+	inode_unpin(u, &dir);
 	return e;
 }
 
@@ -39,7 +39,7 @@ ssize_t op_lookup(struct request *r)
 	if (e)
 		return request_fail(r, e);
 	n = request_reply_entry(r, inode_id(&i), &st);
-	inode_put(r->u, &i);
+	inode_unpin(r->u, &i);
 	return n;
 }
 

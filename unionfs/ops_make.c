@@ -142,13 +142,13 @@ static int in_directory(struct request *r, struct making *m, int (*fn)(struct ma
 			struct stat *st)
 {
 	struct inode dir;
-	int e = inode_get(r->u, r->h.nodeid, &dir);
+	int e = inode_pin(r->u, r->h.nodeid, &dir);
 
 	if (e)
 		return e;
 	m->u = r->u;
 	e = view_dir_up(r->u, &dir, &m->dir);
-	inode_put(r->u, &dir);
+	inode_unpin(r->u, &dir);
 	if (e)
 		return e;
 	e = node_at_child(r->u, m->dir, r->name[0], &m->at);
@@ -288,7 +288,7 @@ ssize_t op_link(struct request *r)
 	struct inode from;
 	struct stat st;
 	ssize_t n;
-	int e = inode_get(r->u, in->oldnodeid, &from);
+	int e = inode_pin(r->u, in->oldnodeid, &from);
 
 	if (e)
 		return request_fail(r, e);
@@ -303,6 +303,6 @@ ssize_t op_link(struct request *r)
 	} else {
 		n = request_fail(r, e);
 	}
-	inode_put(r->u, &from);
+	inode_unpin(r->u, &from);
 	return n;
 }

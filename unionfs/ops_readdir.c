@@ -43,7 +43,7 @@ static void fill_entry(struct encoding *enc, const struct dir_entry *d, struct w
 		wire_attr_fill(&ret->attr, &st);
 		view_remember(u, &i);
 	}
-	inode_put(u, &i);
+	inode_unpin(u, &i);
 }
 
 static bool is_dots(const struct dir_entry *d)
@@ -95,7 +95,7 @@ static ssize_t readdir_request(struct request *r, bool plus)
 	struct encoding enc = { .r = r, .plus = plus };
 	_free_ char *buf = NULL;
 	struct inode dir;
-	int e = inode_get(r->u, r->h.nodeid, &dir);
+	int e = inode_pin(r->u, r->h.nodeid, &dir);
 
 	if (e)
 		return request_fail(r, e);
@@ -111,7 +111,7 @@ static ssize_t readdir_request(struct request *r, bool plus)
 	} else {
 		e = -ENOMEM;
 	}
-	inode_put(r->u, &dir);
+	inode_unpin(r->u, &dir);
 	if (!enc.fill)
 		r->conn->walk_listed += enc.count;
 	/* What was put in must be told, or the client would not forget it. */

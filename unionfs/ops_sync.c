@@ -46,7 +46,7 @@ ssize_t op_fsync(struct request *r)
 {
 	const struct wire_fsync_in *in = r->arg;
 	struct inode i;
-	int e = inode_get(r->u, r->h.nodeid, &i);
+	int e = inode_pin(r->u, r->h.nodeid, &i);
 
 	if (e)
 		return request_fail(r, e);
@@ -58,14 +58,14 @@ ssize_t op_fsync(struct request *r)
 			pthread_rwlock_unlock(&r->u->tree);
 		}
 	}
-	inode_put(r->u, &i);
+	inode_unpin(r->u, &i);
 	return request_fail(r, e);
 }
 
 ssize_t op_fsyncdir(struct request *r)
 {
 	struct inode i;
-	int e = inode_get(r->u, r->h.nodeid, &i);
+	int e = inode_pin(r->u, r->h.nodeid, &i);
 
 	if (e)
 		return request_fail(r, e);
@@ -76,7 +76,7 @@ ssize_t op_fsyncdir(struct request *r)
 			e = sync_way(r->u, i.node);
 		pthread_rwlock_unlock(&r->u->tree);
 	}
-	inode_put(r->u, &i);
+	inode_unpin(r->u, &i);
 	return request_fail(r, e);
 }
 

@@ -84,11 +84,11 @@ static ssize_t get_or_list(struct request *r, const char *name)
 
 	if (size && !buf)
 		return request_fail(r, -ENOMEM);
-	e = inode_get(r->u, r->h.nodeid, &i);
+	e = inode_pin(r->u, r->h.nodeid, &i);
 	if (e)
 		return request_fail(r, e);
 	n = name ? getxattr_of(r->u, &i, name, buf, size) : listxattr_of(r->u, &i, buf, size);
-	inode_put(r->u, &i);
+	inode_unpin(r->u, &i);
 	/* ls(1) stops asking for labels after this, not after ENODATA. */
 	if (n == -ENODATA && name && streq(name, "security.selinux"))
 		n = -EOPNOTSUPP;
@@ -182,7 +182,7 @@ static ssize_t change_request(struct request *r, const struct change *c)
 	int e = upper_hides(r->u, c->name) ? -EPERM : check_acl(c);
 
 	if (!e)
-		e = inode_get(r->u, r->h.nodeid, &i);
+		e = inode_pin(r->u, r->h.nodeid, &i);
 	if (e)
 		return request_fail(r, e);
 	/* Nothing to remove: nothing to copy up. */
@@ -199,7 +199,7 @@ static ssize_t change_request(struct request *r, const struct change *c)
 		e = change_xattr(r->u, i.node, c);
 		pthread_mutex_unlock(stripe);
 	}
-	inode_put(r->u, &i);
+	inode_unpin(r->u, &i);
 	return request_fail(r, e);
 }
 

@@ -202,7 +202,7 @@ static int remove_name(struct removal *m, bool *ret_copyup)
 		}
 		node_put(m->u, m->up);
 	}
-	inode_put(m->u, &m->child);
+	inode_unpin(m->u, &m->child);
 	return e;
 }
 
@@ -210,7 +210,7 @@ static ssize_t do_remove(struct request *r, bool is_dir)
 {
 	struct removal m = { .u = r->u, .name = r->name[0], .is_dir = is_dir };
 	bool copyup;
-	int e = inode_get(r->u, r->h.nodeid, &m.dir);
+	int e = inode_pin(r->u, r->h.nodeid, &m.dir);
 
 	if (e)
 		return request_fail(r, e);
@@ -221,10 +221,10 @@ static ssize_t do_remove(struct request *r, bool is_dir)
 		pthread_rwlock_unlock(&r->u->tree);
 		if (copyup) {
 			e = copyup_file(r->u, &m.child, COPYUP_ALL);
-			inode_put(r->u, &m.child);
+			inode_unpin(r->u, &m.child);
 		}
 	} while (!e && copyup);
-	inode_put(r->u, &m.dir);
+	inode_unpin(r->u, &m.dir);
 	return request_fail(r, e);
 }
 

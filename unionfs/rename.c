@@ -91,7 +91,7 @@ static void close_end(struct renaming *m, struct end *end)
 	if (end->up)
 		node_put(m->u, end->up);
 	end->up = NULL;
-	inode_put(m->u, &end->child);
+	inode_unpin(m->u, &end->child);
 }
 
 /* What @end's child needs to stand at the place of @other. */
@@ -231,9 +231,9 @@ static ssize_t rename_request(struct request *r, uint64_t newdir, unsigned int f
 	if (flags & ~(unsigned int)(RENAME_NOREPLACE | RENAME_EXCHANGE) ||
 	    flags == (RENAME_NOREPLACE | RENAME_EXCHANGE))
 		return request_fail(r, -EINVAL);
-	e = inode_get(r->u, r->h.nodeid, &m.from.dir);
+	e = inode_pin(r->u, r->h.nodeid, &m.from.dir);
 	if (!e)
-		e = inode_get(r->u, newdir, &m.to.dir);
+		e = inode_pin(r->u, newdir, &m.to.dir);
 	m.from.name = r->name[0];
 	m.to.name = r->name[1];
 	do {
@@ -241,12 +241,12 @@ static ssize_t rename_request(struct request *r, uint64_t newdir, unsigned int f
 			e = locked_rename(&m);
 		if (!e && m.copyup) {
 			e = copyup_file(r->u, &m.copyup->child, COPYUP_ALL);
-			inode_put(r->u, &m.from.child);
-			inode_put(r->u, &m.to.child);
+			inode_unpin(r->u, &m.from.child);
+			inode_unpin(r->u, &m.to.child);
 		}
 	} while (!e && m.copyup);
-	inode_put(r->u, &m.from.dir);
-	inode_put(r->u, &m.to.dir);
+	inode_unpin(r->u, &m.from.dir);
+	inode_unpin(r->u, &m.to.dir);
 	return request_fail(r, e);
 }
 

@@ -33,15 +33,15 @@ struct ufs {
 	pthread_mutex_t copying[UFS_COPY_STRIPES]; /* one copy-up or change of attributes of a node at a time, by id */
 };
 
-/* A thing that the client named: pinned until inode_put(). */
+/* A thing that the client named: pinned until inode_unpin(). */
 struct inode {
 	struct node *node; /* NULL: it is in a lower only */
 	uint64_t lower;	   /* 0: it has no lower part */
 };
 
 /* -ESTALE when nothing has that nodeid. */
-int inode_get(struct ufs *u, uint64_t nodeid, struct inode *ret);
-void inode_put(struct ufs *u, struct inode *i);
+int inode_pin(struct ufs *u, uint64_t nodeid, struct inode *ret);
+void inode_unpin(struct ufs *u, struct inode *i);
 #define INODE_NONE ((struct inode){ 0 })
 
 static inline uint64_t inode_id(const struct inode *i)
