@@ -36,7 +36,7 @@ static int mount_erofs(const char *index, char *const *packs)
 	if (fs < 0)
 		return err_sys("EROFS");
 	r = fs_set(fs, "source", index);
-	for (size_t i = 0; r == 0 && packs[i]; i++)
+	for (size_t i = 0; r == 0 && i < strv_len(packs); i++)
 		r = fs_set(fs, "device", packs[i]);
 	if (r == 0)
 		r = fs_mount(fs, MOUNT_ATTR_RDONLY | MOUNT_ATTR_NODEV);

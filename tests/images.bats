@@ -135,7 +135,7 @@ teardown() { strata_teardown; }
 		export STRATA_ROOT=/mnt/store
 		"$strata" images -q
 		rc=0; "$strata" import "$work/rootfs" t 2>"$work/err" || rc=$?
-		[ $rc = 125 ]; grep -q "No space left" "$work/err"; [ "$(wc -l <"$work/err")" = 1 ]
+		[ $rc = 125 ]; grep -qi "no space left" "$work/err"; [ "$(wc -l <"$work/err")" = 1 ]
 		"$strata" fsck; [ -z "$("$strata" images -q)" ]
 		mount -o remount,ro /mnt
 		rc=0; "$strata" import "$work/rootfs" t 2>"$work/err" || rc=$?
