@@ -182,7 +182,7 @@ static int supervisor_run(struct supervisor *v)
 		r = loop_run(v->loop);
 		if (!v->ended)
 			log_err("instance %s: ended by its supervisor: %s", inst_id(v->s->inst),
-				err_take(MIN(r, 0)));
+				r < 0 || err_text() ? err_take(r) : "its isolation asked for it");
 		r = 0;
 	}
 	supervisor_end(v, r);

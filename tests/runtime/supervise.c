@@ -1,6 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "tests/runtime/fixture.h"
 
+#include "base/loop.h"
+#include <sys/epoll.h>
+
 #define MIB (1u << 20)
 
 static void test_exit_code(void **state)
@@ -369,6 +372,77 @@ static void test_killed_supervisor(void **state)
 	inst_close(i);
 }
 
+/* Wherever the supervisor is killed: the instance can be recovered, has ended, and can be removed. */
+static void test_killed_anywhere(void **state)
+{
+	struct fixture *f = *state;
+
+	for (int k = 0; k < 40; k++) {
+		struct inst *i = make_inst(f, "one", "web");
+		struct monitor_options o = { .logged = k % 2, .stdio = { -1, -1, -1 } };
+		struct monitor m = monitor_start(i, "seq 10000; exec sleep 100", o);
+		struct inst_state s;
+		int r;
+
+		usleep((useconds_t)(k * 100));
+		kill(m.pid, SIGKILL);
+		assert_int_equal(monitor_end(&m), 137);
+		/* A child between fork and exec still has the lock. */
+		for (int try = 0; (r = inst_recover(i)) == -EBUSY && try < 200; try++)
+			usleep(5000);
+		assert_int_equal(r, 0);
+		s = state_of(i);
+		assert_true(s.status == INST_STOPPED || (s.status == INST_CREATED && !s.monitor));
+		assert_int_equal(s.exit_code, -1);
+		assert_int_equal(inst_delete(i), 0);
+		inst_close(i);
+	}
+}
+
+static int end_loop(_unused_ void *ctx, _unused_ int fd, _unused_ uint32_t events)
+{
+	return 1;
+}
+
+static int attach_ending(_unused_ void *ctx, struct loop *loop)
+{
+	int ends[2];
+
+	if (pipe2(ends, O_CLOEXEC) < 0)
+		return -errno;
+	close(ends[1]);
+	return loop_add(loop, ends[0], EPOLLIN, end_loop, NULL);
+}
+
+/* What an isolation watches (its file server, say) may end the instance. */
+static void test_attach(void **state)
+{
+	struct fixture *f = *state;
+	struct inst *i = make_inst(f, "one", NULL);
+	struct isolation iso = script_isolation;
+	int status;
+	pid_t pid;
+
+	iso.attach = attach_ending;
+	pid = fork();
+	if (pid == 0) {
+		struct script s = { .text = "exec sleep 100", .process = { .pidfd = -1 } };
+		struct supervise v = {
+			.inst = i,
+			.iso = &iso,
+			.ctx = &s,
+			.stdio = { -1, -1, -1 },
+			.report_fd = -1,
+		};
+
+		_exit(supervise(&v));
+	}
+	assert_int_equal(waitpid(pid, &status, 0), pid);
+	assert_int_equal(WEXITSTATUS(status), 137);
+	assert_int_equal(state_of(i).status, INST_STOPPED);
+	inst_close(i);
+}
+
 static void test_tty(void **state)
 {
 	struct fixture *f = *state;
@@ -378,12 +452,12 @@ static void test_tty(void **state)
 	struct monitor m;
 
 	assert_int_equal(pipe2(in, O_CLOEXEC) | pipe2(out, O_CLOEXEC), 0);
-	m = monitor_start(
-		i,
-		"stty -echo; echo ready; read x; stty size; read y; echo \"$x/$y\"; cat;"
-		" tty >/dev/null && exit 6",
-		(struct monitor_options){
-			.tty = true, .logged = true, .stdio = { in[0], out[1], out[1] } });
+	m = monitor_start(i,
+			  "stty -echo; echo ready; read x; stty size; read y; echo \"$x/$y\"; cat;"
+			  " tty >/dev/null && exit 6",
+			  (struct monitor_options){ .tty = true,
+						    .logged = true,
+						    .stdio = { in[0], out[1], out[1] } });
 	close(in[0]);
 	close(out[1]);
 	assert_int_equal(monitor_report(&m).kind, RUN_STARTED);
@@ -434,6 +508,8 @@ int main(void)
 		cmocka_unit_test_setup_teardown(test_sigterm, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_wait_removed, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_killed_supervisor, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_killed_anywhere, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_attach, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_tty, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_resize_without_tty, setup, teardown),
 	};
