@@ -111,16 +111,26 @@ static int restrict_self(struct child *c)
 	return c->spec->seccomp ? seccomp_load(c->spec->caps) : 0;
 }
 
+/*
+ * Killed, the caller takes the container along. After the last change of ids, which would undo it;
+ * a caller that is gone already shows as the end of the socket, before execve.
+ */
+static int die_with_parent(struct child *c _unused_)
+{
+	return prctl(PR_SET_PDEATHSIG, SIGKILL) < 0 ? err_sys("cannot follow the parent's death") : 0;
+}
+
 static int (*const steps[])(struct child *) = {
 	reset_signals, wait_for_go, become_root,  new_cgroup_namespace,
 	set_process,   set_network, mounts_setup, find_user,
 	env_setup,     cwd_make,    pivot,	  stdio_setup,
-	restrict_self, user_become, cwd_enter,
+	restrict_self, user_become, cwd_enter,    die_with_parent,
 };
 
 static int (*const join_steps[])(struct child *) = {
 	reset_signals, wait_for_go, join_container, become_root,   set_process, join_tty,
 	find_user,     env_setup,   stdio_setup,    restrict_self, user_become, cwd_enter,
+	die_with_parent,
 };
 
 static int run_steps(struct child *c)

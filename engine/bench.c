@@ -100,15 +100,18 @@ int engine_bench_startup(struct engine *e, const char *image, unsigned n, char *
 		{ "container/overlay", RUN_CONTAINER, "overlay", false },
 		{ "vm", RUN_VM, NULL, false },
 	};
+	_cleanup_(image_closep) struct image *known = NULL;
 	struct bench_sample s;
 	unsigned usable = 0;
+	int found = image_open(e->store, image, &known);
+
+	if (found < 0)
+		return found;
 
 	/* A round that does not count warms the caches and shows what cannot run here. */
 	for (unsigned m = 0; m < ARRAY_SIZE(modes); m++) {
 		int r = run_once(e, &modes[m], image, command, &s);
 
-		if (r == -ENOENT || r == -ENOMEM)
-			return r;
 		modes[m].unusable = r < 0;
 		usable += r == 0;
 		if (r < 0) {

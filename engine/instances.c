@@ -74,7 +74,7 @@ int engine_rm(struct engine *e, const char *id_or_name, bool force)
 		r = inst_state(i, &state);
 	if (r < 0)
 		return r;
-	if (state.status != INST_STOPPED) {
+	if (state.status == INST_RUNNING || state.status == INST_PAUSED) {
 		if (!force)
 			return err(-EBUSY, "%s is %s: stop it, or remove it with --force",
 				   id_or_name, inst_status_name(state.status));
@@ -161,7 +161,9 @@ static int revive_one(struct engine *e, const char *id)
 	err_clear();
 	r = read_kept_config(e, id, &config);
 	if (r == 0)
-		return inst_create(e->runroot_fd, id, config, &i);
+		r = inst_create(e->runroot_fd, id, config, &i);
+	if (r == 0)
+		return inst_recover(i); /* it had a supervisor once: stopped, by what nobody knows */
 	err_clear();
 	if (r == -ENOMEM)
 		return r;

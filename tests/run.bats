@@ -33,7 +33,7 @@ both_drivers() {
 	check() {
 		run "$strata" run --rm "$@" small true; [ "$status" = 0 ]
 		run "$strata" run --rm "$@" small sh -c 'exit 7'; [ "$status" = 7 ]
-		run "$strata" run --rm "$@" small sh -c 'kill -9 $$'; [ "$status" = 137 ]
+		run "$strata" run --rm "$@" small sh -c 'sh -c "kill -9 \$\$"; exit $?'; [ "$status" = 137 ]
 		fails 127 "not found" "$strata" run --rm "$@" small nosuchcommand
 		fails 126 "" "$strata" run --rm "$@" small /etc/passwd
 		fails 125 "nosuchimage" "$strata" run --rm "$@" nosuchimage true
