@@ -32,7 +32,7 @@ struct fixture {
 	int runroot;
 };
 
-static int setup(void **state)
+static inline int setup(void **state)
 {
 	struct fixture *f = new0(struct fixture);
 
@@ -44,7 +44,7 @@ static int setup(void **state)
 	return 0;
 }
 
-static int teardown(void **state)
+static inline int teardown(void **state)
 {
 	struct fixture *f = *state;
 
@@ -167,7 +167,7 @@ static inline void script_finished(void *ctx)
 		fprintf(stderr, "inst_delete: %s\n", err_take(-EIO));
 }
 
-static const struct isolation script_isolation = {
+_unused_ static const struct isolation script_isolation = {
 	.create = script_create,
 	.start = script_start,
 	.kill = script_kill,
