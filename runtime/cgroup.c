@@ -2,10 +2,10 @@
 /*
  * What a group costs, measured on Linux 6.18 (wall): mkdir 0.02-0.1 ms, rmdir 0.02-0.06 ms, clone3
  * into it (CLONE_INTO_CGROUP) 0.08 ms; but the first write to any cgroup.procs after a quiet moment
- * 9.5 ms, since it waits for an RCU grace period (cgroup_threadgroup_rwsem), and that once for all
- * hierarchies. So without limits there is a group in the v2 hierarchy only, entered by clone3; on a
- * machine with v1 alone there is none: the pid namespace ends what is in it, and inst_recover()
- * knows its init. v1 is touched for a limit that only it has.
+ * 5 to 10 ms, since it waits for an RCU grace period (cgroup_threadgroup_rwsem), and that once for
+ * all hierarchies. So without limits there is a group in the v2 hierarchy only, entered by clone3;
+ * on a machine with v1 alone there is none: the pid namespace ends what is in it, and
+ * inst_recover() knows its init. v1 is touched for a limit that only it has.
  */
 #include "runtime/cgroup.h"
 
