@@ -46,7 +46,7 @@ static int avail_idx(const struct virtq *q, const struct mem *m, uint16_t *ret)
 
 	if (!idx)
 		return -EPROTO;
-	*ret = __atomic_load_n(idx, __ATOMIC_ACQUIRE);
+	*ret = __atomic_load_n(idx, __ATOMIC_SEQ_CST);
 	return 0;
 }
 
@@ -73,8 +73,7 @@ int virtq_arm(struct virtq *q, const struct mem *m)
 	event = field(m, q->used, RING_USED_SIZE(q->num) - 2);
 	if (!event)
 		return broken(q);
-	__atomic_store_n(event, q->last_avail, __ATOMIC_RELAXED);
-	__atomic_thread_fence(__ATOMIC_SEQ_CST);
+	__atomic_store_n(event, q->last_avail, __ATOMIC_SEQ_CST);
 	return virtq_pending(q, m);
 }
 
@@ -190,11 +189,15 @@ int virtq_push(struct virtq *q, const struct mem *m, uint16_t head, uint32_t wri
 		return broken(q);
 	__atomic_store_n(&elem->id, head, __ATOMIC_RELAXED);
 	__atomic_store_n(&elem->len, written, __ATOMIC_RELAXED);
-	__atomic_store_n(idx, ++q->used_idx, __ATOMIC_RELEASE);
+	__atomic_store_n(idx, ++q->used_idx, __ATOMIC_SEQ_CST);
 	return 0;
 }
 
-/* Whether the guest wants an interrupt for what was pushed since it was last asked (2.7.7, 2.7.10). */
+/*
+ * Whether the guest wants an interrupt for what was pushed since it was last asked (2.7.7, 2.7.10). We write used.idx and
+ * then look what it wants, it writes what it wants and then looks at used.idx: both in one order for all (SEQ_CST), so
+ * that one of the two sees the other. The same with avail.idx in virtq_arm().
+ */
 static bool wanted(struct virtq *q, const struct mem *m)
 {
 	const uint16_t *flags = field(m, q->avail, 0);
@@ -205,8 +208,8 @@ static bool wanted(struct virtq *q, const struct mem *m)
 		return false;
 	q->signalled = q->used_idx;
 	if (!q->event_idx)
-		return !(__atomic_load_n(flags, __ATOMIC_RELAXED) & RING_AVAIL_F_NO_INTERRUPT);
-	return (uint16_t)(q->used_idx - __atomic_load_n(event, __ATOMIC_RELAXED) - 1) <
+		return !(__atomic_load_n(flags, __ATOMIC_SEQ_CST) & RING_AVAIL_F_NO_INTERRUPT);
+	return (uint16_t)(q->used_idx - __atomic_load_n(event, __ATOMIC_SEQ_CST) - 1) <
 	       (uint16_t)(q->used_idx - old);
 }
 
@@ -214,8 +217,6 @@ void virtq_flush(struct virtq *q, const struct mem *m)
 {
 	if (!q->ready || q->broken)
 		return;
-	/* used.idx must be seen before we look at what the guest wants, as it looks the other way round. */
-	__atomic_thread_fence(__ATOMIC_SEQ_CST);
 	if (wanted(q, m) && q->notify)
 		q->notify(q->notify_ctx, q->index);
 }

@@ -199,10 +199,17 @@ static inline bool driver_wait(struct driver *d)
 	return true;
 }
 
+/* Asks for an interrupt when the next buffer is given back (used_event); whether one has been already. */
+static inline bool ring_arm(struct driver *d, const struct ring *r)
+{
+	__atomic_store_n(driver_u16(d, r->avail + RING_AVAIL_SIZE(r->num) - 2), r->used_seen, __ATOMIC_SEQ_CST);
+	return ring_used(d, r);
+}
+
 /* The next buffer that the device gives back on queue @i, waiting for it. */
 static inline struct ring_used_elem driver_take(struct driver *d, unsigned i)
 {
-	while (!ring_used(d, &d->rings[i]))
+	while (!ring_arm(d, &d->rings[i]))
 		assert_true(driver_wait(d));
 	return ring_take(d, &d->rings[i]);
 }
