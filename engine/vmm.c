@@ -119,15 +119,12 @@ static int serve_volume(struct served *s, int fd)
 	return serve_union(s, &cfg);
 }
 
+/* Inside the jail, as the uid that owns the top: what the union makes there is its own. */
 static int serve_all(struct vmm *v)
 {
 	size_t npacks;
 	int r;
 
-	v->nserved = 1 + v->spec->nvolumes;
-	v->served = mem_new(v->nserved, sizeof(*v->served));
-	if (!v->served)
-		return -ENOMEM;
 	r = serve_root(v, &npacks);
 	for (size_t i = 0; r >= 0 && i < v->spec->nvolumes; i++)
 		r = serve_volume(&v->served[1 + i], VMM_MORE + npacks + i);
@@ -135,6 +132,13 @@ static int serve_all(struct vmm *v)
 }
 
 /* ---- the machine ---- */
+
+static int new_served(struct vmm *v)
+{
+	v->nserved = 1 + v->spec->nvolumes;
+	v->served = mem_new(v->nserved, sizeof(*v->served));
+	return v->served ? 0 : -ENOMEM;
+}
 
 static int new_machine(struct vmm *v)
 {
@@ -358,13 +362,15 @@ static void tell_end(struct vmm *v)
 static int run(struct vmm *v)
 {
 	pthread_t thread;
-	int r = tell_guest(v);
+	int r = jail(v);
 
+	if (r >= 0)
+		r = serve_all(v);
+	if (r >= 0)
+		r = tell_guest(v);
 	v->ended_fd = eventfd(0, EFD_CLOEXEC);
 	if (r >= 0 && v->ended_fd < 0)
 		r = err_sys("eventfd");
-	if (r >= 0)
-		r = jail(v);
 	if (r >= 0)
 		r = -pthread_create(&thread, NULL, run_machine, v);
 	if (r < 0)
@@ -401,7 +407,7 @@ int vmm_main(int argc, char **argv)
 	if (r >= 0)
 		r = open_control(&v);
 	if (r >= 0)
-		r = serve_all(&v);
+		r = new_served(&v);
 	if (r >= 0)
 		r = new_machine(&v);
 	if (r >= 0)
