@@ -45,6 +45,7 @@ static const int allowed[] = {
 	SYS_copy_file_range, SYS_sendfile, SYS_fadvise64, SYS_readahead, SYS_cachestat, SYS_flock, SYS_umask,
 	SYS_getxattr, SYS_lgetxattr, SYS_fgetxattr, SYS_setxattr, SYS_lsetxattr, SYS_fsetxattr, SYS_listxattr,
 	SYS_llistxattr, SYS_flistxattr, SYS_removexattr, SYS_lremovexattr, SYS_fremovexattr, SYS_fchdir, SYS_getcwd,
+	463, 464, 465, 466, /* setxattrat, getxattrat, listxattrat, removexattrat: Linux 6.13 */
 };
 
 static const int killed[] = {
