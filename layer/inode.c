@@ -12,6 +12,8 @@ static int check_format(const struct layer_index *x, struct inode *i)
 	if (!(e->format & 1) || (i->layout != EROFS_FLAT_PLAIN && i->layout != EROFS_FLAT_INLINE &&
 				 i->layout != EROFS_CHUNK_BASED))
 		return index_bad(i->nid, "no inode, or of another kind than strata writes");
+	if (i->core > sizeof(*e) + LAYER_XATTRS_MAX)
+		return index_bad(i->nid, "too many xattrs");
 	if (i->core > x->size - i->off)
 		return index_bad(i->nid, "its xattrs go past the end");
 	return 0;

@@ -210,30 +210,39 @@ static void circles(void **state)
 	free(m.data);
 }
 
-/* Writes small images as seeds for the fuzzer. */
+/*
+ * An image, and its metadata alone with the number of inodes in front, as tests/fuzz/index.c has
+ * it.
+ */
+static void write_seed(int dirfd, const char *name, struct image m)
+{
+	_free_ char *metadata = str_fmt("%s-metadata", name);
+	const struct erofs_super *s = (const struct erofs_super *)(m.data + EROFS_SUPER_OFFSET);
+	uint16_t inos = (uint16_t)s->inos;
+
+	assert_ok(file_replace(dirfd, name, m.data, m.size, 0644, false));
+	memcpy(m.data + LAYER_BLOCK, &inos, sizeof(inos));
+	assert_ok(file_replace(dirfd, metadata, m.data + LAYER_BLOCK, m.size - LAYER_BLOCK, 0644,
+			       false));
+	free(m.data);
+}
+
 static void write_seeds(const char *folder)
 {
 	_close_ int dirfd = open(folder, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 	struct layer_tree *t;
-	struct image m[3];
-	char name[16];
 
 	assert_true(dirfd >= 0);
 	must(layer_tree_new(&t));
-	m[0] = to_image(t);
+	write_seed(dirfd, "empty", to_image(t));
 	must(layer_tree_new(&t));
 	tree_text(t, "file", "text");
 	tree_dir(t, "dir", 0755);
 	tree_symlink(t, "dir/link", "../file");
-	tree_link_lower(t, "lower", "dir/file");
+	tree_link_lower(t, "lower", "file");
 	must(layer_node_set_implied(tree_dir(t, "implied", 0755)));
-	m[1] = to_image(t);
-	m[2] = to_image(sample());
-	for (int i = 0; i < 3; i++) {
-		snprintf(name, sizeof(name), "%d", i);
-		assert_ok(file_replace(dirfd, name, m[i].data, m[i].size, 0644, false));
-		free(m[i].data);
-	}
+	write_seed(dirfd, "implied", to_image(t));
+	write_seed(dirfd, "sample", to_image(sample()));
 }
 
 int main(void)
