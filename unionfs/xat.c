@@ -23,9 +23,13 @@ struct xattr_args {
 
 static atomic_bool no_xattrat, no_fchmodat2;
 
-/* A path for the calls that take only paths: through /proc, which ends at the object itself, a symbolic link too. */
+/*
+ * The object for the calls of before: opened, if it is a file or a directory; else a path through /proc, which ends at the
+ * object itself, a symbolic link too. In a VMM's jail there is no /proc, and a mapped upper has only files and directories.
+ */
 struct by_path {
 	int fd;
+	bool open; /* fd is more than O_PATH */
 	struct fd_path path;
 };
 
@@ -36,7 +40,17 @@ static void by_path_done(struct by_path *p)
 
 static int by_path_open(int dirfd, const char *name, struct by_path *ret)
 {
-	ret->fd = openat(dirfd, name, O_PATH | O_NOFOLLOW | O_CLOEXEC);
+	struct stat st;
+
+	if (fstatat(dirfd, name, &st, AT_SYMLINK_NOFOLLOW) < 0)
+		return -errno;
+	ret->open = S_ISREG(st.st_mode) || S_ISDIR(st.st_mode);
+	if (ret->open)
+		ret->fd = openat(dirfd, name, O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC);
+	if (!ret->open || ret->fd < 0) {
+		ret->open = false;
+		ret->fd = openat(dirfd, name, O_PATH | O_NOFOLLOW | O_CLOEXEC);
+	}
 	if (ret->fd < 0)
 		return -errno;
 	ret->path = fd_path(ret->fd);
@@ -51,7 +65,7 @@ static ssize_t path_get(int dirfd, const char *name, const char *xname, void *va
 
 	if (e < 0)
 		return e;
-	n = getxattr(p.path.s, xname, value, size);
+	n = p.open ? fgetxattr(p.fd, xname, value, size) : getxattr(p.path.s, xname, value, size);
 	return n < 0 ? -errno : n;
 }
 
@@ -80,7 +94,8 @@ static int path_set(int dirfd, const char *name, const char *xname, const void *
 
 	if (e < 0)
 		return e;
-	return setxattr(p.path.s, xname, value, size, flags) < 0 ? -errno : 0;
+	e = p.open ? fsetxattr(p.fd, xname, value, size, flags) : setxattr(p.path.s, xname, value, size, flags);
+	return e < 0 ? -errno : 0;
 }
 
 int xat_set(int dirfd, const char *name, const char *xname, const void *value, size_t size, int flags)
@@ -107,7 +122,7 @@ static ssize_t path_list(int dirfd, const char *name, char *list, size_t size)
 
 	if (e < 0)
 		return e;
-	n = listxattr(p.path.s, list, size);
+	n = p.open ? flistxattr(p.fd, list, size) : listxattr(p.path.s, list, size);
 	return n < 0 ? -errno : n;
 }
 
@@ -135,7 +150,8 @@ static int path_remove(int dirfd, const char *name, const char *xname)
 
 	if (e < 0)
 		return e;
-	return removexattr(p.path.s, xname) < 0 ? -errno : 0;
+	e = p.open ? fremovexattr(p.fd, xname) : removexattr(p.path.s, xname);
+	return e < 0 ? -errno : 0;
 }
 
 int xat_remove(int dirfd, const char *name, const char *xname)
@@ -166,7 +182,8 @@ static int path_chmod(int dirfd, const char *name, mode_t mode)
 
 	if (e < 0)
 		return e;
-	return chmod(p.path.s, mode) < 0 ? -errno : 0;
+	e = p.open ? fchmod(p.fd, mode) : chmod(p.path.s, mode);
+	return e < 0 ? -errno : 0;
 }
 
 int xat_chmod(int dirfd, const char *name, mode_t mode)
