@@ -1,0 +1,169 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "builder/source.h"
+#include "base/err.h"
+#include "base/fd.h"
+#include "base/str.h"
+#include "builder/path.h"
+#include <dirent.h>
+
+/* A strv that grows by doubling: a folder may hold a hundred thousand names. */
+struct names {
+	char **v;
+	size_t n, cap;
+};
+
+static void names_done(struct names *l)
+{
+	strv_free(l->v);
+}
+
+/* Takes @name over. */
+static int names_add(struct names *l, char *name)
+{
+	if (!name || mem_grow(&l->v, &l->cap, l->n + 2, sizeof(*l->v)) < 0) {
+		free(name);
+		return -ENOMEM;
+	}
+	l->v[l->n++] = name;
+	return 0;
+}
+
+static int compare(const void *a, const void *b)
+{
+	return strcmp(*(char *const *)a, *(char *const *)b);
+}
+
+int source_list(int dirfd, char ***ret)
+{
+	_cleanup_(names_done) struct names l = { 0 };
+	int fd = openat(dirfd, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	DIR *d = fd < 0 ? NULL : fdopendir(fd);
+	struct dirent *e;
+	int r = 0;
+
+	if (!d) {
+		r = err_sys("a folder");
+		fd_close(fd);
+		return r;
+	}
+	while (r == 0 && (errno = 0, e = readdir(d)))
+		if (!streq(e->d_name, ".") && !streq(e->d_name, ".."))
+			r = names_add(&l, strdup(e->d_name));
+	if (r == 0 && errno)
+		r = err_sys("a folder");
+	closedir(d);
+	if (r < 0)
+		return r;
+	if (l.n)
+		qsort(l.v, l.n, sizeof(*l.v), compare);
+	*ret = take_ptr(l.v);
+	return 0;
+}
+
+int source_open(const struct source *s, const char *path, uint64_t flags)
+{
+	return fd_open_in_root(s->root_fd, *path ? path : ".", flags, 0);
+}
+
+/* ---- finding ---- */
+
+static int exists(const struct source *s, const char *path)
+{
+	int fd = source_open(s, path, O_PATH);
+
+	if (fd < 0)
+		return fd;
+	fd_close(fd);
+	return 0;
+}
+
+/* Adds to @next the names in the folder @base that fit @part. */
+static int extend_one(const struct source *s, const char *base, const char *part, struct names *next)
+{
+	_strv_free_ char **names = NULL;
+	_close_ int fd = source_open(s, base, O_RDONLY | O_DIRECTORY);
+	int r;
+
+	if (fd < 0) /* a file on the way fits nothing below it */
+		return fd == -ENOTDIR || fd == -ENOENT || fd == -ELOOP ? 0 : err(fd, "%s: %s", base, strerror(-fd));
+	r = source_list(fd, &names);
+	for (char **n = names; r == 0 && n && *n; n++)
+		if (pattern_match(part, *n))
+			r = names_add(next, str_fmt("%s%s%s", base, *base ? "/" : "", *n));
+	return r;
+}
+
+/* Extends each path of @found. */
+static int extend(const struct source *s, struct names *found, const char *part)
+{
+	_cleanup_(names_done) struct names next = { 0 };
+	int r = 0;
+
+	for (size_t i = 0; r == 0 && i < found->n; i++)
+		r = extend_one(s, found->v[i], part, &next);
+	if (r < 0)
+		return r;
+	strv_free(found->v);
+	*found = next;
+	next = (struct names){ 0 };
+	return 0;
+}
+
+static int keep_wanted(const struct source *s, const struct names *found, char ***ret)
+{
+	_cleanup_(names_done) struct names kept = { 0 };
+	int r = 0;
+
+	for (size_t i = 0; r == 0 && i < found->n; i++)
+		if (!s->ignore || !dockerignore_excludes(s->ignore, found->v[i]))
+			r = names_add(&kept, strdup(found->v[i]));
+	if (r == 0 && !kept.n)
+		r = -ENOENT;
+	if (r == 0)
+		*ret = take_ptr(kept.v);
+	return r;
+}
+
+static int find_wild(const struct source *s, const char *pattern, char ***ret)
+{
+	_cleanup_(names_done) struct names found = { 0 };
+	int r = names_add(&found, strdup(""));
+
+	while (r == 0 && *pattern) {
+		size_t len = strcspn(pattern, "/");
+		_free_ char *part = strndup(pattern, len);
+
+		r = part ? extend(s, &found, part) : -ENOMEM;
+		pattern += len;
+		pattern += *pattern == '/';
+	}
+	return r < 0 ? r : keep_wanted(s, &found, ret);
+}
+
+static bool left_out(const struct source *s, const char *path)
+{
+	return s->ignore && *path && !s->ignore->any_negated && dockerignore_excludes(s->ignore, path);
+}
+
+int source_find(const struct source *s, const char *pattern, char ***ret)
+{
+	_strv_free_ char **found = NULL;
+	_free_ char *path = NULL;
+	bool above;
+	int r = path_clean(pattern, &path, &above);
+
+	if (r < 0)
+		return r;
+	if (above)
+		return err(-EINVAL, "'%s' leads out of what is copied from", pattern);
+	if (strpbrk(path, "*?["))
+		r = find_wild(s, path, &found);
+	else if (left_out(s, path))
+		return err(-ENOENT, "'%s' is left out by .dockerignore", pattern);
+	else
+		r = exists(s, path) < 0 ? -ENOENT : strv_add(&found, path);
+	if (r < 0)
+		return r == -ENOENT ? err(r, "'%s' is not there", pattern) : r;
+	*ret = take_ptr(found);
+	return 0;
+}
