@@ -90,9 +90,9 @@ int vm_devices_new(struct vm *v, const struct vm_config *cfg)
 	if (cfg->nfs > VM_FS_MAX || cfg->nports > VM_PORTS_MAX)
 		return err(-EINVAL, "too many file systems or ports for a VM");
 	r = console_new(v, &bus, cfg);
-	if (r == 0 && cfg->rng)
-		r = rng_new(v, &bus);
 	for (size_t i = 0; r == 0 && i < cfg->nfs; i++)
 		r = fs_new(v, &bus, &cfg->fs[i]);
+	if (r == 0 && cfg->rng)
+		r = rng_new(v, &bus);
 	return r;
 }

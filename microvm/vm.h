@@ -29,7 +29,7 @@
 #define VM_MPTABLE_GPA	0x9fc00u /* the last KiB of base memory, where the kernel looks (MP spec 1.4, chapter 4) */
 #define VM_HIGH_GPA	0x100000u
 
-/* console, rng, file systems; an interrupt each, from 1 on: 0 is none for Linux */
+/* console, file systems, rng; an interrupt each, from 1 on: 0 is none for Linux */
 #define VM_DEVICES_MAX (2 + VM_FS_MAX)
 #define VM_GSI_FIRST   1u
 

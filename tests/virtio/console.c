@@ -341,6 +341,7 @@ static void malformed_ring(void **state)
 	ring_add(&f->d, &f->d.rings[OUT(2)], 0x10, 100, false);
 	kick(f);
 	driver_wait_reset(&f->d);
+	reg_put(&f->d, R_STATUS, 0);
 	f->d.free = RAM_GPA;
 	memset(f->d.ram, 0, RAM_SIZE);
 	driver_start(&f->d, MULTIPORT | VIRTIO_F_EVENT_IDX, 10, NUM);

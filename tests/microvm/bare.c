@@ -1,0 +1,371 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * A guest of a few plain instructions, which software KVM runs too: it writes a list of registers, waits for a device and
+ * turns the machine off. So the whole machine is tried without a kernel: ELF, entry, windows, eventfds, threads, the end.
+ */
+#include "microvm/microvm.h"
+
+#include "base/err.h"
+#include "microvm/guest/protocol.h"
+#include "tests/base/unit.h"
+#include "virtio/ring.h"
+#include <elf.h>
+#include <pthread.h>
+#include <sys/mman.h>
+
+#define LOAD	  0x100000u /* where the guest is */
+#define SIZE	  0x10000u
+#define AT_LIST	  0x1000u /* pairs of an address and what to write there; 0 ends */
+#define AT_DESC	  0x3000u /* one queue */
+#define AT_AVAIL  0x4000u
+#define AT_USED	  0x5000u
+#define AT_BUFFER 0x6000u
+#define AT_STACK  0xf000u
+#define NUM	  8
+#define WINDOW(n) (0xd0000000u + (n) * 0x1000u)
+#define MARK_OK	  3
+#define MARK_LATE 4
+
+/* The same bytes mean the same in 32-bit and in 64-bit mode. */
+extern const uint8_t guest_lists[], guest_lists_end[], guest_spins[], guest_spins_end[], guest_faults[],
+	guest_faults_end[], guest_resets[], guest_resets_end[];
+__asm__(".pushsection .rodata\n"
+	"guest_lists:\n"
+	"mov $0x101000, %esi\n"
+	"1: mov (%rsi), %edi; test %edi, %edi; jz 2f\n"
+	"mov 4(%rsi), %ebx; mov %ebx, (%rdi); add $8, %esi; jmp 1b\n"
+	"2: mov $0x105002, %edi; mov $200000, %ecx\n" /* used.idx */
+	"3: movzwl (%rdi), %eax; cmp $1, %eax; je 4f; sub $1, %ecx; jnz 3b\n"
+	"mov $4, %al; jmp 5f\n"
+	"4: mov $3, %al\n"
+	"5: mov $0x5d0, %edx; out %al, %dx; mov $0x5d1, %edx; out %al, %dx; 6: hlt; jmp 6b\n"
+	"guest_lists_end:\n"
+	"guest_spins: 1: jmp 1b\n"
+	"guest_spins_end:\n"
+	"guest_faults: ud2\n"
+	"guest_faults_end:\n"
+	"guest_resets: mov $0xfe, %al; out %al, $0x64; 1: hlt; jmp 1b\n"
+	"guest_resets_end:\n"
+	".popsection\n");
+
+struct image {
+	uint8_t mem[SIZE];
+	uint32_t *list;
+};
+
+static void image_init(struct image *i, const uint8_t *code, const uint8_t *end)
+{
+	memset(i->mem, 0, SIZE);
+	memcpy(i->mem, code, (size_t)(end - code));
+	i->list = (uint32_t *)(i->mem + AT_LIST);
+}
+
+static void then_write(struct image *i, uint32_t at, uint32_t value)
+{
+	*i->list++ = at;
+	*i->list++ = value;
+}
+
+/* An ELF file of it, entered by a PVH note or in 64-bit mode. */
+static int image_elf(const struct image *i, bool pvh)
+{
+	static const struct {
+		Elf64_Nhdr head;
+		char name[4];
+		uint32_t entry;
+	} note = { { 4, 4, 18 }, "Xen", LOAD };
+	Elf64_Ehdr e = {
+		.e_ident = { 0x7f, 'E', 'L', 'F', ELFCLASS64, ELFDATA2LSB, EV_CURRENT }, .e_type = ET_EXEC,
+		.e_machine = EM_X86_64, .e_version = EV_CURRENT, .e_entry = LOAD, .e_phoff = sizeof(e),
+		.e_ehsize = sizeof(e), .e_phentsize = sizeof(Elf64_Phdr), .e_phnum = pvh ? 2 : 1,
+	};
+	Elf64_Phdr p[2] = {
+		{ .p_type = PT_LOAD, .p_offset = 4096, .p_paddr = LOAD, .p_filesz = SIZE - 100, .p_memsz = SIZE },
+		{ .p_type = PT_NOTE, .p_offset = 1024, .p_filesz = sizeof(note), .p_memsz = sizeof(note) },
+	};
+	int fd = memfd_create("guest", MFD_CLOEXEC);
+
+	assert_true(fd >= 0);
+	assert_ok(fd_pwrite_full(fd, &e, sizeof(e), 0));
+	assert_ok(fd_pwrite_full(fd, p, sizeof(p), sizeof(e)));
+	assert_ok(fd_pwrite_full(fd, &note, sizeof(note), 1024));
+	assert_ok(fd_pwrite_full(fd, i->mem, SIZE, 4096));
+	return fd;
+}
+
+/* The steps of a driver for one buffer on @queue of device @dev; @out is the descriptor's length for the device to fill. */
+static void driver(struct image *i, unsigned dev, unsigned queue, const char *text, unsigned out)
+{
+	struct ring_desc *desc = (struct ring_desc *)(i->mem + AT_DESC);
+	uint16_t *avail = (uint16_t *)(i->mem + AT_AVAIL);
+	uint32_t w = WINDOW(dev);
+
+	memcpy(i->mem + AT_BUFFER, text, strlen(text));
+	desc[0] = (struct ring_desc){ LOAD + AT_BUFFER, (uint32_t)strlen(text), out ? DESC_F_NEXT : 0, 1 };
+	desc[1] = (struct ring_desc){ LOAD + AT_BUFFER + 1024, out, DESC_F_WRITE, 0 };
+	avail[1] = 1;
+	then_write(i, w + 0x70, 0);
+	then_write(i, w + 0x70, 1);
+	then_write(i, w + 0x70, 3);
+	then_write(i, w + 0x24, 1);
+	then_write(i, w + 0x20, 1); /* VERSION_1 */
+	then_write(i, w + 0x70, 11);
+	then_write(i, w + 0x30, queue);
+	then_write(i, w + 0x38, NUM);
+	then_write(i, w + 0x80, LOAD + AT_DESC);
+	then_write(i, w + 0x90, LOAD + AT_AVAIL);
+	then_write(i, w + 0xa0, LOAD + AT_USED);
+	then_write(i, w + 0x44, 1);
+	then_write(i, w + 0x70, 15);
+	then_write(i, w + 0x50, queue);
+}
+
+static struct vm_config config(int kernel)
+{
+	return (struct vm_config){
+		.kernel_fd = kernel, .init_fd = -1, .memory = VM_MEMORY_MIN, .vcpus = 1, .console_out = -1,
+	};
+}
+
+static struct vm *machine(const struct vm_config *cfg)
+{
+	struct vm *v = NULL;
+	int r = vm_new(cfg, &v);
+
+	if (r < 0)
+		print_message("# %s\n", err_take(r));
+	assert_ok(r);
+	fd_close(cfg->kernel_fd);
+	return v;
+}
+
+static enum vm_end run(struct vm *v)
+{
+	enum vm_end end;
+
+	alarm(20);
+	assert_ok(vm_run(v, &end));
+	alarm(0);
+	if (end == VM_END_CRASHED)
+		print_message("# %s\n", vm_why(v));
+	return end;
+}
+
+static void console_says_hello(bool pvh)
+{
+	static struct image i;
+	struct vm_config cfg;
+	const struct vm_stats *s;
+	struct vm *v;
+	char buf[16];
+	int p[2];
+
+	assert_ok(pipe2(p, O_CLOEXEC));
+	image_init(&i, guest_lists, guest_lists_end);
+	driver(&i, 0, 1, "hello", 0);
+	cfg = config(image_elf(&i, pvh));
+	cfg.console_out = p[1];
+	v = machine(&cfg);
+	assert_int_equal(run(v), VM_END_POWEROFF);
+	assert_int_equal(read(p[0], buf, sizeof(buf)), 5);
+	assert_memory_equal(buf, "hello", 5);
+	s = vm_stats(v);
+	assert_true(s->marks[MARK_OK] >= s->started_ns);
+	assert_int_equal(s->marks[MARK_LATE], 0);
+	assert_true(s->exits[2] >= 2 && s->exits[6] >= 13); /* KVM_EXIT_IO, KVM_EXIT_MMIO; not the kick */
+	vm_free(v);
+	fd_close(p[0]);
+	fd_close(p[1]);
+}
+
+static void pvh_entry(_unused_ void **state)
+{
+	console_says_hello(true);
+}
+
+static void long_mode_entry(_unused_ void **state)
+{
+	console_says_hello(false);
+}
+
+static ssize_t serve(void *ctx, const struct iovec *in, int nin, const struct iovec *out, int nout)
+{
+	if (nin == 1 && nout == 1 && in[0].iov_len == 7 && out[0].iov_len == 100)
+		memcpy(ctx, in[0].iov_base, 7);
+	memset(out[0].iov_base, 'r', 10);
+	return 10;
+}
+
+static void fs_serves(_unused_ void **state)
+{
+	static struct image i;
+	char seen[8] = "";
+	struct vm_fs fs = { .tag = "root", .serve = serve, .ctx = seen };
+	struct vm_config cfg;
+	struct vm *v;
+
+	image_init(&i, guest_lists, guest_lists_end);
+	driver(&i, 1, 1, "request", 100);
+	cfg = config(image_elf(&i, true));
+	cfg.fs = &fs;
+	cfg.nfs = 1;
+	v = machine(&cfg);
+	assert_non_null(strstr(vm_cmdline(v), "virtio_mmio.device=4K@0xd0001000:2"));
+	assert_int_equal(run(v), VM_END_POWEROFF);
+	assert_string_equal(seen, "request");
+	assert_true(vm_stats(v)->marks[MARK_OK] != 0);
+	vm_free(v);
+}
+
+/* A driver that hands over nonsense stops its device and nothing else. */
+static void hostile_ring(_unused_ void **state)
+{
+	static struct image i;
+	struct vm_config cfg;
+	struct vm *v;
+
+	image_init(&i, guest_lists, guest_lists_end);
+	driver(&i, 0, 1, "hello", 0);
+	((struct ring_desc *)(i.mem + AT_DESC))[0].addr = UINT64_MAX - 2;
+	cfg = config(image_elf(&i, true));
+	v = machine(&cfg);
+	assert_int_equal(run(v), VM_END_POWEROFF);
+	assert_int_equal(vm_stats(v)->marks[MARK_OK], 0);
+	assert_true(vm_stats(v)->marks[MARK_LATE] != 0);
+	vm_free(v);
+}
+
+static void *stop_soon(void *arg)
+{
+	usleep(20000);
+	vm_stop(arg);
+	return NULL;
+}
+
+static void stopped_from_outside(_unused_ void **state)
+{
+	static struct image i;
+	struct vm_config cfg;
+	pthread_t t;
+	struct vm *v;
+
+	image_init(&i, guest_spins, guest_spins_end);
+	cfg = config(image_elf(&i, true));
+	cfg.vcpus = 4; /* the others wait to be started */
+	v = machine(&cfg);
+	assert_ok(pthread_create(&t, NULL, stop_soon, v));
+	assert_int_equal(run(v), VM_END_STOPPED);
+	pthread_join(t, NULL);
+	vm_free(v);
+}
+
+static void stopped_before(_unused_ void **state)
+{
+	static struct image i;
+	struct vm_config cfg;
+	struct vm *v;
+
+	image_init(&i, guest_spins, guest_spins_end);
+	cfg = config(image_elf(&i, true));
+	v = machine(&cfg);
+	vm_stop(v);
+	assert_int_equal(run(v), VM_END_STOPPED);
+	vm_free(v);
+}
+
+static void resets(_unused_ void **state)
+{
+	static struct image i;
+	struct vm_config cfg;
+	struct vm *v;
+
+	image_init(&i, guest_resets, guest_resets_end);
+	cfg = config(image_elf(&i, true));
+	v = machine(&cfg);
+	assert_int_equal(run(v), VM_END_RESET);
+	vm_free(v);
+	image_init(&i, guest_faults, guest_faults_end); /* without an IDT: a triple fault */
+	cfg = config(image_elf(&i, true));
+	v = machine(&cfg);
+	assert_int_equal(run(v), VM_END_RESET);
+	vm_free(v);
+}
+
+static void refused(const struct vm_config *cfg, int error)
+{
+	struct vm *v = NULL;
+
+	assert_int_equal(vm_new(cfg, &v), error);
+	assert_null(v);
+	err_clear();
+}
+
+static void bad_configs(_unused_ void **state)
+{
+	static struct image i;
+	int empty = memfd_create("empty", MFD_CLOEXEC);
+	struct vm_config cfg;
+
+	image_init(&i, guest_spins, guest_spins_end);
+	cfg = config(image_elf(&i, true));
+	cfg.vcpus = 0;
+	refused(&cfg, -EINVAL);
+	cfg.vcpus = VM_VCPUS_MAX + 1;
+	refused(&cfg, -EINVAL);
+	cfg.vcpus = 1;
+	cfg.memory = 1 << 20;
+	refused(&cfg, -EINVAL);
+	cfg.memory = VM_MEMORY_MIN;
+	cfg.init_fd = empty;
+	refused(&cfg, -EINVAL);
+	fd_close(cfg.kernel_fd);
+	cfg.kernel_fd = empty;
+	refused(&cfg, -ENOEXEC);
+	fd_close(empty);
+}
+
+static int count_fds(void)
+{
+	int n = 0;
+
+	for (int fd = 0; fd < 256; fd++)
+		n += fcntl(fd, F_GETFD) >= 0;
+	return n;
+}
+
+static void nothing_is_left(_unused_ void **state)
+{
+	int before = count_fds();
+
+	console_says_hello(true);
+	assert_int_equal(count_fds(), before);
+}
+
+static void probe(_unused_ void **state)
+{
+	int before = count_fds();
+	char why[256];
+	enum vm_probe_result r = vm_probe(why, sizeof(why));
+
+	if (r != VM_PROBE_OK)
+		print_message("# %s\n", why);
+	assert_true((r == VM_PROBE_OK) == !why[0]);
+	assert_null(strchr(why, '\n'));
+	assert_int_equal(count_fds(), before);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(probe), cmocka_unit_test(pvh_entry), cmocka_unit_test(long_mode_entry),
+		cmocka_unit_test(fs_serves), cmocka_unit_test(hostile_ring), cmocka_unit_test(stopped_from_outside),
+		cmocka_unit_test(stopped_before), cmocka_unit_test(resets), cmocka_unit_test(bad_configs),
+		cmocka_unit_test(nothing_is_left),
+	};
+
+	if (access("/dev/kvm", R_OK | W_OK) < 0) {
+		printf("1..0 # SKIP no /dev/kvm\n");
+		return 0;
+	}
+	return cmocka_run_group_tests_name("microvm/bare", tests, NULL, NULL);
+}
