@@ -1,13 +1,14 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * measure [-n RUNS] [-w WARMUP] -- CMD [ARG...] [--- CMD [ARG...]]...
+ * measure [-n RUNS] [-w WARMUP] [-p PID]... -- CMD [ARG...] [--- CMD [ARG...]]...
  *
  * Runs the commands in turn (A B C A B C ...), so that what disturbs the machine disturbs all of
  * them, and prints a line of tab-separated values for each: the command, runs, CPU milliseconds
  * (min, median, p99; user + system of the command and of all its descendants, also those it left
  * behind: they become ours to wait for), wall milliseconds until the command ended (the same), page
- * faults (minor + major, median), peak resident KiB (median), failed runs. Output of the commands
- * goes to /dev/null; their stderr stays.
+ * faults (minor + major, median), peak resident KiB (median), failed runs, CPU milliseconds of the
+ * processes named by -p (median). What those use while a command runs (a file server, say) counts as
+ * its CPU time. Output of the commands goes to /dev/null; their stderr stays.
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -25,11 +26,18 @@
 
 #define RUNS_MAX     1000000
 #define COMMANDS_MAX 32
+#define OTHERS_MAX   32
 
 extern char **environ;
 
 struct sample {
-	double cpu, wall, faults, peak;
+	double cpu, wall, faults, peak, others;
+};
+
+/* The CPU clocks of the processes named by -p. */
+struct others {
+	clockid_t clocks[OTHERS_MAX];
+	int n;
 };
 
 struct command {
@@ -65,9 +73,38 @@ static void add(struct sample *s, const struct rusage *u)
 		s->peak = (double)u->ru_maxrss;
 }
 
-static void run(struct command *c, const posix_spawn_file_actions_t *actions, struct sample *ret)
+static void others_add(struct others *o, const char *text)
 {
-	double start = now_ms();
+	char *end;
+	long pid = strtol(text, &end, 10);
+	int r = *end || pid <= 0 || o->n == OTHERS_MAX ?
+			EINVAL :
+			clock_getcpuclockid((pid_t)pid, &o->clocks[o->n]);
+
+	if (r)
+		die(text, r);
+	o->n++;
+}
+
+/* All threads of theirs, also those that have ended. */
+static double others_ms(const struct others *o)
+{
+	double sum = 0;
+
+	for (int i = 0; i < o->n; i++) {
+		struct timespec t;
+
+		if (clock_gettime(o->clocks[i], &t) < 0)
+			die("a process given by -p", errno);
+		sum += (double)t.tv_sec * 1e3 + (double)t.tv_nsec / 1e6;
+	}
+	return sum;
+}
+
+static void run(struct command *c, const posix_spawn_file_actions_t *actions,
+		const struct others *others, struct sample *ret)
+{
+	double others_before = others_ms(others), start = now_ms();
 	struct rusage u;
 	pid_t pid;
 	int status, r = posix_spawnp(&pid, c->argv[0], actions, NULL, c->argv, environ);
@@ -90,6 +127,8 @@ static void run(struct command *c, const posix_spawn_file_actions_t *actions, st
 			c->failed += status != 0;
 		}
 	}
+	ret->others = others_ms(others) - others_before;
+	ret->cpu += ret->others;
 }
 
 static int ascending(const void *a, const void *b)
@@ -128,6 +167,14 @@ static void print_median(const struct sample *s, int n, size_t offset)
 	free(v);
 }
 
+static void print_others(const struct sample *s, int n, size_t offset)
+{
+	double *v = sorted(s, n, offset);
+
+	printf("\t%.3f", v[n / 2]);
+	free(v);
+}
+
 static void print_command(const struct command *c, int n)
 {
 	for (char **arg = c->argv; *arg; arg++)
@@ -137,7 +184,9 @@ static void print_command(const struct command *c, int n)
 	print_spread(c->samples, n, offsetof(struct sample, wall));
 	print_median(c->samples, n, offsetof(struct sample, faults));
 	print_median(c->samples, n, offsetof(struct sample, peak));
-	printf("\t%d\n", c->failed);
+	printf("\t%d", c->failed);
+	print_others(c->samples, n, offsetof(struct sample, others));
+	putchar('\n');
 }
 
 /* Cuts @argv at each "---" into commands; how many. */
@@ -161,7 +210,7 @@ static int split(char **argv, struct command *c)
 
 static void usage(void)
 {
-	fputs("usage: measure [-n RUNS] [-w WARMUP] -- CMD [ARG...] [--- CMD [ARG...]]...\n",
+	fputs("usage: measure [-n RUNS] [-w WARMUP] [-p PID]... -- CMD [ARG...] [--- CMD [ARG...]]...\n",
 	      stderr);
 	exit(2);
 }
@@ -180,14 +229,17 @@ int main(int argc, char **argv)
 {
 	struct command c[COMMANDS_MAX] = { 0 };
 	posix_spawn_file_actions_t actions;
+	struct others others = { 0 };
 	struct sample ignored;
 	int runs = 100, warmup = 3, n, opt;
 
-	while ((opt = getopt(argc, argv, "+n:w:")) != -1) {
+	while ((opt = getopt(argc, argv, "+n:w:p:")) != -1) {
 		if (opt == 'n')
 			runs = count(optarg);
 		else if (opt == 'w')
 			warmup = count(optarg);
+		else if (opt == 'p')
+			others_add(&others, optarg);
 		else
 			usage();
 	}
@@ -206,11 +258,11 @@ int main(int argc, char **argv)
 		for (int i = 0; i < n; i++) {
 			if (!r)
 				c[i].failed = 0;
-			run(&c[i], &actions, r < 0 ? &ignored : &c[i].samples[r]);
+			run(&c[i], &actions, &others, r < 0 ? &ignored : &c[i].samples[r]);
 		}
 	}
 	puts("command\truns\tcpu_min\tcpu_median\tcpu_p99\twall_min\twall_median\twall_p99"
-	     "\tfaults\tpeak_kib\tfailed");
+	     "\tfaults\tpeak_kib\tfailed\tothers_cpu");
 	for (int i = 0; i < n; i++)
 		print_command(&c[i], runs);
 	return 0;

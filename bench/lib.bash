@@ -1,0 +1,71 @@
+# shellcheck shell=bash
+# What the benches share: a temporary folder that is gone at the end, the C helper, tables.
+#
+# A bench prints tab-separated tables to stdout: "# " before a title or a remark, a line of column names, lines of
+# values. bench/run aligns them for people and keeps the raw form in BUILD/bench/NAME.tsv.
+
+here=$(cd "${BASH_SOURCE[0]%/*}" && pwd)
+top=${here%/*}
+build=${STRATA_BUILD:-$top/build}
+strata=$build/strata
+
+die() {
+	echo "bench/${0##*/}: $1" >&2
+	exit "${2:-1}"
+}
+
+# A peer or a mode that is not measured is said, in the table and to who looks on.
+left_out() {
+	echo "# left out: $*"
+	echo "bench/${0##*/}: left out: $*" >&2
+}
+
+title() {
+	echo "# $*"
+}
+
+# Fields as a line of a table.
+row() {
+	local IFS=$'\t'
+	echo "$*"
+}
+
+# Ends what this bench started and removes what it wrote; a bench adds to it by defining bench_end.
+bench_cleanup() {
+	[ "$(type -t bench_end)" != function ] || bench_end || true
+	if [ -d "$tmp/run" ]; then
+		"$strata" ps -aq 2>/dev/null | xargs -r "$strata" rm -f >/dev/null 2>&1 || true
+	fi
+	rm -rf --one-file-system "$tmp"
+}
+
+bench_setup() {
+	[ "$(id -u)" = 0 ] || die 'needs root' 77
+	command -v busybox >/dev/null || die 'needs busybox (package busybox-static)' 77
+	tmp=$(mktemp -d "${TMPDIR:-/tmp}/strata-bench.XXXXXX")
+	trap bench_cleanup EXIT
+	trap 'exit 130' INT
+	trap 'exit 143' TERM HUP
+	export STRATA_ROOT=$tmp/store STRATA_RUNROOT=$tmp/run
+	measure=$build/bench/measure
+	if [ ! -x "$measure" ] || [ "$here/measure.c" -nt "$measure" ]; then
+		mkdir -p "$build/bench"
+		"${CC:-gcc}" -std=gnu17 -D_GNU_SOURCE -O2 -Wall -o "$measure.$$" "$here/measure.c"
+		mv "$measure.$$" "$measure"
+	fi
+}
+
+# A root of busybox alone: make_root DIR
+make_root() {
+	local name
+	mkdir -p "$1"/{bin,dev,proc,sys,etc,tmp}
+	cp "$(command -v busybox)" "$1/bin/busybox"
+	for name in sh true sleep; do
+		ln -s busybox "$1/bin/$name"
+	done
+}
+
+# The median of the numbers on stdin, a line each.
+median() {
+	sort -g | awk '{ v[NR] = $1 } END { if (NR) print v[int((NR + 1) / 2)] }'
+}
