@@ -274,6 +274,7 @@ static int hear_monitor(struct vmm *v)
 	return 0;
 }
 
+/* With its last message the guest has synced and waits for the power to go (formats/guest.md). */
 static void hear_guest(struct vmm *v)
 {
 	struct vm_guest_event e;
@@ -285,9 +286,11 @@ static void hear_guest(struct vmm *v)
 			break;
 		case VM_GUEST_FAILED:
 			tell_monitor(v, VMM_FAILED, e.error, e.text);
+			vm_stop(v->vm);
 			break;
 		case VM_GUEST_EXITED:
 			tell_monitor(v, VMM_EXITED, e.status, "");
+			vm_stop(v->vm);
 			break;
 		}
 	}
