@@ -410,12 +410,12 @@ static ssize_t union_serve(void *ctx, const struct iovec *in, int nin, const str
 
 static void copy_busybox(int dir, const char *name)
 {
-	_close_ int from = open("/bin/busybox", O_RDONLY | O_CLOEXEC);
 	_close_ int to = openat(dir, name, O_WRONLY | O_CREAT | O_CLOEXEC, 0755);
-	struct stat st;
+	_free_ char *data = NULL;
+	size_t len;
 
-	assert_ok(fstat(from, &st));
-	assert_int_equal(copy_file_range(from, NULL, to, NULL, (size_t)st.st_size, 0), st.st_size);
+	assert_ok(file_read_all(AT_FDCWD, "/bin/busybox", 16 << 20, &data, &len));
+	assert_ok(fd_write_full(to, data, len));
 }
 
 /* The root is a union: what the guest writes is in its top. */
