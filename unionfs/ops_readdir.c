@@ -89,11 +89,24 @@ static bool wants_attributes(struct ufs_conn *c, uint64_t cookie)
 	return c->walk_fills;
 }
 
+/* Where the reply's body can be written as one piece; else a buffer of its own. */
+static char *reply_buffer(const struct request *r, size_t max, char **ret_bounce)
+{
+	const size_t head = sizeof(struct wire_out_header);
+
+	if (r->nout && r->out[0].iov_len >= head + max)
+		return (char *)r->out[0].iov_base + head;
+	if (r->nout > 1 && r->out[0].iov_len == head && r->out[1].iov_len >= max)
+		return r->out[1].iov_base;
+	*ret_bounce = malloc(max + 1);
+	return *ret_bounce;
+}
+
 static ssize_t readdir_request(struct request *r, bool plus)
 {
 	const struct wire_read_in *in = r->arg;
 	struct encoding enc = { .r = r, .plus = plus };
-	_free_ char *buf = NULL;
+	_free_ char *bounce = NULL;
 	struct inode dir;
 	int e = inode_pin(r->u, r->h.nodeid, &dir);
 
@@ -102,9 +115,9 @@ static ssize_t readdir_request(struct request *r, bool plus)
 	enc.dir = &dir;
 	enc.max = MIN(request_room(r), (size_t)REPLY_MAX);
 	enc.max = MIN(enc.max, (size_t)in->size);
-	enc.buf = buf = malloc(enc.max + 1);
+	enc.buf = reply_buffer(r, enc.max, &bounce);
 	enc.fill = plus && wants_attributes(r->conn, in->offset);
-	if (buf) {
+	if (enc.buf) {
 		pthread_rwlock_rdlock(&r->u->tree);
 		e = dir_walk(r->u, &dir, in->offset, encode, &enc);
 		pthread_rwlock_unlock(&r->u->tree);
@@ -117,7 +130,7 @@ static ssize_t readdir_request(struct request *r, bool plus)
 	/* What was put in must be told, or the client would not forget it. */
 	if (e < 0 && !enc.len)
 		return request_fail(r, e);
-	return request_reply(r, 0, buf, enc.len);
+	return bounce ? request_reply(r, 0, bounce, enc.len) : request_done(r, enc.len);
 }
 
 ssize_t op_readdir(struct request *r)
