@@ -1,0 +1,139 @@
+#!/usr/bin/env bats
+# microVMs by the command line. Where this host's KVM cannot run Linux, each test runs inside tests/testbed.
+
+bats_require_minimum_version 1.5.0
+load lib
+
+setup() {
+	need_root
+	strata_setup
+	[ -e "$build/vmlinux" ] || skip "no guest kernel: make kernel"
+	small_image
+}
+teardown() { strata_teardown; }
+
+# Runs a script where microVMs can run; $strata, $work and the store are there, and errors end it.
+vm_host() {
+	export strata work
+	printf 'set -e\n%s\n' "$1" >"$work/script"
+	if "$strata" doctor --format json | jq -e '.[] | select(.name == "kvm") | .verdict == "yes"' >/dev/null; then
+		run bash "$work/script"
+	else
+		"$top/tests/testbed" --probe || skip "no KVM that runs Linux here, and no testbed"
+		run "$top/tests/testbed" -w "$work" -t 300 -- bash "$work/script"
+	fi
+	echo "$output"
+	[ "$status" = 0 ]
+}
+
+@test "exit codes, streams, environment, user, directory, host name: as a container has them" {
+	need jq
+	vm_host '
+		code() { want=$1; shift; rc=0; "$strata" run --rm --vm "$@" || rc=$?; [ $rc = $want ] || { echo "$*: $rc"; exit 1; }; }
+		code 0 small true
+		code 7 small sh -c "exit 7"
+		code 137 small sh -c "sh -c \"kill -9 \\\$\\\$\"; exit \$?"
+		code 127 small nosuchcommand
+		code 126 small /etc/passwd
+		[ "$("$strata" run --rm --vm small sh -c "echo out; echo err >&2" 2>/dev/null)" = out ]
+		[ "$(head -c 500000 /dev/zero | "$strata" run --rm --vm -i small wc -c)" = 500000 ]
+		[ "$("$strata" run --rm --vm small sh -c "yes | head -c 500000" | wc -c)" = 500000 ]
+		[ "$("$strata" run --rm --vm -e A=1 -w /made/new -u user --hostname box small sh -c "echo \$A \$(pwd) \$(id -u) \$(hostname)")" = "1 /made/new 1000 box" ]
+		[ "$("$strata" run --rm --vm --entrypoint echo small a b)" = "a b" ]'
+}
+
+@test "writes stay in the top, the image stays as it was, and owners of the guest are data on the host" {
+	need jq
+	vm_host '
+		"$strata" run --name w --vm small sh -c "echo new >/etc/greeting; rm /etc/group; mkdir /fresh; chown 1234:5678 /fresh
+			chmod 4755 /fresh; mknod /fresh/null c 1 3; ln /etc/passwd /fresh/link; mv /etc /etc2
+			stat -c \"%u %g %a\" /fresh; cat /etc2/greeting-link; ls /etc2; cat /fresh/link | head -n1"
+		id=$("$strata" ps -aq)
+		! find "$STRATA_ROOT/snapshots/$id/upper" -mindepth 1 -perm /6000 | grep .
+		! find "$STRATA_ROOT/snapshots/$id/upper" -type b | grep .
+		"$strata" rm w
+		[ "$("$strata" run --rm --vm small cat /etc/greeting)" = hello ]
+		"$strata" fsck -q'
+	[[ $output == *"1234 5678 4755"* ]]
+	[[ $output == *new*greeting* ]]
+	[[ $output == *root:x:0* ]]
+}
+
+@test "detached: ps, logs, stop; a deaf guest is killed; a killed VMM or supervisor leaves nothing" {
+	need jq
+	vm_host '
+		up() { for _ in $(seq 400); do [ "$("$strata" logs $1)" = up ] && return; sleep 0.05; done; return 1; }
+		gone() { for _ in $(seq 400); do [ -d /proc/$1 ] || return 0; sleep 0.05; done; return 1; }
+		"$strata" run -d --name bg --vm small sh -c "trap \"echo bye; exit 3\" TERM; echo up; while :; do sleep 0.1; done"
+		up bg
+		"$strata" ps | grep running
+		"$strata" stop bg
+		"$strata" logs bg | grep bye
+		"$strata" ps -a | grep "exited (3)"
+		"$strata" rm bg
+		"$strata" run -d --name deaf --vm small sh -c "trap \"\" TERM; echo up; while :; do sleep 0.1; done"
+		up deaf
+		"$strata" stop -t 1 deaf
+		"$strata" ps -a | grep "exited (137)"
+		"$strata" rm deaf
+		"$strata" run -d --name v --vm small sh -c "echo up; sleep 1000"
+		up v
+		vmm=$("$strata" inspect v | jq -r ".[0].pid"); monitor=$(awk "/^PPid:/ {print \$2}" /proc/$vmm/status)
+		grep -q "^CapEff:.0000000000000000" /proc/$vmm/status
+		grep -q "^Seccomp:.2" /proc/$vmm/status
+		[ "$(awk "/^Uid:/ {print \$2}" /proc/$vmm/status)" -gt 2000000000 ]
+		[ -z "$(ls /proc/$vmm/root/)" ]
+		kill -9 $monitor; gone $vmm
+		"$strata" rm -f v
+		"$strata" run -d --name v --vm small sh -c "echo up; sleep 1000"
+		up v
+		vmm=$("$strata" inspect v | jq -r ".[0].pid"); kill -9 $vmm
+		gone $vmm
+		for _ in $(seq 200); do "$strata" ps -a | grep -q "exited (137)" && break; sleep 0.05; done
+		"$strata" ps -a | grep "exited (137)"
+		"$strata" rm v
+		[ -z "$(ls "$STRATA_ROOT/snapshots")" ]'
+}
+
+@test "volumes of a microVM: read-only and read-write, with the host's owner" {
+	need jq
+	mkdir "$work/vol" && echo in >"$work/vol/file" && chmod 600 "$work/vol/file"
+	vm_host '
+		[ "$("$strata" run --rm --vm -v "$work/vol:/vol:ro" small cat /vol/file)" = in ]
+		! "$strata" run --rm --vm -v "$work/vol:/vol:ro" small sh -c "echo no >/vol/made" 2>/dev/null
+		[ ! -e "$work/vol/made" ]
+		"$strata" run --rm --vm -v "$work/vol:/vol" small sh -c "cat /vol/file; echo out >/vol/made; mkdir /vol/d; mv /vol/made /vol/d/; rm /vol/file"
+		[ "$(cat "$work/vol/d/made")" = out ]; [ ! -e "$work/vol/file" ]
+		[ "$(stat -c %u "$work/vol/d/made")" = "$(stat -c %u "$work/vol")" ]
+		[ "$(ls -A "$work/vol")" = d ]'
+}
+
+@test "memory and CPUs are what was asked for; a terminal" {
+	need jq script
+	vm_host '
+		kib=$("$strata" run --rm --vm --memory 96m small grep MemTotal /proc/meminfo | tr -dc 0-9)
+		[ $kib -gt 60000 ] && [ $kib -lt 98304 ]
+		[ "$("$strata" run --rm --vm --vcpus 3 small grep -c ^processor /proc/cpuinfo)" = 3 ]
+		script -qec "stty rows 33 cols 77; \"$strata\" run --rm -it --vm small sh -c \"sleep 1; stty size; test -t 0 && echo yes; exit 5\"" /dev/null >"$work/tty" || rc=$?
+		[ "$rc" = 5 ]
+		grep "33 77" "$work/tty"; grep yes "$work/tty"'
+}
+
+@test "the union suite over the guest's queue: the same assertions as over /dev/fuse" {
+	need jq
+	[ -x "$build/tests/unionfs/attached" ] || skip "build the tests first: make tests"
+	mkdir "$work/fixture"
+	"$build/tests/unionfs/attached" --fixture "$work/fixture" || skip "no fixture"
+	"$strata" import -q "$work/fixture" fixture
+	vm_host '"$strata" run --rm --vm -e UNION_DIR=/union fixture /suite'
+	[[ $output != *"not ok"* ]]
+	[[ $output == *"ok "* ]]
+}
+
+@test "where no microVM can run: one line that says why" {
+	need jq
+	"$strata" doctor --format json | jq -e '.[] | select(.name == "kvm") | .verdict == "yes"' >/dev/null && skip "this host runs microVMs"
+	fails 125 "no microVM here" "$strata" run --rm --vm small true
+	STRATA_KERNEL=$work/none fails 125 "$work/none" "$strata" run --rm --vm small true
+	[ -z "$("$strata" ps -aq)" ]
+}
