@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* A transaction's folder: begun, filled, dropped. The commit is commit.c's. */
+#include "imagestore/imagestore.h"
 #include "imagestore/txn.h"
 
 #include <sys/random.h>
@@ -258,6 +259,16 @@ int txn_pin_layer(struct txn *t, const struct digest *diff_id)
 	if (r == -ENOENT)
 		fd_remove_tree(t->dirfd, path.s);
 	return r;
+}
+
+int txn_hold(struct txn *t, const struct digest *diff_id)
+{
+	struct image_layer layer;
+	int r = layer_find(t->s, diff_id, &layer);
+
+	if (r >= 0)
+		r = txn_pin_blob(t, &layer.blob);
+	return r < 0 ? r : txn_pin_layer(t, diff_id);
 }
 
 int txn_add_name(struct txn *t, const char *name, const char *media_type, const struct digest *manifest, uint64_t size)
