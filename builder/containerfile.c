@@ -51,39 +51,59 @@ static void trim(const char **s, size_t *len)
 		--*len;
 }
 
-/* `# escape=X` counts only above everything else. */
-static void read_directives(struct reader *r)
+/* "NAME=VALUE" behind the '#' of a parser directive: the value of one that is known, or NULL. */
+static const char *directive_value(char *text, const char **ret_name)
+{
+	static const char *const names[] = { "escape", "syntax", "check" };
+	char *equals = strchr(text, '=');
+	char *name = text + strspn(text, " \t");
+
+	if (!equals)
+		return NULL;
+	name[strcspn(name, " \t=")] = '\0';
+	for (unsigned i = 0; i < ARRAY_SIZE(names); i++) {
+		if (strcasecmp(name, names[i]) == 0) {
+			*ret_name = names[i];
+			return equals + 1 + strspn(equals + 1, " \t");
+		}
+	}
+	return NULL;
+}
+
+/* They count only above everything else; "escape" is the one that means something here. */
+static int read_directives(struct reader *r)
 {
 	for (;;) {
 		struct reader here = *r;
-		const char *s, *value;
+		const char *s, *name, *value;
 		size_t len;
 		_free_ char *text = NULL;
 
 		if (!next_line(r, &s, &len))
-			return;
+			return 0;
 		trim(&s, &len);
 		text = len && *s == '#' ? strndup(s + 1, len - 1) : NULL;
-		value = text ? strchr(text, '=') : NULL;
+		value = text ? directive_value(text, &name) : NULL;
 		if (!value) {
 			*r = here;
-			return;
+			return 0;
 		}
-		for (char *p = text; *p; p++)
-			*p = tolower((unsigned char)*p);
-		if (str_after(text + strspn(text, " \t"), "escape") && strchr(value, '`'))
-			r->escape = '`';
+		if (!streq(name, "escape"))
+			continue;
+		if (!streq(value, "\\") && !streq(value, "`"))
+			return err(-EINVAL, "%s:%u: the escape must be \\ or `", r->file, r->line - 1);
+		r->escape = *value;
 	}
 }
 
-/* Adds a line to @b; true when it goes on with the next. */
+/* Adds a line to @b; true when it goes on with the next: it ends with one escape, two are one of the text. */
 static bool add_line(const struct reader *r, struct buf *b, const char *s, size_t len)
 {
 	size_t cut = len;
 
 	while (cut && (s[cut - 1] == ' ' || s[cut - 1] == '\t'))
 		cut--;
-	if (cut && s[cut - 1] == r->escape) {
+	if (cut && s[cut - 1] == r->escape && (cut == 1 || s[cut - 2] != r->escape)) {
 		buf_add(b, s, cut - 1);
 		return true;
 	}
@@ -163,14 +183,12 @@ int instruction_parse(const char *file, unsigned line, const char *text, struct 
 	r = take_flags(&i, &args);
 	len = strlen(args);
 	trim(&args, &len);
+	if (r == 0 && !len)
+		r = err(-EINVAL, "%s:%u: %s needs an argument", file, line, op_names[i.op]);
 	i.args = r < 0 ? NULL : strndup(args, len);
 	if (!i.args) {
 		instruction_done(&i);
 		return r < 0 ? r : -ENOMEM;
-	}
-	if (!len) {
-		instruction_done(&i);
-		return err(-EINVAL, "%s:%u: %s needs an argument", file, line, op_names[i.op]);
 	}
 	*ret = i;
 	return 0;
@@ -190,35 +208,53 @@ void instruction_done(struct instruction *i)
 
 /* ---- here-documents ---- */
 
-/* The next <<WORD in *@s, outside of quotes; moves *@s behind it. */
-static bool next_marker(const char **s, char **ret_name, bool *ret_expand, bool *ret_tabs)
+/* <<WORD, <<-WORD, <<"WORD" of a here-document. */
+struct marker {
+	const char *name;
+	size_t len;
+	bool expand, tabs;
+};
+
+/* At @p, where a word of the shell begins: [0-9]*<<, so that 1<<2 of an expression is none. Its end, or NULL. */
+static const char *read_marker(const char *p, struct marker *ret)
 {
+	char quote;
+
+	p += strspn(p, "0123456789");
+	if (p[0] != '<' || p[1] != '<' || p[2] == '<')
+		return NULL;
+	p += 2;
+	ret->tabs = *p == '-';
+	p += ret->tabs;
+	quote = *p == '\'' || *p == '"' ? *p++ : 0;
+	ret->expand = !quote;
+	ret->name = p;
+	while (isalnum((unsigned char)*p) || *p == '_' || *p == '.' || *p == '-')
+		p++;
+	ret->len = p - ret->name;
+	if (!ret->len || (quote && *p++ != quote))
+		return NULL;
+	return p;
+}
+
+/* The next one in *@s, outside of quotes; moves *@s behind it. */
+static bool next_marker(const char **s, struct marker *ret)
+{
+	bool begins = true; /* a word */
 	char quote = 0;
 
 	for (const char *p = *s; *p; p++) {
-		if (quote) {
+		const char *end = begins && !quote ? read_marker(p, ret) : NULL;
+
+		if (end) {
+			*s = end;
+			return true;
+		}
+		begins = !quote && (*p == ' ' || *p == '\t');
+		if (quote)
 			quote = *p == quote ? 0 : quote;
-			continue;
-		}
-		if (*p == '\'' || *p == '"') {
+		else if (*p == '\'' || *p == '"')
 			quote = *p;
-			continue;
-		}
-		if (p[0] != '<' || p[1] != '<' || p[2] == '<')
-			continue;
-		p += 2;
-		*ret_tabs = *p == '-';
-		p += *ret_tabs;
-		*ret_expand = *p != '\'' && *p != '"';
-		p += !*ret_expand;
-		size_t len = 0;
-		while (isalnum((unsigned char)p[len]) || p[len] == '_' || p[len] == '.')
-			len++;
-		if (!len)
-			continue;
-		*ret_name = strndup(p, len);
-		*s = p + len + !*ret_expand;
-		return true;
 	}
 	return false;
 }
@@ -243,43 +279,38 @@ static int read_body(struct reader *r, const char *name, bool tabs, unsigned lin
 	return err(-EINVAL, "%s:%u: the here-document <<%s does not end", r->file, line, name);
 }
 
-static int add_heredoc(struct instruction *i, char *name, char *body, bool expand)
+static int take_heredoc(struct reader *r, struct instruction *i, const struct marker *m)
 {
-	struct heredoc *grown = realloc(i->heredocs, (i->nheredocs + 1) * sizeof(*grown));
+	struct heredoc *grown, h = { .expand = m->expand };
+	int e;
 
+	if (i->nheredocs == CONTAINERFILE_HEREDOCS_MAX)
+		return err(-EINVAL, "%s:%u: too many here-documents", r->file, i->line);
+	grown = realloc(i->heredocs, (i->nheredocs + 1) * sizeof(*grown));
 	if (!grown)
 		return -ENOMEM;
 	i->heredocs = grown;
-	grown[i->nheredocs++] = (struct heredoc){ name, body, expand };
+	h.name = strndup(m->name, m->len);
+	e = h.name ? read_body(r, h.name, m->tabs, i->line, &h.body) : -ENOMEM;
+	if (e < 0) {
+		free(h.name);
+		return e;
+	}
+	grown[i->nheredocs++] = h;
 	return 0;
 }
 
 static int take_heredocs(struct reader *r, struct instruction *i)
 {
 	const char *s = i->args;
-	bool expand, tabs;
-	char *name = NULL;
+	struct marker m;
+	int e = 0;
 
 	if ((i->op != OP_RUN && i->op != OP_COPY && i->op != OP_ADD) || *s == '[')
 		return 0;
-	while (next_marker(&s, &name, &expand, &tabs)) {
-		char *body = NULL;
-		int e = name ? 0 : -ENOMEM;
-
-		if (e == 0 && i->nheredocs == CONTAINERFILE_HEREDOCS_MAX)
-			e = err(-EINVAL, "%s:%u: too many here-documents", r->file, i->line);
-		if (e == 0)
-			e = read_body(r, name, tabs, i->line, &body);
-		if (e == 0)
-			e = add_heredoc(i, name, body, expand);
-		if (e < 0) {
-			free(name);
-			free(body);
-			return e;
-		}
-		name = NULL;
-	}
-	return 0;
+	while (e == 0 && next_marker(&s, &m))
+		e = take_heredoc(r, i, &m);
+	return e;
 }
 
 /* ---- the file ---- */
@@ -311,11 +342,13 @@ int containerfile_parse(const char *file, const char *text, size_t len, struct c
 	struct containerfile c = { 0 };
 	_buf_done_ struct buf b = { 0 };
 	unsigned line = 0;
-	int e = 0, more = 1;
+	int e, more = 1;
 
 	if (memchr(text, '\0', len))
 		return err(-EINVAL, "%s: there is a NUL byte in it", file);
-	read_directives(&r);
+	if (len >= 3 && memcmp(text, "\xef\xbb\xbf", 3) == 0) /* U+FEFF, as some editors write it */
+		r.at += 3;
+	e = read_directives(&r);
 	c.escape = r.escape;
 	while (e == 0 && (more = logical_line(&r, &b, &line)) > 0)
 		e = read_instruction(&c, &r, b.data, line);

@@ -2,6 +2,7 @@
 #include "builder/dockerignore.h"
 #include "base/err.h"
 #include "base/mem.h"
+#include "base/str.h"
 #include "builder/path.h"
 #include <ctype.h>
 #include <stdlib.h>
@@ -97,20 +98,30 @@ bool pattern_match(const char *p, const char *s)
 	}
 }
 
+static void trim(const char **s, size_t *len)
+{
+	while (*len && isspace((unsigned char)**s))
+		++*s, --*len;
+	while (*len && isspace((unsigned char)(*s)[*len - 1]))
+		--*len;
+}
+
 static int add_pattern(struct dockerignore *d, const char *line, size_t len)
 {
 	_free_ char *text = NULL;
 	bool negated;
 	size_t cap = d->n, cap2 = d->n;
 
-	while (len && isspace((unsigned char)*line))
-		line++, len--;
-	while (len && isspace((unsigned char)line[len - 1]))
-		len--;
-	if (!len || *line == '#')
+	if (len && *line == '#')
 		return 0;
-	negated = *line == '!';
-	text = strndup(line + negated, len - negated);
+	trim(&line, &len);
+	negated = len && *line == '!';
+	line += negated;
+	len -= negated;
+	trim(&line, &len);
+	if (!len)
+		return negated ? err(-EINVAL, ".dockerignore: a '!' without a pattern") : 0;
+	text = strndup(line, len);
 	if (!text || mem_grow(&d->patterns, &cap, d->n + 1, sizeof(*d->patterns)) < 0 ||
 	    mem_grow(&d->negated, &cap2, d->n + 1, sizeof(*d->negated)) < 0)
 		return -ENOMEM;
@@ -128,6 +139,8 @@ int dockerignore_parse(const char *text, struct dockerignore *ret)
 {
 	struct dockerignore d = { 0 };
 
+	if (str_after(text, "\xef\xbb\xbf")) /* U+FEFF, as some editors write it */
+		text += 3;
 	while (*text) {
 		size_t len = strcspn(text, "\n");
 		int r = add_pattern(&d, text, len);

@@ -5,6 +5,8 @@
 #include "base/fd.h"
 #include "base/str.h"
 #include "builder/key.h"
+#include "builder/path.h"
+#include "builder/place.h"
 #include "builder/stage.h"
 #include <ctype.h>
 
@@ -25,8 +27,11 @@ bool arg_predefined(const char *name)
 	return false;
 }
 
+#define SCRIPT "/.strata-run" /* where a script of its own interpreter is while it runs */
+
 struct run {
 	char **argv, **env;
+	const char *script; /* a here-document that begins with #!, NULL = none */
 };
 
 static void run_done(struct run *r)
@@ -56,17 +61,21 @@ static char *shell_text(const struct instruction *i)
 	return buf_take(&b);
 }
 
-static int make_argv(struct builder *b, char ***ret)
+static int make_argv(struct builder *b, struct run *c)
 {
 	_free_ char *text = NULL;
-	int r = words_json(b->i->args, ret);
+	int r = words_json(b->i->args, &c->argv);
 
-	if (r > 0 && !*ret)
+	if (r > 0 && !c->argv)
 		return err(-EINVAL, "an empty command");
 	if (r != 0)
 		return r < 0 ? r : 0;
+	if (is_script(b->i) && str_after(b->i->heredocs[0].body, "#!")) {
+		c->script = b->i->heredocs[0].body;
+		return strv_add(&c->argv, SCRIPT);
+	}
 	text = shell_text(b->i);
-	return text ? config_shell_argv(b->s->image, text, ret) : -ENOMEM;
+	return text ? config_shell_argv(b->s->image, text, &c->argv) : -ENOMEM;
 }
 
 /* ---- its environment ---- */
@@ -113,13 +122,27 @@ static int make_env(struct builder *b, char ***ret)
 
 /* ---- the step ---- */
 
-static int run(void *ctx, struct builder *b, struct build_step *step, _unused_ int root_fd)
+static int put_script(const struct run *c, int root_fd)
+{
+	_close_ int fd = place_file(root_fd, path_name(SCRIPT));
+	int r = fd < 0 ? fd : fd_write_full(fd, c->script, strlen(c->script));
+
+	if (r == 0 && fchmod(fd, 0755) < 0)
+		r = -errno;
+	return r < 0 ? err(r, "%s: %s", SCRIPT, strerror(-r)) : 0;
+}
+
+static int run(void *ctx, struct builder *b, struct build_step *step, int root_fd)
 {
 	struct run *c = ctx;
 	const char *user = config_str(b->s->image, "User");
-	int code = 0, r = b->cb->step_run(b->ctx, step, c->argv, c->env, config_workdir(b->s->image),
-					  user ? user : "", &code);
+	int code = 0, r = c->script ? put_script(c, root_fd) : 0;
 
+	if (r == 0)
+		r = b->cb->step_run(b->ctx, step, c->argv, c->env, config_workdir(b->s->image), user ? user : "",
+				    &code);
+	if (c->script)
+		unlinkat(root_fd, path_name(SCRIPT), 0);
 	if (r == 0 && code != 0)
 		r = err(-ECANCELED, "exit code %d", code);
 	return r;
@@ -141,6 +164,7 @@ static struct digest run_key(struct builder *b, const struct run *c)
 	key_begin(&key, &b->s->key);
 	key_add(&key, "RUN");
 	key_add_strv(&key, c->argv);
+	key_add(&key, c->script ? c->script : "");
 	key_add_strv(&key, b->s->args);
 	return key_end(&key);
 }
@@ -150,13 +174,13 @@ int step_run(struct builder *b)
 	_cleanup_(run_done) struct run c = { 0 };
 	_free_ char *created_by = NULL;
 	struct digest key;
-	int r = b->i->flags ? err(-EINVAL, "%s is not supported", b->i->flags[0]) : make_argv(b, &c.argv);
+	int r = b->i->flags ? err(-EINVAL, "%s is not supported", b->i->flags[0]) : make_argv(b, &c);
 
 	if (r == 0)
 		r = make_env(b, &c.env);
 	if (r < 0)
 		return r;
-	created_by = join(c.argv);
+	created_by = c.script ? strdup(c.script) : join(c.argv);
 	if (!created_by)
 		return -ENOMEM;
 	key = run_key(b, &c);

@@ -109,14 +109,37 @@ static int extend(const struct source *s, struct names *found, const char *part)
 	return 0;
 }
 
+static int stop(_unused_ void *ctx, _unused_ const struct source_item *i)
+{
+	return 1;
+}
+
+/* 1 when @path is not left out, or something below it is not; 0 or -errno. */
+static int wanted(const struct source *s, const char *path)
+{
+	int r;
+
+	if (!s->ignore || !*path || !dockerignore_excludes(s->ignore, path))
+		return 1;
+	if (!s->ignore->any_negated)
+		return 0;
+	r = source_walk(s, path, stop, NULL);
+	if (r != -ENOENT)
+		return r;
+	err_clear();
+	return 0;
+}
+
 static int keep_wanted(const struct source *s, const struct names *found, char ***ret)
 {
 	_cleanup_(names_done) struct names kept = { 0 };
 	int r = 0;
 
-	for (size_t i = 0; r == 0 && i < found->n; i++)
-		if (!s->ignore || !dockerignore_excludes(s->ignore, found->v[i]))
+	for (size_t i = 0; r == 0 && i < found->n; i++) {
+		r = wanted(s, found->v[i]);
+		if (r > 0)
 			r = names_add(&kept, strdup(found->v[i]));
+	}
 	if (r == 0 && !kept.n)
 		r = -ENOENT;
 	if (r == 0)
@@ -140,9 +163,15 @@ static int find_wild(const struct source *s, const char *pattern, char ***ret)
 	return r < 0 ? r : keep_wanted(s, &found, ret);
 }
 
-static bool left_out(const struct source *s, const char *path)
+static int find_one(const struct source *s, const char *path, const char *pattern, char ***ret)
 {
-	return s->ignore && *path && !s->ignore->any_negated && dockerignore_excludes(s->ignore, path);
+	int r = exists(s, path);
+
+	if (r == 0)
+		r = wanted(s, path);
+	if (r == 0)
+		return err(-ENOENT, "'%s' is left out by .dockerignore", pattern);
+	return r < 0 ? r : strv_add(ret, path);
 }
 
 int source_find(const struct source *s, const char *pattern, char ***ret)
@@ -158,12 +187,10 @@ int source_find(const struct source *s, const char *pattern, char ***ret)
 		return err(-EINVAL, "'%s' leads out of what is copied from", pattern);
 	if (strpbrk(path, "*?["))
 		r = find_wild(s, path, &found);
-	else if (left_out(s, path))
-		return err(-ENOENT, "'%s' is left out by .dockerignore", pattern);
 	else
-		r = exists(s, path) < 0 ? -ENOENT : strv_add(&found, path);
+		r = find_one(s, path, pattern, &found);
 	if (r < 0)
-		return r == -ENOENT ? err(r, "'%s' is not there", pattern) : r;
+		return err(r, "'%s' %s", pattern, r == -ENOENT ? "is not there" : strerror(-r));
 	*ret = take_ptr(found);
 	return 0;
 }

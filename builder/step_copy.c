@@ -41,6 +41,12 @@ struct step_copy {
 
 /* ---- flags ---- */
 
+static int copy_word(const char *s, char **ret)
+{
+	*ret = strdup(s);
+	return *ret ? 0 : -ENOMEM;
+}
+
 static int read_flag(struct builder *b, struct step_copy *c, const char *flag)
 {
 	static const char *const names[] = { "--from=", "--chown=", "--chmod=" };
@@ -53,7 +59,8 @@ static int read_flag(struct builder *b, struct step_copy *c, const char *flag)
 
 		if (!value)
 			continue;
-		r = words_expand(value, &b->scope, &expanded);
+		/* Which stages are needed was read before there were variables. */
+		r = i == 0 ? copy_word(value, &expanded) : words_expand(value, &b->scope, &expanded);
 		if (r == 0 && !*expanded)
 			r = err(-EINVAL, "%s needs a value", names[i]);
 		free(*values[i]);
