@@ -1,0 +1,79 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * FUSE requests from a hostile client, over a small tree with a fresh mapped top for each input. An input is a row of
+ * requests: opcode (1 byte), node (1), length (2, little-endian), that many bytes behind the header. A node below 0xf0
+ * is the n-th nodeid that a reply has given (0 is the root), likewise the first word of RENAME and LINK when it is
+ * below 0xf0; so a row of requests gets somewhere.
+ */
+#include "tests/unionfs/direct.h"
+
+#include "base/mem.h"
+
+#define NODES_MAX 0xf0
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
+
+struct client {
+	struct direct d;
+	uint64_t nodes[NODES_MAX];
+	size_t n;
+};
+
+static uint64_t node_of(const struct client *c, uint64_t index)
+{
+	return index < c->n ? c->nodes[index] : index;
+}
+
+/* What the reply to a LOOKUP or to something made says of a nodeid. */
+static void learn(struct client *c, uint32_t opcode, ssize_t len)
+{
+	const struct wire_entry_out *o = (const void *)(c->d.out + 1);
+
+	switch (opcode) {
+	case WIRE_LOOKUP:
+	case WIRE_MKNOD:
+	case WIRE_MKDIR:
+	case WIRE_SYMLINK:
+	case WIRE_LINK:
+		if (len == sizeof(*c->d.out) + sizeof(*o) && o->nodeid && c->n < NODES_MAX)
+			c->nodes[c->n++] = o->nodeid;
+	}
+}
+
+static void request(struct client *c, uint32_t opcode, uint8_t node, const uint8_t *data, size_t len)
+{
+	/* Of exactly that size, so that a sanitizer sees a step beyond. */
+	_free_ uint8_t *arg = mem_dup(data, len);
+	ssize_t n;
+
+	if (!arg)
+		return;
+	if (len >= 8 && (opcode == WIRE_RENAME || opcode == WIRE_RENAME2 || opcode == WIRE_LINK)) {
+		uint64_t id;
+
+		memcpy(&id, arg, sizeof(id));
+		id = node_of(c, id);
+		memcpy(arg, &id, sizeof(id));
+	}
+	n = direct_call(&c->d, opcode, node_of(c, node), arg, len);
+	if (n > 0)
+		learn(c, opcode, n);
+}
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
+{
+	struct client c = { .nodes = { 1 }, .n = 1 };
+
+	if (direct_begin(&c.d, UFS_UPPER_MAPPED) == 0) {
+		direct_init(&c.d);
+		while (size >= 4) {
+			size_t len = MIN((size_t)(data[2] | data[3] << 8), size - 4);
+
+			request(&c, data[0], data[1], data + 4, len);
+			data += 4 + len;
+			size -= 4 + len;
+		}
+		direct_end(&c.d);
+	}
+	return 0;
+}
