@@ -205,6 +205,13 @@ static int add_digest(void *ctx, const char *name)
 	return 0;
 }
 
+static int add_chain(void *ctx, const char *name)
+{
+	const char *hex = strchr(name, '-');
+
+	return hex ? add_digest(ctx, hex + 1) : 0; /* of the list beside it the digest is no whole name */
+}
+
 /* Takes back what was published, unless somebody else relies on it by now. The failure's own text stays. */
 static void take_back(struct txn *t)
 {
@@ -214,6 +221,7 @@ static void take_back(struct txn *t)
 
 	for (size_t i = 0; i < ARRAY_SIZE(folders); i++)
 		folder_each(t->dirfd, folders[i], add_digest, &only);
+	folder_each(t->dirfd, "merged", add_chain, &only);
 	gc_run(t->s, &(struct gc_scope){ .only = &only, .without_txn = t->name }, &result);
 }
 

@@ -223,15 +223,35 @@ static int visit_merged(void *ctx, const char *name)
 	return in_scope(gc, &chain) ? drop_merged(gc, path) : 0;
 }
 
+/*
+ * A layer outside of the scope stays, be it alive or not, and so must its objects: whoever finds a layer relies on them.
+ */
+static int keep_objects(void *ctx, const char *name)
+{
+	struct gc *gc = ctx;
+	_free_ struct digest *objects = NULL;
+	struct digest d;
+	size_t n = 0;
+	int r;
+
+	if (digest_parse_hex(name, strlen(name), &d) < 0 || digest_set_has(gc->scope->only, &d))
+		return 0;
+	r = layer_objects(gc->s->dirfd, layer_file(&d, "objects").s, &objects, &n);
+	return r < 0 ? r : digest_set_add_all(&gc->live_objects, objects, n);
+}
+
 /* A list whose index is gone: the kill came between the two. */
 static int visit_list(void *ctx, const char *name)
 {
 	struct gc *gc = ctx;
-	const char *dot = strstr(name, ".layers");
+	const char *dot = strstr(name, ".layers"), *hex = strchr(name, '-');
 	_free_ char *index = dot ? str_fmt("merged/%.*s", (int)(dot - name), name) : NULL;
 	_free_ char *path = str_fmt("merged/%s", name);
+	struct digest chain;
 
-	if (!dot || !index || !path || store_has(gc->s, index))
+	if (!dot || !hex || digest_parse_hex(hex + 1, (size_t)MAX(dot - hex - 1, 0), &chain) < 0)
+		return 0;
+	if (!index || !path || !in_scope(gc, &chain) || store_has(gc->s, index))
 		return 0;
 	return trash_move(gc->s, path);
 }
@@ -246,8 +266,10 @@ int gc_mark(struct gc *gc)
 		r = snapshot_each(gc->s, mark_snapshot, gc);
 	if (r >= 0)
 		r = store_each(gc->s, "merged", visit_merged, gc);
-	if (r >= 0 && !gc->scope->only)
+	if (r >= 0)
 		r = store_each(gc->s, "merged", visit_list, gc);
+	if (r >= 0 && gc->scope->only)
+		r = store_each(gc->s, "layers", keep_objects, gc);
 	return r;
 }
 

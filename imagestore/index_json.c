@@ -18,11 +18,20 @@ int index_read(struct store *s, json_t **ret)
 
 int index_write(struct store *s, const json_t *index)
 {
-	size_t len;
-	_free_ char *text = json_text(index, &len);
-	int r = text ? file_replace(s->dirfd, "index.json", text, len, 0644, true) : -ENOMEM;
+	size_t len, old_len;
+	_free_ char *text = json_text(index, &len), *old = NULL;
+	int r = text ? file_read_all(s->dirfd, "index.json", JSON_MAX, &old, &old_len) : -ENOMEM;
 
-	return r < 0 ? err(r, "%s/index.json: cannot be written: %s", s->path, strerror(-r)) : 0;
+	if (r >= 0 && len > JSON_MAX)
+		r = -EFBIG;
+	if (r < 0)
+		return err(r, "%s/index.json: %s", s->path, strerror(-r));
+	r = file_replace(s->dirfd, "index.json", text, len, 0644, true);
+	if (r >= 0)
+		return 0;
+	/* It may stand there and only its sync have failed: a change that is not acknowledged is taken back. */
+	file_replace(s->dirfd, "index.json", old, old_len, 0644, false);
+	return err(r, "%s/index.json: cannot be written: %s", s->path, strerror(-r));
 }
 
 const char *index_entry_name(const json_t *entry)

@@ -208,7 +208,7 @@ static inline int import_image(struct store *s, const char *name, const struct b
 {
 	_json_ json_t *config = json_pack("{s:s, s:s}", "architecture", "amd64", "os", "linux");
 	struct digest manifest;
-	struct txn *t;
+	struct txn *t = NULL;
 	int r = txn_begin(s, &t);
 
 	for (size_t i = 0; r == 0 && i < n; i++)
