@@ -190,7 +190,7 @@ int source_find(const struct source *s, const char *pattern, char ***ret)
 	else
 		r = find_one(s, path, pattern, &found);
 	if (r < 0)
-		return err(r, "'%s' %s", pattern, r == -ENOENT ? "is not there" : strerror(-r));
+		return err(r, "'%s': %s", pattern, r == -ENOENT ? "not there" : strerror(-r));
 	*ret = take_ptr(found);
 	return 0;
 }

@@ -83,7 +83,9 @@ static int expand_operator(struct expansion *x, const char **s, const char *name
 
 	*s += colon;
 	op = **s;
-	if (!op || !strchr("-+?", op))
+	if (!op)
+		return err(-EINVAL, "${%s: a brace is not closed", name);
+	if (!strchr("-+?", op))
 		return err(-EINVAL, "${%s...}: unknown modifier", name);
 	++*s;
 	if (op == '?' && !set)
