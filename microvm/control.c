@@ -191,7 +191,7 @@ static int failed(const uint8_t *body, size_t len, struct vm_guest_event *ret)
 	memcpy(text, body + sizeof(f), len);
 	text[len] = '\0';
 	*ret = (struct vm_guest_event){ .kind = VM_GUEST_FAILED, .error = (int)(f.error & 0xfff) };
-	ret->status = ret->error == ENOENT ? 127 : ret->error == EACCES ? 126 : 125;
+	ret->status = f.status == 126 || f.status == 127 ? (int)f.status : 125;
 	str_printable(ret->text, sizeof(ret->text), text);
 	return 1;
 }

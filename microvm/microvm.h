@@ -126,8 +126,8 @@ enum vm_guest_event_kind { VM_GUEST_STARTED, VM_GUEST_FAILED, VM_GUEST_EXITED };
 
 struct vm_guest_event {
 	enum vm_guest_event_kind kind;
-	int error;	/* FAILED: an errno of the guest's, ENOENT and EACCES when the command could not be executed */
-	int status;	/* EXITED: 0..255, 128 + signal; FAILED: 127 for ENOENT, 126 for EACCES, else 125 */
+	int error;	/* FAILED: an errno of the guest's */
+	int status;	/* EXITED: 0..255, 128 + signal; FAILED: 127 no such command, 126 not executable, else 125 */
 	char text[256]; /* FAILED: one printable line */
 };
 

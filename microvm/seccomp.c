@@ -16,12 +16,14 @@
 #include <sys/mman.h>
 #include <sys/syscall.h>
 
-#ifndef SYS_fchmodat2
-#define SYS_fchmodat2 452 /* Linux 6.6 */
-#endif
-#ifndef SYS_cachestat
-#define SYS_cachestat 451 /* Linux 6.5 */
-#endif
+/* Younger than our headers may be. */
+#define NR_CACHESTAT	 451 /* Linux 6.5 */
+#define NR_FCHMODAT2	 452 /* Linux 6.6 */
+#define NR_SETXATTRAT	 463 /* Linux 6.13, and the three behind it */
+#define NR_GETXATTRAT	 464
+#define NR_LISTXATTRAT	 465
+#define NR_REMOVEXATTRAT 466
+#define NR_KNOWN	 466 /* programs try later ones and take ENOSYS for an answer */
 
 static const int allowed[] = {
 	/* every program: memory, threads, time, signals, the end */
@@ -40,11 +42,12 @@ static const int allowed[] = {
 	/* the file server */
 	SYS_openat, SYS_openat2, SYS_fstat, SYS_newfstatat, SYS_statx, SYS_fstatfs, SYS_statfs, SYS_getdents64,
 	SYS_readlinkat, SYS_faccessat, SYS_faccessat2, SYS_mkdirat, SYS_mknodat, SYS_symlinkat, SYS_linkat,
-	SYS_unlinkat, SYS_renameat, SYS_renameat2, SYS_fchmod, SYS_fchmodat, SYS_fchmodat2, SYS_fchown, SYS_fchownat,
+	SYS_unlinkat, SYS_renameat, SYS_renameat2, SYS_fchmod, SYS_fchmodat, NR_FCHMODAT2, SYS_fchown, SYS_fchownat,
 	SYS_utimensat, SYS_ftruncate, SYS_fallocate, SYS_fsync, SYS_fdatasync, SYS_syncfs, SYS_sync_file_range,
-	SYS_copy_file_range, SYS_sendfile, SYS_fadvise64, SYS_readahead, SYS_cachestat, SYS_flock, SYS_umask,
+	SYS_copy_file_range, SYS_sendfile, SYS_fadvise64, SYS_readahead, NR_CACHESTAT, SYS_flock, SYS_umask,
 	SYS_getxattr, SYS_lgetxattr, SYS_fgetxattr, SYS_setxattr, SYS_lsetxattr, SYS_fsetxattr, SYS_listxattr,
-	SYS_llistxattr, SYS_flistxattr, SYS_removexattr, SYS_lremovexattr, SYS_fremovexattr, SYS_fchdir, SYS_getcwd,
+	SYS_llistxattr, SYS_flistxattr, SYS_removexattr, SYS_lremovexattr, SYS_fremovexattr, NR_SETXATTRAT,
+	NR_GETXATTRAT, NR_LISTXATTRAT, NR_REMOVEXATTRAT, SYS_fchdir, SYS_getcwd,
 	463, 464, 465, 466, /* setxattrat, getxattrat, listxattrat, removexattrat: Linux 6.13 */
 };
 
@@ -165,6 +168,8 @@ static void program_make(struct program *p)
 	rules_by_argument(p);
 	for (size_t i = 0; i < ARRAY_SIZE(killed); i++)
 		if_equal(p, (uint32_t)killed[i], KILL);
+	insn(p, BPF_JMP | BPF_JGT | BPF_K, NR_KNOWN, 0, 1);
+	ret(p, SECCOMP_RET_ERRNO | ENOSYS);
 	ret(p, DENY);
 }
 

@@ -180,9 +180,10 @@ static int failed(const struct config *c, const struct report *r)
 	case STAGE_IDS:
 		return failing(r->error, "ids and limits of the command");
 	case STAGE_CWD:
-		return failing(r->error == -ENOENT || r->error == -EACCES ? -ENOTDIR : r->error,
-			       "working directory \"%s\"", c->cwd);
+		return failing(r->error, "working directory \"%s\"", c->cwd);
 	default:
+		if (r->error == -ENOENT || r->error == -EACCES)
+			failing_status = r->error == -ENOENT ? 127 : 126;
 		return failing(r->error, "exec \"%s\"", c->argv[0]);
 	}
 }

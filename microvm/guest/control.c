@@ -103,7 +103,7 @@ void control_started(int fd)
 
 void control_failed(int fd, int error)
 {
-	struct guest_failed f = { (uint32_t)error };
+	struct guest_failed f = { (uint32_t)error, failing_status };
 	char text[GUEST_REPLY_MAX];
 
 	snprintf(text, sizeof(text), "%s: %s", failing_text(), strerror(error));

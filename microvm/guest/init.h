@@ -15,6 +15,8 @@
 /* Notes what fails, once; returns @e. */
 int failing(int e, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
 const char *failing_text(void);
+/* What a shell would say, 125 unless the command itself is what fails. */
+extern unsigned failing_status;
 
 /* ---- machine.c ---- */
 

@@ -14,6 +14,7 @@
 #define IO_PORTS (GUEST_IO_END - GUEST_IO_MARK + 1)
 
 static char text[256];
+unsigned failing_status = 125;
 
 int failing(int e, const char *fmt, ...)
 {

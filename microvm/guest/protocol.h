@@ -79,7 +79,8 @@ struct guest_rlimit {
 };
 
 struct guest_failed {
-	uint32_t error; /* errno */
+	uint32_t error;	 /* errno */
+	uint32_t status; /* what a shell would say: 127 no such command, 126 it cannot be executed, else 125 */
 };
 
 struct guest_exited {

@@ -80,17 +80,18 @@ static void byte_by_byte(void **state)
 static void failures(void **state)
 {
 	static const struct {
-		uint32_t error;
+		struct guest_failed f;
 		int status;
-	} cases[] = { { ENOENT, 127 }, { EACCES, 126 }, { EINVAL, 125 }, { UINT32_MAX, 125 } };
+	} cases[] = { { { ENOENT, 127 }, 127 }, { { EACCES, 126 }, 126 }, { { EINVAL, 0 }, 125 },
+		      { { UINT32_MAX, UINT32_MAX }, 125 } };
 	struct fixture *f = *state;
 	struct vm_guest_event e;
 	char body[32];
 
 	for (size_t i = 0; i < ARRAY_SIZE(cases); i++) {
-		memcpy(body, &cases[i].error, 4);
-		memcpy(body + 4, "bad\n\033[31m", 9);
-		say(f, GUEST_FAILED, body, 13);
+		memcpy(body, &cases[i].f, 8);
+		memcpy(body + 8, "bad\n\033[31m", 9);
+		say(f, GUEST_FAILED, body, 17);
 		assert_int_equal(vm_control_next(f->c, &e), 1);
 		assert_int_equal(e.kind, VM_GUEST_FAILED);
 		assert_int_equal(e.status, cases[i].status);
@@ -113,7 +114,7 @@ static void long_text(void **state)
 static void nonsense(void **state)
 {
 	static const struct guest_head heads[] = {
-		{ 99, 0 }, { GUEST_STARTED, 1 }, { GUEST_EXITED, 5 }, { GUEST_FAILED, 3 }, { GUEST_CONFIG, 0 },
+		{ 99, 0 }, { GUEST_STARTED, 1 }, { GUEST_EXITED, 5 }, { GUEST_FAILED, 5 }, { GUEST_CONFIG, 0 },
 		{ GUEST_EXITED, UINT32_MAX }, { GUEST_FAILED, GUEST_REPLY_MAX + 1 }, { 0, 0 },
 	};
 

@@ -11,6 +11,7 @@
 #include "tests/base/unit.h"
 #include "tests/microvm/fakefs.h"
 #include "unionfs/unionfs.h"
+#include <dirent.h>
 #include <poll.h>
 #include <pthread.h>
 #include <sys/mman.h>
@@ -418,48 +419,118 @@ static void copy_busybox(int dir, const char *name)
 	assert_ok(fd_write_full(to, data, len));
 }
 
-/* The root is a union: what the guest writes is in its top. */
-static void union_root(_unused_ void **state)
-{
-	char *argv[] = SHELL("busybox mkdir /new && echo kept >/new/file && busybox chown 5:6 /new/file && "
-			     "busybox stat -c '%u %g %s' /new/file && busybox rm /bin/gone && ! busybox cat /bin/gone");
-	struct boot *b = boot_new(argv);
+/* A union over a folder, with a top. */
+struct union_fixture {
 	char path[64];
-	int dir = temp_open(path);
-	struct ufs_lower lower = { .kind = UFS_LOWER_DIR };
-	struct ufs_config cfg = { .lowers = &lower, .nlowers = 1, .upper = UFS_UPPER_MAPPED };
-	struct ufs_conn *conn;
+	int dir;
+	struct ufs_lower lower;
+	struct ufs_config cfg;
 	struct ufs *u;
+	struct ufs_conn *conn;
+};
+
+/* The server that will use what ufs_new() made runs as @owner. */
+static void union_give_work(int dir, uid_t owner)
+{
+	DIR *d = fdopendir(openat(dir, "work", O_RDONLY | O_DIRECTORY | O_CLOEXEC));
+	struct dirent *e;
+
+	assert_non_null(d);
+	while ((e = readdir(d))) {
+		if (e->d_name[0] != '.')
+			assert_ok(fchownat(dirfd(d), e->d_name, owner, (gid_t)-1, 0));
+	}
+	closedir(d);
+}
+
+static void union_init(struct union_fixture *f, uid_t owner)
+{
 	int r;
 
-	assert_ok(fd_mkdir_p(dir, "lower/bin", 0755));
-	assert_ok(fd_mkdir_p(dir, "upper", 0755));
-	assert_ok(fd_mkdir_p(dir, "work", 0755));
-	copy_busybox(dir, "lower/bin/busybox");
-	assert_ok(linkat(dir, "lower/bin/busybox", dir, "lower/bin/sh", 0));
-	assert_ok(linkat(dir, "lower/bin/busybox", dir, "lower/bin/gone", 0));
-	lower.fd = openat(dir, "lower", O_PATH | O_DIRECTORY | O_CLOEXEC);
-	cfg.upper_fd = openat(dir, "upper", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-	cfg.work_fd = openat(dir, "work", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-	r = ufs_new(&cfg, &u);
+	f->dir = temp_open(f->path);
+	assert_ok(fd_mkdir_p(f->dir, "lower/bin", 0755));
+	assert_ok(fd_mkdir_p(f->dir, "upper", 0755));
+	assert_ok(fd_mkdir_p(f->dir, "work", 0755));
+	assert_ok(fchownat(f->dir, "upper", owner, (gid_t)-1, 0));
+	assert_ok(fchownat(f->dir, "work", owner, (gid_t)-1, 0));
+	copy_busybox(f->dir, "lower/bin/busybox");
+	assert_ok(linkat(f->dir, "lower/bin/busybox", f->dir, "lower/bin/sh", 0));
+	f->lower = (struct ufs_lower){ .kind = UFS_LOWER_DIR };
+	f->lower.fd = openat(f->dir, "lower", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	assert_ok(file_replace(f->lower.fd, "gone", "soon\n", 5, 0644, false));
+	f->cfg = (struct ufs_config){ .lowers = &f->lower, .nlowers = 1, .upper = UFS_UPPER_MAPPED };
+	f->cfg.upper_fd = openat(f->dir, "upper", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	f->cfg.work_fd = openat(f->dir, "work", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	r = ufs_new(&f->cfg, &f->u);
 	if (r < 0)
 		print_message("# %s\n", err_take(r));
 	assert_ok(r);
-	conn = ufs_conn_new(u, NULL, NULL);
-	assert_non_null(conn);
-	b->fs[0] = (struct vm_fs){ .tag = "root", .serve = union_serve, .ctx = conn };
+	f->conn = ufs_conn_new(f->u, NULL, NULL);
+	assert_non_null(f->conn);
+	union_give_work(f->dir, owner);
+}
+
+static void union_done(struct union_fixture *f)
+{
+	ufs_conn_free(f->conn);
+	ufs_free(f->u);
+	fd_close(f->lower.fd);
+	fd_close(f->cfg.upper_fd);
+	fd_close(f->cfg.work_fd);
+}
+
+/* Runs the guest in a child; whether all was as it should be. */
+static int union_child(struct union_fixture *f, bool jail)
+{
+	char *argv[] = SHELL("busybox mkdir /new && echo kept >/new/file && busybox chown 5:6 /new/file && "
+			     "busybox chmod 4751 /new/file && busybox ln -s file /new/link && busybox mkfifo /new/fifo && "
+			     "busybox mv /new/file /new/moved && busybox truncate -s 7 /new/moved && "
+			     "busybox stat -c '%u %g %s %a' /new/moved && echo more >>/gone && "
+			     "busybox rm /gone && ! busybox cat /gone 2>/dev/null && busybox ls -A /new");
+	struct boot *b = boot_new(argv);
+	int r;
+
+	b->fs[0] = (struct vm_fs){ .tag = "root", .serve = union_serve, .ctx = f->conn };
+	b->jail = jail;
 	boot_run(b);
-	print_message("# %s%s", b->output, b->errors);
-	exited(b, 0);
-	assert_string_equal(b->output, "5 6 5\n");
-	assert_ok(faccessat(dir, "upper/new/file", R_OK, 0));
-	ufs_conn_free(conn);
-	ufs_free(u);
-	fd_close(lower.fd);
-	fd_close(cfg.upper_fd);
-	fd_close(cfg.work_fd);
-	temp_close(path, dir);
+	r = b->done && b->last.status == 0 && strcmp(b->output, "5 6 7 4751\nfifo\nlink\nmoved\n") == 0 ? 0 : 1;
+	if (r)
+		print_message("# status %d: %s%s%s\n", b->last.status, b->last.text, b->output, b->errors);
 	boot_free(b);
+	return r;
+}
+
+/* The root is a union: what the guest writes is in its top. */
+static void union_root(bool jail)
+{
+	struct union_fixture f;
+	struct stat st;
+	int status;
+	pid_t pid;
+
+	union_init(&f, jail ? 65534 : 0);
+	pid = fork();
+	if (pid == 0)
+		_exit(union_child(&f, jail));
+	assert_int_equal(waitpid(pid, &status, 0), pid);
+	assert_int_equal(status, 0);
+	/* Not a setuid file of somebody else's here, whatever it is in the guest. */
+	assert_ok(fstatat(f.dir, "upper/new/moved", &st, 0));
+	assert_int_equal(st.st_uid, jail ? 65534 : 0);
+	assert_int_equal(st.st_mode & 06000, 0);
+	assert_int_equal(st.st_size, 7);
+	union_done(&f);
+	temp_close(f.path, f.dir);
+}
+
+static void union_plain(_unused_ void **state)
+{
+	union_root(false);
+}
+
+static void union_jailed(_unused_ void **state)
+{
+	union_root(true);
 }
 
 int main(void)
@@ -468,7 +539,8 @@ int main(void)
 		cmocka_unit_test(output_and_status), cmocka_unit_test(what_cannot_start),
 		cmocka_unit_test(much_through_cat), cmocka_unit_test(terminal), cmocka_unit_test(another_user),
 		cmocka_unit_test(signalled), cmocka_unit_test(nobody_reads), cmocka_unit_test(volume),
-		cmocka_unit_test(long_mode_entry), cmocka_unit_test(jailed), cmocka_unit_test(union_root),
+		cmocka_unit_test(long_mode_entry), cmocka_unit_test(jailed), cmocka_unit_test(union_plain),
+		cmocka_unit_test(union_jailed),
 	};
 	char why[256];
 
