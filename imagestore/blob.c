@@ -14,7 +14,8 @@ int blob_open(struct store *s, const struct digest *d)
 	return fd;
 }
 
-int blob_json(struct store *s, const struct digest *d, const char *what, json_t **ret, uint64_t *ret_size)
+int blob_json(struct store *s, const struct digest *d, const char *what, json_t **ret,
+	      uint64_t *ret_size)
 {
 	_close_ int fd = blob_open(s, d);
 	_free_ char *data = NULL;
@@ -29,7 +30,8 @@ int blob_json(struct store *s, const struct digest *d, const char *what, json_t 
 		return err(r, "%s sha256:%s: %s", what, digest_hex(d).s, strerror(-r));
 	got = sha256_of(data, len);
 	if (!digest_eq(&got, d))
-		return err(-EBADMSG, "%s sha256:%s: digest mismatch: the file is damaged", what, digest_hex(d).s);
+		return err(-EBADMSG, "%s sha256:%s: digest mismatch: the file is damaged", what,
+			   digest_hex(d).s);
 	r = json_parse(data, len, what, ret);
 	if (r >= 0 && ret_size)
 		*ret_size = len;

@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The build cache: one small file a key. Never synced: one that is lost or cut off by a power loss is only a step built
- * again. */
+/*
+ * The build cache: one small file a key. Never synced: one that is lost or cut off by a power loss
+ * is only a step built again.
+ */
 #include "imagestore/store.h"
 
 #define ENTRY_MAX 128
@@ -26,7 +28,8 @@ static int parse(char *text, struct digest *ret, bool *ret_empty)
 	return digest_parse(layer ? layer : empty, ret) < 0 ? -ENOENT : 0;
 }
 
-int cache_get(struct store *s, const struct digest *key, struct digest *ret_diff_id, bool *ret_empty)
+int cache_get(struct store *s, const struct digest *key, struct digest *ret_diff_id,
+	      bool *ret_empty)
 {
 	_free_ char *text = NULL;
 	struct digest d;
@@ -52,7 +55,8 @@ int cache_put(struct store *s, const struct digest *key, const struct digest *di
 
 	if (dirfd < 0)
 		return err_sys("%s/cache", s->path);
-	len = snprintf(text, sizeof(text), "%s sha256:%s\n", empty ? "empty" : "layer", digest_hex(diff_id).s);
+	len = snprintf(text, sizeof(text), "%s sha256:%s\n", empty ? "empty" : "layer",
+		       digest_hex(diff_id).s);
 	r = file_replace(dirfd, digest_hex(key).s, text, (size_t)len, 0644, false);
 	return r < 0 ? err(r, "%s/cache: %s", s->path, strerror(-r)) : 0;
 }

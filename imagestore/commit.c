@@ -5,11 +5,14 @@
 
 #include <sys/stat.h>
 
-#define FEW_FILES 12 /* up to this many are synced one by one: syncfs(2) waits for everybody's writes */
+/* Up to this many are synced one by one: syncfs(2) waits for everybody's writes. */
+#define FEW_FILES 12
 
 /* ---- sync ---- */
 
-/* A file that has a name outside is one that was linked to us: whoever published it has synced it. */
+/*
+ * A file that has a name outside is one that was linked to us: whoever published it has synced it.
+ */
 static bool is_pinned(int fd)
 {
 	struct stat st;
@@ -52,7 +55,9 @@ static int sync_few(struct txn *t)
 	static const char *const folders[] = { "blobs", "objects", "merged", "layers" };
 
 	for (size_t i = 0; i < ARRAY_SIZE(folders); i++) {
-		struct syncing y = { .dirfd = t->dirfd, .folder = folders[i], .deep = streq(folders[i], "layers") };
+		struct syncing y = { .dirfd = t->dirfd,
+				     .folder = folders[i],
+				     .deep = streq(folders[i], "layers") };
 		int r = folder_each(t->dirfd, folders[i], sync_entry, &y);
 
 		if (r < 0)
@@ -209,10 +214,14 @@ static int add_chain(void *ctx, const char *name)
 {
 	const char *hex = strchr(name, '-');
 
-	return hex ? add_digest(ctx, hex + 1) : 0; /* of the list beside it the digest is no whole name */
+	return hex ? add_digest(ctx, hex + 1) :
+		     0; /* of the list beside it the digest is no whole name */
 }
 
-/* Takes back what was published, unless somebody else relies on it by now. The failure's own text stays. */
+/*
+ * Takes back what was published, unless somebody else relies on it by now. The failure's own text
+ * stays.
+ */
 static void take_back(struct txn *t)
 {
 	_cleanup_(digest_set_done) struct digest_set only = { 0 };

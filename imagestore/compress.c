@@ -3,7 +3,7 @@
 
 #include <isa-l.h>
 
-#define LEVEL 1
+#define LEVEL	 1
 #define OUT_SIZE (128u << 10)
 
 struct compress {

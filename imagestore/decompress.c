@@ -7,10 +7,10 @@
 #include <isa-l.h>
 #include <zstd.h>
 
-#define HEAD 6			   /* bytes that tell what it is */
-#define CHUNK (256u << 10)	   /* read and unpacked at once */
-#define WINDOW_LOG_MAX 25	   /* zstd: 32 MiB of memory; levels up to 19 need 8 */
-#define RATIO_FROM (64ull << 20)   /* what is smaller than this cannot hurt */
+#define HEAD	       6	     /* bytes that tell what it is */
+#define CHUNK	       (256u << 10)  /* read and unpacked at once */
+#define WINDOW_LOG_MAX 25	     /* zstd: 32 MiB of memory; levels up to 19 need 8 */
+#define RATIO_FROM     (64ull << 20) /* what is smaller than this cannot hurt */
 
 struct decompress {
 	struct decompress_bounds bounds;
@@ -27,7 +27,8 @@ struct decompress {
 	uint8_t buf[CHUNK];
 };
 
-int decompress_new(const struct decompress_bounds *b, int (*sink)(void *ctx, const void *data, size_t len), void *ctx,
+int decompress_new(const struct decompress_bounds *b,
+		   int (*sink)(void *ctx, const void *data, size_t len), void *ctx,
 		   struct decompress **ret)
 {
 	struct decompress *d = malloc(sizeof(*d));
@@ -64,8 +65,10 @@ static int emit(struct decompress *d, const void *data, size_t len)
 	if (d->out > d->bounds.max_bytes)
 		return err(-EFBIG, "unpacks to more than the allowed %llu bytes",
 			   (unsigned long long)d->bounds.max_bytes);
-	if (d->out > RATIO_FROM && d->kind != DECOMPRESS_PLAIN && d->out / d->bounds.max_ratio > d->in)
-		return err(-EFBIG, "unpacks to more than %u times its size: refused as a bomb", d->bounds.max_ratio);
+	if (d->out > RATIO_FROM && d->kind != DECOMPRESS_PLAIN &&
+	    d->out / d->bounds.max_ratio > d->in)
+		return err(-EFBIG, "unpacks to more than %u times its size: refused as a bomb",
+			   d->bounds.max_ratio);
 	return d->sink(d->ctx, data, len);
 }
 
@@ -196,10 +199,15 @@ static int begin_known(struct decompress *d)
 		return gzip_begin(d);
 	if (d->kind == DECOMPRESS_ZSTD)
 		return zstd_begin(d);
-	if (d->nhead == HEAD && memcmp(d->head, "\xfd" "7zXZ", 6) == 0)
-		return err(-EBADMSG, "compressed by xz, which images do not use: compress it by gzip or zstd");
+	if (d->nhead == HEAD && memcmp(d->head,
+				       "\xfd"
+				       "7zXZ",
+				       6) == 0)
+		return err(-EBADMSG,
+			   "compressed by xz, which images do not use: take gzip or zstd");
 	if (d->nhead == HEAD && memcmp(d->head, "BZh", 3) == 0)
-		return err(-EBADMSG, "compressed by bzip2, which images do not use: compress it by gzip or zstd");
+		return err(-EBADMSG,
+			   "compressed by bzip2, which images do not use: take gzip or zstd");
 	return 0;
 }
 

@@ -18,7 +18,8 @@ enum decompress_kind decompress_kind_of(const void *head, size_t len);
 
 struct decompress;
 /* @sink gets what comes out; any value but 0 ends it. */
-int decompress_new(const struct decompress_bounds *b, int (*sink)(void *ctx, const void *data, size_t len), void *ctx,
+int decompress_new(const struct decompress_bounds *b,
+		   int (*sink)(void *ctx, const void *data, size_t len), void *ctx,
 		   struct decompress **ret);
 void decompress_free(struct decompress *d);
 int decompress_feed(struct decompress *d, const void *data, size_t len);

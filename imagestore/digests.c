@@ -3,10 +3,10 @@
 #include "base/buf.h"
 #include "imagestore/store.h"
 
-#define LIST_MAX (LAYERS_MAX * 80u) /* bytes of a text list: a line is 72 */
-#define OBJECTS_MAX (256u << 20)    /* bytes of a binary one: 8 M objects */
+#define LIST_MAX    (LAYERS_MAX * 80u) /* bytes of a text list: a line is 72 */
+#define OBJECTS_MAX (256u << 20)       /* bytes of a binary one: 8 M objects */
 
-#define NONE "none\n"		    /* an empty text list: an empty file is one that a power loss cut off */
+#define NONE "none\n" /* an empty text list: an empty file is one that a power loss cut off */
 
 static int parse_lines(char *text, struct digest **ret, size_t *ret_n)
 {
@@ -15,7 +15,8 @@ static int parse_lines(char *text, struct digest **ret, size_t *ret_n)
 
 	if (!*text)
 		return -EBADMSG;
-	for (char *next, *line = streq(text, NONE) ? text + strlen(NONE) : text; *line; line = next) {
+	for (char *next, *line = streq(text, NONE) ? text + strlen(NONE) : text; *line;
+	     line = next) {
 		next = strchr(line, '\n');
 		if (!next)
 			return -EBADMSG;
@@ -67,7 +68,8 @@ int layer_objects(int dirfd, const char *path, struct digest **ret, size_t *ret_
 	if (r >= 0 && len % sizeof(struct digest))
 		r = -EBADMSG;
 	if (r < 0)
-		return err(r, "%s: %s", path, r == -EBADMSG ? "cut off: the file is damaged" : strerror(-r));
+		return err(r, "%s: %s", path,
+			   r == -EBADMSG ? "cut off: the file is damaged" : strerror(-r));
 	*ret_n = len / sizeof(struct digest);
 	*ret = (struct digest *)(void *)take_ptr(data);
 	return 0;

@@ -3,7 +3,8 @@
 #include "imagestore/decompress.h"
 #include "imagestore/frame.h"
 
-struct export {
+struct export
+{
 	int fd;
 	struct sha256 hash;
 };
@@ -26,7 +27,8 @@ static int write_hashed(void *export, const void *data, size_t len)
 
 static int from_blob(int blob, const struct digest *diff_id, struct export *e)
 {
-	const struct decompress_bounds bounds = { .max_bytes = UINT64_MAX, .max_ratio = UINT32_MAX };
+	const struct decompress_bounds bounds = { .max_bytes = UINT64_MAX,
+						  .max_ratio = UINT32_MAX };
 	struct decompress *d;
 	struct digest got;
 	int r = decompress_new(&bounds, write_hashed, e, &d);
@@ -40,7 +42,9 @@ static int from_blob(int blob, const struct digest *diff_id, struct export *e)
 		return r;
 	got = sha256_final(&e->hash);
 	if (!digest_eq(&got, diff_id))
-		return err(-EBADMSG, "layer sha256:%s: its blob is damaged: `strata fsck` says more", digest_hex(diff_id).s);
+		return err(-EBADMSG,
+			   "layer sha256:%s: its blob is damaged: `strata fsck` says more",
+			   digest_hex(diff_id).s);
 	return 0;
 }
 

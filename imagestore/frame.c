@@ -5,7 +5,7 @@
 #include <endian.h>
 #include <zstd.h>
 
-#define LEVEL 3
+#define LEVEL	 3
 #define OUT_SIZE (128u << 10)
 
 struct frame_writer {
@@ -129,7 +129,8 @@ int frame_object(struct frame_writer *f, uint64_t len, const struct digest *d)
 	return sized_digest(f, FRAME_OBJECT, len, d, ZSTD_e_continue);
 }
 
-int frame_end(struct frame_writer *f, uint64_t len, const struct digest *diff_id, struct digest *ret_digest)
+int frame_end(struct frame_writer *f, uint64_t len, const struct digest *diff_id,
+	      struct digest *ret_digest)
 {
 	int r = sized_digest(f, FRAME_END, len, diff_id, ZSTD_e_end);
 

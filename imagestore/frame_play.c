@@ -1,11 +1,14 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Playing a frame: its records back to the tar. The frame is not trusted, a disk can lie: the end's digest decides. */
+/*
+ * Playing a frame: its records back to the tar. The frame is not trusted, a disk can lie: the end's
+ * digest decides.
+ */
 #include "imagestore/decompress.h"
 #include "imagestore/frame.h"
 
 #include <endian.h>
 
-#define COPY (256u << 10)
+#define COPY	(256u << 10)
 #define TAR_MAX (1ull << 43)
 
 struct player {
@@ -43,7 +46,8 @@ static int give_file(struct player *p, int fd, uint64_t off, uint64_t len)
 		int r;
 
 		if (n < 0)
-			return err((int)n, "layer sha256:%s: %s", digest_hex(p->diff_id).s, strerror((int)-n));
+			return err((int)n, "layer sha256:%s: %s", digest_hex(p->diff_id).s,
+				   strerror((int)-n));
 		if ((size_t)n < want)
 			return damaged(p, "a content is cut off");
 		r = give(p, p->copy, want);
@@ -69,10 +73,12 @@ static int play_packed(struct player *p)
 
 	memcpy(&block, p->head + 1, sizeof(block));
 	if (p->pack < 0)
-		p->pack = openat(p->s->dirfd, layer_file(p->diff_id, "pack").s, O_RDONLY | O_CLOEXEC);
+		p->pack =
+			openat(p->s->dirfd, layer_file(p->diff_id, "pack").s, O_RDONLY | O_CLOEXEC);
 	if (p->pack < 0)
 		return err_sys("%s/%s", p->s->path, layer_file(p->diff_id, "pack").s);
-	return give_file(p, p->pack, (uint64_t)le32toh(block) * LAYER_BLOCK, MIN(number(p->head + 5), TAR_MAX));
+	return give_file(p, p->pack, (uint64_t)le32toh(block) * LAYER_BLOCK,
+			 MIN(number(p->head + 5), TAR_MAX));
 }
 
 static int play_object(struct player *p)
@@ -91,7 +97,8 @@ static int play_end(struct player *p)
 
 	p->ended = true;
 	if (!digest_eq(&got, p->diff_id) || number(p->head + 1) != p->size)
-		return damaged(p, "what it gives back is not the layer: the frame, the pack or an object is damaged");
+		return damaged(p,
+			       "not the layer comes of it: it, the pack or an object is damaged");
 	return 0;
 }
 
@@ -176,7 +183,8 @@ static int play_fd(struct player *p, int fd)
 	struct decompress *d;
 	int r;
 
-	if (fd_read_full(fd, magic, sizeof(magic)) != sizeof(magic) || memcmp(magic, FRAME_MAGIC, sizeof(magic)) != 0)
+	if (fd_read_full(fd, magic, sizeof(magic)) != sizeof(magic) ||
+	    memcmp(magic, FRAME_MAGIC, sizeof(magic)) != 0)
 		return damaged(p, "not a frame");
 	r = decompress_new(&bounds, play, p, &d);
 	if (r < 0)
@@ -188,8 +196,8 @@ static int play_fd(struct player *p, int fd)
 	return r;
 }
 
-int frame_play(struct store *s, const struct digest *diff_id, int (*sink)(void *ctx, const void *data, size_t len),
-	       void *ctx)
+int frame_play(struct store *s, const struct digest *diff_id,
+	       int (*sink)(void *ctx, const void *data, size_t len), void *ctx)
 {
 	struct player p = { .s = s, .diff_id = diff_id, .sink = sink, .ctx = ctx, .pack = -1 };
 	_close_ int fd = openat(s->dirfd, layer_file(diff_id, "frame").s, O_RDONLY | O_CLOEXEC);

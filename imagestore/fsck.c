@@ -57,7 +57,8 @@ static int refer(struct fsck *f, struct fsck_image *image, const struct image *i
 		r = digest_set_add(&image->refers, &i->layers[l].blob);
 		if (r >= 0)
 			r = digest_set_add(&image->refers, &i->layers[l].diff_id);
-		if (layer_objects(f->s->dirfd, layer_file(&i->layers[l].diff_id, "objects").s, &objects, &n) < 0)
+		if (layer_objects(f->s->dirfd, layer_file(&i->layers[l].diff_id, "objects").s,
+				  &objects, &n) < 0)
 			err_clear(); /* found again with the layer */
 		if (r >= 0)
 			r = digest_set_add_all(&image->refers, objects, n);
@@ -72,9 +73,11 @@ static void find_missing(struct fsck *f, const struct image *i)
 
 		f->result.checked += 2;
 		if (!store_has(f->s, blob_file(&layer->blob).s))
-			fsck_damage(f, &layer->blob, "blob sha256:%s: missing", digest_hex(&layer->blob).s);
+			fsck_damage(f, &layer->blob, "blob sha256:%s: missing",
+				    digest_hex(&layer->blob).s);
 		if (!store_has(f->s, layer_file(&layer->diff_id, "record").s))
-			fsck_damage(f, &layer->diff_id, "layer sha256:%s: missing", digest_hex(&layer->diff_id).s);
+			fsck_damage(f, &layer->diff_id, "layer sha256:%s: missing",
+				    digest_hex(&layer->diff_id).s);
 	}
 }
 
@@ -95,7 +98,8 @@ static int check_entry(struct fsck *f, const json_t *entry)
 	if (mem_grow(&f->images, &f->cap, f->nimages + 1, sizeof(*f->images)) < 0)
 		return -ENOMEM;
 	image = &f->images[f->nimages++];
-	*image = (struct fsck_image){ .name = name ? strdup(name) : str_fmt("sha256:%.12s", digest_hex(&d).s) };
+	*image = (struct fsck_image){ .name = name ? strdup(name) :
+						     str_fmt("sha256:%.12s", digest_hex(&d).s) };
 	if (!image->name || digest_set_add(&image->refers, &d) < 0)
 		return -ENOMEM;
 	r = image_read(f->s, name, &d, &i);
@@ -132,14 +136,15 @@ static int check_names(struct fsck *f)
 
 /* ---- files ---- */
 
-int fsck_file(struct fsck *f, int dirfd, const char *path, const struct digest *want, const struct digest *owner)
+int fsck_file(struct fsck *f, int dirfd, const char *path, const struct digest *want,
+	      const struct digest *owner)
 {
 	_close_ int fd = openat(dirfd, path, O_RDONLY | O_CLOEXEC);
 	struct digest got;
 	int r = fd < 0 ? -errno : sha256_of_fd(fd, 0, &got, NULL);
 
 	f->result.checked++;
-	if (r < 0 && fd < 0 && r == -ENOENT)
+	if (r == -ENOENT)
 		fsck_damage(f, owner, "%s: missing", path);
 	else if (r < 0)
 		fsck_damage(f, owner, "%s: %s", path, strerror(-r));
@@ -199,10 +204,11 @@ static int check_layer(void *ctx, const char *name)
 
 static int same_bytes(int a, int b)
 {
-	static char one[64 << 10], two[64 << 10];
+	char one[16 << 10], two[16 << 10];
 
 	for (off_t off = 0;; off += (off_t)sizeof(one)) {
-		ssize_t n = fd_pread_full(a, one, sizeof(one), off), m = fd_pread_full(b, two, sizeof(two), off);
+		ssize_t n = fd_pread_full(a, one, sizeof(one), off);
+		ssize_t m = fd_pread_full(b, two, sizeof(two), off);
 
 		if (n < 0 || m < 0)
 			return (int)MIN(n, m);
@@ -216,7 +222,8 @@ static int same_bytes(int a, int b)
 /* 1 = as its layers make it, 0 = not. */
 static int compare_merged(struct fsck *f, const char *path, const struct digest *ids, size_t n)
 {
-	_close_ int fd = openat(f->s->dirfd, path, O_RDONLY | O_CLOEXEC), fresh = fd_memfd("merged", NULL, 0);
+	_close_ int fd = openat(f->s->dirfd, path, O_RDONLY | O_CLOEXEC),
+		    fresh = fd_memfd("merged", NULL, 0);
 	int r;
 
 	if (fd < 0 || fresh < 0)
@@ -252,7 +259,8 @@ static int check_merged(void *ctx, const char *name)
 		return 0;
 	err_clear(); /* a layer that cannot be merged is told of by itself */
 	if (!f->s->rdonly && unlinkat(f->s->dirfd, path, 0) == 0)
-		fsck_damage(f, NULL, "%s: damaged: dropped, it is made again when it is needed", path);
+		fsck_damage(f, NULL, "%s: damaged: dropped, it is made again when it is needed",
+			    path);
 	else
 		fsck_damage(f, NULL, "%s: damaged", path);
 	return 0;
@@ -293,7 +301,8 @@ static int check_all(struct fsck *f)
 	return r < 0 ? r : snapshot_each(f->s, check_snapshot, f);
 }
 
-int store_fsck(struct store *s, void (*fn)(void *ctx, const char *line), void *ctx, struct fsck_result *ret)
+int store_fsck(struct store *s, void (*fn)(void *ctx, const char *line), void *ctx,
+	       struct fsck_result *ret)
 {
 	struct fsck f = { .s = s, .fn = fn, .ctx = ctx };
 	int r = check_all(&f);

@@ -22,14 +22,19 @@ struct fsck {
 	struct digest_set checked_objects; /* found whole */
 };
 
-/* One line with the images that refer to @d (may be NULL); takes the waiting text of @r when @fmt is NULL. */
-void fsck_damage(struct fsck *f, const struct digest *d, const char *fmt, ...) __attribute__((format(printf, 3, 4)));
+/*
+ * One line with the images that refer to @d (may be NULL); takes the waiting text of @r when @fmt
+ * is NULL.
+ */
+void fsck_damage(struct fsck *f, const struct digest *d, const char *fmt, ...)
+	__attribute__((format(printf, 3, 4)));
 /* As fsck_damage() with the text that waits for the failure @r. */
 void fsck_failure(struct fsck *f, const struct digest *d, int r);
 
 /* Everything about one layer in the store. */
 int fsck_layer(struct fsck *f, const struct digest *diff_id);
 /* A file against its digest: 1 = good, 0 = damaged and said so. @what: "blob", ... */
-int fsck_file(struct fsck *f, int dirfd, const char *path, const struct digest *want, const struct digest *owner);
+int fsck_file(struct fsck *f, int dirfd, const char *path, const struct digest *want,
+	      const struct digest *owner);
 
 #endif

@@ -4,7 +4,7 @@
 
 #include <sys/stat.h>
 
-#define BLOCKS 64 /* of a pack, read at once */
+#define BLOCKS 8 /* of a pack, read at once */
 
 static void damage(struct fsck *f, const struct digest *layer, const char *what)
 {
@@ -21,23 +21,26 @@ static void check_files(struct fsck *f, const struct digest *layer, const json_t
 	{
 		struct digest want;
 
-		if (!json_is_string(text) || digest_parse(json_string_value(text), &want) < 0 || strchr(name, '/'))
+		if (!json_is_string(text) || digest_parse(json_string_value(text), &want) < 0 ||
+		    strchr(name, '/'))
 			damage(f, layer, "record: a file without a digest");
 		else
 			fsck_file(f, f->s->dirfd, layer_file(layer, name).s, &want, layer);
 	}
 }
 
-static int check_blocks(struct fsck *f, const struct digest *layer, int pack, int sums, uint64_t nblocks)
+static int check_blocks(struct fsck *f, const struct digest *layer, int pack, int sums,
+			uint64_t nblocks)
 {
-	static uint8_t data[BLOCKS * LAYER_BLOCK];
+	uint8_t data[BLOCKS * LAYER_BLOCK];
 	struct digest want[BLOCKS], got;
 	char line[64];
 
 	for (uint64_t b = 0; b < nblocks; b += BLOCKS) {
 		size_t n = (size_t)MIN(nblocks - b, (uint64_t)BLOCKS);
 		ssize_t d = fd_pread_full(pack, data, n * LAYER_BLOCK, (off_t)(b * LAYER_BLOCK));
-		ssize_t s = fd_pread_full(sums, want, n * sizeof(*want), (off_t)(b * sizeof(*want)));
+		ssize_t s =
+			fd_pread_full(sums, want, n * sizeof(*want), (off_t)(b * sizeof(*want)));
 
 		if (d < 0 || s < 0)
 			return (int)MIN(d, s);
@@ -47,7 +50,8 @@ static int check_blocks(struct fsck *f, const struct digest *layer, int pack, in
 			got = sha256_of(data + i * LAYER_BLOCK, LAYER_BLOCK);
 			if (digest_eq(&got, &want[i]))
 				continue;
-			snprintf(line, sizeof(line), "pack block %llu: digest mismatch", (unsigned long long)(b + i));
+			snprintf(line, sizeof(line), "pack block %llu: digest mismatch",
+				 (unsigned long long)(b + i));
 			damage(f, layer, line);
 		}
 	}
@@ -57,7 +61,8 @@ static int check_blocks(struct fsck *f, const struct digest *layer, int pack, in
 static void check_pack(struct fsck *f, const struct digest *layer, const struct layer_index *x)
 {
 	_close_ int pack = openat(f->s->dirfd, layer_file(layer, "pack").s, O_RDONLY | O_CLOEXEC);
-	_close_ int sums = openat(f->s->dirfd, layer_file(layer, "packsum").s, O_RDONLY | O_CLOEXEC);
+	_close_ int sums =
+		openat(f->s->dirfd, layer_file(layer, "packsum").s, O_RDONLY | O_CLOEXEC);
 	uint64_t nblocks = x && layer_index_ndevices(x) ? layer_index_device(x, 0)->blocks : 0;
 	struct stat st;
 	int r;
@@ -88,8 +93,8 @@ static void check_objects(struct fsck *f, const struct digest *layer)
 		fsck_failure(f, layer, r);
 	for (size_t i = 0; r >= 0 && i < n; i++) {
 		if (!digest_set_has(&f->checked_objects, &objects[i]))
-			fsck_damage(f, layer, "layer sha256:%s: object sha256:%s is missing", digest_hex(layer).s,
-				    digest_hex(&objects[i]).s);
+			fsck_damage(f, layer, "layer sha256:%s: object sha256:%s is missing",
+				    digest_hex(layer).s, digest_hex(&objects[i]).s);
 	}
 }
 
@@ -117,7 +122,9 @@ int fsck_layer(struct fsck *f, const struct digest *layer)
 	int r = record_read(f->s->dirfd, layer_file(layer, "record").s, &record);
 
 	if (r < 0)
-		fsck_failure(f, layer, r == -ENOENT ? err(r, "%s: missing", layer_file(layer, "record").s) : r);
+		fsck_failure(f, layer,
+			     r == -ENOENT ? err(r, "%s: missing", layer_file(layer, "record").s) :
+					    r);
 	else
 		check_files(f, layer, record);
 	check_index(f, layer);

@@ -1,5 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Collecting what nothing refers to: list, mark, sweep, under the exclusive lock; unlinking without it. */
+/*
+ * Collecting what nothing refers to: list, mark, sweep, under the exclusive lock; unlinking without
+ * it.
+ */
 #include "imagestore/gc.h"
 
 /* ---- listing ---- */
@@ -87,7 +90,10 @@ static int sync_folder(struct gc *gc, const char *path)
 	return fd < 0 || fsync(fd) < 0 ? err_sys("%s/%s", gc->s->path, path) : 0;
 }
 
-/* Layers before their objects, durably: a layer that is there has all its objects, whatever the moment of a kill. */
+/*
+ * Layers before their objects, durably: a layer that is there has all its objects, whatever the
+ * moment of a kill.
+ */
 static int gc_sweep(struct gc *gc)
 {
 	int r = sweep(gc, &gc->layers, &gc->live_layers, layer_folder);
@@ -110,7 +116,8 @@ static int sweep_cache_entry(void *ctx, const char *name)
 
 	if (!path)
 		return -ENOMEM;
-	if (digest_parse_hex(name, strlen(name), &key) < 0 || cache_get(s, &key, &diff_id, &empty) == -ENOENT)
+	if (digest_parse_hex(name, strlen(name), &key) < 0 ||
+	    cache_get(s, &key, &diff_id, &empty) == -ENOENT)
 		unlinkat(s->dirfd, path, 0);
 	return 0;
 }
@@ -150,6 +157,10 @@ int gc_run(struct store *s, const struct gc_scope *scope, struct gc_result *ret)
 
 	if (s->rdonly)
 		return err(-EROFS, "%s: the store was opened read-only", s->path);
+	if (tmp_is_covered(s))
+		return err(-EBUSY,
+			   "%s/tmp: covered by a mount here, so transactions cannot be seen",
+			   s->path);
 	store_sweep(s);
 	r = collect(&gc);
 	trash_empty(s, &result);

@@ -1,5 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* What a collection must leave: names, live transactions, snapshots' bases, and chains whose merged index is in use. */
+/*
+ * What a collection must leave: names, live transactions, snapshots' bases, and chains whose merged
+ * index is in use.
+ */
 #include "imagestore/gc.h"
 
 #include <signal.h>
@@ -157,8 +160,8 @@ static int mark_snapshot(void *ctx, const char *id)
 /* ---- pins ---- */
 
 /*
- * Whether anyone has the merged index open: *@ret_fd holds a write lease on it until it is closed, -1 when it is in
- * use. A file system without leases counts as use.
+ * Whether anyone has the merged index open: *@ret_fd holds a write lease on it until it is closed,
+ * -1 when it is in use. A file system without leases counts as use.
  */
 static int lease(struct gc *gc, const char *path, int *ret_fd)
 {
@@ -167,7 +170,9 @@ static int lease(struct gc *gc, const char *path, int *ret_fd)
 	*ret_fd = -1;
 	if (fd < 0)
 		return errno == ENOENT ? -ENOENT : err_sys("%s/%s", gc->s->path, path);
-	/* Who opens it meanwhile waits, and we are told by a signal: by default SIGIO, which kills. */
+	/*
+	 * Who opens it meanwhile waits, and we are told by a signal: by default SIGIO, which kills.
+	 */
 	if (fcntl(fd, F_SETSIG, SIGURG) < 0 || fcntl(fd, F_SETLEASE, F_WRLCK) < 0)
 		return 0;
 	*ret_fd = take_fd(fd);
@@ -224,7 +229,8 @@ static int visit_merged(void *ctx, const char *name)
 }
 
 /*
- * A layer outside of the scope stays, be it alive or not, and so must its objects: whoever finds a layer relies on them.
+ * A layer outside of the scope stays, be it alive or not, and so must its objects: whoever finds a
+ * layer relies on them.
  */
 static int keep_objects(void *ctx, const char *name)
 {

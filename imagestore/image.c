@@ -12,7 +12,8 @@ int descriptor_parse(const json_t *desc, const char *what, struct digest *ret, u
 
 	if (!text || digest_parse(text, ret) < 0) {
 		str_printable(shown, sizeof(shown), text ? text : "");
-		return err(-EBADMSG, "%s: \"%s\" is no digest of the form sha256:<64 digits>", what, shown);
+		return err(-EBADMSG, "%s: \"%s\" is no digest of the form sha256:<64 digits>", what,
+			   shown);
 	}
 	if (size < 0 || size > SIZE_MAX_BLOB)
 		return err(-EBADMSG, "%s %s: no size, or one that cannot be", what, text);
@@ -28,7 +29,8 @@ static int parse_layer(const json_t *desc, struct image_layer *l)
 	if (r < 0)
 		return r;
 	if (!type || str_copy(l->media_type, sizeof(l->media_type), type) < 0)
-		return err(-EBADMSG, "layer sha256:%s: no media type, or one too long", digest_hex(&l->blob).s);
+		return err(-EBADMSG, "layer sha256:%s: no media type, or one too long",
+			   digest_hex(&l->blob).s);
 	return 0;
 }
 
@@ -40,11 +42,13 @@ int manifest_parse(const json_t *manifest, struct image *i)
 	int r;
 
 	if (json_get_int(manifest, "schemaVersion", 0) != 2 || !layers)
-		return err(-EBADMSG, "manifest sha256:%s: not an image manifest of schema 2", digest_hex(&i->manifest).s);
+		return err(-EBADMSG, "manifest sha256:%s: not an image manifest of schema 2",
+			   digest_hex(&i->manifest).s);
 	if (n > LAYERS_MAX)
-		return err(-E2BIG, "manifest sha256:%s: %zu layers; at most %u are taken", digest_hex(&i->manifest).s, n,
-			   LAYERS_MAX);
-	r = descriptor_parse(json_get_object(manifest, "config"), "config", &i->config_digest, &size);
+		return err(-E2BIG, "manifest sha256:%s: %zu layers; at most %u are taken",
+			   digest_hex(&i->manifest).s, n, LAYERS_MAX);
+	r = descriptor_parse(json_get_object(manifest, "config"), "config", &i->config_digest,
+			     &size);
 	if (r < 0)
 		return r;
 	i->size += size;
@@ -66,8 +70,8 @@ int config_parse(struct image *i)
 	const json_t *ids = json_get_array(json_get_object(i->config, "rootfs"), "diff_ids");
 
 	if (json_array_size(ids) != i->nlayers)
-		return err(-EBADMSG, "config sha256:%s: %zu diff_ids for %zu layers", digest_hex(&i->config_digest).s,
-			   json_array_size(ids), i->nlayers);
+		return err(-EBADMSG, "config sha256:%s: %zu diff_ids for %zu layers",
+			   digest_hex(&i->config_digest).s, json_array_size(ids), i->nlayers);
 	for (size_t l = 0; l < i->nlayers; l++) {
 		const char *text = json_string_value(json_array_get(ids, l));
 
@@ -118,7 +122,10 @@ void image_close(struct image *i)
 	free(i);
 }
 
-/* OCI image-spec, config.md: ChainID(L0) = L0, ChainID(L0|...|Ln) = Digest(ChainID(L0|...|Ln-1) + " " + Ln). */
+/*
+ * OCI image-spec, config.md: ChainID(L0) = L0, ChainID(L0|...|Ln) = Digest(ChainID(L0|...|Ln-1) + "
+ * " + Ln).
+ */
 struct digest image_chain_id(const struct digest *diff_ids, size_t n)
 {
 	struct digest chain = n ? diff_ids[0] : sha256_of("", 0);

@@ -1,17 +1,20 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * imagestore: content-addressed images. Its root is an OCI image layout (OCI image-spec 1.1, "Image Layout"), with the
- * unpacked layers beside it; docs/formats/store.md has every file and the commit protocol with the reason of each step.
+ * imagestore: content-addressed images. Its root is an OCI image layout (OCI image-spec 1.1, "Image
+ * Layout"), with the unpacked layers beside it; docs/formats/store.md has every file and the commit
+ * protocol with the reason of each step.
  *
- * The life of a store: store_open() ... store_close(). Reading takes no lock. A change is a transaction: txn_begin(),
- * things written into it, txn_commit() or txn_abort(); a killed one is cleared by any later command. Names live only in
- * index.json and change under the lock `lock`, held for milliseconds.
+ * The life of a store: store_open() ... store_close(). Reading takes no lock. A change is a
+ * transaction: txn_begin(), things written into it, txn_commit() or txn_abort(); a killed one is
+ * cleared by any later command. Names live only in index.json and change under the lock `lock`,
+ * held for milliseconds.
  *
- * What comes from an archive or a registry is hostile: it is parsed, bounded (struct store_bounds) and checked against
- * its digests before anything gets its final name; what is malformed is refused whole. Errors as in base/err.h.
+ * What comes from an archive or a registry is hostile: it is parsed, bounded (struct store_bounds)
+ * and checked against its digests before anything gets its final name; what is malformed is refused
+ * whole. Errors as in base/err.h.
  *
- * The write side (tar, gzip, zstd) stands in files of its own, so a program that only reads links none of the heavy
- * libraries. One thread per struct store; processes may run any number of them.
+ * The write side (tar, gzip, zstd) stands in files of its own, so a program that only reads links
+ * none of the heavy libraries. One thread per struct store; processes may run any number of them.
  */
 #ifndef IMAGESTORE_IMAGESTORE_H
 #define IMAGESTORE_IMAGESTORE_H
@@ -25,10 +28,14 @@
 
 /* ---- the store ---- */
 
-#define STORE_CREATE 1u	  /* makes the root and its folders when missing */
-#define STORE_RDONLY 2u	  /* a store on a read-only file system will do */
+#define STORE_CREATE 1u /* makes the root and its folders when missing */
+#define STORE_RDONLY 2u /* a store on a read-only file system will do */
 
 struct store;
+/*
+ * -ENOENT: none there. Unless STORE_RDONLY: clears what killed commands left, which fails in
+ * silence where nothing can be written.
+ */
 int store_open(const char *root, unsigned flags, struct store **ret);
 void store_close(struct store *s);
 int store_dirfd(const struct store *s);
@@ -44,34 +51,41 @@ struct image_layer {
 };
 
 struct image {
-	char *name;		/* as in index.json: "name:tag" (org.opencontainers.image.ref.name) */
+	char *name; /* "name:tag" (org.opencontainers.image.ref.name); NULL: it has none */
 	struct digest manifest, config_digest;
-	uint64_t size;		/* bytes of manifest, config and blobs */
-	json_t *config;		/* the OCI image config */
+	uint64_t size;		    /* bytes of manifest, config and blobs */
+	json_t *config;		    /* the OCI image config */
 	struct image_layer *layers; /* lowest first */
 	size_t nlayers;
 };
 
 /*
- * Resolves @ref: a name (":latest" is added when there is no tag), "sha256:<hex>", or an unambiguous prefix of at least
- * 4 digits of a manifest's or config's digest. -ENOENT with a text.
+ * Resolves @ref: a name (":latest" is added when there is no tag), "sha256:<hex>", or an
+ * unambiguous prefix of at least 4 digits of a manifest's or config's digest. -ENOENT with a text.
  */
 int image_open(struct store *s, const char *ref, struct image **ret);
 void image_close(struct image *i);
+/*
+ * Calls @fn for each name; ends early on a value other than 0 and gives it. An image that is
+ * damaged does not hide the others: its error is the result when all others have been given.
+ */
 int image_each(struct store *s, int (*fn)(void *ctx, struct image *i), void *ctx);
 
 /* The chainID of the first @n layers (OCI image-spec, config.md, "Layer ChainID"). */
 struct digest image_chain_id(const struct digest *diff_ids, size_t n);
 
 /*
- * Adds the default tag: "debian" -> "debian:latest"; refuses what docker refuses (upper case in the path, bad
- * characters, over 255 bytes): -EINVAL. The caller frees.
+ * Adds the default tag: "debian" -> "debian:latest"; refuses what docker refuses (upper case in the
+ * path, bad characters, over 255 bytes): -EINVAL. The caller frees.
  */
 int image_name_canonical(const char *name, char **ret);
 
 /* ---- layers for mounting (read side) ---- */
 
-/* A merged index with its packs, open: as long as it is open, gc leaves all that it names (the pin). */
+/*
+ * A merged index with its packs, open: as long as it is open, gc leaves all that it names (the
+ * pin).
+ */
 struct stack {
 	int index_fd;
 	int *pack_fds; /* in the order of the index's devices */
@@ -79,20 +93,31 @@ struct stack {
 	struct digest chain_id;
 };
 
-/* Opens the merged index of a chain, making it from the layers' indexes when it is missing or of another version. */
+/*
+ * Opens the merged index of a chain, making it from the layers' indexes when it is missing or of
+ * another version.
+ */
 int stack_open(struct store *s, const struct digest *diff_ids, size_t n, struct stack *ret);
 void stack_close(struct stack *k);
 /* An object by digest, read-only: what the union's object_open calls. */
 int store_object_open(struct store *s, const struct digest *d);
-/* Path of objects/ and of a chain's merged index and packs, for the kernel's EROFS (device= takes paths). */
-int stack_paths(struct store *s, const struct digest *diff_ids, size_t n, char **ret_index, char ***ret_packs);
+/*
+ * Path of objects/ and of a chain's merged index and packs, for the kernel's EROFS (device= takes
+ * paths).
+ */
+int stack_paths(struct store *s, const struct digest *diff_ids, size_t n, char **ret_index,
+		char ***ret_packs);
 
 /* ---- snapshots: writable tops ---- */
 
 /* Makes snapshots/<id>/{upper,work,base}; base records @chain_id and the diff_ids. -EEXIST. */
 int snapshot_create(struct store *s, const char *id, const struct digest *diff_ids, size_t n);
-/* Opens it and flocks it exclusively (-EBUSY: mounted elsewhere); each *ret is the caller's to close. */
-int snapshot_open(struct store *s, const char *id, int *ret_lock_fd, int *ret_upper_fd, int *ret_work_fd);
+/*
+ * Opens it and flocks it exclusively (-EBUSY: mounted elsewhere); each *ret is the caller's to
+ * close.
+ */
+int snapshot_open(struct store *s, const char *id, int *ret_lock_fd, int *ret_upper_fd,
+		  int *ret_work_fd);
 /* The diff_ids that it stands on; the caller frees. */
 int snapshot_base(struct store *s, const char *id, struct digest **ret_diff_ids, size_t *ret_n);
 /* Removes it; -EBUSY while mounted; ENOENT is success. */
@@ -102,7 +127,11 @@ int snapshot_each(struct store *s, int (*fn)(void *ctx, const char *id), void *c
 /* ---- changing names (read side libraries suffice) ---- */
 
 int image_tag(struct store *s, const char *ref, const char *new_name);
-/* Takes the name away; the content goes with gc, which this calls for what became unreferenced. */
+/*
+ * Takes the name away, and what nothing refers to any more by it. A name's new owner takes it from
+ * the old one in the same way, but the content stays until gc. By ID: -EBUSY when it has several
+ * names.
+ */
 int image_remove(struct store *s, const char *ref);
 
 struct gc_result {
@@ -113,8 +142,12 @@ int store_gc(struct store *s, struct gc_result *ret);
 struct fsck_result {
 	uint64_t checked, damaged;
 };
-/* Re-hashes all; @fn is called with one line for each damage ("layer sha256:...: pack block 12: digest mismatch"). */
-int store_fsck(struct store *s, void (*fn)(void *ctx, const char *line), void *ctx, struct fsck_result *ret);
+/*
+ * Re-hashes all; @fn is called with one line for each damage ("layer sha256:...: pack block 12:
+ * digest mismatch").
+ */
+int store_fsck(struct store *s, void (*fn)(void *ctx, const char *line), void *ctx,
+	       struct fsck_result *ret);
 
 /* ---- making layers and images (write side: archive, zstd, ISA-L) ---- */
 
@@ -133,41 +166,65 @@ int txn_commit(struct txn *t);
 void txn_abort(struct txn *t);
 
 /*
- * Pins a layer that is in the store (its index, pack, frame and objects) for as long as @t lives, so that gc leaves it:
- * a build holds the layers of its earlier steps this way, until an image names them. -ENOENT.
+ * Pins a layer that is in the store (its index, pack, frame and objects) for as long as @t lives,
+ * so that gc leaves it: a build holds the layers of its earlier steps this way, until an image
+ * names them. -ENOENT.
  */
 int txn_hold(struct txn *t, const struct digest *diff_id);
 
-/* A layer from a tar stream (plain, gzip or zstd: detected) on @fd; the blob is kept as it came, a plain tar is stored
- * gzipped. @expect_diff_id / @expect_blob may be NULL. */
-int layer_import(struct txn *t, int fd, const struct store_bounds *b, const struct digest *expect_blob,
-		 const struct digest *expect_diff_id, struct image_layer *ret);
+/*
+ * A layer from a tar stream (plain, gzip or zstd: detected) on @fd. The blob is kept as it came,
+ * but a plain tar without @expect_blob is stored gzipped (with it, a manifest names the plain one).
+ * @expect_diff_id and @expect_blob may be NULL. -EBADMSG: malformed or of another digest; -EFBIG:
+ * over a bound; the text names entry and reason.
+ */
+int layer_import(struct txn *t, int fd, const struct store_bounds *b,
+		 const struct digest *expect_blob, const struct digest *expect_diff_id,
+		 struct image_layer *ret);
 /* A layer from tar bytes that the caller writes: a sink as archive_write_open(3) wants. */
 struct layer_sink;
 int layer_sink_open(struct txn *t, const struct store_bounds *b, struct layer_sink **ret);
 int layer_sink_write(struct layer_sink *k, const void *data, size_t len);
 int layer_sink_close(struct layer_sink *k, struct image_layer *ret); /* ret NULL: abort */
 
-/* Whether a layer is in the store already, complete: fills @ret from a manifest that names it or from its own record. */
+/*
+ * Whether a layer is in the store already, complete: fills @ret from a manifest that names it or
+ * from its own record.
+ */
 int layer_find(struct store *s, const struct digest *diff_id, struct image_layer *ret);
 
-/* Writes config and manifest blobs for @config and @layers and names the image at commit; NULL name = unnamed. */
-int txn_image(struct txn *t, const char *name, const json_t *config, const struct image_layer *layers, size_t n,
-	      struct digest *ret_manifest);
+/*
+ * Writes config (its rootfs is set) and manifest blobs and names the image at commit; NULL name =
+ * unnamed. Merges the stack, so a hard link to nothing in it is found here: -EBADMSG. A layer's
+ * blob that is gone is made again from its frame.
+ */
+int txn_image(struct txn *t, const char *name, const json_t *config,
+	      const struct image_layer *layers, size_t n, struct digest *ret_manifest);
 
 /* The build cache: key -> layer, and back; a key whose layer is gone is -ENOENT. */
-int cache_get(struct store *s, const struct digest *key, struct digest *ret_diff_id, bool *ret_empty);
+int cache_get(struct store *s, const struct digest *key, struct digest *ret_diff_id,
+	      bool *ret_empty);
 int cache_put(struct store *s, const struct digest *key, const struct digest *diff_id, bool empty);
 
-/* OCI layouts: a folder or a tar file. @path "-" is stdin/stdout (tar). Multiple images by name. */
+/*
+ * OCI layouts: a folder or a tar file, which may be compressed. @path "-" is stdin/stdout (tar).
+ * Bit for bit: manifests and blobs are what they were. load takes what is for linux/amd64, all of
+ * it or, after an error, nothing; names as the layout has them (NULL to @loaded: none). save
+ * refuses a folder that is not empty, and replaces a file when it is whole.
+ */
 int store_load(struct store *s, const char *path, const struct store_bounds *b,
-	       void (*loaded)(void *ctx, const char *name, const struct digest *manifest), void *ctx);
+	       void (*loaded)(void *ctx, const char *name, const struct digest *manifest),
+	       void *ctx);
 int store_save(struct store *s, char *const *refs, const char *path, bool as_tar);
 
 /* The tar of a layer, bit for bit, from its blob or from its frame, written to @fd. */
 int layer_export(struct store *s, const struct digest *diff_id, int fd);
 
-/* A tar of a host directory for `import DIR`: owners, modes, xattrs, hard links, devices as they are. */
+/*
+ * A tar of a host directory for `import DIR`: owners, modes, xattrs, hard links, devices as they
+ * are; sorted, so the same tree gives the same bytes. Sockets are left out with a log_warn(). A
+ * value other than 0 from @sink ends it.
+ */
 int tar_of_directory(int dirfd, int (*sink)(void *ctx, const void *data, size_t len), void *ctx);
 
 #endif

@@ -91,7 +91,8 @@ static int end_blob(struct import *i, const struct digest *expect, struct image_
 
 	if (i->compress)
 		return compress_finish(i->compress, layer);
-	str_copy(layer->media_type, sizeof(layer->media_type), media_type(decompress_kind(i->decompress)));
+	str_copy(layer->media_type, sizeof(layer->media_type),
+		 media_type(decompress_kind(i->decompress)));
 	if (!i->blob.t)
 		return 0;
 	r = out_file_close(&i->blob, &layer->blob);
@@ -106,11 +107,13 @@ static int end_blob(struct import *i, const struct digest *expect, struct image_
 	return r;
 }
 
-static int run(struct import *i, int fd, const struct store_bounds *b, const struct digest *expect_blob,
-	       const struct digest *expect_diff_id, struct image_layer *layer)
+static int run(struct import *i, int fd, const struct store_bounds *b,
+	       const struct digest *expect_blob, const struct digest *expect_diff_id,
+	       struct image_layer *layer)
 {
 	struct store_bounds full = store_bounds_of(b);
-	struct decompress_bounds bounds = { .max_bytes = full.max_layer_bytes, .max_ratio = full.max_ratio };
+	struct decompress_bounds bounds = { .max_bytes = full.max_layer_bytes,
+					    .max_ratio = full.max_ratio };
 	int r = unpack_new(i->t, &full, &i->unpack);
 
 	if (r >= 0)
@@ -124,8 +127,9 @@ static int run(struct import *i, int fd, const struct store_bounds *b, const str
 	return r < 0 ? r : unpack_finish(i->unpack, expect_diff_id, layer);
 }
 
-int layer_import(struct txn *t, int fd, const struct store_bounds *b, const struct digest *expect_blob,
-		 const struct digest *expect_diff_id, struct image_layer *ret)
+int layer_import(struct txn *t, int fd, const struct store_bounds *b,
+		 const struct digest *expect_blob, const struct digest *expect_diff_id,
+		 struct image_layer *ret)
 {
 	_cleanup_(import_done) struct import i = {
 		.t = t,
@@ -144,10 +148,13 @@ int layer_import(struct txn *t, int fd, const struct store_bounds *b, const stru
 int import_blob_of_txn(struct txn *t, const struct store_bounds *b, const struct digest *blob,
 		       const struct digest *expect_diff_id, struct image_layer *ret)
 {
-	_cleanup_(import_done) struct import i = { .t = t, .keep = KEEP_NOTHING, .blob = OUT_FILE_NONE };
+	_cleanup_(import_done) struct import i = { .t = t,
+						   .keep = KEEP_NOTHING,
+						   .blob = OUT_FILE_NONE };
 	_close_ int fd = openat(t->dirfd, txn_blob(blob).s, O_RDONLY | O_CLOEXEC);
 	struct image_layer layer = { .blob = *blob, .blob_size = ret->blob_size };
-	int r = fd < 0 ? err_sys("blob sha256:%s", digest_hex(blob).s) : run(&i, fd, b, NULL, expect_diff_id, &layer);
+	int r = fd < 0 ? err_sys("blob sha256:%s", digest_hex(blob).s) :
+			 run(&i, fd, b, NULL, expect_diff_id, &layer);
 
 	if (r < 0)
 		return r;

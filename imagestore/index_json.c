@@ -1,5 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* index.json: the only place where names live. Read without a lock, written under the exclusive one. */
+/*
+ * index.json: the only place where names live. Read without a lock, written under the exclusive
+ * one.
+ */
 #include "imagestore/store.h"
 
 int index_read(struct store *s, json_t **ret)
@@ -29,7 +32,10 @@ int index_write(struct store *s, const json_t *index)
 	r = file_replace(s->dirfd, "index.json", text, len, 0644, true);
 	if (r >= 0)
 		return 0;
-	/* It may stand there and only its sync have failed: a change that is not acknowledged is taken back. */
+	/*
+	 * It may stand there and only its sync have failed: a change that is not acknowledged is
+	 * taken back.
+	 */
 	file_replace(s->dirfd, "index.json", old, old_len, 0644, false);
 	return err(r, "%s/index.json: cannot be written: %s", s->path, strerror(-r));
 }
@@ -87,12 +93,14 @@ static void take_out(json_t *index, const char *name, const struct digest *manif
 		const char *has = index_entry_name(entry);
 		struct digest d;
 
-		if (has ? name && streq(has, name) : index_entry_digest(entry, &d) == 0 && digest_eq(&d, manifest))
+		if (has ? name && streq(has, name) :
+			  index_entry_digest(entry, &d) == 0 && digest_eq(&d, manifest))
 			json_array_remove(manifests, i);
 	}
 }
 
-int index_set(json_t *index, const char *name, const char *media_type, const struct digest *manifest, uint64_t size)
+int index_set(json_t *index, const char *name, const char *media_type,
+	      const struct digest *manifest, uint64_t size)
 {
 	_free_ char *digest = str_fmt("sha256:%s", digest_hex(manifest).s);
 	json_t *entry, *manifests = json_get_array(index, "manifests");
@@ -101,7 +109,8 @@ int index_set(json_t *index, const char *name, const char *media_type, const str
 		return -ENOMEM;
 	if (!name && has_manifest(index, manifest))
 		return 0;
-	entry = json_pack("{s:s, s:s, s:I}", "mediaType", media_type, "digest", digest, "size", (json_int_t)size);
+	entry = json_pack("{s:s, s:s, s:I}", "mediaType", media_type, "digest", digest, "size",
+			  (json_int_t)size);
 	if (entry && name &&
 	    json_object_set_new(entry, "annotations", json_pack("{s:s}", REF_NAME, name)) < 0) {
 		json_decref(entry);

@@ -5,8 +5,8 @@
 #include "imagestore/unpack.h"
 #include <sys/stat.h>
 
-#define NESTING_MAX 4	  /* indexes in indexes */
-#define MANIFESTS_MAX 256 /* entries of one index */
+#define NESTING_MAX	4   /* indexes in indexes */
+#define MANIFESTS_MAX	256 /* entries of one index */
 #define CONTAINERD_NAME "io.containerd.image.name"
 
 static bool is_manifest(const char *type)
@@ -23,7 +23,8 @@ static bool is_index(const char *type)
 static bool is_ours(const json_t *desc)
 {
 	const json_t *platform = json_get_object(desc, "platform");
-	const char *os = json_get_str(platform, "os"), *arch = json_get_str(platform, "architecture");
+	const char *os = json_get_str(platform, "os"),
+		   *arch = json_get_str(platform, "architecture");
 
 	return (!os || streq(os, "linux")) && (!arch || streq(arch, "amd64"));
 }
@@ -35,8 +36,8 @@ static int check_index(const json_t *index, const char *what)
 	if (!manifests)
 		return err(-EBADMSG, "%s: no OCI index: it has no list \"manifests\"", what);
 	if (json_array_size(manifests) > MANIFESTS_MAX)
-		return err(-EBADMSG, "%s: %zu manifests; at most %d are read", what, json_array_size(manifests),
-			   MANIFESTS_MAX);
+		return err(-EBADMSG, "%s: %zu manifests; at most %d are read", what,
+			   json_array_size(manifests), MANIFESTS_MAX);
 	return 0;
 }
 
@@ -63,7 +64,8 @@ static int load_nested(struct load *l, const json_t *desc, const char *name, int
 		if (is_ours(entry))
 			return load_entry(l, entry, name, nesting + 1);
 	}
-	return err(-ENOENT, "%s: \"%s\" has no manifest for linux/amd64", l->path, name ? name : "an image");
+	return err(-ENOENT, "%s: \"%s\" has no manifest for linux/amd64", l->path,
+		   name ? name : "an image");
 }
 
 static int load_entry(struct load *l, const json_t *desc, const char *name, int nesting)
@@ -80,8 +82,9 @@ static int load_entry(struct load *l, const json_t *desc, const char *name, int 
 }
 
 /*
- * containerd and docker keep the whole name in an annotation of theirs, where ref.name may be a tag only. Theirs is spelled
- * out ("docker.io/library/debian:12"): what a user would not type is left away.
+ * containerd and docker keep the whole name in an annotation of theirs, where ref.name may be a tag
+ * only. Theirs is spelled out ("docker.io/library/debian:12"): what a user would not type is left
+ * away.
  */
 static const char *entry_name(const json_t *desc)
 {
@@ -121,8 +124,10 @@ static int check_layout(struct load *l)
 	int r;
 
 	if (!l->layout.data && l->docker_archive)
-		return err(-EBADMSG, "%s is an archive of docker's old form: `skopeo copy docker-archive:... "
-				     "oci-archive:...` makes one that can be loaded", l->path);
+		return err(-EBADMSG,
+			   "%s is an archive of docker's old form: `skopeo copy docker-archive:... "
+			   "oci-archive:...` makes one that can be loaded",
+			   l->path);
 	if (!l->layout.data || !l->index.data)
 		return err(-EBADMSG, "%s is no OCI image layout: it has no %s", l->path,
 			   l->layout.data ? "index.json" : "oci-layout");
@@ -131,7 +136,8 @@ static int check_layout(struct load *l)
 		return r;
 	version = json_get_str(layout, "imageLayoutVersion");
 	if (!version || !str_after(version, "1."))
-		return err(-EBADMSG, "%s is an OCI image layout of another version than 1", l->path);
+		return err(-EBADMSG, "%s is an OCI image layout of another version than 1",
+			   l->path);
 	return 0;
 }
 
@@ -195,7 +201,8 @@ static int load_source(struct load *l, int fd)
 	return r < 0 ? r : load_layout(l);
 }
 
-static void tell(const struct load *l, void (*loaded)(void *ctx, const char *name, const struct digest *manifest),
+static void tell(const struct load *l,
+		 void (*loaded)(void *ctx, const char *name, const struct digest *manifest),
 		 void *ctx)
 {
 	for (size_t i = 0; loaded && i < l->t->nnames; i++)
@@ -203,12 +210,15 @@ static void tell(const struct load *l, void (*loaded)(void *ctx, const char *nam
 }
 
 int store_load(struct store *s, const char *path, const struct store_bounds *b,
-	       void (*loaded)(void *ctx, const char *name, const struct digest *manifest), void *ctx)
+	       void (*loaded)(void *ctx, const char *name, const struct digest *manifest),
+	       void *ctx)
 {
 	bool standard = streq(path, "-");
 	_close_ int own = standard ? -1 : open(path, O_RDONLY | O_CLOEXEC);
 	const struct store_bounds bounds = store_bounds_of(b);
-	struct load l = { .s = s, .path = standard ? "standard input" : path, .bounds = bounds, .dirfd = -1 };
+	struct load l = {
+		.s = s, .path = standard ? "standard input" : path, .bounds = bounds, .dirfd = -1
+	};
 	int r;
 
 	if (!standard && own < 0)

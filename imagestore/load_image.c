@@ -41,16 +41,20 @@ static int source_open(struct load *l, const struct digest *d, const char *what,
 	int e = fd >= 0 ? 0 : l->dirfd < 0 ? -errno : fd;
 
 	if (e == -ENOENT)
-		return err(-EBADMSG, "%s: %s sha256:%s is not in the layout (and addresses in a manifest are never "
-				     "fetched)", l->path, what, digest_hex(d).s);
+		return err(
+			-EBADMSG,
+			"%s: %s sha256:%s is not in the layout (and urls in a manifest are never "
+			"fetched)",
+			l->path, what, digest_hex(d).s);
 	if (e < 0 || fstat(fd, &st) < 0)
-		return err(e < 0 ? e : -errno, "%s: %s sha256:%s: %s", l->path, what, digest_hex(d).s,
-			   strerror(e < 0 ? -e : errno));
+		return err(e < 0 ? e : -errno, "%s: %s sha256:%s: %s", l->path, what,
+			   digest_hex(d).s, strerror(e < 0 ? -e : errno));
 	if (!S_ISREG(st.st_mode))
 		return err(-EBADMSG, "%s: %s sha256:%s is no file", l->path, what, digest_hex(d).s);
 	if ((uint64_t)st.st_size != size)
-		return err(-EBADMSG, "%s: %s sha256:%s has %llu bytes, its descriptor says %llu", l->path, what,
-			   digest_hex(d).s, (unsigned long long)st.st_size, (unsigned long long)size);
+		return err(-EBADMSG, "%s: %s sha256:%s has %llu bytes, its descriptor says %llu",
+			   l->path, what, digest_hex(d).s, (unsigned long long)st.st_size,
+			   (unsigned long long)size);
 	return take_fd(fd);
 }
 
@@ -65,14 +69,15 @@ static int copy_blob(struct load *l, int fd, const struct digest *d, const char 
 	while (r >= 0 && (n = fd_read_full(fd, copy, COPY)) > 0)
 		r = out_file_write(&o, copy, (size_t)n);
 	if (n < 0)
-		r = err((int)n, "%s: %s sha256:%s: %s", l->path, what, digest_hex(d).s, strerror((int)-n));
+		r = err((int)n, "%s: %s sha256:%s: %s", l->path, what, digest_hex(d).s,
+			strerror((int)-n));
 	if (r >= 0)
 		r = out_file_close(&o, &got);
 	if (r < 0)
 		return r;
 	if (!digest_eq(&got, d))
-		return err(-EBADMSG, "%s: %s sha256:%s: digest mismatch: it is sha256:%s", l->path, what,
-			   digest_hex(d).s, digest_hex(&got).s);
+		return err(-EBADMSG, "%s: %s sha256:%s: digest mismatch: it is sha256:%s", l->path,
+			   what, digest_hex(d).s, digest_hex(&got).s);
 	r = txn_seal_blob(l->t, &o.name, d);
 	o.name.s[0] = '\0';
 	return r;
@@ -86,10 +91,13 @@ int load_blob(struct load *l, const struct digest *d, uint64_t size, const char 
 		return fd;
 	if (digest_set_add(&l->wanted, d) < 0)
 		return -ENOMEM;
-	return l->dirfd < 0 ? 0 : copy_blob(l, fd, d, what); /* an archive's was checked on the way in */
+	return l->dirfd < 0 ?
+		       0 :
+		       copy_blob(l, fd, d, what); /* an archive's was checked on the way in */
 }
 
-int load_json(struct load *l, const json_t *desc, const char *what, struct digest *ret_digest, json_t **ret)
+int load_json(struct load *l, const json_t *desc, const char *what, struct digest *ret_digest,
+	      json_t **ret)
 {
 	_free_ char *data = NULL;
 	_close_ int fd = -1;
@@ -104,7 +112,8 @@ int load_json(struct load *l, const json_t *desc, const char *what, struct diges
 	fd = openat(l->t->dirfd, txn_blob(ret_digest).s, O_RDONLY | O_CLOEXEC);
 	r = fd < 0 ? -errno : fd_read_all(fd, JSON_MAX, &data, &len);
 	if (r < 0)
-		return err(r, "%s: %s sha256:%s: %s", l->path, what, digest_hex(ret_digest).s, strerror(-r));
+		return err(r, "%s: %s sha256:%s: %s", l->path, what, digest_hex(ret_digest).s,
+			   strerror(-r));
 	return json_parse(data, len, what, ret);
 }
 
@@ -137,8 +146,8 @@ static int load_layer(struct load *l, const struct image_layer *layer)
 
 	if (!known_layer(layer->media_type)) {
 		str_printable(shown, sizeof(shown), layer->media_type);
-		return err(-EBADMSG, "%s: layer sha256:%s: the media type \"%s\" is not known", l->path,
-			   digest_hex(&layer->blob).s, shown);
+		return err(-EBADMSG, "%s: layer sha256:%s: the media type \"%s\" is not known",
+			   l->path, digest_hex(&layer->blob).s, shown);
 	}
 	if (digest_set_add(&l->wanted, &layer->blob) < 0)
 		return -ENOMEM;
@@ -156,12 +165,15 @@ static int load_layer(struct load *l, const struct image_layer *layer)
 static int check_config(struct load *l, const json_t *manifest, struct image *i)
 {
 	const char *type = json_get_str(json_get_object(manifest, "config"), "mediaType");
-	const char *os = json_get_str(i->config, "os"), *arch = json_get_str(i->config, "architecture");
+	const char *os = json_get_str(i->config, "os"),
+		   *arch = json_get_str(i->config, "architecture");
 	char shown[96];
 
-	if (type && !streq(type, MEDIA_CONFIG) && !streq(type, "application/vnd.docker.container.image.v1+json")) {
+	if (type && !streq(type, MEDIA_CONFIG) &&
+	    !streq(type, "application/vnd.docker.container.image.v1+json")) {
 		str_printable(shown, sizeof(shown), type);
-		return err(-EBADMSG, "%s: its config is of the media type \"%s\": no image", l->path, shown);
+		return err(-EBADMSG, "%s: its config is of the media type \"%s\": no image",
+			   l->path, shown);
 	}
 	if ((os && !streq(os, "linux")) || (arch && !streq(arch, "amd64"))) {
 		str_printable(shown, sizeof(shown), arch ? arch : "");
@@ -184,7 +196,8 @@ static int load_layers(struct load *l, const struct image *i)
 }
 
 /* Whatever the layout names it by, it must be a name of an image. */
-static int add_name(struct load *l, const json_t *desc, const char *name, const struct digest *manifest)
+static int add_name(struct load *l, const json_t *desc, const char *name,
+		    const struct digest *manifest)
 {
 	_free_ char *full = NULL;
 	int r = name ? image_name_canonical(name, &full) : 0;
@@ -208,7 +221,8 @@ int load_image(struct load *l, const json_t *desc, const char *name)
 	if (r >= 0)
 		r = manifest_parse(manifest, i);
 	if (r >= 0)
-		r = load_json(l, json_get_object(manifest, "config"), "config", &config, &i->config);
+		r = load_json(l, json_get_object(manifest, "config"), "config", &config,
+			      &i->config);
 	if (r >= 0)
 		r = check_config(l, manifest, i);
 	if (r >= 0)

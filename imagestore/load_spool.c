@@ -1,5 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* An archive of a layout: its members come in any order, so the blobs are kept until index.json says what they are. */
+/*
+ * An archive of a layout: its members come in any order, so the blobs are kept until index.json
+ * says what they are.
+ */
 #include "imagestore/decompress.h"
 #include "imagestore/load.h"
 #include "imagestore/tar.h"
@@ -91,8 +94,8 @@ static int end_entry(void *ctx)
 		return 0;
 	r = out_file_close(&p->blob, &got);
 	if (r >= 0 && !digest_eq(&got, &p->digest))
-		r = err(-EBADMSG, "blob sha256:%s: digest mismatch: it is sha256:%s", digest_hex(&p->digest).s,
-			digest_hex(&got).s);
+		r = err(-EBADMSG, "blob sha256:%s: digest mismatch: it is sha256:%s",
+			digest_hex(&p->digest).s, digest_hex(&got).s);
 	if (r >= 0)
 		r = txn_seal_blob(p->l->t, &p->blob.name, &got);
 	if (r >= 0)
@@ -109,7 +112,8 @@ static int feed(void *ctx, const void *data, size_t len)
 
 static int spool_fd(struct spool *p, int fd)
 {
-	const struct decompress_bounds bounds = { .max_bytes = ARCHIVE_MAX, .max_ratio = p->l->bounds.max_ratio };
+	const struct decompress_bounds bounds = { .max_bytes = ARCHIVE_MAX,
+						  .max_ratio = p->l->bounds.max_ratio };
 	struct decompress *d;
 	int r = decompress_new(&bounds, feed, p, &d);
 

@@ -48,7 +48,8 @@ static int config_digest(struct store *s, const struct digest *manifest, struct 
 	return r;
 }
 
-static bool entry_has_id(struct store *s, const json_t *entry, const char *digits, struct digest *ret)
+static bool entry_has_id(struct store *s, const json_t *entry, const char *digits,
+			 struct digest *ret)
 {
 	struct digest config;
 
@@ -56,7 +57,8 @@ static bool entry_has_id(struct store *s, const json_t *entry, const char *digit
 		err_clear();
 		return false;
 	}
-	return starts_with(ret, digits) || (config_digest(s, ret, &config) == 0 && starts_with(&config, digits));
+	return starts_with(ret, digits) ||
+	       (config_digest(s, ret, &config) == 0 && starts_with(&config, digits));
 }
 
 static int find_id(struct store *s, const json_t *index, const char *digits, json_t **ret)
@@ -70,7 +72,8 @@ static int find_id(struct store *s, const json_t *index, const char *digits, jso
 		if (!entry_has_id(s, entry, digits, &d))
 			continue;
 		if (found && !digest_eq(&d, &first))
-			return err(-EINVAL, "\"%s\" fits more than one image: give more digits", digits);
+			return err(-EINVAL, "\"%s\" fits more than one image: give more digits",
+				   digits);
 		if (!found)
 			first = d;
 		found = entry;
@@ -82,7 +85,8 @@ static int find_id(struct store *s, const json_t *index, const char *digits, jso
 }
 
 /* The entry of index.json that @ref means; *@ret_by_id: not by its name. Borrowed from @index. */
-static int find_entry(struct store *s, const json_t *index, const char *ref, json_t **ret, bool *ret_by_id)
+static int find_entry(struct store *s, const json_t *index, const char *ref, json_t **ret,
+		      bool *ret_by_id)
 {
 	const char *digits = id_digits(ref);
 	_free_ char *name = NULL;
@@ -105,7 +109,9 @@ static int find_entry(struct store *s, const json_t *index, const char *ref, jso
 	if (!name && !digits)
 		return -EINVAL; /* with the text of image_name_canonical() */
 	str_printable(shown, sizeof(shown), name ? name : ref);
-	return err(-ENOENT, "no image \"%s\" in %s: `strata images` lists them, `strata pull` fetches one", shown, s->path);
+	return err(-ENOENT,
+		   "no image \"%s\" in %s: `strata images` lists them, `strata pull` fetches one",
+		   shown, s->path);
 }
 
 int image_open(struct store *s, const char *ref, struct image **ret)
@@ -176,11 +182,16 @@ int image_tag(struct store *s, const char *ref, const char *new_name)
 	if (r < 0)
 		return r;
 	type = strdup(json_get_str(entry, "mediaType") ?: MEDIA_MANIFEST);
-	r = type ? index_set(index, name, type, &manifest, (uint64_t)json_get_int(entry, "size", 0)) : -ENOMEM;
+	r = type ? index_set(index, name, type, &manifest,
+			     (uint64_t)json_get_int(entry, "size", 0)) :
+		   -ENOMEM;
 	return r < 0 ? r : index_write(s, index);
 }
 
-/* How many entries name @manifest, and takes out those that are @entry (its name), or all when by ID and only one. */
+/*
+ * How many entries name @manifest, and takes out those that are @entry (its name), or all when by
+ * ID and only one.
+ */
 static int take_entry(json_t *index, const json_t *entry, bool by_id, const struct digest *manifest)
 {
 	json_t *other, *manifests = json_get_array(index, "manifests");
@@ -196,7 +207,8 @@ static int take_entry(json_t *index, const json_t *entry, bool by_id, const stru
 	}
 	err_clear();
 	if (by_id && uses > 1)
-		return err(-EBUSY, "image %.12s has %zu names: remove them by name", digest_hex(manifest).s, uses);
+		return err(-EBUSY, "image %.12s has %zu names: remove them by name",
+			   digest_hex(manifest).s, uses);
 	return json_array_remove(manifests, at) < 0 ? -ENOMEM : 0;
 }
 
@@ -214,7 +226,9 @@ static int image_refers(struct store *s, const struct image *i, struct digest_se
 		r = digest_set_add(ret, &i->layers[l].blob);
 		if (r >= 0)
 			r = digest_set_add(ret, &i->layers[l].diff_id);
-		if (r >= 0 && layer_objects(s->dirfd, layer_file(&i->layers[l].diff_id, "objects").s, &objects, &n) >= 0)
+		if (r >= 0 &&
+		    layer_objects(s->dirfd, layer_file(&i->layers[l].diff_id, "objects").s,
+				  &objects, &n) >= 0)
 			r = digest_set_add_all(ret, objects, n);
 	}
 	return r;
@@ -263,7 +277,9 @@ int image_remove(struct store *s, const char *ref)
 	if (r < 0)
 		return r;
 	if (image_read(s, NULL, &manifest, &image) < 0) {
-		/* Damaged: its name can go all the same, and what it needs is found by a full gc. */
+		/*
+		 * Damaged: its name can go all the same, and what it needs is found by a full gc.
+		 */
 		err_clear();
 		return 0;
 	}
@@ -274,7 +290,7 @@ int image_remove(struct store *s, const char *ref)
 	if (r >= 0)
 		r = gc_run(s, &(struct gc_scope){ .only = &only }, &result);
 	if (r < 0 && r != -ENOMEM) {
-		err_clear(); /* another image is damaged, which fsck tells: the name is gone all the same */
+		err_clear(); /* another image is damaged, as fsck tells: the name is gone */
 		r = 0;
 	}
 	return r;

@@ -20,9 +20,15 @@ struct out_file {
 
 int out_file_open(struct txn *t, bool hashed, struct out_file *ret);
 int out_file_write(struct out_file *o, const void *data, size_t len);
-/* Writes out what is buffered and closes; *@ret_digest (may be NULL unless hashed) is of all that was written. */
+/*
+ * Writes out what is buffered and closes; *@ret_digest (may be NULL unless hashed) is of all that
+ * was written.
+ */
 int out_file_close(struct out_file *o, struct digest *ret_digest);
-/* Closes and removes a file that is not wanted; also after out_file_close() and before out_file_open(). */
+/*
+ * Closes and removes a file that is not wanted; also after out_file_close() and before
+ * out_file_open().
+ */
 void out_file_drop(struct out_file *o);
 /* After out_file_close(): gives the file its name below the transaction. */
 int out_file_name(struct out_file *o, const char *path);

@@ -13,7 +13,10 @@ struct pack {
 
 #define PACK_NONE ((struct pack){ .data = OUT_FILE_NONE, .sums = OUT_FILE_NONE })
 
-/* Adds a content of 1 to LAYER_PACK_MAX bytes; *@ret_block is its first block. The files come with the first content. */
+/*
+ * Adds a content of 1 to LAYER_PACK_MAX bytes; *@ret_block is its first block. The files come with
+ * the first content.
+ */
 int pack_add(struct txn *t, struct pack *p, const void *data, size_t len, uint32_t *ret_block);
 /* Nothing to do for a pack without blocks. */
 int pack_close(struct pack *p);

@@ -22,7 +22,8 @@ int record_blob(const json_t *record, struct image_layer *ret)
 
 	if (!type || !blob || size < 0 || digest_parse(blob, &ret->blob) < 0 ||
 	    str_copy(ret->media_type, sizeof(ret->media_type), type) < 0)
-		return err(-EBADMSG, "a layer's record: no blob, size and media type: the file is damaged");
+		return err(-EBADMSG,
+			   "a layer's record: no blob, size and media type: the file is damaged");
 	ret->blob_size = (uint64_t)size;
 	return 0;
 }
@@ -40,7 +41,8 @@ static int find_in_image(void *ctx, struct image *i)
 	struct finding *f = ctx;
 
 	for (size_t l = 0; l < i->nlayers; l++) {
-		if (digest_eq(&i->layers[l].diff_id, f->diff_id) && store_has(f->s, blob_file(&i->layers[l].blob).s)) {
+		if (digest_eq(&i->layers[l].diff_id, f->diff_id) &&
+		    store_has(f->s, blob_file(&i->layers[l].blob).s)) {
 			*f->ret = i->layers[l];
 			return 1;
 		}

@@ -2,17 +2,17 @@
 /*
  * Names of images as docker has them (distribution/reference, "Grammar"):
  *
- *	name      := [domain '/'] component ['/' component]* [':' tag]
- *	domain    := host [':' port], the first part if it has a '.' or a ':', upper case, or is "localhost"
- *	component := [a-z0-9]+ ((['.'|'_'|"__"|'-'+]) [a-z0-9]+)*
- *	tag       := [A-Za-z0-9_][A-Za-z0-9_.-]{0,127}
+ * 	name      := [domain '/'] component ['/' component]* [':' tag]
+ * 	domain    := host [':' port], the first part if it has '.', ':', upper case, or is "localhost"
+ * 	component := [a-z0-9]+ ((['.'|'_'|"__"|'-'+]) [a-z0-9]+)*
+ * 	tag       := [A-Za-z0-9_][A-Za-z0-9_.-]{0,127}
  */
 #include "imagestore/store.h"
 
 #include <ctype.h>
 
 #define NAME_MAX_LEN 255 /* docker's limit for all before the tag */
-#define TAG_MAX_LEN 128
+#define TAG_MAX_LEN  128
 
 static bool is_alnum_lower(char c)
 {
@@ -96,7 +96,8 @@ static bool domain_valid(const char *s, const char *end)
 
 static bool is_domain(const char *s, const char *end)
 {
-	if ((size_t)(end - s) == strlen("localhost") && memcmp(s, "localhost", (size_t)(end - s)) == 0)
+	if ((size_t)(end - s) == strlen("localhost") &&
+	    memcmp(s, "localhost", (size_t)(end - s)) == 0)
 		return true;
 	for (; s < end; s++) {
 		if (*s == '.' || *s == ':' || (*s >= 'A' && *s <= 'Z'))
@@ -158,7 +159,9 @@ int image_name_canonical(const char *name, char **ret)
 	if (colon && !tag_valid(colon + 1))
 		return refuse(name, "a tag is up to 128 letters, digits, '_', '.' and '-'");
 	if (!path_valid(name, end))
-		return refuse(name, "it must be lower-case letters and digits, parted by '.', '_', '-' and '/'");
+		return refuse(
+			name,
+			"lower-case letters and digits are good, parted by '.', '_', '-', '/'");
 	if (digest_parse_hex(name, (size_t)(end - name), &d) == 0)
 		return refuse(name, "64 hexadecimal digits are an image's ID");
 	full = str_fmt("%s%s", name, colon ? "" : ":latest");

@@ -1,11 +1,13 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Saving images as an OCI layout: their documents and blobs as they came, checked on the way out. */
+/*
+ * Saving images as an OCI layout: their documents and blobs as they came, checked on the way out.
+ */
 #include "imagestore/save.h"
 
 #include "imagestore/digest_set.h"
 #include <sys/stat.h>
 
-#define COPY (256u << 10)
+#define COPY   (256u << 10)
 #define LAYOUT "{\"imageLayoutVersion\":\"1.0.0\"}"
 
 struct save {
@@ -67,7 +69,8 @@ static int put_blob(struct save *v, const struct digest *d)
 	if (r < 0)
 		return err(r, "blob sha256:%s: %s", digest_hex(d).s, strerror(-r));
 	if (!digest_eq(&got, d))
-		return err(-EBADMSG, "blob sha256:%s: digest mismatch: the file is damaged", digest_hex(d).s);
+		return err(-EBADMSG, "blob sha256:%s: digest mismatch: the file is damaged",
+			   digest_hex(d).s);
 	return save_target_file_end(v->to);
 }
 
@@ -93,7 +96,8 @@ static int put_image(struct save *v, const json_t *names, const struct image *i)
 
 	if (fstatat(v->s->dirfd, blob_file(&i->manifest).s, &st, 0) < 0)
 		return err_sys("manifest sha256:%s", digest_hex(&i->manifest).s);
-	r = index_set(v->index, i->name, media_type(names, &i->manifest), &i->manifest, (uint64_t)st.st_size);
+	r = index_set(v->index, i->name, media_type(names, &i->manifest), &i->manifest,
+		      (uint64_t)st.st_size);
 	if (r >= 0)
 		r = put_blob(v, &i->manifest);
 	if (r >= 0)
@@ -145,7 +149,8 @@ int store_save(struct store *s, char *const *refs, const char *path, bool as_tar
 	if (!refs || !*refs)
 		return err(-EINVAL, "no image to save");
 	v.copy = malloc(COPY);
-	v.index = json_pack("{s:i, s:s, s:[]}", "schemaVersion", 2, "mediaType", MEDIA_INDEX, "manifests");
+	v.index = json_pack("{s:i, s:s, s:[]}", "schemaVersion", 2, "mediaType", MEDIA_INDEX,
+			    "manifests");
 	r = v.copy && v.index ? save_target_open(path, as_tar, &v.to) : -ENOMEM;
 	if (r >= 0) {
 		r = put_all(&v, refs);

@@ -6,7 +6,10 @@
 #include "imagestore/store.h"
 
 struct save_target;
-/* @path: a folder that is missing or empty; or a file that is replaced at the end, "-" for standard output. */
+/*
+ * @path: a folder that is missing or empty; or a file that is replaced at the end, "-" for standard
+ * output.
+ */
 int save_target_open(const char *path, bool as_tar, struct save_target **ret);
 int save_target_folder(struct save_target *t, const char *name);
 /* A file of @size bytes, whose bytes follow by save_target_write(). */

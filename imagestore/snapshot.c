@@ -8,12 +8,15 @@
 
 static int check_id(const char *id)
 {
-	static const char good[] = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_.-";
+	static const char good[] =
+		"abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_.-";
 	size_t len = strlen(id);
 
 	if (len == 0 || len > ID_MAX || id[0] == '.' || strspn(id, good) != len)
-		return err(-EINVAL, "a snapshot's id is up to %d letters, digits, '_', '.' and '-', not beginning with '.'",
-			   ID_MAX);
+		return err(
+			-EINVAL,
+			"a snapshot's id: up to %d letters, digits, '_', '.', '-', no '.' first",
+			ID_MAX);
 	return 0;
 }
 
@@ -56,7 +59,8 @@ static int fill(struct store *s, const char *path, const struct digest *diff_ids
 	return mkdirat(dirfd, "work", 0700) < 0 ? -errno : 0;
 }
 
-static int make(struct store *s, const char *hidden, const char *final, const struct digest *diff_ids, size_t n)
+static int make(struct store *s, const char *hidden, const char *final,
+		const struct digest *diff_ids, size_t n)
 {
 	int r;
 
@@ -77,18 +81,24 @@ int snapshot_create(struct store *s, const char *id, const struct digest *diff_i
 	int r = check_id(id);
 
 	if (r >= 0)
-		r = store_lock(s, false, &lock); /* gc and the clearing of dead ones wait until it has its name */
+		r = store_lock(
+			s, false,
+			&lock); /* gc and the clearing of dead ones wait until it has its name */
 	for (size_t i = 0; r >= 0 && i < n; i++) {
 		if (!store_has(s, layer_file(&diff_ids[i], "index").s))
-			return err(-ENOENT, "layer sha256:%s is not in the store: pull or load its image again",
-				   digest_hex(&diff_ids[i]).s);
+			return err(
+				-ENOENT,
+				"layer sha256:%s is not in the store: pull or load its image again",
+				digest_hex(&diff_ids[i]).s);
 	}
 	if (r < 0)
 		return r;
 	final = snapshot_file(id, NULL);
 	snprintf(hidden.s, sizeof(hidden.s), "snapshots/.%s", id);
 	r = s->rdonly ? -EROFS : make(s, hidden.s, final.s, diff_ids, n);
-	return r < 0 ? err(r, "%s/%s: the snapshot cannot be made: %s", s->path, final.s, strerror(-r)) : 0;
+	return r < 0 ? err(r, "%s/%s: the snapshot cannot be made: %s", s->path, final.s,
+			   strerror(-r)) :
+		       0;
 }
 
 /* ---- opening ---- */
@@ -113,7 +123,8 @@ static int open_locked(struct store *s, const char *id)
 	return opened.st_ino == named.st_ino ? take_fd(fd) : -ENOENT;
 }
 
-int snapshot_open(struct store *s, const char *id, int *ret_lock_fd, int *ret_upper_fd, int *ret_work_fd)
+int snapshot_open(struct store *s, const char *id, int *ret_lock_fd, int *ret_upper_fd,
+		  int *ret_work_fd)
 {
 	_close_ int lock = -1, upper = -1, work = -1;
 	int r = check_id(id);

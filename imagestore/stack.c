@@ -14,7 +14,8 @@ int layer_index_at(int dirfd, const struct digest *diff_id, struct layer_index *
 	_close_ int fd = openat(dirfd, path.s, O_RDONLY | O_CLOEXEC);
 
 	if (fd < 0 && errno == ENOENT)
-		return err(-ENOENT, "layer sha256:%s is not in the store: pull or load its image again",
+		return err(-ENOENT,
+			   "layer sha256:%s is not in the store: pull or load its image again",
 			   digest_hex(diff_id).s);
 	if (fd < 0)
 		return err_sys("%s", path.s);
@@ -63,7 +64,8 @@ static int make_in_store(struct store *s, const struct digest *diff_ids, size_t 
 	for (size_t i = 0; r >= 0 && i < n; i++) {
 		r = txn_pin_layer(t, &diff_ids[i]);
 		if (r == -ENOENT)
-			r = err(r, "layer sha256:%s is not in the store: pull or load its image again",
+			r = err(r,
+				"layer sha256:%s is not in the store: pull or load its image again",
 				digest_hex(&diff_ids[i]).s);
 	}
 	if (r >= 0)
@@ -109,13 +111,15 @@ static int check_layers(struct store *s, const struct digest *diff_ids, size_t n
 
 	for (size_t i = 0; r >= 0 && i < n; i++) {
 		if (!store_has(s, layer_file(&diff_ids[i], "index").s))
-			r = err(-ENOENT, "layer sha256:%s is not in the store: pull or load its image again",
+			r = err(-ENOENT,
+				"layer sha256:%s is not in the store: pull or load its image again",
 				digest_hex(&diff_ids[i]).s);
 	}
 	return r;
 }
 
-static int open_or_make(struct store *s, const struct digest *diff_ids, size_t n, const struct digest *chain)
+static int open_or_make(struct store *s, const struct digest *diff_ids, size_t n,
+			const struct digest *chain)
 {
 	for (int i = 0; i < TRIES_MAX; i++) {
 		int r, fd = open_merged(s, chain);
@@ -132,8 +136,9 @@ static int open_or_make(struct store *s, const struct digest *diff_ids, size_t n
 		if (r < 0)
 			return r;
 	}
-	return err(-EAGAIN, "%s: the merged index of chain sha256:%s is collected as fast as it is made", s->path,
-		   digest_hex(chain).s);
+	return err(-EAGAIN,
+		   "%s: the merged index of chain sha256:%s is collected as fast as it is made",
+		   s->path, digest_hex(chain).s);
 }
 
 static int open_packs(struct store *s, struct layer_index *x, struct stack *k)
@@ -210,7 +215,8 @@ static int pack_paths(struct store *s, struct layer_index *x, char ***ret)
 	return 0;
 }
 
-int stack_paths(struct store *s, const struct digest *diff_ids, size_t n, char **ret_index, char ***ret_packs)
+int stack_paths(struct store *s, const struct digest *diff_ids, size_t n, char **ret_index,
+		char ***ret_packs)
 {
 	_strv_free_ char **packs = NULL;
 	_free_ char *index = NULL;

@@ -6,12 +6,13 @@
 #include <sys/stat.h>
 
 #define FORMAT_TEXT "strata store 1\n"
-#define FORMAT_MAX 64
-#define OCI_LAYOUT "{\"imageLayoutVersion\":\"1.0.0\"}"
+#define FORMAT_MAX  64
+#define OCI_LAYOUT  "{\"imageLayoutVersion\":\"1.0.0\"}"
 #define EMPTY_INDEX "{\"manifests\":[],\"mediaType\":\"" MEDIA_INDEX "\",\"schemaVersion\":2}"
 
 static const char *const folders[] = {
-	"blobs", "blobs/sha256", "layers", "objects", "merged", "snapshots", "cache", "partial", "tmp", "trash",
+	"blobs",     "blobs/sha256", "layers",	"objects", "merged",
+	"snapshots", "cache",	     "partial", "tmp",	   "trash",
 };
 static const char *const files[] = { "oci-layout", "index.json", "lock" };
 
@@ -53,7 +54,10 @@ bool store_has(struct store *s, const char *path)
 
 /* ---- making one ---- */
 
-/* Whether an entry of the root is one of ours, so that a folder without FORMAT may be a store half made. */
+/*
+ * Whether an entry of the root is one of ours, so that a folder without FORMAT may be a store half
+ * made.
+ */
 static int is_ours(void *ctx, const char *name)
 {
 	(void)ctx;
@@ -70,7 +74,8 @@ static int is_ours(void *ctx, const char *name)
 
 static int make_file(struct store *s, const char *name, const char *text)
 {
-	int r = store_has(s, name) ? 0 : file_replace(s->dirfd, name, text, strlen(text), 0644, true);
+	int r = store_has(s, name) ? 0 :
+				     file_replace(s->dirfd, name, text, strlen(text), 0644, true);
 
 	return r < 0 ? err(r, "%s/%s: %s", s->path, name, strerror(-r)) : 0;
 }
@@ -82,7 +87,9 @@ static int fill(struct store *s)
 	if (r < 0)
 		return err(r, "%s: %s", s->path, strerror(-r));
 	if (r > 0)
-		return err(-EINVAL, "%s is neither empty nor a store of strata: choose another folder by --root", s->path);
+		return err(-EINVAL,
+			   "%s is neither empty nor a store of strata: choose another by --root",
+			   s->path);
 	for (size_t i = 0; i < ARRAY_SIZE(folders); i++) {
 		if (mkdirat(s->dirfd, folders[i], 0755) < 0 && errno != EEXIST)
 			return err_sys("%s/%s", s->path, folders[i]);
@@ -103,14 +110,19 @@ static int check_format(struct store *s, unsigned flags)
 	if (r == -ENOENT && (flags & STORE_CREATE))
 		return fill(s);
 	if (r == -ENOENT)
-		return err(r, "%s is not a store of strata (it has no FORMAT): choose another by --root", s->path);
+		return err(
+			r,
+			"%s is not a store of strata (it has no FORMAT): choose another by --root",
+			s->path);
 	if (r < 0)
 		return err(r, "%s/FORMAT: %s", s->path, strerror(-r));
 	if (streq(text, FORMAT_TEXT))
 		return 0;
 	text[strcspn(text, "\n")] = '\0';
-	return err(-EPROTO, "%s has the format \"%s\", this strata knows \"strata store 1\": use the strata that made it",
-		   s->path, text);
+	return err(
+		-EPROTO,
+		"%s has the format \"%s\", not \"strata store 1\": use what made it",
+		s->path, text);
 }
 
 /* ---- opening ---- */
@@ -128,8 +140,10 @@ static int open_root(struct store *s, unsigned flags)
 	if (s->dirfd >= 0)
 		return check_format(s, flags);
 	if (errno == ENOENT)
-		return err(-ENOENT, "%s: no store there: pull or load an image to make one, or choose another by --root",
-			   s->path);
+		return err(
+			-ENOENT,
+			"%s: no store there: pull or load an image, or choose by --root",
+			s->path);
 	return err_sys("%s: cannot open the store", s->path);
 }
 
@@ -183,7 +197,10 @@ int store_lock(struct store *s, bool exclusive, int *ret_fd)
 		*ret_fd = -1;
 		return 0;
 	}
-	/* A descriptor of its own each time: flock(2) belongs to the open file, so threads exclude each other too. */
+	/*
+	 * A descriptor of its own each time: flock(2) belongs to the open file, so threads exclude
+	 * each other too.
+	 */
 	fd = openat(s->dirfd, "lock", O_RDONLY | O_CLOEXEC);
 	if (fd < 0)
 		return err_sys("%s/lock", s->path);
@@ -217,7 +234,8 @@ struct store_file layer_file(const struct digest *diff_id, const char *name)
 {
 	struct store_file f;
 
-	snprintf(f.s, sizeof(f.s), "layers/%s%s%s", digest_hex(diff_id).s, name ? "/" : "", name ? name : "");
+	snprintf(f.s, sizeof(f.s), "layers/%s%s%s", digest_hex(diff_id).s, name ? "/" : "",
+		 name ? name : "");
 	return f;
 }
 
@@ -225,7 +243,8 @@ struct store_file merged_file(const struct digest *chain_id, const char *suffix)
 {
 	struct store_file f;
 
-	snprintf(f.s, sizeof(f.s), "merged/%d-%s%s", LAYER_MERGE_VERSION, digest_hex(chain_id).s, suffix);
+	snprintf(f.s, sizeof(f.s), "merged/%d-%s%s", LAYER_MERGE_VERSION, digest_hex(chain_id).s,
+		 suffix);
 	return f;
 }
 

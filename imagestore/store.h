@@ -16,9 +16,17 @@ struct store {
 	bool rdonly;
 };
 
-/* Takes `lock`, waiting; *@ret_fd holds it until it is closed. A read-only store has no lock: *@ret_fd is -1. */
+/*
+ * Takes `lock`, waiting; *@ret_fd holds it until it is closed. A read-only store has no lock:
+ * *@ret_fd is -1.
+ */
 int store_lock(struct store *s, bool exclusive, int *ret_fd);
 
+/*
+ * Whether something is mounted over tmp/ (the overlay driver does, in its own namespace): no
+ * transaction is seen then.
+ */
+bool tmp_is_covered(struct store *s);
 /* Moves dead transactions to trash/ and empties it; failures are left for the next command. */
 void store_sweep(struct store *s);
 /* Moves @path out of sight: its removal is trash_empty()'s. */
@@ -36,15 +44,20 @@ struct store_file layer_file(const struct digest *diff_id, const char *name);
 struct store_file merged_file(const struct digest *chain_id, const char *suffix);
 bool store_has(struct store *s, const char *path);
 
-/* Calls @fn for each entry of the folder @path but "." and ".."; ends early on a value other than 0 and gives it. */
-int store_each(struct store *s, const char *path, int (*fn)(void *ctx, const char *name), void *ctx);
+/*
+ * Calls @fn for each entry of the folder @path but "." and ".."; ends early on a value other than 0
+ * and gives it.
+ */
+int store_each(struct store *s, const char *path, int (*fn)(void *ctx, const char *name),
+	       void *ctx);
 int folder_each(int dirfd, const char *path, int (*fn)(void *ctx, const char *name), void *ctx);
 
 /* ---- blobs ---- */
 
 int blob_open(struct store *s, const struct digest *d);
 /* A document, checked against its digest; *@ret_size may be NULL. */
-int blob_json(struct store *s, const struct digest *d, const char *what, json_t **ret, uint64_t *ret_size);
+int blob_json(struct store *s, const struct digest *d, const char *what, json_t **ret,
+	      uint64_t *ret_size);
 
 /* ---- index.json: a json_t as it stands on disk ---- */
 
@@ -55,25 +68,30 @@ int index_write(struct store *s, const json_t *index);
 const char *index_entry_name(const json_t *entry);
 int index_entry_digest(const json_t *entry, struct digest *ret);
 /* Gives @name (NULL: none) to a manifest; takes it from whichever had it. */
-int index_set(json_t *index, const char *name, const char *media_type, const struct digest *manifest, uint64_t size);
+int index_set(json_t *index, const char *name, const char *media_type,
+	      const struct digest *manifest, uint64_t size);
 json_t *index_find_name(const json_t *index, const char *name);
 
 /* ---- manifests ---- */
 
-#define MEDIA_MANIFEST "application/vnd.oci.image.manifest.v1+json"
-#define MEDIA_INDEX "application/vnd.oci.image.index.v1+json"
-#define MEDIA_CONFIG "application/vnd.oci.image.config.v1+json"
-#define MEDIA_LAYER "application/vnd.oci.image.layer.v1.tar"
-#define MEDIA_LAYER_GZIP MEDIA_LAYER "+gzip"
-#define MEDIA_LAYER_ZSTD MEDIA_LAYER "+zstd"
+#define MEDIA_MANIFEST	      "application/vnd.oci.image.manifest.v1+json"
+#define MEDIA_INDEX	      "application/vnd.oci.image.index.v1+json"
+#define MEDIA_CONFIG	      "application/vnd.oci.image.config.v1+json"
+#define MEDIA_LAYER	      "application/vnd.oci.image.layer.v1.tar"
+#define MEDIA_LAYER_GZIP      MEDIA_LAYER "+gzip"
+#define MEDIA_LAYER_ZSTD      MEDIA_LAYER "+zstd"
 #define MEDIA_DOCKER_MANIFEST "application/vnd.docker.distribution.manifest.v2+json"
-#define MEDIA_DOCKER_LIST "application/vnd.docker.distribution.manifest.list.v2+json"
-#define REF_NAME "org.opencontainers.image.ref.name"
-#define LAYERS_MAX LAYER_DEVICES_MAX
+#define MEDIA_DOCKER_LIST     "application/vnd.docker.distribution.manifest.list.v2+json"
+#define REF_NAME	      "org.opencontainers.image.ref.name"
+#define LAYERS_MAX	      LAYER_DEVICES_MAX
 
 /* Reads manifest and config of @manifest, checked. */
-int image_read(struct store *s, const char *name, const struct digest *manifest, struct image **ret);
-/* The same with the manifest's text and a function that reads its config: for what is not in the store yet. */
+int image_read(struct store *s, const char *name, const struct digest *manifest,
+	       struct image **ret);
+/*
+ * The same with the manifest's text and a function that reads its config: for what is not in the
+ * store yet.
+ */
 int manifest_parse(const json_t *manifest, struct image *i);
 /* Fills in diff_ids from i->config. */
 int config_parse(struct image *i);

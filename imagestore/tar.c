@@ -1,5 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The reader as a machine of states: what comes is cut into headers, contents and what stands between. */
+/*
+ * The reader as a machine of states: what comes is cut into headers, contents and what stands
+ * between.
+ */
 #include "imagestore/tar.h"
 
 #include "base/buf.h"
@@ -8,8 +11,8 @@
 #include "base/str.h"
 #include "imagestore/tar_header.h"
 
-#define META_MAX (1u << 20)	/* bytes of one pax header */
-#define LONG_MAX_ (64u << 10)	/* of one GNU long name: what is over TAR_PATH_MAX is refused with its name */
+#define META_MAX  (1u << 20)  /* bytes of one pax header */
+#define LONG_MAX_ (64u << 10) /* of a GNU long name: over TAR_PATH_MAX is refused with its name */
 
 enum tar_state {
 	TAR_HEADER,  /* a block is being gathered */
@@ -194,11 +197,15 @@ static int take_data(struct tar_reader *t, const void *data, size_t len)
 
 /* ---- blocks ---- */
 
-/* The end is two zero blocks; what comes behind a single one is data that half of the field does not see. */
+/*
+ * The end is two zero blocks; what comes behind a single one is data that half of the field does
+ * not see.
+ */
 static int zero_block(struct tar_reader *t)
 {
 	if (t->has_pax || t->pax.long_path || t->pax.long_link)
-		return refuse(t, NULL, err(-EBADMSG, "the archive ends between a header and its file"));
+		return refuse(t, NULL,
+			      err(-EBADMSG, "the archive ends between a header and its file"));
 	if (t->zero_before)
 		t->state = TAR_END;
 	t->zero_before = true;

@@ -1,14 +1,16 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * A tar archive read as its bytes come: POSIX.1-1988 ustar, POSIX.1-2001 pax, GNU long names, star's prefix, v7.
+ * A tar archive read as its bytes come: POSIX.1-1988 ustar, POSIX.1-2001 pax, GNU long names,
+ * star's prefix, v7.
  *
- * Our own, because the frame needs to know of every byte of the archive whether it is content or not: libarchive hides
- * where the bytes are, and resolves what archives say twice. Where tars of the field read one archive in two ways (a size
- * or name said twice and differently, data behind a link, a header behind the end), this one refuses it.
+ * Our own, because the frame needs to know of every byte of the archive whether it is content or
+ * not: libarchive hides where the bytes are, and resolves what archives say twice. Where tars of
+ * the field read one archive in two ways (a size or name said twice and differently, data behind a
+ * link, a header behind the end), this one refuses it.
  *
- * Order of calls: raw() for each header and what stands between; entry() once for each file; data() for the content of
- * a regular one, then entry_end(). raw() and data() together are the archive, byte for byte. Any value but 0 from one of
- * them ends the reading with that value.
+ * Order of calls: raw() for each header and what stands between; entry() once for each file; data()
+ * for the content of a regular one, then entry_end(). raw() and data() together are the archive,
+ * byte for byte. Any value but 0 from one of them ends the reading with that value.
  */
 #ifndef IMAGESTORE_TAR_H
 #define IMAGESTORE_TAR_H
@@ -17,7 +19,7 @@
 #include <stdint.h>
 #include <time.h>
 
-#define TAR_BLOCK 512u
+#define TAR_BLOCK    512u
 #define TAR_PATH_MAX 4095u /* bytes of a name or link: PATH_MAX without its NUL */
 
 struct tar_xattr {
@@ -27,7 +29,8 @@ struct tar_xattr {
 };
 
 struct tar_entry {
-	char type; /* '0' file, '1' hard link, '2' symbolic link, '3' character, '4' block device, '5' directory, '6' fifo */
+	/* '0' file, '1' hard link, '2' symlink, '3' '4' char, block device, '5' directory, '6' fifo */
+	char type;
 	const char *path, *link;
 	uint32_t mode; /* 07777 */
 	uint32_t uid, gid;

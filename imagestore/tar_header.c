@@ -6,9 +6,9 @@
 #include "base/str.h"
 
 #define SIZE_MAX_USTAR 077777777777ll /* what 11 octal digits can say: 8 GiB - 1 */
-#define ID_MAX 0xfffffffell	      /* (uid_t)-1 means "leave as it is" to chown(2) */
-#define MAJOR_MAX 0xfff		      /* a dev_t of Linux: 12 bits and 20 bits */
-#define MINOR_MAX 0xfffff
+#define ID_MAX	       0xfffffffell   /* (uid_t)-1 means "leave as it is" to chown(2) */
+#define MAJOR_MAX      0xfff	      /* a dev_t of Linux: 12 bits and 20 bits */
+#define MINOR_MAX      0xfffff
 
 bool tar_header_is_zero(const void *block)
 {
@@ -56,7 +56,8 @@ int tar_header_number(const char *field, size_t len, int64_t *ret)
 	return 0;
 }
 
-static int number(const char *field, size_t len, const char *what, int64_t min, int64_t max, int64_t *ret)
+static int number(const char *field, size_t len, const char *what, int64_t min, int64_t max,
+		  int64_t *ret)
 {
 	int64_t x;
 
@@ -73,13 +74,15 @@ int tar_header_checksum(const struct tar_header *h)
 	int64_t want, sum = 0, sum_signed = 0;
 
 	for (size_t i = 0; i < TAR_BLOCK; i++) {
-		bool own = i >= offsetof(struct tar_header, chksum) && i < offsetof(struct tar_header, typeflag);
+		bool own = i >= offsetof(struct tar_header, chksum) &&
+			   i < offsetof(struct tar_header, typeflag);
 		uint8_t byte = own ? ' ' : b[i];
 
 		sum += byte;
 		sum_signed += (int8_t)byte;
 	}
-	if (tar_header_number(h->chksum, sizeof(h->chksum), &want) < 0 || (want != sum && want != sum_signed))
+	if (tar_header_number(h->chksum, sizeof(h->chksum), &want) < 0 ||
+	    (want != sum && want != sum_signed))
 		return -EBADMSG;
 	return 0;
 }
@@ -104,7 +107,8 @@ static void header_path(const struct tar_header *h, char *out)
 	out[prefix + len] = '\0';
 }
 
-static int find_names(const struct tar_header *h, const struct tar_pax *p, char *names, struct tar_entry *e)
+static int find_names(const struct tar_header *h, const struct tar_pax *p, char *names,
+		      struct tar_entry *e)
 {
 	char *link = names + TAR_PATH_MAX + 1;
 	size_t len = strnlen(h->linkname, sizeof(h->linkname));
@@ -151,9 +155,12 @@ static int find_type(const struct tar_header *h, struct tar_entry *e)
 		e->type = h->typeflag;
 		return 0;
 	case 'S':
-		return err(-EBADMSG, "a GNU sparse file, which is not supported: make the archive without --sparse");
+		return err(
+			-EBADMSG,
+			"a GNU sparse file, which is not taken: make the archive without --sparse");
 	default:
-		return err(-EBADMSG, "its type 0x%02x is not one of files", (unsigned char)h->typeflag);
+		return err(-EBADMSG, "its type 0x%02x is not one of files",
+			   (unsigned char)h->typeflag);
 	}
 }
 
@@ -166,11 +173,12 @@ static int find_size(const struct tar_header *h, const struct tar_pax *p, struct
 	if (r < 0)
 		return r;
 	if (p->has_size && p->size != (uint64_t)size && p->size <= SIZE_MAX_USTAR)
-		return err(-EBADMSG, "its size is %lld in the header and %llu in its pax header", (long long)size,
-			   (unsigned long long)p->size);
+		return err(-EBADMSG, "its size is %lld in the header and %llu in its pax header",
+			   (long long)size, (unsigned long long)p->size);
 	e->size = p->has_size ? p->size : (uint64_t)size;
 	if (e->type != '0' && e->size)
-		return err(-EBADMSG, "%llu bytes of content for what has none", (unsigned long long)e->size);
+		return err(-EBADMSG, "%llu bytes of content for what has none",
+			   (unsigned long long)e->size);
 	return 0;
 }
 
@@ -210,7 +218,8 @@ static int find_device(const struct tar_header *h, struct tar_entry *e)
 	return 0;
 }
 
-int tar_header_entry(const struct tar_header *h, const struct tar_pax *p, char *names, struct tar_entry *ret)
+int tar_header_entry(const struct tar_header *h, const struct tar_pax *p, char *names,
+		     struct tar_entry *ret)
 {
 	struct tar_entry e = { .xattrs = p->xattrs, .nxattrs = p->nxattrs };
 	int64_t mode = 0;

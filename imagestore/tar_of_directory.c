@@ -11,8 +11,8 @@
 #include <sys/sysmacros.h>
 #include <sys/xattr.h>
 
-#define COPY (256u << 10)
-#define DEPTH_MAX 256		/* as a layer takes by default; each level holds a descriptor */
+#define COPY	       (256u << 10)
+#define DEPTH_MAX      256   /* as a layer takes by default; each level holds a descriptor */
 #define XATTR_LIST_MAX 65536 /* XATTR_LIST_MAX and XATTR_SIZE_MAX of Linux */
 
 /* The first name of a file that has several. */
@@ -166,7 +166,8 @@ static char type_of(mode_t mode)
 	}
 }
 
-static int write_entry(struct walk *k, int dirfd, const char *name, const struct stat *st, const char *link)
+static int write_entry(struct walk *k, int dirfd, const char *name, const struct stat *st,
+		       const char *link)
 {
 	_cleanup_(xattrs_done) struct xattrs x = { 0 };
 	_free_ char *file = str_fmt("%s/%s", fd_path(dirfd).s, name);
@@ -282,7 +283,8 @@ static int write_one(struct walk *k, int dirfd, const char *name)
 	}
 	if (S_ISREG(st.st_mode))
 		return write_file(k, dirfd, name);
-	return S_ISLNK(st.st_mode) ? write_symlink(k, dirfd, name, &st) : write_entry(k, dirfd, name, &st, NULL);
+	return S_ISLNK(st.st_mode) ? write_symlink(k, dirfd, name, &st) :
+				     write_entry(k, dirfd, name, &st, NULL);
 }
 
 /* ---- directories ---- */
@@ -325,7 +327,8 @@ static int write_directory(struct walk *k, int dirfd, const char *name, const st
 	if (fd < 0)
 		return failed(k, -errno);
 	if (k->depth >= DEPTH_MAX)
-		return err(-ENAMETOOLONG, "%s: over %d directories above one another", k->path.data, DEPTH_MAX);
+		return err(-ENAMETOOLONG, "%s: over %d directories above one another", k->path.data,
+			   DEPTH_MAX);
 	if (buf_addc(&k->path, '/') < 0)
 		return -ENOMEM;
 	r = write_entry(k, dirfd, name, st, NULL);

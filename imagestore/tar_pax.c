@@ -1,13 +1,17 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* pax extended headers (POSIX.1-2001, pax, "pax Extended Header"): records "<length> <key>=<value>\n". */
+/*
+ * pax extended headers (POSIX.1-2001, pax, "pax Extended Header"): records "<length>
+ * <key>=<value>\n".
+ */
 #include "base/err.h"
 #include "base/mem.h"
 #include "base/str.h"
 #include "imagestore/tar_header.h"
 
-#define XATTR "SCHILY.xattr." /* star's and everybody's; libarchive's own says the same once more in base64 */
-#define XATTRS_MAX 512	      /* attributes of one file */
-#define ID_MAX 0xfffffffeu
+/* star's and everybody's; libarchive's own says the same once more in base64. */
+#define XATTR	    "SCHILY.xattr."
+#define XATTRS_MAX  512 /* attributes of one file */
+#define ID_MAX	    0xfffffffeu
 #define NSEC_DIGITS 9
 
 void tar_pax_done(struct tar_pax *p)
@@ -115,7 +119,8 @@ static int add_xattr(struct tar_pax *p, const char *name, const char *value, siz
 
 static int sparse(void)
 {
-	return err(-EBADMSG, "a sparse file, which is not supported: make the archive without --sparse");
+	return err(-EBADMSG,
+		   "a sparse file, which is not taken: make the archive without --sparse");
 }
 
 /* One record; @value has @len bytes and a NUL behind them. */
@@ -132,7 +137,7 @@ static int set(struct tar_pax *p, const char *key, char *value, size_t len)
 	if (str_after(key, "GNU.sparse.") || streq(key, "SCHILY.realsize"))
 		return sparse();
 	if (!streq(key, "size") && !streq(key, "uid") && !streq(key, "gid") && !streq(key, "mtime"))
-		return 0; /* times of access, names of owners, comments, and what else vendors say */
+		return 0; /* times of access, names of owners, comments and the like */
 	if (strlen(value) != len)
 		return bad(key);
 	if (streq(key, "size"))
@@ -144,10 +149,14 @@ static int set(struct tar_pax *p, const char *key, char *value, size_t len)
 	return set_mtime(p, key, value);
 }
 
-/* What a global header may not say, since half of the field applies it to all that follows and half does not. */
+/*
+ * What a global header may not say, since half of the field applies it to all that follows and half
+ * does not.
+ */
 static int refuse_global(const char *key)
 {
-	static const char *const keys[] = { "path", "linkpath", "size", "uid", "gid", "mtime", "SCHILY.realsize" };
+	static const char *const keys[] = { "path", "linkpath", "size",		  "uid",
+					    "gid",  "mtime",	"SCHILY.realsize" };
 
 	if (str_after(key, XATTR) || str_after(key, "GNU.sparse."))
 		return err(-EBADMSG, "a global pax header that sets more than comments");
@@ -195,7 +204,8 @@ int tar_pax_parse(struct tar_pax *p, char *records, size_t len, bool global)
 			return err(-EBADMSG, "its pax header is malformed");
 		*equals = '\0';
 		s[n - 1] = '\0';
-		r = global ? refuse_global(key) : set(p, key, equals + 1, (size_t)(s + n - 1 - (equals + 1)));
+		r = global ? refuse_global(key) :
+			     set(p, key, equals + 1, (size_t)(s + n - 1 - (equals + 1)));
 		if (r < 0)
 			return r;
 	}

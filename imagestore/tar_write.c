@@ -7,7 +7,7 @@
 #include "imagestore/tar_header.h"
 
 #define ID_USTAR_MAX 07777777u
-#define OCTAL11_MAX 077777777777ull
+#define OCTAL11_MAX  077777777777ull
 
 static const uint8_t zeros[2 * TAR_BLOCK];
 
@@ -134,8 +134,10 @@ static int write_header(const struct tar_writer *w, const struct tar_entry *e)
 	octal(h.uid, sizeof(h.uid), e->uid <= ID_USTAR_MAX ? e->uid : 0);
 	octal(h.gid, sizeof(h.gid), e->gid <= ID_USTAR_MAX ? e->gid : 0);
 	octal(h.size, sizeof(h.size), e->size <= OCTAL11_MAX ? e->size : 0);
-	octal(h.mtime, sizeof(h.mtime), mtime_fits(&(struct timespec){ .tv_sec = e->mtime.tv_sec }) ?
-						(uint64_t)e->mtime.tv_sec : 0);
+	octal(h.mtime, sizeof(h.mtime),
+	      mtime_fits(&(struct timespec){ .tv_sec = e->mtime.tv_sec }) ?
+		      (uint64_t)e->mtime.tv_sec :
+		      0);
 	octal(h.devmajor, sizeof(h.devmajor), e->major);
 	octal(h.devminor, sizeof(h.devminor), e->minor);
 	checksum(&h);

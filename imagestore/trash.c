@@ -19,7 +19,10 @@ int trash_move(struct store *s, const char *path)
 	return 0;
 }
 
-/* ---- counting: at most two levels, a layer's folder and its files; a snapshot's top is not counted ---- */
+/*
+ * ---- counting: at most two levels, a layer's folder and its files; a snapshot's top is not
+ * counted ----
+ */
 
 struct counting {
 	struct store *s;
@@ -71,7 +74,10 @@ static int remove_one(void *ctx, const char *name)
 		return -ENOMEM;
 	if (e->count)
 		count(e->s, path, e->count);
-	/* One that cannot go, or that another command removes at this moment, does not keep the others. */
+	/*
+	 * One that cannot go, or that another command removes at this moment, does not keep the
+	 * others.
+	 */
 	fd_remove_tree(e->s->dirfd, path);
 	return 0;
 }
@@ -131,10 +137,20 @@ static int found_dotted(void *ctx, const char *name)
 	return name[0] == '.' ? 1 : 0;
 }
 
+bool tmp_is_covered(struct store *s)
+{
+	struct stat root, tmp;
+
+	return fstat(s->dirfd, &root) < 0 ||
+	       fstatat(s->dirfd, "tmp", &tmp, AT_SYMLINK_NOFOLLOW) < 0 || root.st_dev != tmp.st_dev;
+}
+
 void store_sweep(struct store *s)
 {
 	_close_ int lock = -1;
 
+	if (tmp_is_covered(s))
+		return;
 	if (folder_each(s->dirfd, "tmp", found, NULL) == 1 ||
 	    folder_each(s->dirfd, "snapshots", found_dotted, NULL) == 1) {
 		lock = openat(s->dirfd, "lock", O_RDONLY | O_CLOEXEC);

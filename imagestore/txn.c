@@ -1,6 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* A transaction's folder: begun, filled, dropped. The commit is commit.c's. */
-#include "imagestore/imagestore.h"
 #include "imagestore/txn.h"
 
 #include <sys/random.h>
@@ -29,14 +28,18 @@ int txn_write_err(struct txn *t, int e)
 	switch (e) {
 	case -ENOSPC:
 	case -EDQUOT:
-		return err(e, "%s: no space left: `strata gc` frees what nothing names", t->s->path);
+		return err(e, "%s: no space left: `strata gc` frees what nothing names",
+			   t->s->path);
 	case -EROFS:
-		return err(e, "%s: the store is on a read-only file system: mount it writable, or choose another by --root",
+		return err(e,
+			   "%s: on a read-only file system: mount it writable, or choose by --root",
 			   t->s->path);
 	case -EACCES:
 	case -EPERM:
-		return err(e, "%s: no permission to write to the store: run as its owner, or choose another by --root",
-			   t->s->path);
+		return err(
+			e,
+			"%s: no permission to write there: run as its owner, or choose by --root",
+			t->s->path);
 	case -ENOMEM:
 		return e;
 	default:
@@ -71,7 +74,10 @@ static int begin(struct txn *t)
 	if (getrandom(&number, sizeof(number), 0) != sizeof(number))
 		return -errno;
 	snprintf(t->name, sizeof(t->name), "%016llx", (unsigned long long)number);
-	/* Who clears the dead holds it exclusive: it never sees a folder of the living without its lock. */
+	/*
+	 * Who clears the dead holds it exclusive: it never sees a folder of the living without its
+	 * lock.
+	 */
 	r = store_lock(t->s, false, &lock);
 	if (r >= 0)
 		r = make_folders(t);
@@ -266,12 +272,19 @@ int txn_hold(struct txn *t, const struct digest *diff_id)
 	struct image_layer layer;
 	int r = layer_find(t->s, diff_id, &layer);
 
-	if (r >= 0)
-		r = txn_pin_blob(t, &layer.blob);
-	return r < 0 ? r : txn_pin_layer(t, diff_id);
+	if (r < 0)
+		return r;
+	r = txn_pin_blob(t, &layer.blob);
+	if (r < 0 && r != -ENOENT) /* a blob that is gone is made again when an image needs it */
+		return r;
+	r = txn_pin_layer(t, diff_id);
+	if (r == -ENOENT)
+		return err(r, "layer sha256:%s is not in the store", digest_hex(diff_id).s);
+	return r;
 }
 
-int txn_add_name(struct txn *t, const char *name, const char *media_type, const struct digest *manifest, uint64_t size)
+int txn_add_name(struct txn *t, const char *name, const char *media_type,
+		 const struct digest *manifest, uint64_t size)
 {
 	struct txn_name *n;
 

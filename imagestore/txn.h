@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * A transaction from inside the room: tmp/<name>/ (docs/formats/store.md, "Commit"). Files get their digest's name there
- * when they are whole; txn_commit() moves them to the store.
+ * A transaction from inside the room: tmp/<name>/ (docs/formats/store.md, "Commit"). Files get
+ * their digest's name there when they are whole; txn_commit() moves them to the store.
  */
 #ifndef IMAGESTORE_TXN_H
 #define IMAGESTORE_TXN_H
@@ -45,12 +45,16 @@ int txn_seal_object(struct txn *t, const struct txn_file *name, const struct dig
 /* A small blob from memory. */
 int txn_put_blob(struct txn *t, const void *data, size_t len, struct digest *ret);
 
-/* Links what the store has into the transaction, so that it stays; -ENOENT without a text when it has not. */
+/*
+ * Links what the store has into the transaction, so that it stays; -ENOENT without a text when it
+ * has not.
+ */
 int txn_pin_blob(struct txn *t, const struct digest *d);
 int txn_pin_layer(struct txn *t, const struct digest *diff_id);
 
 /* @name NULL: unnamed. */
-int txn_add_name(struct txn *t, const char *name, const char *media_type, const struct digest *manifest, uint64_t size);
+int txn_add_name(struct txn *t, const char *name, const char *media_type,
+		 const struct digest *manifest, uint64_t size);
 
 /* Merges a chain whose layers stand in the transaction; published by the commit. */
 int txn_merge(struct txn *t, const struct digest *diff_ids, size_t n);

@@ -53,8 +53,8 @@ static int put_json(struct txn *t, const json_t *doc, struct digest *ret, uint64
 }
 
 /* The config with the diff_ids of @layers, whatever it said of them. */
-static int put_config(struct txn *t, const json_t *config, const struct image_layer *layers, size_t n,
-		      struct digest *ret, uint64_t *ret_size)
+static int put_config(struct txn *t, const json_t *config, const struct image_layer *layers,
+		      size_t n, struct digest *ret, uint64_t *ret_size)
 {
 	_json_ json_t *copy = json_copy((json_t *)(uintptr_t)config);
 	_json_ json_t *ids = json_array();
@@ -62,33 +62,37 @@ static int put_config(struct txn *t, const json_t *config, const struct image_la
 	for (size_t i = 0; i < n; i++)
 		json_array_append_new(ids, digest_text(&layers[i].diff_id));
 	if (!copy || json_array_size(ids) != n ||
-	    json_object_set_new(copy, "rootfs", json_pack("{s:s, s:O}", "type", "layers", "diff_ids", ids)) < 0)
+	    json_object_set_new(copy, "rootfs",
+				json_pack("{s:s, s:O}", "type", "layers", "diff_ids", ids)) < 0)
 		return -ENOMEM;
 	return put_json(t, copy, ret, ret_size);
 }
 
 static json_t *descriptor(const char *type, const struct digest *d, uint64_t size)
 {
-	return json_pack("{s:s, s:o, s:I}", "mediaType", type, "digest", digest_text(d), "size", (json_int_t)size);
+	return json_pack("{s:s, s:o, s:I}", "mediaType", type, "digest", digest_text(d), "size",
+			 (json_int_t)size);
 }
 
 static int put_manifest(struct txn *t, const struct digest *config, uint64_t config_size,
-			const struct image_layer *layers, size_t n, struct digest *ret, uint64_t *ret_size)
+			const struct image_layer *layers, size_t n, struct digest *ret,
+			uint64_t *ret_size)
 {
 	_json_ json_t *list = json_array(), *manifest = NULL;
 
 	for (size_t i = 0; i < n; i++)
-		json_array_append_new(list, descriptor(oci_media_type(layers[i].media_type), &layers[i].blob,
-						       layers[i].blob_size));
+		json_array_append_new(list, descriptor(oci_media_type(layers[i].media_type),
+						       &layers[i].blob, layers[i].blob_size));
 	if (json_array_size(list) != n)
 		return -ENOMEM;
-	manifest = json_pack("{s:i, s:s, s:o, s:O}", "schemaVersion", 2, "mediaType", MEDIA_MANIFEST, "config",
+	manifest = json_pack("{s:i, s:s, s:o, s:O}", "schemaVersion", 2, "mediaType",
+			     MEDIA_MANIFEST, "config",
 			     descriptor(MEDIA_CONFIG, config, config_size), "layers", list);
 	return put_json(t, manifest, ret, ret_size);
 }
 
-static int put_image(struct txn *t, const char *name, const json_t *config, struct image_layer *layers, size_t n,
-		     struct digest *ret_manifest)
+static int put_image(struct txn *t, const char *name, const json_t *config,
+		     struct image_layer *layers, size_t n, struct digest *ret_manifest)
 {
 	_free_ struct digest *ids = mem_new(n, sizeof(*ids));
 	struct digest digest;
@@ -112,8 +116,8 @@ static int put_image(struct txn *t, const char *name, const json_t *config, stru
 	return r;
 }
 
-int txn_image(struct txn *t, const char *name, const json_t *config, const struct image_layer *layers, size_t n,
-	      struct digest *ret_manifest)
+int txn_image(struct txn *t, const char *name, const json_t *config,
+	      const struct image_layer *layers, size_t n, struct digest *ret_manifest)
 {
 	_free_ struct image_layer *own = mem_dup(layers, n * sizeof(*layers));
 	_free_ char *full = NULL;

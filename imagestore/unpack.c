@@ -72,7 +72,8 @@ int unpack_feed(void *unpack, const void *data, size_t len)
 
 	u->bytes += len;
 	if (u->bytes > u->bounds.max_layer_bytes)
-		return err(-EFBIG, "a layer of over %llu bytes", (unsigned long long)u->bounds.max_layer_bytes);
+		return err(-EFBIG, "a layer of over %llu bytes",
+			   (unsigned long long)u->bounds.max_layer_bytes);
 	sha256_update(&u->hash, data, len);
 	return tar_reader_feed(u->tar, data, len);
 }
@@ -104,7 +105,8 @@ static int write_objects(struct unpack *u, const char *path, struct sums *sums)
 	return r < 0 ? r : out_file_name(&o, path);
 }
 
-static int write_index(struct unpack *u, const struct digest *diff_id, const char *path, struct sums *sums)
+static int write_index(struct unpack *u, const struct digest *diff_id, const char *path,
+		       struct sums *sums)
 {
 	struct layer_device device = { .diff_id = *diff_id, .blocks = u->pack.blocks };
 	struct txn_file name;
@@ -137,8 +139,8 @@ static json_t *record_json(const struct sums *s, const struct image_layer *layer
 		json_object_set_new(files, "packsum", digest_json(&s->packsum));
 	if (s->has_objects)
 		json_object_set_new(files, "objects", digest_json(&s->objects));
-	return json_pack("{s:o, s:o, s:I, s:s}", "files", files, "blob", digest_json(&layer->blob), "size",
-			 (json_int_t)layer->blob_size, "mediaType", layer->media_type);
+	return json_pack("{s:o, s:o, s:I, s:s}", "files", files, "blob", digest_json(&layer->blob),
+			 "size", (json_int_t)layer->blob_size, "mediaType", layer->media_type);
 }
 
 static int write_record(struct unpack *u, const struct image_layer *layer, const struct sums *sums)
@@ -168,7 +170,8 @@ static int write_pack(struct unpack *u, const struct digest *diff_id, struct sum
 	return r < 0 ? r : out_file_name(&u->pack.sums, layer_file(diff_id, "packsum").s);
 }
 
-static int write_folder(struct unpack *u, const struct image_layer *layer, const struct digest *frame)
+static int write_folder(struct unpack *u, const struct image_layer *layer,
+			const struct digest *frame)
 {
 	const struct digest *diff_id = &layer->diff_id;
 	struct sums sums = { .frame = *frame };
@@ -195,8 +198,10 @@ int unpack_finish(struct unpack *u, const struct digest *expect, struct image_la
 		return r;
 	diff_id = sha256_final(&u->hash);
 	if (expect && !digest_eq(expect, &diff_id))
-		return err(-EBADMSG, "digest mismatch: the layer unpacks to sha256:%s, its image says sha256:%s",
-			   digest_hex(&diff_id).s, digest_hex(expect).s);
+		return err(
+			-EBADMSG,
+			"digest mismatch: the layer unpacks to sha256:%s, its image says sha256:%s",
+			digest_hex(&diff_id).s, digest_hex(expect).s);
 	layer->diff_id = diff_id;
 	r = frame_end(u->frame, u->bytes, &diff_id, &frame);
 	if (r >= 0)

@@ -1,11 +1,13 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * A layer being made of a tar: its tree, and where each content goes. Nothing of the tar is ever created on the host.
+ * A layer being made of a tar: its tree, and where each content goes. Nothing of the tar is ever
+ * created on the host.
  *
- * What docker does decides where the OCI spec is silent: the last of two entries of one name wins; a directory over a
- * directory keeps what is in it, over anything else it begins empty, and anything over a directory takes all below it
- * away. A whiteout applies to lower layers only, wherever it stands in the archive: over a directory of this layer it
- * makes it opaque, over a file of this layer it does nothing.
+ * What docker does decides where the OCI spec is silent: the last of two entries of one name wins;
+ * a directory over a directory keeps what is in it, over anything else it begins empty, and
+ * anything over a directory takes all below it away. A whiteout applies to lower layers only,
+ * wherever it stands in the archive: over a directory of this layer it makes it opaque, over a file
+ * of this layer it does nothing.
  */
 #ifndef IMAGESTORE_UNPACK_H
 #define IMAGESTORE_UNPACK_H
@@ -15,8 +17,8 @@
 #include "imagestore/pack.h"
 #include "imagestore/tar.h"
 
-#define INLINE_BUDGET (16u << 20)     /* bytes of contents in one index; further ones go to the pack */
-#define METADATA_MAX (512ull << 20) /* bytes of names, links and xattrs of one layer */
+#define INLINE_BUDGET (16u << 20) /* bytes of contents in one index; further ones go to the pack */
+#define METADATA_MAX  (512ull << 20) /* bytes of names, links and xattrs of one layer */
 
 enum unpack_place { PLACE_NONE, PLACE_RAW, PLACE_SMALL, PLACE_OBJECT };
 
@@ -48,8 +50,8 @@ void unpack_free(struct unpack *u);
 /* Bytes of the tar; the signature of a sink. */
 int unpack_feed(void *unpack, const void *data, size_t len);
 /*
- * The end: the layer stands in the transaction, or one that was there is pinned. @layer has its blob already and gets the
- * diffID, which must be @expect unless that is NULL.
+ * The end: the layer stands in the transaction, or one that was there is pinned. @layer has its
+ * blob already and gets the diffID, which must be @expect unless that is NULL.
  */
 int unpack_finish(struct unpack *u, const struct digest *expect, struct image_layer *layer);
 

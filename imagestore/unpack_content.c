@@ -1,5 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Where a content goes: the smallest into the index, small ones into the pack, large ones become objects. */
+/*
+ * Where a content goes: the smallest into the index, small ones into the pack, large ones become
+ * objects.
+ */
 #include "imagestore/unpack.h"
 
 int unpack_content(struct unpack *u, struct layer_node *node, uint64_t size)
@@ -25,7 +28,8 @@ int unpack_data(void *unpack, const void *data, size_t len)
 
 	switch (u->place) {
 	case PLACE_SMALL:
-		memcpy(u->small + u->have, data, len); /* the reader gives no more than the size it announced */
+		memcpy(u->small + u->have, data,
+		       len); /* the reader gives no more than the size it announced */
 		u->have += len;
 		return 0;
 	case PLACE_OBJECT:

@@ -5,9 +5,9 @@
 #include <sys/stat.h>
 #include <sys/sysmacros.h>
 
-#define WHITEOUT ".wh." /* OCI image-spec, layer.md, "Whiteouts" */
+#define WHITEOUT    ".wh." /* OCI image-spec, layer.md, "Whiteouts" */
 #define OPAQUE_FILE ".wh..wh..opq"
-#define AUFS ".wh..wh." /* aufs' own files; of no meaning to anyone else */
+#define AUFS	    ".wh..wh." /* aufs' own files; of no meaning to anyone else */
 
 static mode_t type_bits(char type)
 {
@@ -44,7 +44,8 @@ static struct layer_attr attr_of(const struct tar_entry *e)
 /* What overlayfs and our union would obey, and what belongs to the host: data of an attacker. */
 static bool dropped(const char *name)
 {
-	return str_after(name, "trusted.") || strstr(name, ".overlay.") || str_after(name, "user.containers.override_");
+	return str_after(name, "trusted.") || strstr(name, ".overlay.") ||
+	       str_after(name, "user.containers.override_");
 }
 
 static int set_xattrs(struct unpack *u, struct layer_node *n, const struct tar_entry *e)
@@ -97,7 +98,8 @@ static int whiteout(struct unpack *u, const struct unpack_place_of *at)
 	if (str_after(at->name, AUFS))
 		return 0;
 	if (len == 0 || streq(name, ".") || streq(name, ".."))
-		return err(-EBADMSG, "a whiteout of the directory that it stands in, or of the one above");
+		return err(-EBADMSG,
+			   "a whiteout of the directory that it stands in, or of the one above");
 	return put_whiteout(u, at->dir, name, len);
 }
 
@@ -141,7 +143,8 @@ static int put_link(struct unpack *u, const struct unpack_place_of *at, const st
 static int set_target(struct unpack *u, struct layer_node *n, const char *link)
 {
 	u->metadata += strlen(link);
-	return layer_node_set_content(n, &(struct layer_content){ .kind = LAYER_INLINE, .data = link });
+	return layer_node_set_content(n, &(struct layer_content){ .kind = LAYER_INLINE,
+								  .data = link });
 }
 
 static int put_root(struct unpack *u, const struct tar_entry *e)
@@ -213,7 +216,8 @@ int unpack_entry(void *unpack, const struct tar_entry *e)
 	int r;
 
 	if (++u->entries > u->bounds.max_entries)
-		return err(-EBADMSG, "over %llu entries in one layer", (unsigned long long)u->bounds.max_entries);
+		return err(-EBADMSG, "over %llu entries in one layer",
+			   (unsigned long long)u->bounds.max_entries);
 	r = put(u, e);
 	if (r >= 0 && u->metadata > METADATA_MAX)
 		r = err(-EBADMSG, "over 512 MiB of names and attributes in one layer");

@@ -1,5 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Names of an archive as places in the tree: absolute ones are taken from the root, ".." is refused. */
+/*
+ * Names of an archive as places in the tree: absolute ones are taken from the root, ".." is
+ * refused.
+ */
 #include "imagestore/unpack.h"
 
 #include <sys/stat.h>
@@ -28,7 +31,8 @@ static int check_name(const char *name, size_t len)
 	if (len == 2 && name[0] == '.' && name[1] == '.')
 		return err(-EBADMSG, "\"..\" in a path");
 	if (len > LAYER_NAME_MAX)
-		return err(-EBADMSG, "a name of %zu bytes in a path; at most %u fit", len, LAYER_NAME_MAX);
+		return err(-EBADMSG, "a name of %zu bytes in a path; at most %u fit", len,
+			   LAYER_NAME_MAX);
 	return 0;
 }
 
@@ -75,7 +79,8 @@ static int not_directory(const char *name, size_t len)
 }
 
 /* The directory @name of @dir, made when the archive only implies it. */
-static int descend(struct unpack *u, struct layer_node *dir, const char *name, size_t len, struct layer_node **ret)
+static int descend(struct unpack *u, struct layer_node *dir, const char *name, size_t len,
+		   struct layer_node **ret)
 {
 	struct layer_node *child = layer_tree_child(u->tree, dir, name, len);
 	int r;
@@ -114,7 +119,8 @@ int unpack_find_place(struct unpack *u, const char *path, struct unpack_place_of
 		if (r < 0 || !next)
 			break;
 		if (depth >= u->bounds.max_depth)
-			return err(-EBADMSG, "over %u directories above one another", u->bounds.max_depth);
+			return err(-EBADMSG, "over %u directories above one another",
+				   u->bounds.max_depth);
 		ret->aufs = is_aufs(name, len);
 		if (ret->aufs)
 			return 0;

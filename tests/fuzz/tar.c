@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The tar reader, and the tree that is made of a tar. What is read is checked against what went in: every byte comes out
- * once, as raw or as data, and no file has more bytes than it announced.
+ * The tar reader, and the tree that is made of a tar. What is read is checked against what went in:
+ * every byte comes out once, as raw or as data, and no file has more bytes than it announced.
  */
 #include "base/err.h"
 #include "base/fd.h"
@@ -28,7 +28,8 @@ static int count_entry(void *ctx, const struct tar_entry *e)
 {
 	struct count *c = ctx;
 
-	if (!e->path[0] || strlen(e->path) > TAR_PATH_MAX || (e->mode & ~07777u) || (e->type != '0' && e->size))
+	if (!e->path[0] || strlen(e->path) > TAR_PATH_MAX || (e->mode & ~07777u) ||
+	    (e->type != '0' && e->size))
 		abort();
 	c->announced = e->size;
 	return 0;
@@ -56,7 +57,10 @@ static int count_end(void *ctx)
 static bool read_all(const uint8_t *data, size_t size, size_t step)
 {
 	static const struct tar_ops ops = {
-		.raw = count_raw, .entry = count_entry, .data = count_data, .entry_end = count_end,
+		.raw = count_raw,
+		.entry = count_entry,
+		.data = count_data,
+		.entry_end = count_end,
 	};
 	struct count c = { 0 };
 	struct tar_reader *t;
@@ -114,7 +118,8 @@ static void unpack(const uint8_t *data, size_t size)
 		r = unpack_finish(u, NULL, &layer);
 	unpack_free(u);
 	/* What was made of it is sound. */
-	if (r == 0 && (layer_index_at(txn->dirfd, &layer.diff_id, &x) < 0 || layer_index_check(x) < 0)) {
+	if (r == 0 &&
+	    (layer_index_at(txn->dirfd, &layer.diff_id, &x) < 0 || layer_index_check(x) < 0)) {
 		fprintf(stderr, "%s\n", err_take(-EBADMSG));
 		abort();
 	}

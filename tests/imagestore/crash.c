@@ -1,14 +1,14 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * kill -9 at any moment: the store is sound afterwards, what was acknowledged is there, and nothing is left behind. And
- * several processes at once.
+ * kill -9 at any moment: the store is sound afterwards, what was acknowledged is there, and nothing
+ * is left behind. And several processes at once.
  */
 #include "tests/imagestore/kit.h"
 
 #include "base/clock.h"
 #include <sys/wait.h>
 
-#define KILLS 60
+#define KILLS	  60
 #define BUDGET_NS 20000000000ull
 
 static void make_tar(struct buf *b, unsigned n)
@@ -43,7 +43,8 @@ static void work(const char *root, int ack, unsigned seed)
 		if (n % 3 == 1 && n >= 2) {
 			snprintf(name, sizeof(name), "image:%u", number - 1);
 			number = ~(number - 1); /* no longer promised: told before it goes */
-			if (write(ack, &number, sizeof(number)) != sizeof(number) || image_remove(s, name) < 0)
+			if (write(ack, &number, sizeof(number)) != sizeof(number) ||
+			    image_remove(s, name) < 0)
 				_exit(3);
 		}
 		if (n % 4 == 3 && store_gc(s, &gc) < 0)
@@ -199,7 +200,8 @@ static pid_t start_gc(const char *root)
 static void against_gc(void **state)
 {
 	struct kit *k = *state;
-	pid_t gc = start_gc(k->root), a = start_import(k->root, "a", 20), b = start_import(k->root, "b", 20);
+	pid_t gc = start_gc(k->root), a = start_import(k->root, "a", 20),
+	      b = start_import(k->root, "b", 20);
 	int status;
 
 	for (int i = 0; i < 30; i++) {

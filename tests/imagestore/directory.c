@@ -13,7 +13,8 @@ static int add(void *ctx, const void *data, size_t len)
 
 static void fill(int fd)
 {
-	const struct timespec times[2] = { { .tv_sec = 5, .tv_nsec = 7 }, { .tv_sec = 1000000000, .tv_nsec = 123456789 } };
+	const struct timespec times[2] = { { .tv_sec = 5, .tv_nsec = 7 },
+					   { .tv_sec = 1000000000, .tv_nsec = 123456789 } };
 	char name[256];
 
 	memset(name, 'n', 255);
@@ -94,7 +95,8 @@ static void xattrs(void **state)
 
 	temp_file(fd, "f", "x");
 	file = openat(fd, "f", O_RDONLY | O_CLOEXEC);
-	if (fsetxattr(file, "user.two", "2\0\n", 3, 0) < 0 || fsetxattr(file, "user.one", "1", 1, 0) < 0) {
+	if (fsetxattr(file, "user.two", "2\0\n", 3, 0) < 0 ||
+	    fsetxattr(file, "user.one", "1", 1, 0) < 0) {
 		fd_close(file);
 		temp_close(path, fd);
 		skip();
@@ -117,7 +119,10 @@ static void xattrs(void **state)
 static void odd_times(void **state)
 {
 	static const struct timespec times[] = {
-		{ .tv_sec = -1, .tv_nsec = 500000000 }, { .tv_sec = -2, .tv_nsec = 1 }, { .tv_sec = -3 }, { .tv_sec = 1ll << 33 },
+		{ .tv_sec = -1, .tv_nsec = 500000000 },
+		{ .tv_sec = -2, .tv_nsec = 1 },
+		{ .tv_sec = -3 },
+		{ .tv_sec = 1ll << 33 },
 	};
 	struct kit *k = *state;
 
@@ -191,8 +196,9 @@ static void socket_left_out(void **state)
 
 int main(void)
 {
-	const struct CMUnitTest tests[] = { kit_test(round_trip), kit_test(xattrs), kit_test(odd_times),
-					    cmocka_unit_test(failing_sink), kit_test(socket_left_out) };
+	const struct CMUnitTest tests[] = { kit_test(round_trip), kit_test(xattrs),
+					    kit_test(odd_times), cmocka_unit_test(failing_sink),
+					    kit_test(socket_left_out) };
 
 	return run_units(tests);
 }

@@ -1,14 +1,23 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The n-th call that writes fails: for each n, in an import from begin to commit. The store is sound then, holds no half
- * of an image, says one line, and the same import succeeds afterwards. The calls are ours by standing in the program:
- * the linker takes them before libc's.
+ * The n-th call that writes fails: for each n, in an import from begin to commit. The store is
+ * sound then, holds no half of an image, says one line, and the same import succeeds afterwards.
+ * The calls are ours by standing in the program: the linker takes them before libc's.
  */
 #include "tests/imagestore/kit.h"
 
 #include <sys/syscall.h>
 
-enum fault { FAULT_OPEN, FAULT_WRITE, FAULT_SYNC, FAULT_RENAME, FAULT_LINK, FAULT_MKDIR, FAULT_UNLINK, FAULTS };
+enum fault {
+	FAULT_OPEN,
+	FAULT_WRITE,
+	FAULT_SYNC,
+	FAULT_RENAME,
+	FAULT_LINK,
+	FAULT_MKDIR,
+	FAULT_UNLINK,
+	FAULTS
+};
 
 static struct {
 	enum fault what;

@@ -136,7 +136,8 @@ static void a_manifest(void **state)
 	path = str_fmt("blobs/sha256/%s", digest_hex(&i->manifest).s);
 	image_close(i);
 	flip(k->s, path, 5);
-	assert_finds(k, "manifest sha256:", "digest mismatch: the file is damaged (image x:latest)");
+	assert_finds(k,
+		     "manifest sha256:", "digest mismatch: the file is damaged (image x:latest)");
 }
 
 static void a_merged_index(void **state)
@@ -188,9 +189,9 @@ static void several(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		kit_test(a_blob),   kit_test(a_pack),	  kit_test(an_object),	    kit_test(files_of_a_layer),
-		kit_test(a_record), kit_test(a_manifest), kit_test(a_merged_index), kit_test(a_snapshot),
-		kit_test(several),
+		kit_test(a_blob),	    kit_test(a_pack),	  kit_test(an_object),
+		kit_test(files_of_a_layer), kit_test(a_record),	  kit_test(a_manifest),
+		kit_test(a_merged_index),   kit_test(a_snapshot), kit_test(several),
 	};
 
 	return run_units(tests);

@@ -277,9 +277,17 @@ static void damaged_image_stops_it(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		kit_test(collects_all), kit_test(removal_is_local), kit_test(names),	       kit_test(unnamed),
-		kit_test(pin),		kit_test(killed_pin),	    kit_test(snapshots),       kit_test(live_transaction),
-		kit_test(bytes_come_back), kit_test(cache),	    kit_test(damaged_image_stops_it),
+		kit_test(collects_all),
+		kit_test(removal_is_local),
+		kit_test(names),
+		kit_test(unnamed),
+		kit_test(pin),
+		kit_test(killed_pin),
+		kit_test(snapshots),
+		kit_test(live_transaction),
+		kit_test(bytes_come_back),
+		kit_test(cache),
+		kit_test(damaged_image_stops_it),
 	};
 
 	return run_units(tests);

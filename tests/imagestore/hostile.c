@@ -1,9 +1,12 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Archives that mean harm: each is refused whole, with one line that names entry and reason, and leaves nothing. */
+/*
+ * Archives that mean harm: each is refused whole, with one line that names entry and reason, and
+ * leaves nothing.
+ */
 #include "tests/imagestore/kit.h"
 
-static void refused_with(struct kit *k, const struct buf *tar, const struct store_bounds *bounds, const char *entry,
-			 const char *why)
+static void refused_with(struct kit *k, const struct buf *tar, const struct store_bounds *bounds,
+			 const char *entry, const char *why)
 {
 	struct image_layer l;
 	struct txn *t;
@@ -201,7 +204,10 @@ static void ends(void **state)
 	assert_ok(buf_adds(&tar, "this is text, and not at all a tar"));
 	refused(state, &tar, "", "cut off");
 	tar = (struct buf){ 0 };
-	assert_ok(buf_add(&tar, "\xfd" "7zXZ\0and so on", 16));
+	assert_ok(buf_add(&tar,
+			  "\xfd"
+			  "7zXZ\0and so on",
+			  16));
 	refused(state, &tar, "", "xz");
 }
 
@@ -280,7 +286,10 @@ static void deep(void **state)
 	buf_done(&path);
 }
 
-/* 100 MiB of zeros are no harm, and their gzip is 1/1000 of them: not refused below the ratio, refused above. */
+/*
+ * 100 MiB of zeros are no harm, and their gzip is 1/1000 of them: not refused below the ratio,
+ * refused above.
+ */
 static void bomb(void **state)
 {
 	const struct store_bounds strict = { .max_ratio = 100 };
@@ -312,9 +321,11 @@ static void digests(void **state)
 	assert_done(txn_begin(k->s, &t));
 	fd = fd_memfd("layer", gz.data, gz.len);
 	lseek(fd, 0, SEEK_SET);
-	assert_err(layer_import(t, fd, NULL, &wrong, NULL, &l), -EBADMSG, "digest mismatch: the blob");
+	assert_err(layer_import(t, fd, NULL, &wrong, NULL, &l), -EBADMSG,
+		   "digest mismatch: the blob");
 	lseek(fd, 0, SEEK_SET);
-	assert_err(layer_import(t, fd, NULL, &right, &wrong, &l), -EBADMSG, "digest mismatch: the layer");
+	assert_err(layer_import(t, fd, NULL, &right, &wrong, &l), -EBADMSG,
+		   "digest mismatch: the layer");
 	lseek(fd, 0, SEEK_SET);
 	assert_done(layer_import(t, fd, NULL, &right, NULL, &l));
 	fd_close(fd);
@@ -325,9 +336,9 @@ static void digests(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		kit_test(names), kit_test(whiteouts), kit_test(links),	kit_test(types),  kit_test(sizes),
-		kit_test(pax),	 kit_test(ends),      kit_test(compressed), kit_test(bounds), kit_test(deep),
-		kit_test(bomb),	 kit_test(digests),
+		kit_test(names),  kit_test(whiteouts), kit_test(links), kit_test(types),
+		kit_test(sizes),  kit_test(pax),       kit_test(ends),	kit_test(compressed),
+		kit_test(bounds), kit_test(deep),      kit_test(bomb),	kit_test(digests),
 	};
 
 	return run_units(tests);

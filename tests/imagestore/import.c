@@ -1,5 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Layers in and out again: bit for bit, from their blob and from their frame; contents kept once. */
+/*
+ * Layers in and out again: bit for bit, from their blob and from their frame; contents kept once.
+ */
 #include "tests/imagestore/kit.h"
 
 /* A tar with something of everything. */
@@ -37,7 +39,8 @@ static void make_tar(struct buf *b)
 
 static void round_trip(struct kit *k, const struct buf *tar, const struct buf *blob, bool kept)
 {
-	struct digest want = sha256_of(tar->data, tar->len), blob_digest = sha256_of(blob->data, blob->len);
+	struct digest want = sha256_of(tar->data, tar->len),
+		      blob_digest = sha256_of(blob->data, blob->len);
 	_free_ char *path = NULL;
 	struct image_layer l, found;
 
@@ -91,7 +94,8 @@ static void zstd(void **state)
 
 	make_tar(&tar);
 	pack_zstd(&blob, tar.data, 1000);
-	assert_ok(buf_add(&blob, "\x50\x2a\x4d\x18\x03\0\0\0abc", 11)); /* a skippable frame, as zstd:chunked has */
+	assert_ok(buf_add(&blob, "\x50\x2a\x4d\x18\x03\0\0\0abc",
+			  11)); /* a skippable frame, as zstd:chunked has */
 	pack_zstd(&blob, tar.data + 1000, tar.len - 1000);
 	round_trip(*state, &tar, &blob, true);
 }
@@ -133,7 +137,8 @@ static void without_end(void **state)
 
 /* ---- what became of it ---- */
 
-static struct layer_index *merged(struct kit *k, const struct image_layer *l, size_t n, struct stack *stack)
+static struct layer_index *merged(struct kit *k, const struct image_layer *l, size_t n,
+				  struct stack *stack)
 {
 	struct digest ids[8];
 	struct layer_index *x;
@@ -289,8 +294,9 @@ static void links_across_layers(void **state)
 
 static void dropped_xattrs(void **state)
 {
-	static const char *const names[] = { "trusted.overlay.redirect", "trusted.x", "user.overlay.opaque",
-					     "user.containers.override_stat", "security.capability" };
+	static const char *const names[] = { "trusted.overlay.redirect", "trusted.x",
+					     "user.overlay.opaque", "user.containers.override_stat",
+					     "security.capability" };
 	struct kit *k = *state;
 	_buf_done_ struct buf tar = { 0 };
 	struct image_layer l;
@@ -338,7 +344,9 @@ static void shared_objects(void **state)
 	assert_done(import_image(k->s, "x", &one, 1, l));
 	before = count_files(k);
 	assert_done(import_image(k->s, "y", &two, 1, l + 1));
-	/* index, objects, frame, record, blob, config, manifest, merged and its list; but no object */
+	/*
+	 * index, objects, frame, record, blob, config, manifest, merged and its list; but no object
+	 */
 	assert_int_equal(count_files(k) - before, 9);
 	assert_done(image_remove(k->s, "x"));
 	assert_sound(k->s);
@@ -364,7 +372,8 @@ static void gone_blob(void **state)
 	assert_ok(unlinkat(store_dirfd(k->s), path, 0));
 	assert_done(layer_find(k->s, &l.diff_id, &found));
 	assert_done(txn_begin(k->s, &t));
-	assert_done(txn_image(t, "x", config, &found, 1, &manifest)); /* a blob again, if not the same */
+	assert_done(txn_image(t, "x", config, &found, 1,
+			      &manifest)); /* a blob again, if not the same */
 	assert_done(txn_commit(t));
 	txn_abort(t);
 	assert_sound(k->s);
@@ -374,12 +383,10 @@ static void gone_blob(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		kit_test(plain),	  kit_test(gzip),
-		kit_test(gzip_members),	  kit_test(zstd),
-		kit_test(a_sink),	  kit_test(without_end),
-		kit_test(tree),		  kit_test(whiteouts),
-		kit_test(links_across_layers), kit_test(dropped_xattrs),
-		kit_test(shared_objects), kit_test(gone_blob),
+		kit_test(plain),	  kit_test(gzip),	    kit_test(gzip_members),
+		kit_test(zstd),		  kit_test(a_sink),	    kit_test(without_end),
+		kit_test(tree),		  kit_test(whiteouts),	    kit_test(links_across_layers),
+		kit_test(dropped_xattrs), kit_test(shared_objects), kit_test(gone_blob),
 	};
 
 	return run_units(tests);

@@ -54,7 +54,8 @@ static inline int kit_teardown(void **state)
 
 /* The call fails with @e and a text that holds @word. */
 #define assert_err(call, e, word) assert_err_((call), (e), (word), #call, __FILE__, __LINE__)
-static inline void assert_err_(int r, int e, const char *word, const char *call, const char *file, int line)
+static inline void assert_err_(int r, int e, const char *word, const char *call, const char *file,
+			       int line)
 {
 	const char *text = err_take(r);
 
@@ -86,7 +87,8 @@ static inline void tar_sum(struct tar_header *h)
 	snprintf(h->chksum, sizeof(h->chksum), "%06o", sum);
 }
 
-static inline struct tar_header tar_header(char type, const char *name, const char *link, uint64_t size)
+static inline struct tar_header tar_header(char type, const char *name, const char *link,
+					   uint64_t size)
 {
 	struct tar_header h = { .typeflag = type, .magic = "ustar", .version = { '0', '0' } };
 
@@ -112,7 +114,8 @@ static inline void tar_data(struct buf *b, const void *data, size_t len)
 	assert_ok(buf_zero(b, ROUND_UP(len, TAR_BLOCK) - len));
 }
 
-static inline void tar_add(struct buf *b, char type, const char *name, const char *link, const void *data, size_t len)
+static inline void tar_add(struct buf *b, char type, const char *name, const char *link,
+			   const void *data, size_t len)
 {
 	tar_put(b, tar_header(type, name, link, len));
 	tar_data(b, data, len);
@@ -184,7 +187,8 @@ static inline void pack_gzip(struct buf *out, const void *data, size_t len)
 
 static inline void pack_zstd(struct buf *out, const void *data, size_t len)
 {
-	size_t cap = ZSTD_compressBound(len), n = ZSTD_compress(buf_reserve(out, cap), cap, data, len, 3);
+	size_t cap = ZSTD_compressBound(len),
+	       n = ZSTD_compress(buf_reserve(out, cap), cap, data, len, 3);
 
 	assert_false(ZSTD_isError(n));
 	out->len += n;
@@ -222,7 +226,8 @@ static inline int import_image(struct store *s, const char *name, const struct b
 }
 
 /* The layer's tar is @want again. */
-static inline void assert_exports(struct store *s, const struct digest *diff_id, const struct buf *want)
+static inline void assert_exports(struct store *s, const struct digest *diff_id,
+				  const struct buf *want)
 {
 	_close_ int fd = fd_memfd("export", NULL, 0);
 	_free_ char *got = NULL;
@@ -266,8 +271,9 @@ static inline unsigned count_images(struct store *s)
 /* Regular files below the folders that hold content. */
 static inline unsigned count_files(const struct kit *k)
 {
-	_free_ char *command = str_fmt("find %s/blobs %s/objects %s/layers %s/merged %s/tmp %s/trash -type f", k->root,
-				       k->root, k->root, k->root, k->root, k->root);
+	_free_ char *command =
+		str_fmt("find %s/blobs %s/objects %s/layers %s/merged %s/tmp %s/trash -type f",
+			k->root, k->root, k->root, k->root, k->root, k->root);
 	unsigned n = 0;
 	char line[512];
 	FILE *f;

@@ -74,15 +74,19 @@ static void save_errors(void **state)
 	tar_file(&tar, "a", "x");
 	tar_end(&tar);
 	assert_done(import_image(k->s, "x", &tar, 1, &l));
-	assert_err(store_save(k->s, (char *[]){ (char *)"nosuch", NULL }, path, true), -ENOENT, "nosuch");
+	assert_err(store_save(k->s, (char *[]){ (char *)"nosuch", NULL }, path, true), -ENOENT,
+		   "nosuch");
 	assert_int_equal(access(path, F_OK), -1);
-	assert_err(store_save(k->s, (char *[]){ (char *)"x", NULL }, k->root, false), -ENOTEMPTY, "not empty");
+	assert_err(store_save(k->s, (char *[]){ (char *)"x", NULL }, k->root, false), -ENOTEMPTY,
+		   "not empty");
 	assert_sound(k->s);
 	blob = str_fmt("blobs/sha256/%s", digest_hex(&l.blob).s);
 	flip(k->s, blob, 12);
-	assert_err(store_save(k->s, (char *[]){ (char *)"x", NULL }, path, true), -EBADMSG, "digest mismatch");
+	assert_err(store_save(k->s, (char *[]){ (char *)"x", NULL }, path, true), -EBADMSG,
+		   "digest mismatch");
 	assert_int_equal(access(path, F_OK), -1);
-	assert_err(store_save(k->s, (char *[]){ (char *)"x", NULL }, path, false), -EBADMSG, "digest mismatch");
+	assert_err(store_save(k->s, (char *[]){ (char *)"x", NULL }, path, false), -EBADMSG,
+		   "digest mismatch");
 	assert_int_equal(access(path, F_OK), -1);
 }
 
@@ -128,24 +132,29 @@ struct parts {
 static void layout_image(struct layout *y, const struct parts *p)
 {
 	_free_ char *digest = str_fmt("sha256:%s", digest_hex(&y->blob).s);
-	_free_ char *ids = str_fmt("\"%s\"", digest), *layers = NULL, *config = NULL, *manifest = NULL, *index = NULL;
+	_free_ char *ids = str_fmt("\"%s\"", digest), *layers = NULL, *config = NULL,
+		    *manifest = NULL, *index = NULL;
 	struct digest c, m;
 
-	config = str_fmt("{\"os\":\"%s\",\"architecture\":\"amd64\",\"rootfs\":{\"type\":\"layers\",\"diff_ids\":[%s]}}",
-			 p->os ?: "linux", p->diff_ids ?: ids);
+	config = str_fmt(
+		"{\"os\":\"%s\",\"architecture\":\"amd64\",\"rootfs\":{\"type\":\"layers\",\"diff_ids\":[%s]}}",
+		p->os ?: "linux", p->diff_ids ?: ids);
 	c = put_blob(y, config, strlen(config));
-	layers = str_fmt("{\"mediaType\":\"%s\",\"digest\":\"%s\",\"size\":%lld,\"urls\":[\"http://127.0.0.1:1/\"]}",
-			 p->layer_type ?: "application/vnd.oci.image.layer.v1.tar", p->layer_digest ?: digest,
-			 p->layer_size ?: (long long)y->blob_size);
-	manifest = str_fmt("{\"schemaVersion\":2,\n \"config\":{\"mediaType\":\"%s\",\"digest\":\"sha256:%s\","
-			   "\"size\":%zu},\"layers\":[%s]}",
-			   p->config_type ?: "application/vnd.oci.image.config.v1+json", digest_hex(&c).s, strlen(config),
-			   p->layers ?: layers);
+	layers = str_fmt(
+		"{\"mediaType\":\"%s\",\"digest\":\"%s\",\"size\":%lld,\"urls\":[\"http://127.0.0.1:1/\"]}",
+		p->layer_type ?: "application/vnd.oci.image.layer.v1.tar",
+		p->layer_digest ?: digest, p->layer_size ?: (long long)y->blob_size);
+	manifest = str_fmt(
+		"{\"schemaVersion\":2,\n \"config\":{\"mediaType\":\"%s\",\"digest\":\"sha256:%s\","
+		"\"size\":%zu},\"layers\":[%s]}",
+		p->config_type ?: "application/vnd.oci.image.config.v1+json", digest_hex(&c).s,
+		strlen(config), p->layers ?: layers);
 	m = put_blob(y, manifest, strlen(manifest));
-	index = str_fmt("{\"schemaVersion\":2,\"manifests\":[{\"mediaType\":\"application/vnd.oci.image.manifest.v1+json\","
-			"\"digest\":\"sha256:%s\",\"size\":%lld,\"annotations\":"
-			"{\"org.opencontainers.image.ref.name\":\"%s\"}}]}",
-			digest_hex(&m).s, p->manifest_size ?: (long long)strlen(manifest), p->name ?: "n");
+	index = str_fmt(
+		"{\"schemaVersion\":2,\"manifests\":[{\"mediaType\":\"application/vnd.oci.image.manifest.v1+json\","
+		"\"digest\":\"sha256:%s\",\"size\":%lld,\"annotations\":"
+		"{\"org.opencontainers.image.ref.name\":\"%s\"}}]}",
+		digest_hex(&m).s, p->manifest_size ?: (long long)strlen(manifest), p->name ?: "n");
 	temp_file(y->fd, "index.json", index);
 }
 
@@ -183,20 +192,27 @@ static void hostile(void **state)
 	refused(state, &(struct parts){ .diff_ids = "" }, "0 diff_ids for 1 layers");
 	refused(state, &(struct parts){ .diff_ids = "\"sha256:00\"" }, "is no sha256 digest");
 	refused(state,
-		&(struct parts){ .diff_ids = "\"sha256:e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855\"" },
+		&(struct parts){
+			.diff_ids =
+				"\"sha256:e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855\"" },
 		"digest mismatch: the layer");
-	refused(state, &(struct parts){ .layer_digest = "sha256:../../../../etc/passwd" }, "is no digest");
+	refused(state, &(struct parts){ .layer_digest = "sha256:../../../../etc/passwd" },
+		"is no digest");
 	refused(state, &(struct parts){ .layer_digest = "../index.json" }, "is no digest");
 	refused(state,
 		&(struct parts){
-			.layer_digest = "sha256:e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855" },
+			.layer_digest =
+				"sha256:e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855" },
 		"not in the layout");
 	refused(state, &(struct parts){ .layer_size = 5 }, "its descriptor says 5");
 	refused(state, &(struct parts){ .layer_size = -5 }, "no size");
 	refused(state, &(struct parts){ .manifest_size = 5 }, "its descriptor says 5");
-	refused(state, &(struct parts){ .layer_type = "application/vnd.oci.image.layer.v1.tar+gzip+encrypted" },
+	refused(state,
+		&(struct parts){ .layer_type =
+					 "application/vnd.oci.image.layer.v1.tar+gzip+encrypted" },
 		"+encrypted\" is not known");
-	refused(state, &(struct parts){ .config_type = "application/vnd.cncf.helm.config.v1+json" }, "helm");
+	refused(state, &(struct parts){ .config_type = "application/vnd.cncf.helm.config.v1+json" },
+		"helm");
 	refused(state, &(struct parts){ .layers = "{}" }, "is no digest");
 	refused(state, &(struct parts){ .layers = "17" }, "is no digest");
 	refused(state, &(struct parts){ .os = "windows" }, "not for linux/amd64");
@@ -224,7 +240,8 @@ static void no_layout(void **state)
 	temp_file(y.fd, "index.json", "{\"schemaVersion\":2,\"manifests\":[]}");
 	assert_err(store_load(k->s, y.path, NULL, NULL, NULL), -ENOENT, "no image for linux/amd64");
 	temp_file(y.fd, "index.json", "{\"manifests\":[{\"mediaType\":\"text/plain\"}]}");
-	assert_err(store_load(k->s, y.path, NULL, NULL, NULL), -EBADMSG, "\"text/plain\" is not one of images");
+	assert_err(store_load(k->s, y.path, NULL, NULL, NULL), -EBADMSG,
+		   "\"text/plain\" is not one of images");
 	temp_file(y.fd, "index.json", "[");
 	assert_err(store_load(k->s, y.path, NULL, NULL, NULL), -EBADMSG, "index.json");
 	assert_ok(unlinkat(y.fd, "oci-layout", 0));
@@ -266,13 +283,17 @@ static void platforms(void **state)
 	assert_ok(file_read_all(y.fd, "index.json", 4096, &text, &len));
 	entry = strdup(strstr(text, "[{") + 2);
 	entry[strlen(entry) - 3] = '\0';
-	inner = str_fmt("{\"schemaVersion\":2,\"manifests\":[{\"mediaType\":\"application/vnd.oci.image.manifest.v1+json\","
-			"\"digest\":\"sha256:%064d\",\"size\":1,\"platform\":{\"os\":\"linux\",\"architecture\":\"arm64\"}},"
-			"{\"platform\":{\"os\":\"linux\",\"architecture\":\"amd64\"},%s}]}", 0, entry);
+	inner = str_fmt(
+		"{\"schemaVersion\":2,\"manifests\":[{\"mediaType\":\"application/vnd.oci.image.manifest.v1+json\","
+		"\"digest\":\"sha256:%064d\",\"size\":1,\"platform\":{\"os\":\"linux\",\"architecture\":\"arm64\"}},"
+		"{\"platform\":{\"os\":\"linux\",\"architecture\":\"amd64\"},%s}]}",
+		0, entry);
 	d = put_blob(&y, inner, strlen(inner));
-	outer = str_fmt("{\"schemaVersion\":2,\"manifests\":[{\"mediaType\":\"application/vnd.oci.image.index.v1+json\","
-			"\"digest\":\"sha256:%s\",\"size\":%zu,\"annotations\":{\"org.opencontainers.image.ref.name\":\"12\","
-			"\"io.containerd.image.name\":\"docker.io/library/debian:12\"}}]}", digest_hex(&d).s, strlen(inner));
+	outer = str_fmt(
+		"{\"schemaVersion\":2,\"manifests\":[{\"mediaType\":\"application/vnd.oci.image.index.v1+json\","
+		"\"digest\":\"sha256:%s\",\"size\":%zu,\"annotations\":{\"org.opencontainers.image.ref.name\":\"12\","
+		"\"io.containerd.image.name\":\"docker.io/library/debian:12\"}}]}",
+		digest_hex(&d).s, strlen(inner));
 	temp_file(y.fd, "index.json", outer);
 	assert_done(store_load(k->s, y.path, NULL, NULL, NULL));
 	assert_done(image_remove(k->s, "debian:12"));
@@ -282,8 +303,9 @@ static void platforms(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		kit_test(folder),	kit_test(archive),   kit_test(save_errors),    kit_test(plain_layer), kit_test(hostile),
-		kit_test(hostile_name), kit_test(no_layout), kit_test(symlinked_blob), kit_test(platforms),
+		kit_test(folder),      kit_test(archive),	 kit_test(save_errors),
+		kit_test(plain_layer), kit_test(hostile),	 kit_test(hostile_name),
+		kit_test(no_layout),   kit_test(symlinked_blob), kit_test(platforms),
 	};
 
 	return run_units(tests);

@@ -26,8 +26,30 @@ static void good(_unused_ void **state)
 static void bad(_unused_ void **state)
 {
 	static const char *const names[] = {
-		"", "Debian", "debian:", "debian:a/b", "debian:-x", ":tag", "/x", "x/", "a//b", "a..b", "-a", "a-", "_a", "a___b",
-		"a b", "a\nb", "../etc", "a/../b", "x.y:port/z", "x:5000x/z", "a_-b", "debian@sha256:00", "h-.x/y", "\xff",
+		"",
+		"Debian",
+		"debian:",
+		"debian:a/b",
+		"debian:-x",
+		":tag",
+		"/x",
+		"x/",
+		"a//b",
+		"a..b",
+		"-a",
+		"a-",
+		"_a",
+		"a___b",
+		"a b",
+		"a\nb",
+		"../etc",
+		"a/../b",
+		"x.y:port/z",
+		"x:5000x/z",
+		"a_-b",
+		"debian@sha256:00",
+		"h-.x/y",
+		"\xff",
 		"e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855",
 	};
 	char *full = NULL;

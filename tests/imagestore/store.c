@@ -6,7 +6,8 @@ static void missing(_unused_ void **state)
 {
 	struct store *s;
 
-	assert_err(store_open("/nonexistent/store", 0, &s), -ENOENT, "no store there: pull or load");
+	assert_err(store_open("/nonexistent/store", 0, &s), -ENOENT,
+		   "no store there: pull or load");
 	assert_err(store_open("/dev/null", 0, &s), -ENOTDIR, "/dev/null");
 }
 
@@ -129,8 +130,9 @@ static void paths(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(missing), cmocka_unit_test(foreign), cmocka_unit_test(half_made), kit_test(other_format),
-		kit_test(read_only),	   kit_test(dead_transactions), kit_test(empty_stack),	   kit_test(paths),
+		cmocka_unit_test(missing), cmocka_unit_test(foreign), cmocka_unit_test(half_made),
+		kit_test(other_format),	   kit_test(read_only),	      kit_test(dead_transactions),
+		kit_test(empty_stack),	   kit_test(paths),
 	};
 
 	return run_units(tests);
