@@ -7,8 +7,9 @@
  * (min, median, p99; user + system of the command and of all its descendants, also those it left
  * behind: they become ours to wait for), wall milliseconds until the command ended (the same), page
  * faults (minor + major, median), peak resident KiB (median), failed runs, CPU milliseconds of the
- * processes named by -p (median). What those use while a command runs (a file server, say) counts as
- * its CPU time. Output of the commands goes to /dev/null; their stderr stays.
+ * processes named by -p (median), seconds of CLOCK_MONOTONIC when the last run began. What the
+ * processes named by -p use while a command runs (a file server, say) counts as its CPU time, too.
+ * Output of the commands goes to /dev/null; their stderr stays.
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -43,6 +44,7 @@ struct others {
 struct command {
 	char **argv;
 	struct sample *samples;
+	double began; /* ms */
 	int failed;
 };
 
@@ -112,6 +114,7 @@ static void run(struct command *c, const posix_spawn_file_actions_t *actions,
 	if (r)
 		die(c->argv[0], r);
 	*ret = (struct sample){ 0 };
+	c->began = start;
 	for (;;) {
 		pid_t ended = wait4(-1, &status, 0, &u);
 
@@ -186,7 +189,7 @@ static void print_command(const struct command *c, int n)
 	print_median(c->samples, n, offsetof(struct sample, peak));
 	printf("\t%d", c->failed);
 	print_others(c->samples, n, offsetof(struct sample, others));
-	putchar('\n');
+	printf("\t%.6f\n", c->began / 1e3);
 }
 
 /* Cuts @argv at each "---" into commands; how many. */
@@ -262,7 +265,7 @@ int main(int argc, char **argv)
 		}
 	}
 	puts("command\truns\tcpu_min\tcpu_median\tcpu_p99\twall_min\twall_median\twall_p99"
-	     "\tfaults\tpeak_kib\tfailed\tothers_cpu");
+	     "\tfaults\tpeak_kib\tfailed\tothers_cpu\tbegan_s");
 	for (int i = 0; i < n; i++)
 		print_command(&c[i], runs);
 	return 0;
