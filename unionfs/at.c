@@ -120,8 +120,8 @@ int node_file(struct ufs *u, struct node *n, struct fd_ref **ret)
 	int fd;
 
 	if (!r) {
-		if (!S_ISREG(node_perm(u, n).mode))
-			return S_ISDIR(n->perm.mode) ? -EISDIR : -EINVAL;
+		if (!S_ISREG(n->type))
+			return S_ISDIR(n->type) ? -EISDIR : -EINVAL;
 		pthread_rwlock_rdlock(&u->tree);
 		fd = open_file(u, n);
 		pthread_rwlock_unlock(&u->tree);

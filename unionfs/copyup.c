@@ -229,7 +229,7 @@ int copyup_dir(struct ufs *u, uint64_t id, struct node **ret)
 	}
 	for (size_t i = 0; i < n; i++)
 		lower_put(&u->lower, steps[i].id);
-	if (!e && (dir->orphan || !S_ISDIR(dir->perm.mode))) {
+	if (!e && (dir->orphan || !S_ISDIR(dir->type))) {
 		e = dir->orphan ? -ENOENT : -ENOTDIR;
 		node_put(u, dir);
 	}

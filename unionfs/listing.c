@@ -7,7 +7,7 @@
 #include <errno.h>
 
 #define CACHE_BYTES (32u << 20) /* what the kept ones may have together; the newest is kept whatever its size */
-#define NAMES_MAX   (16u << 20) /* of one directory */
+#define NAMES_MAX   (4u << 20) /* of one directory */
 
 int listing_cache_init(struct listing_cache *c)
 {

@@ -88,9 +88,9 @@ static struct node *destroy(struct ufs *u, struct node *n)
 {
 	struct node *parent = n->parent;
 
-	fdcache_drop(&u->fds, n->id, S_ISDIR(n->perm.mode) ? FD_UPPER_DIR : FD_UPPER_FILE);
+	fdcache_drop(&u->fds, n->id, S_ISDIR(n->type) ? FD_UPPER_DIR : FD_UPPER_FILE);
 	if (n->orphan)
-		upper_drop_orphan(u, n->name, S_ISDIR(n->perm.mode));
+		upper_drop_orphan(u, n->name, S_ISDIR(n->type));
 	if (n->lower)
 		lower_put(&u->lower, n->lower);
 	free(n->name);
@@ -132,11 +132,29 @@ static struct node *copy_of(const struct node *like)
 	if (!n)
 		return NULL;
 	n->refs = 1;
+	n->type = like->perm.mode & S_IFMT;
 	if (like->name && !(n->name = strdup(like->name))) {
 		free(n);
 		return NULL;
 	}
 	return n;
+}
+
+/*
+ * Its number is taken: by a directory that was replaced and that the client still knows, whose st_ino was given to
+ * another file since; or by a file that claims the same origin (someone copied the upper). Under the lock.
+ */
+static void take_free_id(struct ufs *u, struct node *n)
+{
+	const struct node *other = find_id(&u->nodes, n->id);
+
+	if (!other)
+		return;
+	if (n->kept) {
+		n->shown = n->ino | u->upper.ino_bit;
+		n->kept = false;
+	}
+	n->id = NODE_SPARE_BITS | u->nodes.next_spare++;
 }
 
 struct node *node_add(struct ufs *u, const struct node *like)
@@ -150,12 +168,7 @@ struct node *node_add(struct ufs *u, const struct node *like)
 	if (old) {
 		old->refs++;
 	} else {
-		/* Two files that claim one origin (someone copied the upper): the second is a file of its own. */
-		if (find_id(&u->nodes, n->id)) {
-			n->id = NODE_UPPER_BIT | n->ino;
-			n->shown = n->ino | u->upper.ino_bit;
-			n->kept = false;
-		}
+		take_free_id(u, n);
 		if (insert(&u->nodes, n) == 0)
 			old = take_ptr(n);
 		else
@@ -209,6 +222,13 @@ bool node_in_use(struct ufs *u, struct node *n)
 	used = n->lookups || n->refs > 1;
 	unlock(u);
 	return used;
+}
+
+void node_set_orphan(struct ufs *u, struct node *n)
+{
+	lock(u);
+	n->orphan = true;
+	unlock(u);
 }
 
 void node_kill(struct ufs *u, struct node *n)

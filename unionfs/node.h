@@ -31,6 +31,8 @@ struct ufs;
 
 #define NODE_UPPER_BIT (1ull << 62) /* nodeids of what was born in the upper: this and its st_ino */
 
+#define NODE_SPARE_BITS (3ull << 61) /* and of what cannot have that one; no st_ino has bit 61 */
+
 /* Who owns a thing and what it is. */
 struct perm {
 	uint32_t mode; /* with the type bits */
@@ -48,9 +50,10 @@ struct node {
 	char *name;	      /* in parent; under the tree lock, as parent is */
 	uint32_t refs;
 	uint64_t lookups;
-	struct perm perm;     /* mapped: all of it; native: only the type of mode is good */
+	uint32_t type;	      /* S_IFMT of its mode: never changes */
+	struct perm perm;     /* mapped only */
 	bool kept;
-	bool orphan;	      /* has no name but that in work/orphans/ */
+	bool orphan;	      /* its place is in work/orphans/: written under both locks */
 	bool dead;	      /* is nowhere: not found by st_ino */
 	atomic_bool fresh;    /* copied up, and the way to it not synced since */
 	atomic_bool impure;   /* a directory that holds copied-up things */
@@ -60,6 +63,7 @@ struct node {
 struct node_table {
 	pthread_mutex_t lock;
 	struct hash_table by_id, by_ino;
+	uint64_t next_spare;
 	struct node *root, *orphans; /* NULL without an upper */
 };
 
@@ -86,6 +90,8 @@ void node_forget(struct ufs *u, struct node *n, uint64_t count);
 int node_move(struct ufs *u, struct node *n, struct node *parent, const char *name);
 /* Whether the client may still use it. */
 bool node_in_use(struct ufs *u, struct node *n);
+/* Its place is in work/orphans/ now: it goes with the client's interest in it. Tree lock written. */
+void node_set_orphan(struct ufs *u, struct node *n);
 /* A directory that another one replaced: it is nowhere any more, and its st_ino may be another's soon. */
 void node_kill(struct ufs *u, struct node *n);
 

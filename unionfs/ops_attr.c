@@ -36,7 +36,7 @@ ssize_t op_readlink(struct request *r)
 		return request_fail(r, e);
 	if (!i.node) {
 		n = lower_readlink(&u->lower, i.lower, target, sizeof(target));
-	} else if (!S_ISLNK(node_perm(u, i.node).mode)) {
+	} else if (!S_ISLNK(i.node->type)) {
 		n = -EINVAL;
 	} else {
 		pthread_rwlock_rdlock(&u->tree);

@@ -71,7 +71,7 @@ ssize_t op_fsyncdir(struct request *r)
 		return request_fail(r, e);
 	if (i.node && !r->u->is_volatile) {
 		pthread_rwlock_rdlock(&r->u->tree);
-		e = S_ISDIR(i.node->perm.mode) ? sync_dir(r->u, i.node) : -ENOTDIR;
+		e = S_ISDIR(i.node->type) ? sync_dir(r->u, i.node) : -ENOTDIR;
 		if (!e && i.node->fresh)
 			e = sync_way(r->u, i.node);
 		pthread_rwlock_unlock(&r->u->tree);

@@ -33,9 +33,9 @@ int orphan_link(struct ufs *u, struct node *n, struct node *dir, const struct at
 {
 	if (!node_is_at(n, dir, at->name) || !node_in_use(u, n))
 		return 0;
-	if (linkat(at->dirfd, at->name, u->upper.orphans, orphan_name(n).s, 0) < 0 && errno != EEXIST)
-		return -errno;
-	return 0;
+	/* What a change that failed in the middle may have left there. */
+	unlinkat(u->upper.orphans, orphan_name(n).s, 0);
+	return linkat(at->dirfd, at->name, u->upper.orphans, orphan_name(n).s, 0) < 0 ? -errno : 0;
 }
 
 void orphan_commit(struct ufs *u, struct node *n, struct node *dir, const char *name)
@@ -44,7 +44,7 @@ void orphan_commit(struct ufs *u, struct node *n, struct node *dir, const char *
 		return;
 	/* Without memory it keeps a place that is no more: the client gets ESTALE. */
 	if (node_move(u, n, u->nodes.orphans, orphan_name(n).s) == 0)
-		n->orphan = true;
+		node_set_orphan(u, n);
 }
 
 void orphan_abort(struct ufs *u, struct node *n, struct node *dir, const char *name)

@@ -13,6 +13,7 @@ struct end {
 	const char *name;
 	bool beneath; /* a lower has that name */
 	bool is_dir;
+	uint64_t links;
 	enum upper_kind kind;
 	struct node *up;
 	struct at at;
@@ -30,11 +31,13 @@ static int look(struct renaming *m, struct end *end)
 	struct stat st;
 	int e = view_lookup(m->u, &end->dir, end->name, &end->child);
 
+	if (!e)
+		e = inode_stat(m->u, &end->child, &st);
 	if (e)
 		return e;
-	e = inode_stat(m->u, &end->child, &st);
 	end->is_dir = S_ISDIR(st.st_mode);
-	return e;
+	end->links = st.st_nlink;
+	return 0;
 }
 
 /* What moves must be in the upper; a directory with a lower part would need a redirect. */
@@ -47,6 +50,7 @@ static int check_movable(struct renaming *m, struct end *end)
 	return 0;
 }
 
+/* A lower file with other names, which would still count this one, is copied up before it goes. */
 static int check_replaced(struct renaming *m)
 {
 	if (m->flags & RENAME_NOREPLACE)
@@ -55,7 +59,11 @@ static int check_replaced(struct renaming *m)
 		return -ENOTDIR;
 	if (!m->from.is_dir && m->to.is_dir)
 		return -EISDIR;
-	return m->to.is_dir ? view_check_empty(m->u, &m->to.child) : 0;
+	if (m->to.is_dir)
+		return view_check_empty(m->u, &m->to.child);
+	if (!m->to.child.node && m->to.links > 1 && !m->copyup)
+		m->copyup = &m->to;
+	return 0;
 }
 
 static int check(struct renaming *m)

@@ -63,7 +63,7 @@ static void number(struct ufs *u, struct node *like, bool has_origin)
 	if (like->lower) {
 		like->id = like->lower;
 		like->kept = true;
-	} else if (has_origin && index && like->shown < NODE_UPPER_BIT && !S_ISDIR(like->perm.mode)) {
+	} else if (has_origin && index && like->shown < NODE_UPPER_BIT && !S_ISDIR(like->type)) {
 		like->id = like->shown;
 		like->kept = true;
 	} else {
@@ -91,6 +91,7 @@ int view_node(struct ufs *u, struct node *dir, const struct at *at, struct node 
 	if (e)
 		return e;
 	like.ino = st.st_ino;
+	like.type = st.st_mode & S_IFMT;
 	has_origin = upper_origin(u, at, &like.shown) == 0;
 	if (S_ISDIR(st.st_mode)) {
 		e = lower_beneath(u, dir, at, &like.lower);
@@ -128,7 +129,7 @@ int view_lookup(struct ufs *u, const struct inode *dir, const char *name, struct
 
 	if (!dir->node)
 		return lookup_lower(u, dir->lower, name, ret);
-	if (!S_ISDIR(dir->node->perm.mode))
+	if (!S_ISDIR(dir->node->type))
 		return -ENOTDIR;
 	e = node_at_child(u, dir->node, name, &at);
 	if (e)
@@ -161,7 +162,7 @@ int view_dir_up(struct ufs *u, const struct inode *dir, struct node **ret)
 {
 	if (!dir->node)
 		return copyup_dir(u, dir->lower, ret);
-	if (!S_ISDIR(dir->node->perm.mode))
+	if (!S_ISDIR(dir->node->type))
 		return -ENOTDIR;
 	if (dir->node->orphan)
 		return -ENOENT;
