@@ -9,7 +9,7 @@
 #include <limits.h>
 #include <sys/xattr.h>
 
-#define BLOCK  (128u << 10)  /* bytes of one read of the file */
+#define BLOCK  (128u << 10) /* bytes of one read of the file */
 #define ID_MAX 4294967294ll /* -1 means "leave it" to chown(2) */
 
 /* A folder's mode and time come when all is in it. */
@@ -220,7 +220,8 @@ static int add_special(struct archive_entry *e, int dirfd, const char *name)
 	int r;
 
 	if (type == AE_IFLNK)
-		r = target ? place_symlink(dirfd, name, target) : err(-EBADMSG, "a link without a target");
+		r = target ? place_symlink(dirfd, name, target) :
+			     err(-EBADMSG, "a link without a target");
 	else if (type == AE_IFCHR || type == AE_IFBLK || type == AE_IFIFO)
 		r = place_node(dirfd, name, type | 0600, archive_entry_rdev(e));
 	else
@@ -245,7 +246,9 @@ static int clear_way(struct add_tar *t, const char *path)
 
 static int add_folder(struct add_tar *t, struct archive_entry *e, const char *path)
 {
-	struct folder f = { .owner = entry_owner(e), .mode = archive_entry_perm(e), .mtime = entry_mtime(e) };
+	struct folder f = { .owner = entry_owner(e),
+			    .mode = archive_entry_perm(e),
+			    .mtime = entry_mtime(e) };
 	_close_ int fd = -1;
 	int r = clear_way(t, path);
 
@@ -268,7 +271,8 @@ static int check_owner(struct archive_entry *e)
 	la_int64_t uid = archive_entry_uid(e), gid = archive_entry_gid(e);
 
 	if (uid < 0 || uid > ID_MAX || gid < 0 || gid > ID_MAX)
-		return err(-ERANGE, "owner %lld:%lld is out of range", (long long)uid, (long long)gid);
+		return err(-ERANGE, "owner %lld:%lld is out of range", (long long)uid,
+			   (long long)gid);
 	return 0;
 }
 
@@ -304,10 +308,12 @@ static int add_entries(struct add_tar *t)
 	unsigned n = 0;
 	int a, r = 0;
 
-	while (r == 0 && ((a = archive_read_next_header(t->a, &e)) == ARCHIVE_OK || a == ARCHIVE_WARN)) {
+	while (r == 0 &&
+	       ((a = archive_read_next_header(t->a, &e)) == ARCHIVE_OK || a == ARCHIVE_WARN)) {
 		const char *name = archive_entry_pathname(e);
 
-		r = n++ == ADD_TAR_ENTRIES_MAX ? err(-EFBIG, "more than %u entries", n - 1) : add_entry(t, e);
+		r = n++ == ADD_TAR_ENTRIES_MAX ? err(-EFBIG, "more than %u entries", n - 1) :
+						 add_entry(t, e);
 		if (r < 0)
 			r = err(r, "'%s' of the tar: %s", name ? name : "?", err_take(r));
 	}
@@ -323,7 +329,8 @@ static int dress_folders(struct add_tar *t)
 
 	for (size_t i = 0; r == 0 && i < t->nfolders; i++) {
 		const struct folder *f = &t->folders[i];
-		_close_ int fd = fd_open_in_root(t->root_fd, *f->path ? f->path : ".", O_RDONLY | O_DIRECTORY, 0);
+		_close_ int fd = fd_open_in_root(t->root_fd, *f->path ? f->path : ".",
+						 O_RDONLY | O_DIRECTORY, 0);
 
 		if (fd < 0) /* replaced by a later entry */
 			continue;
@@ -343,7 +350,9 @@ static void add_tar_done(struct add_tar *t)
 
 int add_tar_extract(int fd, int root_fd, const char *dst, const struct owner *owner)
 {
-	_cleanup_(add_tar_done) struct add_tar t = { .root_fd = root_fd, .dst = dst, .owner = owner, .last_fd = -1 };
+	_cleanup_(add_tar_done) struct add_tar t = {
+		.root_fd = root_fd, .dst = dst, .owner = owner, .last_fd = -1
+	};
 	_close_ int top = -1;
 	int r = open_archive(fd, &t.a);
 

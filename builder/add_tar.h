@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * ADD of a tar, plain or compressed (gzip, bzip2, xz, zstd): its entries into the tree of a step, with owners, modes,
- * times, links, devices and extended attributes, but for those that only a union file system may set.
+ * ADD of a tar, plain or compressed (gzip, bzip2, xz, zstd): its entries into the tree of a step,
+ * with owners, modes, times, links, devices and extended attributes, but for those that only a
+ * union file system may set.
  */
 #ifndef BUILDER_ADD_TAR_H
 #define BUILDER_ADD_TAR_H
@@ -13,7 +14,10 @@
 
 /* Whether @fd, read from its beginning, is such a tar. */
 bool add_tar_is(int fd);
-/* Extracts @fd into the folder @dst below @root_fd; the folders above are @owner's. ".." in a name is refused. */
+/*
+ * Extracts @fd into the folder @dst below @root_fd; the folders above are @owner's. ".." in a
+ * name is refused.
+ */
 int add_tar_extract(int fd, int root_fd, const char *dst, const struct owner *owner);
 
 #endif

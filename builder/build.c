@@ -24,7 +24,8 @@ static void builder_done(struct builder *b)
 
 static int read_ignore_file(struct builder *b, const char *name, char **ret)
 {
-	_close_ int fd = fd_open_in_root(b->o->context_fd, name, O_RDONLY | O_NONBLOCK | O_NOCTTY, 0);
+	_close_ int fd =
+		fd_open_in_root(b->o->context_fd, name, O_RDONLY | O_NONBLOCK | O_NOCTTY, 0);
 	size_t len;
 	int r;
 
@@ -103,7 +104,8 @@ static int prepare(struct builder *b)
 	return b->stages ? 0 : -ENOMEM;
 }
 
-int build_run(const struct build_options *o, const struct build_callbacks *cb, void *ctx, json_t **ret_config)
+int build_run(const struct build_options *o, const struct build_callbacks *cb, void *ctx,
+	      json_t **ret_config)
 {
 	_cleanup_(builder_done) struct builder b = { .o = o, .cb = cb, .ctx = ctx };
 	struct stage *target;

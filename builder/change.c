@@ -1,5 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* build_change(): apart from build_run(), so that who only changes a config links no more than that. */
+/*
+ * build_change(): apart from build_run(), so that who only changes a config links no more than
+ * that.
+ */
 #include "base/err.h"
 #include "base/mem.h"
 #include "base/str.h"

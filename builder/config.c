@@ -8,8 +8,8 @@
 
 json_t *config_new(void)
 {
-	return json_pack("{s:s, s:s, s:{}, s:{s:s, s:[]}, s:[]}", "architecture", "amd64", "os", "linux", "config",
-			 "rootfs", "type", "layers", "diff_ids", "history");
+	return json_pack("{s:s, s:s, s:{}, s:{s:s, s:[]}, s:[]}", "architecture", "amd64", "os",
+			 "linux", "config", "rootfs", "type", "layers", "diff_ids", "history");
 }
 
 /* Go writes null for what it never made. */
@@ -21,7 +21,9 @@ static int need_member(json_t *o, const char *key, json_t *dflt)
 	if (!owned)
 		return -ENOMEM;
 	if (there && !json_is_null(there))
-		return json_typeof(there) == json_typeof(dflt) ? 0 : err(-EBADMSG, "image config: %s is damaged", key);
+		return json_typeof(there) == json_typeof(dflt) ?
+			       0 :
+			       err(-EBADMSG, "image config: %s is damaged", key);
 	return json_object_set(o, key, owned) < 0 ? -ENOMEM : 0;
 }
 
@@ -31,13 +33,15 @@ static int check_platform(const json_t *image)
 
 	if (os && arch && streq(os, "linux") && streq(arch, "amd64"))
 		return 0;
-	return err(-ENOEXEC, "the image is for %s/%s, not linux/amd64", os ? os : "?", arch ? arch : "?");
+	return err(-ENOEXEC, "the image is for %s/%s, not linux/amd64", os ? os : "?",
+		   arch ? arch : "?");
 }
 
 int config_adopt(json_t *image)
 {
 	/* Of docker's own making, and about another image. */
-	static const char *const stale[] = { "container", "container_config", "docker_version", "id", "parent" };
+	static const char *const stale[] = { "container", "container_config", "docker_version",
+					     "id", "parent" };
 	json_t *rootfs;
 	int r = json_is_object(image) ? 0 : err(-EBADMSG, "image config: no object");
 
@@ -127,10 +131,13 @@ static int add_diff_id(json_t *image, const struct digest *diff_id)
 {
 	json_t *ids = json_get_array(json_get_object(image, "rootfs"), "diff_ids");
 
-	return json_array_append_new(ids, json_sprintf("sha256:%s", digest_hex(diff_id).s)) < 0 ? -ENOMEM : 0;
+	return json_array_append_new(ids, json_sprintf("sha256:%s", digest_hex(diff_id).s)) < 0 ?
+		       -ENOMEM :
+		       0;
 }
 
-int config_add_history(json_t *image, const char *created_by, int64_t created, const struct digest *diff_id)
+int config_add_history(json_t *image, const char *created_by, int64_t created,
+		       const struct digest *diff_id)
 {
 	struct clock_text when = clock_text((struct timespec){ .tv_sec = created });
 	_json_ json_t *entry = json_pack("{s:s, s:s}", "created", when.s, "created_by", created_by);
@@ -140,7 +147,8 @@ int config_add_history(json_t *image, const char *created_by, int64_t created, c
 		return err(-EINVAL, "not valid UTF-8, or no memory");
 	if (!diff_id && json_object_set_new(entry, "empty_layer", json_true()) < 0)
 		return -ENOMEM;
-	if (json_array_append(history, entry) < 0 || json_object_set_new(image, "created", json_string(when.s)) < 0)
+	if (json_array_append(history, entry) < 0 ||
+	    json_object_set_new(image, "created", json_string(when.s)) < 0)
 		return -ENOMEM;
 	return diff_id ? add_diff_id(image, diff_id) : 0;
 }

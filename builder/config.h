@@ -10,7 +10,10 @@
 
 /* Of an empty image. NULL without memory. */
 json_t *config_new(void);
-/* Gives @image what it lacks (config, rootfs, history, os, architecture); another system's is refused. */
+/*
+ * Gives @image what it lacks (config, rootfs, history, os, architecture); another system's is
+ * refused.
+ */
 int config_adopt(json_t *image);
 
 /* Members of the inner object: for running, NULL when absent. */
@@ -24,12 +27,14 @@ int config_shell_argv(const json_t *image, const char *text, char ***ret);
 const char *config_workdir(const json_t *image);
 
 /*
- * Applies an instruction that changes only the config. *@cmd_set, of the stage: a CMD stands in it, which an ENTRYPOINT
- * then leaves alone; one that is inherited it drops.
+ * Applies an instruction that changes only the config. *@cmd_set, of the stage: a CMD stands in
+ * it, which an ENTRYPOINT then leaves alone; one that is inherited it drops.
  */
-int config_apply(json_t *image, const struct instruction *i, const struct words_scope *scope, bool *cmd_set);
+int config_apply(json_t *image, const struct instruction *i, const struct words_scope *scope,
+		 bool *cmd_set);
 
 /* Adds a layer and what made it, or only the latter. */
-int config_add_history(json_t *image, const char *created_by, int64_t created, const struct digest *diff_id);
+int config_add_history(json_t *image, const char *created_by, int64_t created,
+		       const struct digest *diff_id);
 
 #endif

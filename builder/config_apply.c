@@ -198,7 +198,8 @@ static int parse_ports(const char *s, size_t len, uint64_t *ret_first, uint64_t 
 
 	if (dash)
 		*dash = '\0';
-	if (!text || str_u64(text, 1, 65535, &first) < 0 || str_u64(dash ? dash + 1 : text, first, 65535, &last) < 0)
+	if (!text || str_u64(text, 1, 65535, &first) < 0 ||
+	    str_u64(dash ? dash + 1 : text, first, 65535, &last) < 0)
 		return err(-EINVAL, "'%s' is no port", s);
 	*ret_first = first;
 	*ret_last = last;
@@ -213,7 +214,8 @@ static int expose(struct change *c, const char *word)
 	uint64_t first = 1, last = 0;
 	int r = parse_ports(word, len, &first, &last);
 
-	if (r == 0 && strcasecmp(proto, "tcp") != 0 && strcasecmp(proto, "udp") != 0 && strcasecmp(proto, "sctp") != 0)
+	if (r == 0 && strcasecmp(proto, "tcp") != 0 && strcasecmp(proto, "udp") != 0 &&
+	    strcasecmp(proto, "sctp") != 0)
 		r = err(-EINVAL, "'%s': protocol %s is none of tcp, udp, sctp", word, proto);
 	for (uint64_t port = first; r == 0 && port <= last; port++) {
 		snprintf(member, sizeof(member), "%u/%s", (unsigned)port, proto);
@@ -244,7 +246,8 @@ static int apply_volume(struct change *c)
 	if (r >= 0 && !words)
 		r = err(-EINVAL, "VOLUME needs a path");
 	for (size_t n = 0; r >= 0 && n < strv_len(words); n++)
-		r = *words[n] ? add_member(c, "Volumes", words[n]) : err(-EINVAL, "VOLUME: an empty path");
+		r = *words[n] ? add_member(c, "Volumes", words[n]) :
+				err(-EINVAL, "VOLUME: an empty path");
 	return r < 0 ? r : 0;
 }
 
@@ -272,7 +275,8 @@ static int apply_workdir(struct change *c)
 	return r < 0 ? r : set(c->config, "WorkingDir", json_sprintf("/%s", path));
 }
 
-int config_apply(json_t *image, const struct instruction *i, const struct words_scope *scope, bool *cmd_set)
+int config_apply(json_t *image, const struct instruction *i, const struct words_scope *scope,
+		 bool *cmd_set)
 {
 	struct change c = { image, json_get_object(image, "config"), i, scope, cmd_set };
 

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * A Containerfile as a row of instructions: comments and continuations resolved, here-documents taken in, nothing
- * expanded (docs.docker.com/reference/dockerfile, "Format", "Parser directives", "Here-documents").
+ * A Containerfile as a row of instructions: comments and continuations resolved, here-documents
+ * taken in, nothing expanded (docs.docker.com/reference/dockerfile, "Format", "Parser
+ * directives", "Here-documents").
  */
 #ifndef BUILDER_CONTAINERFILE_H
 #define BUILDER_CONTAINERFILE_H
@@ -10,11 +11,25 @@
 #include <stddef.h>
 
 #define CONTAINERFILE_INSTRUCTIONS_MAX 4096u
-#define CONTAINERFILE_HEREDOCS_MAX 16u
+#define CONTAINERFILE_HEREDOCS_MAX     16u
 
 enum op {
-	OP_ADD, OP_ARG, OP_CMD, OP_COPY, OP_ENTRYPOINT, OP_ENV, OP_EXPOSE, OP_FROM, OP_LABEL, OP_MAINTAINER, OP_RUN,
-	OP_SHELL, OP_STOPSIGNAL, OP_USER, OP_VOLUME, OP_WORKDIR,
+	OP_ADD,
+	OP_ARG,
+	OP_CMD,
+	OP_COPY,
+	OP_ENTRYPOINT,
+	OP_ENV,
+	OP_EXPOSE,
+	OP_FROM,
+	OP_LABEL,
+	OP_MAINTAINER,
+	OP_RUN,
+	OP_SHELL,
+	OP_STOPSIGNAL,
+	OP_USER,
+	OP_VOLUME,
+	OP_WORKDIR,
 	OP_COUNT,
 };
 

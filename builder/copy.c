@@ -62,7 +62,10 @@ static int copy_top_folder(struct copier *k, const struct source_item *i)
 	return fd < 0 ? fd : push(k, fd, 0, &i->st, made);
 }
 
-/* In the folder @dirfd; a link to a folder that the image has there is followed, and keeps what it is. */
+/*
+ * In the folder @dirfd; a link to a folder that the image has there is followed, and keeps what
+ * it is.
+ */
 static int copy_folder(struct copier *k, const struct source_item *i, int dirfd, const char *name)
 {
 	_free_ char *path = str_fmt("%s/%s", k->dst, i->path);
@@ -76,7 +79,8 @@ static int copy_folder(struct copier *k, const struct source_item *i, int dirfd,
 		return err_sys("/%s", path);
 	fd = fd_open_in_root(k->c->root_fd, path, O_RDONLY | O_DIRECTORY, 0);
 	if (fd < 0)
-		return err(fd, "/%s: %s", path, fd == -ENOTDIR ? "is no folder there" : strerror(-fd));
+		return err(fd, "/%s: %s", path,
+			   fd == -ENOTDIR ? "is no folder there" : strerror(-fd));
 	if (fstatat(dirfd, name, &st, AT_SYMLINK_NOFOLLOW) < 0) {
 		fd_close(fd);
 		return err_sys("/%s", path);
@@ -105,7 +109,9 @@ static int copy_bytes(int from, int to)
 
 static int copy_file(struct copier *k, const struct source_item *i, int dirfd, const char *name)
 {
-	_close_ int from = openat(i->dirfd, i->name, O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC), to = -1;
+	_close_ int from = openat(i->dirfd, i->name,
+				  O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC),
+		    to = -1;
 	struct owner owner = owner_of(k->c, &i->st);
 	int r;
 
@@ -126,7 +132,8 @@ static int copy_link(const struct source_item *i, int dirfd, const char *name)
 	ssize_t n = readlinkat(i->dirfd, i->name, target, sizeof(target));
 
 	if (n < 0 || n == sizeof(target))
-		return n < 0 ? err_sys("%s", i->path) : err(-ENAMETOOLONG, "%s: a link too long", i->path);
+		return n < 0 ? err_sys("%s", i->path) :
+			       err(-ENAMETOOLONG, "%s: a link too long", i->path);
 	target[n] = '\0';
 	return place_symlink(dirfd, name, target);
 }
@@ -144,7 +151,8 @@ static int copy_other(struct copier *k, const struct source_item *i, int dirfd, 
 		r = err(-EINVAL, "%s: neither a file, a folder nor a symbolic link", i->path);
 	if (r < 0)
 		return r;
-	return place_dress_at(dirfd, name, &owner, S_ISLNK(i->st.st_mode) ? S_IFLNK : mode_of(k->c, &i->st),
+	return place_dress_at(dirfd, name, &owner,
+			      S_ISLNK(i->st.st_mode) ? S_IFLNK : mode_of(k->c, &i->st),
 			      &i->st.st_mtim);
 }
 
@@ -152,11 +160,13 @@ static int copy_item(struct copier *k, const struct source_item *i, int dirfd, c
 {
 	if (S_ISDIR(i->st.st_mode))
 		return copy_folder(k, i, dirfd, name);
-	return S_ISREG(i->st.st_mode) ? copy_file(k, i, dirfd, name) : copy_other(k, i, dirfd, name);
+	return S_ISREG(i->st.st_mode) ? copy_file(k, i, dirfd, name) :
+					copy_other(k, i, dirfd, name);
 }
 
 /* Where something that is no folder goes: the folder, open, and the name. */
-static int open_place(const struct copy *c, const char *own_name, const char *dst, bool into, const char **ret_name)
+static int open_place(const struct copy *c, const char *own_name, const char *dst, bool into,
+		      const char **ret_name)
 {
 	_free_ char *folder = into ? strdup(dst) : path_parent(dst);
 
@@ -178,7 +188,10 @@ static int copy_top_file(struct copier *k, const struct source_item *i)
 	return dirfd < 0 ? dirfd : copy_item(k, &item, dirfd, name);
 }
 
-/* The walk gives parents first, so that the levels are the way from the top to the last folder met. */
+/*
+ * The walk gives parents first, so that the levels are the way from the top to the last folder
+ * met.
+ */
 static int on_item(void *ctx, const struct source_item *i)
 {
 	struct copier *k = ctx;
@@ -196,7 +209,8 @@ static int on_item(void *ctx, const struct source_item *i)
 	return copy_item(k, i, k->levels[k->depth - 1].fd, path_name(i->path));
 }
 
-int copy_source(const struct copy *c, const struct source *s, const char *path, const char *dst, bool into)
+int copy_source(const struct copy *c, const struct source *s, const char *path, const char *dst,
+		bool into)
 {
 	_free_ struct copier *k = new0(struct copier);
 	int r;

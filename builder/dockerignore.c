@@ -4,7 +4,7 @@
 #include "base/mem.h"
 #include "base/str.h"
 #include "builder/path.h"
-#include <ctype.h>
+#include "builder/text.h"
 #include <stdlib.h>
 
 #define PATTERNS_MAX 4096u
@@ -47,8 +47,8 @@ static bool match_one(const char **p, char c)
 }
 
 /*
- * Without recursion: the last single star and the last double star are remembered, and on a mismatch the nearest one
- * that can take a character more does.
+ * Without recursion: the last single star and the last double star are remembered, and on a
+ * mismatch the nearest one that can take a character more does.
  */
 bool pattern_match(const char *p, const char *s)
 {
@@ -83,7 +83,10 @@ bool pattern_match(const char *p, const char *s)
 			s = ++star_s;
 			p = star;
 		} else if (deep && *deep_s) {
-			/* A double star takes whole folders when a name follows it, anything at the end. */
+			/*
+			 * A double star takes whole folders when a name follows it, anything at
+			 * the end.
+			 */
 			do
 				deep_s++;
 			while (*deep_s && *deep && deep_s[-1] != '/');
@@ -98,14 +101,6 @@ bool pattern_match(const char *p, const char *s)
 	}
 }
 
-static void trim(const char **s, size_t *len)
-{
-	while (*len && isspace((unsigned char)**s))
-		++*s, --*len;
-	while (*len && isspace((unsigned char)(*s)[*len - 1]))
-		--*len;
-}
-
 static int add_pattern(struct dockerignore *d, const char *line, size_t len)
 {
 	_free_ char *text = NULL;
@@ -114,11 +109,11 @@ static int add_pattern(struct dockerignore *d, const char *line, size_t len)
 
 	if (len && *line == '#')
 		return 0;
-	trim(&line, &len);
+	text_trim(&line, &len);
 	negated = len && *line == '!';
 	line += negated;
 	len -= negated;
-	trim(&line, &len);
+	text_trim(&line, &len);
 	if (!len)
 		return negated ? err(-EINVAL, ".dockerignore: a '!' without a pattern") : 0;
 	text = strndup(line, len);

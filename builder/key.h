@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Keys of the cache: a chain, each link sha256 over the one before it and all that decides what the next step makes. What
- * goes in is told apart by its length. A change of what a step does to its tree needs another KEY_VERSION.
+ * Keys of the cache: a chain, each link sha256 over the one before it and all that decides what
+ * the next step makes. What goes in is told apart by its length. A change of what a step does to
+ * its tree needs another KEY_VERSION.
  */
 #ifndef BUILDER_KEY_H
 #define BUILDER_KEY_H

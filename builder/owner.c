@@ -4,7 +4,7 @@
 #include "base/fd.h"
 #include "base/str.h"
 
-#define ACCOUNTS_MAX (4u << 20) /* bytes of a passwd or group file */
+#define ACCOUNTS_MAX (4u << 20)	 /* bytes of a passwd or group file */
 #define ID_MAX	     4294967294u /* -1 means "leave it" to chown(2) */
 
 /* The image's file, or -errno; anything but a regular file could keep us waiting. */

@@ -6,8 +6,8 @@
 #include "builder/place.h"
 
 /*
- * USER[:GROUP], names looked up in the image's own /etc/passwd and /etc/group. Without a group: the user's own for a
- * name, the same number for a number.
+ * USER[:GROUP], names looked up in the image's own /etc/passwd and /etc/group. Without a group:
+ * the user's own for a name, the same number for a number.
  */
 int owner_parse(int root_fd, const char *text, struct owner *ret);
 

@@ -6,8 +6,8 @@
 #include <stdbool.h>
 
 /*
- * Lexically: "a/b" of "/./a//x/../b/", "" of the root; ".." stops at the root, and *@ret_above (may be NULL) says that
- * it tried to go on. -ENAMETOOLONG past PATH_MAX.
+ * Lexically: "a/b" of "/./a//x/../b/", "" of the root; ".." stops at the root, and *@ret_above
+ * (may be NULL) says that it tried to go on. -ENAMETOOLONG past PATH_MAX.
  */
 int path_clean(const char *s, char **ret, bool *ret_above);
 /* @path as seen from the folder @base, cleaned. */

@@ -129,21 +129,22 @@ static int clear(int dirfd, const char *name)
 }
 
 /* Does @call, a system call on @name, and once more when the name had to be freed. */
-#define replacing(dirfd, name, call)                                     \
-	({                                                               \
-		int done_ = (call), cleared_ = 0;                        \
-									 \
-		if (done_ < 0 && errno == EEXIST) {                      \
-			cleared_ = clear(dirfd, name);                   \
-			done_ = cleared_ < 0 ? -1 : (call);              \
-		}                                                        \
+#define replacing(dirfd, name, call)                                               \
+	({                                                                         \
+		int done_ = (call), cleared_ = 0;                                  \
+                                                                                   \
+		if (done_ < 0 && errno == EEXIST) {                                \
+			cleared_ = clear(dirfd, name);                             \
+			done_ = cleared_ < 0 ? -1 : (call);                        \
+		}                                                                  \
 		cleared_ < 0 ? cleared_ : done_ < 0 ? err_sys("%s", name) : done_; \
 	})
 
 int place_file(int dirfd, const char *name)
 {
 	return replacing(dirfd, name,
-			 openat(dirfd, name, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0600));
+			 openat(dirfd, name, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC,
+				0600));
 }
 
 int place_symlink(int dirfd, const char *name, const char *target)
@@ -165,7 +166,8 @@ int place_link(int from_dirfd, const char *from, int dirfd, const char *name)
 	/* A link onto itself is there already, and must not be cleared away first. */
 	if (fstatat(from_dirfd, from, &a, AT_SYMLINK_NOFOLLOW) < 0)
 		return err_sys("%s", from);
-	if (fstatat(dirfd, name, &b, AT_SYMLINK_NOFOLLOW) == 0 && a.st_ino == b.st_ino && a.st_dev == b.st_dev)
+	if (fstatat(dirfd, name, &b, AT_SYMLINK_NOFOLLOW) == 0 && a.st_ino == b.st_ino &&
+	    a.st_dev == b.st_dev)
 		return 0;
 	return replacing(dirfd, name, linkat(from_dirfd, from, dirfd, name, 0));
 }
@@ -183,7 +185,8 @@ int place_dress(int fd, const struct owner *owner, mode_t mode, const struct tim
 	return futimens(fd, times) < 0 ? err_sys("change of the time") : 0;
 }
 
-int place_dress_at(int dirfd, const char *name, const struct owner *owner, mode_t mode, const struct timespec *mtime)
+int place_dress_at(int dirfd, const char *name, const struct owner *owner, mode_t mode,
+		   const struct timespec *mtime)
 {
 	struct timespec times[2] = { { .tv_nsec = UTIME_OMIT }, *mtime };
 

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Making things in the tree of a step. Folders are found from its root: symbolic links of the image are followed, and
- * lead nowhere but into the image. What is made under a name replaces what had it, links too, unless that is a folder.
+ * Making things in the tree of a step. Folders are found from its root: symbolic links of the
+ * image are followed, and lead nowhere but into the image. What is made under a name replaces
+ * what had it, links too, unless that is a folder.
  */
 #ifndef BUILDER_PLACE_H
 #define BUILDER_PLACE_H
@@ -16,8 +17,8 @@ struct owner {
 };
 
 /*
- * The folder @path below @root_fd, open; what is missing of it is made, 0755 and @owner's. *@ret_made (may be NULL):
- * the last one was missing.
+ * The folder @path below @root_fd, open; what is missing of it is made, 0755 and @owner's.
+ * *@ret_made (may be NULL): the last one was missing.
  */
 int place_folder(int root_fd, const char *path, const struct owner *owner, bool *ret_made);
 /* Whether @path is a folder, links followed. */
@@ -33,6 +34,7 @@ int place_link(int from_dirfd, const char *from, int dirfd, const char *name);
 /* Owner, mode and modification time, in the order in which none undoes another. */
 int place_dress(int fd, const struct owner *owner, mode_t mode, const struct timespec *mtime);
 /* The same for what cannot be opened; a link has no mode. */
-int place_dress_at(int dirfd, const char *name, const struct owner *owner, mode_t mode, const struct timespec *mtime);
+int place_dress_at(int dirfd, const char *name, const struct owner *owner, mode_t mode,
+		   const struct timespec *mtime);
 
 #endif

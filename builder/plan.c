@@ -22,16 +22,18 @@ static int copy_value(const char *s, char **ret)
 	return s && !*ret ? -ENOMEM : 0;
 }
 
-int arg_value(const char *word, const struct words_scope *scope, char *const *build_args, char *const *globals,
-	      char **ret_name, char **ret_value)
+int arg_value(const char *word, const struct words_scope *scope, char *const *build_args,
+	      char *const *globals, char **ret_name, char **ret_value)
 {
 	const char *equals = strchr(word, '=');
-	_free_ char *name = strndup(word, equals ? (size_t)(equals - word) : strlen(word)), *value = NULL;
+	_free_ char *name = strndup(word, equals ? (size_t)(equals - word) : strlen(word)),
+		    *value = NULL;
 	int r;
 
 	if (!name)
 		return -ENOMEM;
-	if (!*name || name[strspn(name, "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789_")])
+	if (!*name ||
+	    name[strspn(name, "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789_")])
 		return err(-EINVAL, "'%s' is no name of an argument", name);
 	if (strv_getenv(build_args, name))
 		r = copy_value(strv_getenv(build_args, name), &value);
@@ -48,7 +50,8 @@ int arg_value(const char *word, const struct words_scope *scope, char *const *bu
 
 /* ---- before the first FROM ---- */
 
-static int add_global(struct build_plan *p, const struct instruction *i, char escape, char *const *build_args)
+static int add_global(struct build_plan *p, const struct instruction *i, char escape,
+		      char *const *build_args)
 {
 	const struct words_scope scope = { lookup_strv, &p->globals, escape };
 	_strv_free_ char **words = NULL;
@@ -90,7 +93,8 @@ static int check_platform(const struct instruction *i, const struct words_scope 
 			return err(-EINVAL, "%s is not supported", i->flags[n]);
 		r = words_expand(raw, scope, &platform);
 		if (r == 0 && !streq(platform, "linux/amd64"))
-			r = err(-EINVAL, "platform '%s' is not supported, only linux/amd64", platform);
+			r = err(-EINVAL, "platform '%s' is not supported, only linux/amd64",
+				platform);
 	}
 	return r;
 }
@@ -103,7 +107,8 @@ static void to_lower(char *s)
 
 static bool name_is_good(const char *s)
 {
-	return isalpha((unsigned char)*s) && !s[strspn(s, "abcdefghijklmnopqrstuvwxyz0123456789-_.")];
+	return isalpha((unsigned char)*s) &&
+	       !s[strspn(s, "abcdefghijklmnopqrstuvwxyz0123456789-_.")];
 }
 
 static int name_stage(struct planned *s, const char *name)
@@ -116,7 +121,8 @@ static int name_stage(struct planned *s, const char *name)
 }
 
 /* IMAGE [AS NAME] */
-static int read_from(const struct build_plan *p, const struct instruction *i, char escape, struct planned *s)
+static int read_from(const struct build_plan *p, const struct instruction *i, char escape,
+		     struct planned *s)
 {
 	const struct words_scope scope = { lookup_strv, (void *)&p->globals, escape };
 	_strv_free_ char **words = NULL;
@@ -130,7 +136,8 @@ static int read_from(const struct build_plan *p, const struct instruction *i, ch
 		return err(-EINVAL, "expected IMAGE [AS NAME]");
 	r = words_expand(words[0], &scope, &s->image);
 	if (r == 0 && !*s->image)
-		r = err(-EINVAL, "'%s' expands to nothing: is its ARG before the first FROM?", words[0]);
+		r = err(-EINVAL, "'%s' expands to nothing: is its ARG before the first FROM?",
+			words[0]);
 	if (r == 0 && words[1])
 		r = name_stage(s, words[2]);
 	return r;
@@ -204,7 +211,8 @@ static int find_target(const struct build_plan *p, const char *file, const char 
 	return 0;
 }
 
-static int read_stages(struct build_plan *p, const char *file, const struct containerfile *c, char *const *build_args)
+static int read_stages(struct build_plan *p, const char *file, const struct containerfile *c,
+		       char *const *build_args)
 {
 	int r = add_platform(p);
 
@@ -218,15 +226,16 @@ static int read_stages(struct build_plan *p, const char *file, const struct cont
 		else
 			p->stages[p->n - 1].end = i + 1;
 		if (r < 0)
-			return err(r, "%s:%u: %s: %s", file, in->line, op_name(in->op), err_take(r));
+			return err(r, "%s:%u: %s: %s", file, in->line, op_name(in->op),
+				   err_take(r));
 	}
 	if (r == 0 && !p->n)
 		r = err(-EINVAL, "%s: there is no FROM in it", file);
 	return r;
 }
 
-int build_plan_make(const char *file, const struct containerfile *c, char *const *build_args, const char *target,
-	      struct build_plan *ret)
+int build_plan_make(const char *file, const struct containerfile *c, char *const *build_args,
+		    const char *target, struct build_plan *ret)
 {
 	struct build_plan p = { 0 };
 	int r = read_stages(&p, file, c, build_args);

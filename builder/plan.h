@@ -27,14 +27,17 @@ struct build_plan {
 };
 
 /* Errors begin with FILE:LINE. */
-int build_plan_make(const char *file, const struct containerfile *c, char *const *build_args, const char *target,
-	      struct build_plan *ret);
+int build_plan_make(const char *file, const struct containerfile *c, char *const *build_args,
+		    const char *target, struct build_plan *ret);
 void build_plan_done(struct build_plan *p);
 /* The stage before @before that @name, or its number from 0, means; PLAN_NONE. */
 size_t build_plan_find(const struct build_plan *p, size_t before, const char *name);
 
-/* One "NAME[=DEFAULT]" of ARG: the build argument, else the default, else the global one, else nothing (NULL). */
-int arg_value(const char *word, const struct words_scope *scope, char *const *build_args, char *const *globals,
-	      char **ret_name, char **ret_value);
+/*
+ * One "NAME[=DEFAULT]" of ARG: the build argument, else the default, else the global one, else
+ * nothing (NULL).
+ */
+int arg_value(const char *word, const struct words_scope *scope, char *const *build_args,
+	      char *const *globals, char **ret_name, char **ret_value);
 
 #endif

@@ -11,12 +11,12 @@
 #include <ctype.h>
 
 /*
- * Build arguments that need no ARG, reach every RUN and no key (docs.docker.com/reference/dockerfile, "Predefined
- * ARGs").
+ * Build arguments that need no ARG, reach every RUN and no key
+ * (docs.docker.com/reference/dockerfile, "Predefined ARGs").
  */
 static const char *const proxies[] = {
-	"HTTP_PROXY",  "http_proxy",  "HTTPS_PROXY", "https_proxy", "FTP_PROXY",
-	"ftp_proxy",   "NO_PROXY",    "no_proxy",    "ALL_PROXY",   "all_proxy",
+	"HTTP_PROXY", "http_proxy", "HTTPS_PROXY", "https_proxy", "FTP_PROXY",
+	"ftp_proxy",  "NO_PROXY",   "no_proxy",	   "ALL_PROXY",	  "all_proxy",
 };
 
 bool arg_predefined(const char *name)
@@ -45,7 +45,8 @@ static void run_done(struct run *r)
 /* "<<WORD" alone: the document is the script. */
 static bool is_script(const struct instruction *i)
 {
-	return i->nheredocs == 1 && str_after(i->args, "<<") && !i->args[strcspn(i->args, " \t;|&>")];
+	return i->nheredocs == 1 && str_after(i->args, "<<") &&
+	       !i->args[strcspn(i->args, " \t;|&>")];
 }
 
 /* The text as the shell wants it: with its here-documents. */
@@ -139,8 +140,8 @@ static int run(void *ctx, struct builder *b, struct build_step *step, int root_f
 	int code = 0, r = c->script ? put_script(c, root_fd) : 0;
 
 	if (r == 0)
-		r = b->cb->step_run(b->ctx, step, c->argv, c->env, config_workdir(b->s->image), user ? user : "",
-				    &code);
+		r = b->cb->step_run(b->ctx, step, c->argv, c->env, config_workdir(b->s->image),
+				    user ? user : "", &code);
 	if (c->script)
 		unlinkat(root_fd, path_name(SCRIPT), 0);
 	if (r == 0 && code != 0)
@@ -174,7 +175,8 @@ int step_run(struct builder *b)
 	_cleanup_(run_done) struct run c = { 0 };
 	_free_ char *created_by = NULL;
 	struct digest key;
-	int r = b->i->flags ? err(-EINVAL, "%s is not supported", b->i->flags[0]) : make_argv(b, &c);
+	int r = b->i->flags ? err(-EINVAL, "%s is not supported", b->i->flags[0]) :
+			      make_argv(b, &c);
 
 	if (r == 0)
 		r = make_env(b, &c.env);

@@ -78,14 +78,17 @@ static int exists(const struct source *s, const char *path)
 }
 
 /* Adds to @next the names in the folder @base that fit @part. */
-static int extend_one(const struct source *s, const char *base, const char *part, struct names *next)
+static int extend_one(const struct source *s, const char *base, const char *part,
+		      struct names *next)
 {
 	_strv_free_ char **names = NULL;
 	_close_ int fd = source_open(s, base, O_RDONLY | O_DIRECTORY);
 	int r;
 
 	if (fd < 0) /* a file on the way fits nothing below it */
-		return fd == -ENOTDIR || fd == -ENOENT || fd == -ELOOP ? 0 : err(fd, "%s: %s", base, strerror(-fd));
+		return fd == -ENOTDIR || fd == -ENOENT || fd == -ELOOP ?
+			       0 :
+			       err(fd, "%s: %s", base, strerror(-fd));
 	r = source_list(fd, &names);
 	for (char **n = names; r == 0 && n && *n; n++)
 		if (pattern_match(part, *n))

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * What COPY and ADD read: files of the context, of another stage or of an image, below one root that no symbolic link
- * leads out of.
+ * What COPY and ADD read: files of the context, of another stage or of an image, below one root
+ * that no symbolic link leads out of.
  */
 #ifndef BUILDER_SOURCE_H
 #define BUILDER_SOURCE_H
@@ -20,8 +20,9 @@ struct source {
 };
 
 /*
- * The paths that @pattern means, sorted, relative to the root ("" is the root): itself when it has no wildcard. -ENOENT
- * when there is none. A path that would leave the root lexically is refused.
+ * The paths that @pattern means, sorted, relative to the root ("" is the root): itself when it
+ * has no wildcard. -ENOENT when there is none. A path that would leave the root lexically is
+ * refused.
  */
 int source_find(const struct source *s, const char *pattern, char ***ret);
 
@@ -40,8 +41,9 @@ struct source_item {
 typedef int source_fn(void *ctx, const struct source_item *i);
 
 /*
- * Walks @path (followed, if it is a link) and all below it, parents first, names sorted; links below are not followed.
- * Of what is left out, only the folders above something wanted back are met.
+ * Walks @path (followed, if it is a link) and all below it, parents first, names sorted; links
+ * below are not followed. Of what is left out, only the folders above something wanted back are
+ * met.
  */
 int source_walk(const struct source *s, const char *path, source_fn *fn, void *ctx);
 

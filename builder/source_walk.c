@@ -51,9 +51,11 @@ static int meet_pending(struct walk *w, struct pending *p)
 	return r;
 }
 
-static int walk_item(struct walk *w, int dirfd, const char *name, unsigned depth, struct pending *above);
+static int walk_item(struct walk *w, int dirfd, const char *name, unsigned depth,
+		     struct pending *above);
 
-static int walk_names(struct walk *w, int fd, char *const *names, unsigned depth, struct pending *above)
+static int walk_names(struct walk *w, int fd, char *const *names, unsigned depth,
+		      struct pending *above)
 {
 	size_t len = strlen(w->path), room = sizeof(w->path) - len;
 	int r = 0;
@@ -68,7 +70,8 @@ static int walk_names(struct walk *w, int fd, char *const *names, unsigned depth
 	return r;
 }
 
-static int walk_folder(struct walk *w, int dirfd, const char *name, unsigned depth, struct pending *above)
+static int walk_folder(struct walk *w, int dirfd, const char *name, unsigned depth,
+		       struct pending *above)
 {
 	_strv_free_ char **names = NULL;
 	_close_ int fd = -1;
@@ -88,9 +91,11 @@ static bool is_excluded(const struct walk *w)
 	return w->s->ignore && *w->path && dockerignore_excludes(w->s->ignore, w->path);
 }
 
-static int walk_item(struct walk *w, int dirfd, const char *name, unsigned depth, struct pending *above)
+static int walk_item(struct walk *w, int dirfd, const char *name, unsigned depth,
+		     struct pending *above)
 {
-	struct pending p = { .above = above, .len = strlen(w->path),
+	struct pending p = { .above = above,
+			     .len = strlen(w->path),
 			     .item = { .path = below_top(w), .dirfd = dirfd, .name = name } };
 	bool excluded = is_excluded(w);
 	int r;
@@ -131,7 +136,9 @@ static int follow_link(int dirfd, const char *name, const char *parent, char **p
 	return 1;
 }
 
-/* A file is wanted with the folder that holds it, so links at the end are followed one at a time. */
+/*
+ * A file is wanted with the folder that holds it, so links at the end are followed one at a time.
+ */
 static int resolve_file(const struct source *s, const char *given, struct place_of *ret)
 {
 	_free_ char *path = strdup(given);
@@ -217,8 +224,10 @@ struct hashing {
 static int hash_item(void *ctx, const struct source_item *i)
 {
 	const struct hashing *x = ctx;
-	unsigned long long size = S_ISREG(i->st.st_mode) || S_ISLNK(i->st.st_mode) ? i->st.st_size : 0;
-	unsigned long long rdev = S_ISCHR(i->st.st_mode) || S_ISBLK(i->st.st_mode) ? i->st.st_rdev : 0;
+	unsigned long long size = S_ISREG(i->st.st_mode) || S_ISLNK(i->st.st_mode) ? i->st.st_size :
+										     0;
+	unsigned long long rdev = S_ISCHR(i->st.st_mode) || S_ISBLK(i->st.st_mode) ? i->st.st_rdev :
+										     0;
 	char head[128];
 	int n = snprintf(head, sizeof(head), "%o %llu %llu %u:%u", i->st.st_mode, size, rdev,
 			 x->owners ? i->st.st_uid : 0, x->owners ? i->st.st_gid : 0);

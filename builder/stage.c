@@ -44,7 +44,8 @@ static int from_image(struct builder *b, const char *name)
 		return r;
 	triggers = json_get_array(json_get_object(b->s->image, "config"), "OnBuild");
 	if (json_array_size(triggers))
-		return err(-EOPNOTSUPP, "image %s has ONBUILD instructions, which are not supported", name);
+		return err(-EOPNOTSUPP,
+			   "image %s has ONBUILD instructions, which are not supported", name);
 	return 0;
 }
 
@@ -109,8 +110,9 @@ static int step_arg(struct builder *b)
 static int step_config(struct builder *b)
 {
 	_free_ char *text = instruction_text(b->i);
-	int r = !text ? -ENOMEM : b->i->op == OP_ARG ? step_arg(b) :
-		config_apply(b->s->image, b->i, &b->scope, &b->s->cmd_set);
+	int r = !text		   ? -ENOMEM :
+		b->i->op == OP_ARG ? step_arg(b) :
+				     config_apply(b->s->image, b->i, &b->scope, &b->s->cmd_set);
 
 	if (r == 0)
 		r = advance_key(b, text);

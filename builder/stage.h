@@ -22,10 +22,10 @@ struct builder {
 	struct containerfile file;
 	struct build_plan plan;
 	struct dockerignore ignore; /* of the context */
-	struct stage *stages;  /* as many as the plan has */
+	struct stage *stages;	    /* as many as the plan has */
 	unsigned step, steps;
 	/* Of the instruction at hand. */
-	size_t at;	       /* the stage */
+	size_t at; /* the stage */
 	struct stage *s;
 	const struct instruction *i;
 	struct words_scope scope;
@@ -40,7 +40,8 @@ char *instruction_text(const struct instruction *i);
 /* What fills the tree of a step. */
 typedef int step_fn(void *ctx, struct builder *b, struct build_step *step, int root_fd);
 /* A layer made by @fn, or found under @key, which is the stage's from then on. */
-int step_layer(struct builder *b, const struct digest *key, const char *created_by, step_fn *fn, void *ctx);
+int step_layer(struct builder *b, const struct digest *key, const char *created_by, step_fn *fn,
+	       void *ctx);
 
 /* Whether RUN has a build argument of this name without an ARG. */
 bool arg_predefined(const char *name);

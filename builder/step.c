@@ -25,7 +25,8 @@ static int look_up(struct builder *b, const struct digest *key, struct build_lay
 	return 1;
 }
 
-static int make(struct builder *b, const struct digest *key, step_fn *fn, void *ctx, struct build_layer *ret)
+static int make(struct builder *b, const struct digest *key, step_fn *fn, void *ctx,
+		struct build_layer *ret)
 {
 	struct build_step *step;
 	int root_fd, r = b->cb->step_begin(b->ctx, b->s->image, &step, &root_fd);
@@ -39,7 +40,8 @@ static int make(struct builder *b, const struct digest *key, step_fn *fn, void *
 	return r < 0 ? r : 0;
 }
 
-int step_layer(struct builder *b, const struct digest *key, const char *created_by, step_fn *fn, void *ctx)
+int step_layer(struct builder *b, const struct digest *key, const char *created_by, step_fn *fn,
+	       void *ctx)
 {
 	struct build_layer layer = { 0 };
 	int r = look_up(b, key, &layer);
@@ -49,12 +51,14 @@ int step_layer(struct builder *b, const struct digest *key, const char *created_
 	if (r < 0)
 		return r;
 	b->s->key = *key;
-	return config_add_history(b->s->image, created_by, b->o->created, layer.empty ? NULL : &layer.diff_id);
+	return config_add_history(b->s->image, created_by, b->o->created,
+				  layer.empty ? NULL : &layer.diff_id);
 }
 
 /* ---- WORKDIR ---- */
 
-static int make_folder(void *ctx, _unused_ struct builder *b, _unused_ struct build_step *step, int root_fd)
+static int make_folder(void *ctx, _unused_ struct builder *b, _unused_ struct build_step *step,
+		       int root_fd)
 {
 	const char *path = ctx;
 	int fd = place_folder(root_fd, path, &(struct owner){ 0, 0 }, NULL);

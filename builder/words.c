@@ -138,8 +138,9 @@ static int expand_escape(struct expansion *x, const char **s, char quote)
 
 	if (x->quoting == HEREDOC && c == '\n')
 		return 0;
-	if (x->quoting == HEREDOC ? c != '$' && c != '`' && c != x->scope->escape :
-				    quote && c != '"' && c != '$' && c != '`' && c != x->scope->escape)
+	if (x->quoting == HEREDOC ?
+		    c != '$' && c != '`' && c != x->scope->escape :
+		    quote && c != '"' && c != '$' && c != '`' && c != x->scope->escape)
 		buf_addc(&x->out, x->scope->escape);
 	return buf_addc(&x->out, c);
 }

@@ -160,8 +160,9 @@ static void kinds_of_entries(void **state)
 
 static void compressions(void **state)
 {
-	static const int filters[] = { ARCHIVE_FILTER_NONE, ARCHIVE_FILTER_GZIP, ARCHIVE_FILTER_BZIP2,
-				       ARCHIVE_FILTER_XZ, ARCHIVE_FILTER_ZSTD };
+	static const int filters[] = { ARCHIVE_FILTER_NONE, ARCHIVE_FILTER_GZIP,
+				       ARCHIVE_FILTER_BZIP2, ARCHIVE_FILTER_XZ,
+				       ARCHIVE_FILTER_ZSTD };
 	struct world *w = *state;
 
 	for (size_t i = 0; i < ARRAY_SIZE(filters); i++) {
@@ -211,7 +212,8 @@ static void names_beyond_ascii(void **state)
 
 static void dots_are_refused(void **state)
 {
-	static const char *const names[] = { "../outside/x", "a/../../outside/x", "a/..", "..", "/../x" };
+	static const char *const names[] = { "../outside/x", "a/../../outside/x", "a/..", "..",
+					     "/../x" };
 	struct world *w = *state;
 
 	for (size_t i = 0; i < ARRAY_SIZE(names); i++) {
@@ -371,10 +373,18 @@ int main(void)
 {
 #define unit(fn) cmocka_unit_test_setup_teardown(fn, setup, teardown)
 	const struct CMUnitTest tests[] = {
-		unit(kinds_of_entries),	      unit(compressions),     unit(what_is_no_tar),
-		unit(names_beyond_ascii),     unit(dots_are_refused), unit(absolute_names),
-		unit(links_lead_nowhere_else), unit(a_link_swapped_in), unit(replacing),
-		unit(attributes),	      unit(owners_and_devices), unit(damage),
+		unit(kinds_of_entries),
+		unit(compressions),
+		unit(what_is_no_tar),
+		unit(names_beyond_ascii),
+		unit(dots_are_refused),
+		unit(absolute_names),
+		unit(links_lead_nowhere_else),
+		unit(a_link_swapped_in),
+		unit(replacing),
+		unit(attributes),
+		unit(owners_and_devices),
+		unit(damage),
 	};
 
 	return run_units(tests);

@@ -34,13 +34,14 @@ static void steps_make_layers_and_config(void **state)
 	assert_int_equal(json_get_bool(run, "empty_layer", 0), 0);
 	assert_int_equal(json_get_bool(json_array_get(history, 0), "empty_layer", 0), 1);
 	assert_int_equal(json_get_bool(json_array_get(history, 3), "empty_layer", 0), 1);
-	assert_string_equal(json_get_str(json_array_get(history, 2), "created_by"), "COPY file dir/");
+	assert_string_equal(json_get_str(json_array_get(history, 2), "created_by"),
+			    "COPY file dir/");
 	text = json_text(json_get_object(f->config, "config"), NULL);
-	assert_string_equal(text, "{\"Cmd\":[\"x\",\"y\"],\"Env\":[\"A=1\",\"B=two words\"],\"User\":\"1:2\","
-				  "\"WorkingDir\":\"/dir/sub\"}");
+	assert_string_equal(
+		text, "{\"Cmd\":[\"x\",\"y\"],\"Env\":[\"A=1\",\"B=two words\"],\"User\":\"1:2\","
+		      "\"WorkingDir\":\"/dir/sub\"}");
 	assert_string_equal(f->lines[2], "STEP 3/8: RUN write made 1");
 }
-
 
 /* ---- stages ---- */
 
@@ -85,8 +86,9 @@ static void a_stage_inherits(void **state)
 {
 	struct fake *f = *state;
 
-	assert_built(f, "FROM base AS a\nENV A=1\nWORKDIR /w\nSHELL [\"/bin/x\", \"-y\"]\nARG gone=1\n"
-			"FROM a\nRUN write $A$gone x\n");
+	assert_built(f,
+		     "FROM base AS a\nENV A=1\nWORKDIR /w\nSHELL [\"/bin/x\", \"-y\"]\nARG gone=1\n"
+		     "FROM a\nRUN write $A$gone x\n");
 	assert_string_equal(f->argv[0], "/bin/x");
 	assert_string_equal(f->cwd, "/w");
 	assert_string_equal(strv_getenv(f->env, "A"), "1");
@@ -97,7 +99,8 @@ static void a_stage_inherits(void **state)
 
 static void arguments(void **state)
 {
-	static const char *const given[] = { "BASE=given", "X=given", "https_proxy=p", "NOBODY=1", NULL };
+	static const char *const given[] = { "BASE=given", "X=given", "https_proxy=p", "NOBODY=1",
+					     NULL };
 	struct fake *f = *state;
 
 	f->o.build_args = (char *const *)given;
@@ -145,7 +148,8 @@ static void run_forms(void **state)
 	assert_built(f, "FROM base\nRUN <<EOF\n#!/usr/bin/python\nprint()\nEOF\n");
 	assert_string_equal(f->argv[0], "/.strata-run");
 	assert_int_equal(layers(f), 0);
-	assert_fails(f, "FROM base\n\nRUN --mount=type=cache,target=/x ls", "Containerfile:3: RUN", "--mount=");
+	assert_fails(f, "FROM base\n\nRUN --mount=type=cache,target=/x ls", "Containerfile:3: RUN",
+		     "--mount=");
 }
 
 /* ---- COPY and ADD ---- */
@@ -242,8 +246,10 @@ static void context_is_confined(void **state)
 	tree_file(f->dir, "secret", "s");
 	tree_file(f->context, "d/x", "x");
 	assert_ok(symlinkat("../secret", f->context, "out"));
-	assert_fails(f, "FROM base\nCOPY ../secret /x", "Containerfile:2: COPY ../secret /x: ", "leads out");
-	assert_fails(f, "FROM base\nCOPY out /x", "Containerfile:2: COPY out /x: ", "'out': not there");
+	assert_fails(f, "FROM base\nCOPY ../secret /x",
+		     "Containerfile:2: COPY ../secret /x: ", "leads out");
+	assert_fails(f, "FROM base\nCOPY out /x",
+		     "Containerfile:2: COPY out /x: ", "'out': not there");
 	assert_fails(f, "FROM base\nCOPY none /x", "Containerfile:2: ", "'none'");
 	tree_file(f->context, ".dockerignore", "d/x\n");
 	assert_fails(f, "FROM base\nCOPY d/x /x", "Containerfile:2: ", ".dockerignore");
@@ -290,9 +296,11 @@ static void refusals(void **state)
 	}
 	assert_fails(f, "RUN x\nFROM base", "Containerfile:1: RUN: ", "before the first FROM");
 	assert_fails(f, "ARG x=1", "Containerfile: ", "no FROM");
-	assert_fails(f, "FROM base AS a\nFROM base AS A", "Containerfile:2: FROM", "a second stage");
+	assert_fails(f, "FROM base AS a\nFROM base AS A", "Containerfile:2: FROM",
+		     "a second stage");
 	f->image = config_new();
-	json_object_set_new(json_get_object(f->image, "config"), "OnBuild", json_pack("[s]", "RUN x"));
+	json_object_set_new(json_get_object(f->image, "config"), "OnBuild",
+			    json_pack("[s]", "RUN x"));
 	assert_fails(f, "FROM base", "Containerfile:1: FROM base: ", "ONBUILD");
 }
 
@@ -300,7 +308,8 @@ static void refusals(void **state)
 
 static void cache_hits(void **state)
 {
-	static const char text[] = "FROM base\nENV A=1\nRUN write a 1\nCOPY file /f\nWORKDIR /w\nCMD x\n";
+	static const char text[] =
+		"FROM base\nENV A=1\nRUN write a 1\nCOPY file /f\nWORKDIR /w\nCMD x\n";
 	const struct timespec times[2] = { { .tv_sec = 5 }, { .tv_sec = 5 } };
 	struct fake *f = *state;
 	_json_ json_t *first = NULL;
@@ -323,7 +332,9 @@ static void cache_hits(void **state)
 	assert_int_equal(f->asked, 0);
 }
 
-/* Builds "FROM base", then @before; then with @after in its place: how many steps were made anew. */
+/*
+ * Builds "FROM base", then @before; then with @after in its place: how many steps were made anew.
+ */
 static unsigned made_anew(struct fake *f, const char *before, const char *after)
 {
 	_free_ char *a = str_fmt("FROM base\n%s\n", before), *b = str_fmt("FROM base\n%s\n", after);
@@ -383,8 +394,9 @@ static void cache_sees_content_and_mode(void **state)
 static void cache_sees_arguments(void **state)
 {
 	static const char text[] = "FROM base\nRUN a\nARG X\nRUN b\nRUN c\n";
-	static const char *const one[] = { "X=1", "https_proxy=1", NULL }, *const two[] = { "X=2", NULL },
-			  *const proxy[] = { "X=2", "https_proxy=2", NULL };
+	static const char *const one[] = { "X=1", "https_proxy=1", NULL },
+				 *const two[] = { "X=2", NULL },
+				 *const proxy[] = { "X=2", "https_proxy=2", NULL };
 	struct fake *f = *state;
 
 	f->o.build_args = (char *const *)one;
@@ -438,7 +450,11 @@ static void add_extracts_tars(void **state)
 	assert_ok(mkdirat(f->context, "d", 0755));
 	put_tar(f, "d/inner.tar.gz");
 	tree_file(f->context, "plain", "plain");
-	assert_built(f, "FROM base\nADD any.name plain /to/\nCOPY any.name /copied\nADD d /d/\nADD plain /p\n");
+	assert_built(f, "FROM base\n"
+			"ADD any.name plain /to/\n"
+			"COPY any.name /copied\n"
+			"ADD d /d/\n"
+			"ADD plain /p\n");
 	assert_root_file(f, "to/in-tar", "text");
 	assert_root_file(f, "to/plain", "plain");
 	assert_root_file(f, "p", "plain");

@@ -60,9 +60,10 @@ static void variables(_unused_ void **state)
 
 static void sets(_unused_ void **state)
 {
-	assert_changes("{\"ExposedPorts\":{\"1/tcp\":{}}}", "EXPOSE 80 53/UDP 7000-7001/sctp",
-		       "{\"ExposedPorts\":{\"1/tcp\":{},\"53/udp\":{},\"7000/sctp\":{},\"7001/sctp\":{},"
-		       "\"80/tcp\":{}}}");
+	assert_changes(
+		"{\"ExposedPorts\":{\"1/tcp\":{}}}", "EXPOSE 80 53/UDP 7000-7001/sctp",
+		"{\"ExposedPorts\":{\"1/tcp\":{},\"53/udp\":{},\"7000/sctp\":{},\"7001/sctp\":{},"
+		"\"80/tcp\":{}}}");
 	assert_changes("{}", "VOLUME [\"/a b\"]", "{\"Volumes\":{\"/a b\":{}}}");
 	assert_changes("{}", "VOLUME /a /b", "{\"Volumes\":{\"/a\":{},\"/b\":{}}}");
 	assert_refused("EXPOSE x", "no port");
@@ -80,15 +81,18 @@ static void words(_unused_ void **state)
 	assert_changes("{\"WorkingDir\":\"/a\"}", "WORKDIR b/../c", "{\"WorkingDir\":\"/a/c\"}");
 	assert_changes("{\"WorkingDir\":\"/a\"}", "WORKDIR /", "{\"WorkingDir\":\"/\"}");
 	assert_changes("{\"WorkingDir\":\"/a\"}", "WORKDIR ../../b", "{\"WorkingDir\":\"/b\"}");
-	assert_changes("{\"Env\":[\"D=/x\"]}", "WORKDIR $D/y", "{\"Env\":[\"D=/x\"],\"WorkingDir\":\"/x/y\"}");
+	assert_changes("{\"Env\":[\"D=/x\"]}", "WORKDIR $D/y",
+		       "{\"Env\":[\"D=/x\"],\"WorkingDir\":\"/x/y\"}");
 	assert_refused("USER \"\"", "empty");
 	assert_refused("USER $none", "empty");
 }
 
 static void others_are_refused(_unused_ void **state)
 {
-	static const char *const bad[] = { "RUN x", "COPY a b", "ADD a b", "FROM x", "ARG x",
-					   "SHELL [\"x\"]", "HEALTHCHECK NONE", "ONBUILD RUN x", "MAINTAINER x" };
+	static const char *const bad[] = {
+		"RUN x",	 "COPY a b",	     "ADD a b",	      "FROM x",	     "ARG x",
+		"SHELL [\"x\"]", "HEALTHCHECK NONE", "ONBUILD RUN x", "MAINTAINER x"
+	};
 
 	for (size_t i = 0; i < ARRAY_SIZE(bad); i++) {
 		_free_ char *op = strndup(bad[i], strcspn(bad[i], " "));
@@ -103,8 +107,8 @@ static void others_are_refused(_unused_ void **state)
 
 static void other_configs(_unused_ void **state)
 {
-	_json_ json_t *arm = json_pack("{s:s,s:s}", "os", "linux", "architecture", "arm64"), *empty = json_object(),
-		      *odd = json_pack("{s:[]}", "config");
+	_json_ json_t *arm = json_pack("{s:s,s:s}", "os", "linux", "architecture", "arm64"),
+		      *empty = json_object(), *odd = json_pack("{s:[]}", "config");
 
 	assert_int_equal(build_change(arm, "USER x"), -ENOEXEC);
 	err_clear();
@@ -117,8 +121,12 @@ static void other_configs(_unused_ void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(commands), cmocka_unit_test(variables),	  cmocka_unit_test(sets),
-		cmocka_unit_test(words),    cmocka_unit_test(others_are_refused), cmocka_unit_test(other_configs),
+		cmocka_unit_test(commands),
+		cmocka_unit_test(variables),
+		cmocka_unit_test(sets),
+		cmocka_unit_test(words),
+		cmocka_unit_test(others_are_refused),
+		cmocka_unit_test(other_configs),
 	};
 
 	return run_units(tests);

@@ -62,7 +62,8 @@ static void continuations(_unused_ void **state)
 
 static void line_ends(_unused_ void **state)
 {
-	struct containerfile c = parse("\xef\xbb\xbf" "FROM x\r\nRUN a \\\r\n b\r\n");
+	struct containerfile c = parse("\xef\xbb\xbf"
+				       "FROM x\r\nRUN a \\\r\n b\r\n");
 
 	assert_int_equal(c.n, 2);
 	assert_string_equal(c.all[0].args, "x");
@@ -72,7 +73,8 @@ static void line_ends(_unused_ void **state)
 
 static void escape_directive(_unused_ void **state)
 {
-	struct containerfile c = parse("# syntax=docker/dockerfile:1\n#  Escape = `\nRUN a `\nb \\\nRUN c");
+	struct containerfile c =
+		parse("# syntax=docker/dockerfile:1\n#  Escape = `\nRUN a `\nb \\\nRUN c");
 
 	assert_int_equal(c.escape, '`');
 	assert_int_equal(c.n, 2);
@@ -88,7 +90,8 @@ static void escape_directive(_unused_ void **state)
 
 static void flags(_unused_ void **state)
 {
-	struct containerfile c = parse("COPY --from=a  --chown=b:c x y\nENV --a=b\nRUN --mount=x ls --all");
+	struct containerfile c =
+		parse("COPY --from=a  --chown=b:c x y\nENV --a=b\nRUN --mount=x ls --all");
 
 	assert_int_equal(strv_len(c.all[0].flags), 2);
 	assert_string_equal(c.all[0].flags[1], "--chown=b:c");
@@ -136,7 +139,8 @@ static void refusals(_unused_ void **state)
 {
 	struct containerfile c;
 
-	assert_refused("FROM x\n\nHEALTHCHECK NONE", "F:3: instruction HEALTHCHECK is not supported");
+	assert_refused("FROM x\n\nHEALTHCHECK NONE",
+		       "F:3: instruction HEALTHCHECK is not supported");
 	assert_refused("ONBUILD RUN x", "F:1: instruction ONBUILD");
 	assert_refused("FROM", "F:1: FROM needs an argument");
 	assert_refused("RUN \\\n", "F:1: RUN needs an argument");

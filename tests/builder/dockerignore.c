@@ -7,18 +7,49 @@
 static void matches(_unused_ void **state)
 {
 	static const char *const yes[][2] = {
-		{ "a", "a" },		    { "*", "a" },	     { "*", ".a" },	     { "a*", "a" },
-		{ "a*c", "abbc" },	    { "a*b*c", "aXbYbZc" },  { "?", "a" },	     { "[a-c]x", "bx" },
-		{ "[^a-c]x", "dx" },	    { "[\\]]", "]" },	     { "\\*", "*" },	     { "*/b", "a/b" },
-		{ "**", "a/b/c" },	    { "**/c", "c" },	     { "**/c", "a/b/c" },    { "a/**", "a/b/c" },
-		{ "a/**/c", "a/c" },	    { "a/**/c", "a/b/d/c" }, { "**/*.go", "x/y.go" }, { "**/b/**/d", "a/b/b/c/d" },
-		{ "*/temp*", "a/temporary" }, { "**/a*/c", "ab/x/ac/c" }, { "", "" },	     { "a**", "ab/c" },
+		{ "a", "a" },
+		{ "*", "a" },
+		{ "*", ".a" },
+		{ "a*", "a" },
+		{ "a*c", "abbc" },
+		{ "a*b*c", "aXbYbZc" },
+		{ "?", "a" },
+		{ "[a-c]x", "bx" },
+		{ "[^a-c]x", "dx" },
+		{ "[\\]]", "]" },
+		{ "\\*", "*" },
+		{ "*/b", "a/b" },
+		{ "**", "a/b/c" },
+		{ "**/c", "c" },
+		{ "**/c", "a/b/c" },
+		{ "a/**", "a/b/c" },
+		{ "a/**/c", "a/c" },
+		{ "a/**/c", "a/b/d/c" },
+		{ "**/*.go", "x/y.go" },
+		{ "**/b/**/d", "a/b/b/c/d" },
+		{ "*/temp*", "a/temporary" },
+		{ "**/a*/c", "ab/x/ac/c" },
+		{ "", "" },
+		{ "a**", "ab/c" },
 	};
 	static const char *const no[][2] = {
-		{ "a", "b" },	   { "a", "a/b" },   { "*", "a/b" },	 { "a?b", "a/b" },  { "?", "" },
-		{ "a*c", "a/c" },  { "[a-c]", "d" }, { "[a", "b" },	 { "a/**", "a" },   { "**/c", "xc" },
-		{ "a/**/c", "ac" }, { "*/b", "b" },  { "[^a]", "/" },	 { "\\*", "a" },    { "**/c", "c/d" },
-		{ "*.go", "a.gox" }, { "a/**/c", "a/b/cd" },
+		{ "a", "b" },
+		{ "a", "a/b" },
+		{ "*", "a/b" },
+		{ "a?b", "a/b" },
+		{ "?", "" },
+		{ "a*c", "a/c" },
+		{ "[a-c]", "d" },
+		{ "[a", "b" },
+		{ "a/**", "a" },
+		{ "**/c", "xc" },
+		{ "a/**/c", "ac" },
+		{ "*/b", "b" },
+		{ "[^a]", "/" },
+		{ "\\*", "a" },
+		{ "**/c", "c/d" },
+		{ "*.go", "a.gox" },
+		{ "a/**/c", "a/b/cd" },
 	};
 
 	for (size_t i = 0; i < ARRAY_SIZE(yes); i++)
@@ -77,7 +108,9 @@ static void cleaning(_unused_ void **state)
 	assert_true(excludes("foo/bar/", "foo/bar/x"));
 	assert_true(excludes("  ./foo  \r\n", "foo"));
 	assert_true(excludes("a/../foo", "foo"));
-	assert_true(excludes("\xef\xbb\xbf" "foo", "foo"));
+	assert_true(excludes("\xef\xbb\xbf"
+			     "foo",
+			     "foo"));
 	assert_false(excludes("*\n! foo", "foo"));
 	assert_false(excludes("\n\n#foo\n", "foo"));
 	assert_false(excludes("", "foo"));
@@ -99,8 +132,9 @@ static void bounds(_unused_ void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(matches),  cmocka_unit_test(many_stars), cmocka_unit_test(documented),
-		cmocka_unit_test(cleaning), cmocka_unit_test(bounds),
+		cmocka_unit_test(matches),    cmocka_unit_test(many_stars),
+		cmocka_unit_test(documented), cmocka_unit_test(cleaning),
+		cmocka_unit_test(bounds),
 	};
 
 	return run_units(tests);

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * A caller of build_run() that plays: a tree is a folder, a layer is a copy of a whole tree named by its hash, and RUN
- * understands "write PATH TEXT", "exit N" and nothing else.
+ * A caller of build_run() that plays: a tree is a folder, a layer is a copy of a whole tree named
+ * by its hash, and RUN understands "write PATH TEXT", "exit N" and nothing else.
  */
 #ifndef TESTS_BUILDER_FAKE_H
 #define TESTS_BUILDER_FAKE_H
@@ -74,7 +74,8 @@ static inline const char *fake_top(const json_t *config)
 	return n ? json_string_value(json_array_get(ids, n - 1)) : NULL;
 }
 
-static inline int fake_begin(void *ctx, const json_t *config, struct build_step **ret, int *ret_root_fd)
+static inline int fake_begin(void *ctx, const json_t *config, struct build_step **ret,
+			     int *ret_root_fd)
 {
 	struct fake *f = ctx;
 	struct build_step *s = new0(struct build_step);
@@ -97,8 +98,8 @@ static inline int fake_begin(void *ctx, const json_t *config, struct build_step 
 	return 0;
 }
 
-static inline int fake_run(void *ctx, struct build_step *s, char *const *argv, char *const *env, const char *cwd,
-			   const char *user, int *ret_code)
+static inline int fake_run(void *ctx, struct build_step *s, char *const *argv, char *const *env,
+			   const char *cwd, const char *user, int *ret_code)
 {
 	struct fake *f = ctx;
 	const char *text = argv[strv_len(argv) - 1], *rest;
@@ -123,7 +124,8 @@ static inline int fake_run(void *ctx, struct build_step *s, char *const *argv, c
 	return 0;
 }
 
-static inline int fake_commit(void *ctx, struct build_step *s, const struct digest *key, struct build_layer *ret)
+static inline int fake_commit(void *ctx, struct build_step *s, const struct digest *key,
+			      struct build_layer *ret)
 {
 	struct fake *f = ctx;
 	_free_ char *name = NULL;
@@ -181,7 +183,9 @@ static inline int fake_open(void **state)
 	f->dir = temp_open(f->path);
 	assert_ok(mkdirat(f->dir, "context", 0755));
 	f->context = openat(f->dir, "context", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-	f->o = (struct build_options){ .context_fd = f->context, .file = "Containerfile", .created = 1000000000 };
+	f->o = (struct build_options){ .context_fd = f->context,
+				       .file = "Containerfile",
+				       .created = 1000000000 };
 	*state = f;
 	return 0;
 }
@@ -208,8 +212,9 @@ static inline int fake_close(void **state)
 /* Builds @text; the counts and the lines are those of this build alone. */
 static inline int fake_build(struct fake *f, const char *text)
 {
-	static const struct build_callbacks cb = { fake_from,   fake_begin,  fake_run,	   fake_commit,
-						   fake_abort, fake_cached, fake_progress };
+	static const struct build_callbacks cb = { fake_from,	 fake_begin, fake_run,
+						   fake_commit,	 fake_abort, fake_cached,
+						   fake_progress };
 	json_t *config;
 	int r;
 
@@ -237,7 +242,8 @@ static inline void assert_built(struct fake *f, const char *text)
 }
 
 /* The build fails, and its text begins and goes on so. */
-static inline void assert_fails(struct fake *f, const char *text, const char *begin, const char *part)
+static inline void assert_fails(struct fake *f, const char *text, const char *begin,
+				const char *part)
 {
 	int r = fake_build(f, text);
 	const char *why;

@@ -13,8 +13,9 @@ static int setup(void **state)
 	struct world *w = new0(struct world);
 
 	w->dir = temp_open(w->path);
-	tree_file(w->dir, "etc/passwd", "root:x:0:0::/:/bin/sh\nuserx:x:1:1::/:\nuser:x:1000:50::/:\nbad:x:-1:1::/:\n"
-					"last:x:9:9");
+	tree_file(w->dir, "etc/passwd",
+		  "root:x:0:0::/:/bin/sh\nuserx:x:1:1::/:\nuser:x:1000:50::/:\nbad:x:-1:1::/:\n"
+		  "last:x:9:9");
 	tree_file(w->dir, "etc/group", "root:x:0:\nstaff:x:77:user,a\n");
 	*state = w;
 	return 0;

@@ -63,10 +63,10 @@ static inline void assert_link(int dirfd, const char *path, const char *target)
 }
 
 /* Only the superuser gives files away and makes devices. */
-#define need_root()                          \
-	do {                                 \
-		if (geteuid() != 0)          \
-			skip();              \
+#define need_root()                 \
+	do {                        \
+		if (geteuid() != 0) \
+			skip();     \
 	} while (0)
 
 #endif

@@ -6,7 +6,10 @@
 
 static const char *lookup(_unused_ void *ctx, const char *name)
 {
-	return streq(name, "set") ? "value" : streq(name, "empty") ? "" : streq(name, "quoted") ? "'a b'" : NULL;
+	return streq(name, "set")    ? "value" :
+	       streq(name, "empty")  ? "" :
+	       streq(name, "quoted") ? "'a b'" :
+				       NULL;
 }
 
 static const struct words_scope scope = { lookup, NULL, '\\' };
@@ -73,8 +76,10 @@ static void variables(_unused_ void **state)
 
 static void refusals(_unused_ void **state)
 {
-	static const char *const bad[] = { "${", "${}", "${set", "${set:", "${set:x}", "${set/a/b}", "'a", "\"a",
-					   "${unset:?why}", "${unset:-'}" };
+	static const char *const bad[] = { "${",	 "${}",	     "${set",
+					   "${set:",	 "${set:x}", "${set/a/b}",
+					   "'a",	 "\"a",	     "${unset:?why}",
+					   "${unset:-'}" };
 	_buf_done_ struct buf deep = { 0 };
 
 	for (size_t i = 0; i < ARRAY_SIZE(bad); i++)
@@ -99,7 +104,8 @@ static void an_expansion_has_an_end(_unused_ void **state)
 static void raw_and_heredoc(_unused_ void **state)
 {
 	assert_expands(words_expand_raw, "\"$set\" '${set}' \\x", "\"value\" 'value' \\x");
-	assert_expands(words_expand_heredoc, "\"$set\" '${set}' \\$set \\\\ \\x\\\n`", "\"value\" 'value' $set \\ \\x`");
+	assert_expands(words_expand_heredoc, "\"$set\" '${set}' \\$set \\\\ \\x\\\n`",
+		       "\"value\" 'value' $set \\ \\x`");
 }
 
 static void splitting(_unused_ void **state)
@@ -140,8 +146,12 @@ static void json(_unused_ void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(variables), cmocka_unit_test(refusals),  cmocka_unit_test(an_expansion_has_an_end),
-		cmocka_unit_test(raw_and_heredoc), cmocka_unit_test(splitting), cmocka_unit_test(json),
+		cmocka_unit_test(variables),
+		cmocka_unit_test(refusals),
+		cmocka_unit_test(an_expansion_has_an_end),
+		cmocka_unit_test(raw_and_heredoc),
+		cmocka_unit_test(splitting),
+		cmocka_unit_test(json),
 	};
 
 	return run_units(tests);

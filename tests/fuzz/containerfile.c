@@ -1,5 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* A Containerfile that someone else wrote: parsed, planned, its words expanded; as a .dockerignore too. */
+/*
+ * A Containerfile that someone else wrote: parsed, planned, its words expanded; as a
+ * .dockerignore too.
+ */
 #include "base/err.h"
 #include "base/mem.h"
 #include "base/str.h"
