@@ -162,6 +162,16 @@ int import_blob_of_txn(struct txn *t, const struct store_bounds *b, const struct
 	return 0;
 }
 
+int import_tar_of_txn(struct txn *t, const struct store_bounds *b, const struct digest *diff_id,
+		      struct image_layer *ret)
+{
+	_close_ int fd = openat(t->dirfd, txn_blob(diff_id).s, O_RDONLY | O_CLOEXEC);
+
+	if (fd < 0)
+		return err_sys("layer sha256:%s", digest_hex(diff_id).s);
+	return layer_import(t, fd, b, NULL, diff_id, ret);
+}
+
 int import_rebuild_blob(struct txn *t, struct image_layer *layer)
 {
 	struct image_layer made = *layer;

@@ -123,11 +123,6 @@ static int check_layout(struct load *l)
 	const char *version;
 	int r;
 
-	if (!l->layout.data && l->docker_archive)
-		return err(-EBADMSG,
-			   "%s is an archive of docker's old form: `skopeo copy docker-archive:... "
-			   "oci-archive:...` makes one that can be loaded",
-			   l->path);
 	if (!l->layout.data || !l->index.data)
 		return err(-EBADMSG, "%s is no OCI image layout: it has no %s", l->path,
 			   l->layout.data ? "index.json" : "oci-layout");
@@ -152,15 +147,20 @@ static int drop_unwanted(void *ctx, const char *name)
 	return 0;
 }
 
-static int load_layout(struct load *l)
+static int load_oci(struct load *l)
 {
 	_json_ json_t *index = NULL;
 	int r = check_layout(l);
 
 	if (r >= 0)
 		r = json_parse(l->index.data, l->index.len, "index.json", &index);
-	if (r >= 0)
-		r = load_all(l, index);
+	return r < 0 ? r : load_all(l, index);
+}
+
+static int load_layout(struct load *l)
+{
+	int r = load_is_docker(l) ? load_docker(l) : load_oci(l);
+
 	if (r >= 0)
 		r = folder_each(l->t->dirfd, "blobs", drop_unwanted, l);
 	return r < 0 ? r : txn_commit(l->t);
@@ -232,6 +232,9 @@ int store_load(struct store *s, const char *path, const struct store_bounds *b,
 	txn_abort(l.t);
 	buf_done(&l.index);
 	buf_done(&l.layout);
+	for (size_t i = 0; i < l.nmembers; i++)
+		free(l.members[i].path);
+	free(l.members);
 	digest_set_done(&l.wanted);
 	return r < 0 ? r : 0;
 }

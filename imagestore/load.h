@@ -10,15 +10,23 @@
 #include "imagestore/digest_set.h"
 #include "imagestore/import.h"
 
+/* A file of an archive that is kept as a blob of the transaction until it is known what it is. */
+struct load_member {
+	char *path;
+	struct digest digest;
+	uint64_t size;
+};
+
 struct load {
 	struct store *s;
 	struct txn *t;
 	const char *path; /* for messages */
 	struct store_bounds bounds;
-	int dirfd;		  /* the folder, -1 for an archive */
-	struct buf index;	  /* the text of index.json */
-	struct buf layout;	  /* of oci-layout */
-	bool docker_archive;	  /* it has docker's old manifest.json */
+	int dirfd;		     /* the folder, -1 for an archive */
+	struct buf index;	     /* the text of index.json */
+	struct buf layout;	     /* of oci-layout */
+	struct load_member *members; /* of an archive: the files beside blobs/ */
+	size_t nmembers, cap;
 	struct digest_set wanted; /* blobs that the images name */
 };
 
@@ -30,7 +38,13 @@ int load_blob(struct load *l, const struct digest *d, uint64_t size, const char 
 int load_json(struct load *l, const json_t *desc, const char *what, struct digest *ret_digest,
 	      json_t **ret);
 
+/* An archive of docker's old form ("docker save" before 25, "podman save"). */
+bool load_is_docker(const struct load *l);
+int load_docker(struct load *l);
+
 /* One image by its descriptor; @name NULL = unnamed. */
 int load_image(struct load *l, const json_t *desc, const char *name);
+/* Whether a config is for this machine: 0, or -EBADMSG. */
+int load_check_platform(struct load *l, const json_t *config);
 
 #endif

@@ -162,12 +162,23 @@ static int load_layer(struct load *l, const struct image_layer *layer)
 
 /* ---- images ---- */
 
+int load_check_platform(struct load *l, const json_t *config)
+{
+	const char *os = json_get_str(config, "os"), *arch = json_get_str(config, "architecture");
+	char shown[96];
+
+	if ((!os || streq(os, "linux")) && (!arch || streq(arch, "amd64")))
+		return 0;
+	str_printable(shown, sizeof(shown), arch ? arch : "");
+	return err(-EBADMSG, "%s: an image for %s/%s, not for linux/amd64", l->path,
+		   os && streq(os, "linux") ? os : "another system", shown);
+}
+
 static int check_config(struct load *l, const json_t *manifest, struct image *i)
 {
 	const char *type = json_get_str(json_get_object(manifest, "config"), "mediaType");
-	const char *os = json_get_str(i->config, "os"),
-		   *arch = json_get_str(i->config, "architecture");
 	char shown[96];
+	int r;
 
 	if (type && !streq(type, MEDIA_CONFIG) &&
 	    !streq(type, "application/vnd.docker.container.image.v1+json")) {
@@ -175,12 +186,8 @@ static int check_config(struct load *l, const json_t *manifest, struct image *i)
 		return err(-EBADMSG, "%s: its config is of the media type \"%s\": no image",
 			   l->path, shown);
 	}
-	if ((os && !streq(os, "linux")) || (arch && !streq(arch, "amd64"))) {
-		str_printable(shown, sizeof(shown), arch ? arch : "");
-		return err(-EBADMSG, "%s: an image for %s/%s, not for linux/amd64", l->path,
-			   os && streq(os, "linux") ? os : "another system", shown);
-	}
-	return config_parse(i);
+	r = load_check_platform(l, i->config);
+	return r < 0 ? r : config_parse(i);
 }
 
 static int load_layers(struct load *l, const struct image *i)

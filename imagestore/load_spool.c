@@ -20,6 +20,7 @@ struct spool {
 	struct buf *document;
 	struct out_file blob;
 	struct digest digest;
+	bool named; /* by a digest; else it is the last of the members */
 	unsigned entries;
 };
 
@@ -44,7 +45,18 @@ static int begin_document(struct spool *p, struct buf *at, uint64_t size)
 	return 0;
 }
 
-/* Only what is needed is kept; folders, links and what others add is passed over. */
+/* In an archive of docker's old form, a config or a layer. */
+static int add_member(struct spool *p, const char *path, uint64_t size)
+{
+	struct load *l = p->l;
+
+	if (mem_grow(&l->members, &l->cap, l->nmembers + 1, sizeof(*l->members)) < 0)
+		return -ENOMEM;
+	l->members[l->nmembers] = (struct load_member){ .path = strdup(path), .size = size };
+	return l->members[l->nmembers++].path ? 0 : -ENOMEM;
+}
+
+/* Folders and links are passed over. */
 static int take_entry(void *ctx, const struct tar_entry *e)
 {
 	struct spool *p = ctx;
@@ -61,11 +73,13 @@ static int take_entry(void *ctx, const struct tar_entry *e)
 		return begin_document(p, &p->l->layout, e->size);
 	if (streq(path, "index.json"))
 		return begin_document(p, &p->l->index, e->size);
-	if (streq(path, "manifest.json"))
-		p->l->docker_archive = true;
 	hex = str_after(path, "blobs/sha256/");
-	if (!hex || digest_parse_hex(hex, strlen(hex), &p->digest) < 0)
-		return 0;
+	p->named = hex && digest_parse_hex(hex, strlen(hex), &p->digest) == 0;
+	if (!p->named) {
+		r = add_member(p, path, e->size);
+		if (r < 0)
+			return r;
+	}
 	p->member = MEMBER_BLOB;
 	return out_file_open(p->l->t, true, &p->blob);
 }
@@ -93,7 +107,9 @@ static int end_entry(void *ctx)
 	if (p->member != MEMBER_BLOB)
 		return 0;
 	r = out_file_close(&p->blob, &got);
-	if (r >= 0 && !digest_eq(&got, &p->digest))
+	if (r >= 0 && !p->named)
+		p->l->members[p->l->nmembers - 1].digest = got;
+	else if (r >= 0 && !digest_eq(&got, &p->digest))
 		r = err(-EBADMSG, "blob sha256:%s: digest mismatch: it is sha256:%s",
 			digest_hex(&p->digest).s, digest_hex(&got).s);
 	if (r >= 0)

@@ -13,10 +13,9 @@ static int check_id(const char *id)
 	size_t len = strlen(id);
 
 	if (len == 0 || len > ID_MAX || id[0] == '.' || strspn(id, good) != len)
-		return err(
-			-EINVAL,
-			"a snapshot's id: up to %d letters, digits, '_', '.', '-', no '.' first",
-			ID_MAX);
+		return err(-EINVAL,
+			   "a snapshot's id: up to %d letters, digits, '_', '.', '-', no '.' first",
+			   ID_MAX);
 	return 0;
 }
 

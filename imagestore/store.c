@@ -119,10 +119,8 @@ static int check_format(struct store *s, unsigned flags)
 	if (streq(text, FORMAT_TEXT))
 		return 0;
 	text[strcspn(text, "\n")] = '\0';
-	return err(
-		-EPROTO,
-		"%s has the format \"%s\", not \"strata store 1\": use what made it",
-		s->path, text);
+	return err(-EPROTO, "%s has the format \"%s\", not \"strata store 1\": use what made it",
+		   s->path, text);
 }
 
 /* ---- opening ---- */
@@ -140,10 +138,9 @@ static int open_root(struct store *s, unsigned flags)
 	if (s->dirfd >= 0)
 		return check_format(s, flags);
 	if (errno == ENOENT)
-		return err(
-			-ENOENT,
-			"%s: no store there: pull or load an image, or choose by --root",
-			s->path);
+		return err(-ENOENT,
+			   "%s: no store there: pull or load an image, or choose by --root",
+			   s->path);
 	return err_sys("%s: cannot open the store", s->path);
 }
 

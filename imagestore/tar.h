@@ -29,7 +29,9 @@ struct tar_xattr {
 };
 
 struct tar_entry {
-	/* '0' file, '1' hard link, '2' symlink, '3' '4' char, block device, '5' directory, '6' fifo */
+	/*
+	 * '0' file, '1' hard link, '2' symlink, '3' '4' char, block device, '5' directory, '6' fifo
+	 */
 	char type;
 	const char *path, *link;
 	uint32_t mode; /* 07777 */

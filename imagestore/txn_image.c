@@ -74,9 +74,9 @@ static json_t *descriptor(const char *type, const struct digest *d, uint64_t siz
 			 (json_int_t)size);
 }
 
-static int put_manifest(struct txn *t, const struct digest *config, uint64_t config_size,
-			const struct image_layer *layers, size_t n, struct digest *ret,
-			uint64_t *ret_size)
+int import_manifest(struct txn *t, const struct digest *config, uint64_t config_size,
+		    const struct image_layer *layers, size_t n, struct digest *ret,
+		    uint64_t *ret_size)
 {
 	_json_ json_t *list = json_array(), *manifest = NULL;
 
@@ -108,7 +108,7 @@ static int put_image(struct txn *t, const char *name, const json_t *config,
 	if (r >= 0)
 		r = put_config(t, config, layers, n, &digest, &size);
 	if (r >= 0)
-		r = put_manifest(t, &digest, size, layers, n, &digest, &size);
+		r = import_manifest(t, &digest, size, layers, n, &digest, &size);
 	if (r >= 0)
 		r = txn_add_name(t, name, MEDIA_MANIFEST, &digest, size);
 	if (r >= 0)

@@ -300,12 +300,67 @@ static void platforms(void **state)
 	temp_close(y.path, y.fd);
 }
 
+/* ---- docker's old form ---- */
+
+static void make_docker(const char *path, const char *os, const char *layer)
+{
+	_buf_done_ struct buf tar = { 0 }, archive = { 0 };
+	_free_ char *config = NULL, *manifest = NULL;
+	_close_ int fd = open(path, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0644);
+	struct digest d;
+
+	tar_file(&tar, "file", "text");
+	tar_end(&tar);
+	d = sha256_of(tar.data, tar.len);
+	config = str_fmt("{ \"os\": \"%s\", \"rootfs\": {\"diff_ids\": [\"sha256:%s\"]}}", os,
+			 digest_hex(&d).s);
+	manifest = str_fmt(
+		"[{\"Config\":\"c.json\",\"RepoTags\":[\"a:1\",\"b\"],\"Layers\":[\"%s\"]}]",
+		layer);
+	tar_dir(&archive, "x/");
+	tar_add(&archive, '0', "x/layer.tar", "", tar.data, tar.len);
+	tar_add(&archive, '0', "c.json", "", config, strlen(config));
+	tar_add(&archive, '0', "repositories", "", "{}", 2);
+	tar_add(&archive, '0', "manifest.json", "", manifest, strlen(manifest));
+	tar_end(&archive);
+	assert_true(fd >= 0);
+	assert_ok(fd_write_full(fd, archive.data, archive.len));
+}
+
+static void docker_archive(void **state)
+{
+	struct kit *k = *state;
+	_free_ char *path = str_fmt("%s.docker", k->root);
+	struct digest id;
+	struct image *i;
+
+	make_docker(path, "linux", "y/layer.tar");
+	assert_err(store_load(k->s, path, NULL, NULL, NULL), -EBADMSG, "\"y/layer.tar\" is not in");
+	make_docker(path, "plan9", "x/layer.tar");
+	assert_err(store_load(k->s, path, NULL, NULL, NULL), -EBADMSG, "not for linux/amd64");
+	assert_int_equal(count_files(k), 0);
+	make_docker(path, "linux", "x/layer.tar");
+	assert_done(store_load(k->s, path, NULL, NULL, NULL));
+	assert_int_equal(count_images(k->s), 2);
+	assert_done(image_open(k->s, "a:1", &i));
+	id = i->config_digest; /* the config is as it came */
+	image_close(i);
+	assert_done(image_open(k->s, digest_hex(&id).s, &i));
+	image_close(i);
+	assert_sound(k->s);
+	assert_done(image_remove(k->s, "a:1"));
+	assert_done(image_remove(k->s, "b"));
+	assert_int_equal(count_files(k), 0);
+	assert_ok(unlink(path));
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		kit_test(folder),      kit_test(archive),	 kit_test(save_errors),
-		kit_test(plain_layer), kit_test(hostile),	 kit_test(hostile_name),
-		kit_test(no_layout),   kit_test(symlinked_blob), kit_test(platforms),
+		kit_test(folder),	  kit_test(archive),	    kit_test(save_errors),
+		kit_test(plain_layer),	  kit_test(hostile),	    kit_test(hostile_name),
+		kit_test(no_layout),	  kit_test(symlinked_blob), kit_test(platforms),
+		kit_test(docker_archive),
 	};
 
 	return run_units(tests);
