@@ -112,7 +112,8 @@ static int step_begin(void *ctx, const json_t *config, struct build_step **ret, 
 		return -ENOMEM;
 	s->root = ROOTFS_NONE;
 	s->spec.image = strdup("build");
-	s->spec.driver = RUN_DRIVER_AUTO;
+	/* Our union: its tops hold whole files, where overlayfs' may be metadata alone. */
+	s->spec.driver = RUN_DRIVER_FUSE;
 	r = s->spec.image ? open_step(ctx, s, config) : -ENOMEM;
 	if (r < 0) {
 		step_free(ctx, s);
