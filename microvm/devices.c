@@ -12,19 +12,26 @@ static void bus_irq(void *ctx, unsigned gsi)
 	ioapic_raise(&v->ioapic, gsi);
 }
 
-static int bus_ioeventfd(void *ctx, uint64_t gpa, unsigned queue, int fd, bool on)
+static int bus_ioeventfd(void *ctx, uint64_t gpa, uint32_t value, int fd, bool on)
 {
 	const struct vm *v = ctx;
 	struct kvm_ioeventfd e = {
 		.addr = gpa,
 		.len = 4,
 		.fd = fd,
-		.datamatch = queue == VIRTIO_ANY_QUEUE ? 0 : queue,
-		.flags = (queue == VIRTIO_ANY_QUEUE ? 0 : KVM_IOEVENTFD_FLAG_DATAMATCH) |
+		.datamatch = value == VIRTIO_ANY_VALUE ? 0 : value,
+		.flags = (value == VIRTIO_ANY_VALUE ? 0 : KVM_IOEVENTFD_FLAG_DATAMATCH) |
 			 (on ? 0 : KVM_IOEVENTFD_FLAG_DEASSIGN),
 	};
 
 	return ioctl(v->fd, KVM_IOEVENTFD, &e) < 0 ? err_sys("KVM: ioeventfd") : 0;
+}
+
+static void *bus_registers(void *ctx, uint64_t gpa)
+{
+	const struct vm *v = ctx;
+
+	return v->windows ? v->windows + (gpa - VM_HOLE_START) : NULL;
 }
 
 /* Where the next device goes. */
@@ -84,7 +91,7 @@ static int fs_new(struct vm *v, const struct virtio_bus *bus, const struct vm_fs
 
 int vm_devices_new(struct vm *v, const struct vm_config *cfg)
 {
-	const struct virtio_bus bus = { &v->mem, bus_irq, bus_ioeventfd, v };
+	const struct virtio_bus bus = { &v->mem, bus_irq, bus_ioeventfd, bus_registers, v };
 	int r;
 
 	if (cfg->nfs > VM_FS_MAX || cfg->nports > VM_PORTS_MAX)

@@ -32,24 +32,40 @@ static uint8_t *map_aligned(uint64_t size)
 	return p + before;
 }
 
-static int slot_set(struct vm *v, unsigned slot)
+static int slot_set(struct vm *v, unsigned slot, const struct mem_region *r, uint32_t flags)
 {
-	const struct mem_region *r = &v->mem.regions[slot];
 	struct kvm_userspace_memory_region k = {
 		.slot = slot,
+		.flags = flags,
 		.guest_phys_addr = r->gpa,
 		.memory_size = r->len,
 		.userspace_addr = (uintptr_t)r->hva,
 	};
 
-	return ioctl(v->fd, KVM_SET_USER_MEMORY_REGION, &k) < 0 ? err_sys("KVM: memory slot %u", slot) : 0;
+	return ioctl(v->fd, KVM_SET_USER_MEMORY_REGION, &k) < 0 ? -errno : 0;
 }
 
-int vm_memory_new(struct vm *v, uint64_t size)
+/* The windows are no guest memory: not in v->mem. */
+static int windows_new(struct vm *v, unsigned ndevices)
+{
+	struct mem_region r = { VM_HOLE_START, (uint64_t)ndevices * VIRTIO_MMIO_SIZE, NULL };
+
+	if (ioctl(v->fd, KVM_CHECK_EXTENSION, KVM_CAP_READONLY_MEM) <= 0)
+		return 0;
+	r.hva = mmap(NULL, r.len, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+	if (r.hva == MAP_FAILED)
+		return err_sys("memory for the VM's devices");
+	v->windows = r.hva;
+	v->windows_len = r.len;
+	if (slot_set(v, v->mem.n, &r, KVM_MEM_READONLY) < 0)
+		return err_sys("KVM: memory slot for devices");
+	return 0;
+}
+
+int vm_memory_new(struct vm *v, uint64_t size, unsigned ndevices)
 {
 	uint64_t low;
 	uint8_t *p;
-	int r = 0;
 
 	if (size < VM_MEMORY_MIN || size > UINT64_C(1) << 40)
 		return err(-EINVAL, "a VM's memory is 32 MiB to 1 TiB, not %llu bytes", (unsigned long long)size);
@@ -61,9 +77,11 @@ int vm_memory_new(struct vm *v, uint64_t size)
 	v->mem.regions[v->mem.n++] = (struct mem_region){ 0, low, p };
 	if (size > low)
 		v->mem.regions[v->mem.n++] = (struct mem_region){ VM_HOLE_END, size - low, p + low };
-	for (unsigned i = 0; r == 0 && i < v->mem.n; i++)
-		r = slot_set(v, i);
-	return r;
+	for (unsigned i = 0; i < v->mem.n; i++) {
+		if (slot_set(v, i, &v->mem.regions[i], 0) < 0)
+			return err_sys("KVM: memory slot %u", i);
+	}
+	return windows_new(v, ndevices);
 }
 
 void vm_memory_free(struct vm *v)
@@ -71,4 +89,7 @@ void vm_memory_free(struct vm *v)
 	if (v->mem.n)
 		munmap(v->mem.regions[0].hva, total(v));
 	v->mem.n = 0;
+	if (v->windows)
+		munmap(v->windows, v->windows_len);
+	v->windows = NULL;
 }

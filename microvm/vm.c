@@ -128,18 +128,20 @@ static int vm_make(struct vm *v, const struct vm_config *cfg)
 {
 	_free_ struct kvm_cpuid2 *cpuid = NULL;
 	struct vm_config c = *cfg;
+	unsigned ndevices;
 	int r = kvm_open(v);
 
-	if (r < 0)
-		return r;
-	r = vm_memory_new(v, c.memory);
 	if (r < 0)
 		return r;
 	cpuid = vm_cpuid_get(v->kvm_fd);
 	if (!cpuid)
 		return err(-ENOMEM, "KVM: no CPUID");
 	c.rng |= !vm_cpuid_has_rdrand(cpuid);
-	r = irqchip_new(v, VM_GSI_FIRST + 1 + c.rng + (unsigned)MIN(c.nfs, (size_t)VM_FS_MAX));
+	ndevices = 1 + c.rng + (unsigned)MIN(c.nfs, (size_t)VM_FS_MAX);
+	r = vm_memory_new(v, c.memory, ndevices);
+	if (r < 0)
+		return r;
+	r = irqchip_new(v, VM_GSI_FIRST + ndevices);
 	if (r == 0)
 		r = vcpus_new(v, c.vcpus, cpuid);
 	if (r == 0)

@@ -71,6 +71,8 @@ struct vm {
 	unsigned nvcpus;
 	struct virtio_mmio *devices[VM_DEVICES_MAX];
 	unsigned ndevices;
+	uint8_t *windows; /* what the guest reads in the devices' windows; NULL = KVM has no read-only memory */
+	size_t windows_len;
 	int end_fd;	 /* eventfd: somebody has set end */
 	_Atomic int end; /* an enum vm_end, -1 = running */
 	char why[160];
@@ -83,8 +85,8 @@ void vm_ended(struct vm *v, enum vm_end end);
 /* The same for VM_END_CRASHED, with the text. */
 void vm_crashed(struct vm *v, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
 
-/* memory.c: maps RAM and gives it to KVM. */
-int vm_memory_new(struct vm *v, uint64_t size);
+/* memory.c: maps RAM and the pages of @ndevices windows, and gives them to KVM. */
+int vm_memory_new(struct vm *v, uint64_t size, unsigned ndevices);
 void vm_memory_free(struct vm *v);
 
 /* kernel_elf.c: where the kernel is entered. */

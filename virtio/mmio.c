@@ -1,5 +1,12 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The virtio-mmio transport: the register window of one device (virtio 1.2, section 4.2). */
+/*
+ * The virtio-mmio transport: the register window of one device (virtio 1.2, section 4.2).
+ *
+ * What reads give stands in a page that follows every write, so that the bus may let the guest read it without us. An
+ * interrupt then costs no exit to user space: its status is read from the page, and the write that acknowledges "used
+ * buffers" is swallowed by an eventfd that nobody reads. The bit stays set, which a driver does not mind: it looks only
+ * when an interrupt comes, and no other device shares the line.
+ */
 #include "base/err.h"
 #include "base/fd.h"
 #include "base/mem.h"
@@ -7,7 +14,6 @@
 #include "virtio/virtio.h"
 #include <errno.h>
 #include <pthread.h>
-#include <stdatomic.h>
 #include <sys/eventfd.h>
 
 /* Register offsets (4.2.2). */
@@ -57,14 +63,36 @@ struct virtio_mmio {
 	const struct virtio_ops *ops;
 	void *dev;
 
+	uint8_t *page; /* what reads give; STATUS and INTERRUPT_STATUS live only here, and are atomic */
+	bool page_ours;
+	int ack_fd;
 	uint32_t device_features_sel, driver_features_sel, queue_sel;
 	uint64_t driver_features;
-	_Atomic uint32_t status, interrupt;
 	bool active;
 
 	unsigned nqueues;
 	struct virtq queues[];
 };
+
+static uint32_t *reg(const struct virtio_mmio *m, uint32_t off)
+{
+	return (uint32_t *)(m->page + off);
+}
+
+static uint32_t reg_load(const struct virtio_mmio *m, uint32_t off)
+{
+	return __atomic_load_n(reg(m, off), __ATOMIC_SEQ_CST);
+}
+
+static void reg_store(struct virtio_mmio *m, uint32_t off, uint32_t v)
+{
+	__atomic_store_n(reg(m, off), v, __ATOMIC_SEQ_CST);
+}
+
+static uint32_t reg_or(struct virtio_mmio *m, uint32_t off, uint32_t bits)
+{
+	return __atomic_fetch_or(reg(m, off), bits, __ATOMIC_SEQ_CST);
+}
 
 /* ---- for devices ---- */
 
@@ -95,7 +123,7 @@ unsigned virtio_mmio_gsi(const struct virtio_mmio *m)
 
 static void interrupt(struct virtio_mmio *m, uint32_t why)
 {
-	m->interrupt |= why;
+	reg_or(m, REG_INTERRUPT_STATUS, why);
 	m->bus.irq(m->bus.ctx, m->gsi);
 }
 
@@ -106,7 +134,7 @@ static void queue_notify(void *ctx, _unused_ unsigned queue)
 
 void virtio_mmio_needs_reset(struct virtio_mmio *m)
 {
-	uint32_t old = atomic_fetch_or(&m->status, STATUS_NEEDS_RESET);
+	uint32_t old = reg_or(m, REG_STATUS, STATUS_NEEDS_RESET);
 
 	if ((old & STATUS_DRIVER_OK) && !(old & STATUS_NEEDS_RESET))
 		interrupt(m, INTERRUPT_CONFIG);
@@ -137,8 +165,8 @@ static void deactivate(struct virtio_mmio *m)
 static void device_reset(struct virtio_mmio *m)
 {
 	deactivate(m);
-	m->status = 0;
-	m->interrupt = 0;
+	reg_store(m, REG_STATUS, 0);
+	reg_store(m, REG_INTERRUPT_STATUS, 0);
 	m->driver_features = 0;
 	m->device_features_sel = m->driver_features_sel = m->queue_sel = 0;
 	queues_reset(m);
@@ -149,44 +177,81 @@ static unsigned kicks(const struct virtio_mmio *m)
 	return m->ops->one_kick ? 1 : m->nqueues;
 }
 
-static int ioeventfd(struct virtio_mmio *m, unsigned i, bool on)
+/* An eventfd for writes of @value at @off. */
+static int eventfd_open(struct virtio_mmio *m, uint32_t off, uint32_t value)
 {
-	if (!m->bus.ioeventfd)
-		return 0;
-	return m->bus.ioeventfd(m->bus.ctx, m->gpa + REG_QUEUE_NOTIFY, m->ops->one_kick ? VIRTIO_ANY_QUEUE : i,
-				m->queues[i].kick_fd, on);
+	int fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK), r = 0;
+
+	if (fd < 0)
+		return err_sys("virtio %s: eventfd", m->ops->name);
+	if (m->bus.ioeventfd)
+		r = m->bus.ioeventfd(m->bus.ctx, m->gpa + off, value, fd, true);
+	if (r < 0) {
+		fd_close(fd);
+		return r;
+	}
+	return fd;
 }
 
-static int kicks_open(struct virtio_mmio *m)
+static void eventfd_close(struct virtio_mmio *m, uint32_t off, uint32_t value, int fd)
 {
-	for (unsigned i = 0; i < m->nqueues; i++)
-		m->queues[i].kick_fd = -1;
+	if (fd >= 0 && m->bus.ioeventfd)
+		m->bus.ioeventfd(m->bus.ctx, m->gpa + off, value, fd, false);
+	fd_close(fd);
+}
+
+static uint32_t kick_value(const struct virtio_mmio *m, unsigned i)
+{
+	return m->ops->one_kick ? VIRTIO_ANY_VALUE : i;
+}
+
+static int eventfds_open(struct virtio_mmio *m)
+{
 	for (unsigned i = 0; i < kicks(m); i++) {
-		int fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK), r;
+		int fd = eventfd_open(m, REG_QUEUE_NOTIFY, kick_value(m, i));
 
 		if (fd < 0)
-			return err_sys("virtio %s: eventfd", m->ops->name);
+			return fd;
 		m->queues[i].kick_fd = fd;
-		r = ioeventfd(m, i, true);
-		if (r < 0) {
-			m->queues[i].kick_fd = fd_close(fd);
-			return r;
-		}
 	}
 	for (unsigned i = kicks(m); i < m->nqueues; i++)
 		m->queues[i].kick_fd = m->queues[0].kick_fd;
-	return 0;
+	if (!m->bus.ioeventfd)
+		return 0;
+	m->ack_fd = eventfd_open(m, REG_INTERRUPT_ACK, INTERRUPT_QUEUE);
+	return m->ack_fd < 0 ? m->ack_fd : 0;
 }
 
-static void kicks_close(struct virtio_mmio *m)
+static void eventfds_close(struct virtio_mmio *m)
 {
-	for (unsigned i = 0; i < kicks(m); i++) {
-		if (m->queues[i].kick_fd < 0)
-			continue;
-		ioeventfd(m, i, false);
-		fd_close(m->queues[i].kick_fd);
-	}
+	for (unsigned i = 0; i < kicks(m); i++)
+		eventfd_close(m, REG_QUEUE_NOTIFY, kick_value(m, i), m->queues[i].kick_fd);
+	eventfd_close(m, REG_INTERRUPT_ACK, INTERRUPT_QUEUE, m->ack_fd);
 }
+
+/* Frees all but the device. */
+static void window_free(struct virtio_mmio *m)
+{
+	eventfds_close(m);
+	if (m->page_ours)
+		free(m->page);
+	pthread_mutex_destroy(&m->lock);
+	free(m);
+}
+
+static int page_new(struct virtio_mmio *m)
+{
+	if (m->bus.registers)
+		m->page = m->bus.registers(m->bus.ctx, m->gpa);
+	if (!m->page) {
+		m->page = mem_new(1, VIRTIO_MMIO_SIZE);
+		m->page_ours = true;
+	}
+	return m->page ? 0 : err(-ENOMEM, "virtio %s: no memory", m->ops->name);
+}
+
+static void page_fill(struct virtio_mmio *m);
+static void page_follow(struct virtio_mmio *m);
 
 int virtio_mmio_new(const struct virtio_bus *bus, uint64_t gpa, unsigned gsi, const struct virtio_ops *ops,
 		    unsigned nqueues, void *dev, struct virtio_mmio **ret)
@@ -203,14 +268,19 @@ int virtio_mmio_new(const struct virtio_bus *bus, uint64_t gpa, unsigned gsi, co
 	m->ops = ops;
 	m->dev = dev;
 	m->nqueues = nqueues;
-	r = kicks_open(m);
+	m->ack_fd = -1;
+	for (unsigned i = 0; i < nqueues; i++)
+		m->queues[i].kick_fd = -1;
+	r = page_new(m);
+	if (r == 0)
+		r = eventfds_open(m);
 	if (r < 0) {
-		kicks_close(m);
-		pthread_mutex_destroy(&m->lock);
-		free(m);
+		window_free(m);
 		return r;
 	}
 	queues_reset(m);
+	page_fill(m);
+	page_follow(m);
 	*ret = m;
 	return 0;
 }
@@ -220,10 +290,8 @@ void virtio_mmio_free(struct virtio_mmio *m)
 	if (!m)
 		return;
 	deactivate(m);
-	kicks_close(m);
 	m->ops->free(m->dev);
-	pthread_mutex_destroy(&m->lock);
-	free(m);
+	window_free(m);
 }
 
 /* ---- registers ---- */
@@ -252,7 +320,7 @@ static void activate(struct virtio_mmio *m)
 /* Bits are only ever added; zero resets. */
 static void status_write(struct virtio_mmio *m, uint32_t v)
 {
-	uint32_t added = v & ~m->status & 0xff & ~STATUS_NEEDS_RESET;
+	uint32_t old = reg_load(m, REG_STATUS), added = v & ~old & 0xff & ~STATUS_NEEDS_RESET;
 
 	if (!v) {
 		device_reset(m);
@@ -260,9 +328,9 @@ static void status_write(struct virtio_mmio *m, uint32_t v)
 	}
 	if ((added & STATUS_FEATURES_OK) && !features_ok(m))
 		added &= ~STATUS_FEATURES_OK;
-	if ((added & STATUS_DRIVER_OK) && !((m->status | added) & STATUS_FEATURES_OK))
+	if ((added & STATUS_DRIVER_OK) && !((old | added) & STATUS_FEATURES_OK))
 		added &= ~STATUS_DRIVER_OK;
-	m->status |= added;
+	reg_or(m, REG_STATUS, added);
 	if ((added & STATUS_DRIVER_OK) && !m->active)
 		activate(m);
 }
@@ -271,7 +339,7 @@ static void driver_features_write(struct virtio_mmio *m, uint32_t v)
 {
 	unsigned shift = m->driver_features_sel ? 32 : 0;
 
-	if (m->status & STATUS_FEATURES_OK || m->driver_features_sel > 1)
+	if ((reg_load(m, REG_STATUS) & STATUS_FEATURES_OK) || m->driver_features_sel > 1)
 		return;
 	m->driver_features = (m->driver_features & ~(UINT64_C(0xffffffff) << shift)) | (uint64_t)v << shift;
 }
@@ -353,7 +421,7 @@ static void reg_write(struct virtio_mmio *m, uint32_t off, uint32_t v)
 		notify_write(m, v);
 		break;
 	case REG_INTERRUPT_ACK:
-		m->interrupt &= ~v;
+		__atomic_fetch_and(reg(m, REG_INTERRUPT_STATUS), ~v, __ATOMIC_SEQ_CST);
 		break;
 	case REG_STATUS:
 		status_write(m, v);
@@ -363,61 +431,60 @@ static void reg_write(struct virtio_mmio *m, uint32_t off, uint32_t v)
 	}
 }
 
-static uint32_t reg_read(struct virtio_mmio *m, uint32_t off)
+/* What never changes. */
+static void page_fill(struct virtio_mmio *m)
+{
+	reg_store(m, REG_MAGIC, MAGIC);
+	reg_store(m, REG_VERSION, VERSION);
+	reg_store(m, REG_DEVICE_ID, m->ops->device_id);
+	reg_store(m, REG_VENDOR_ID, VENDOR_ID);
+	for (uint32_t off = REG_SHM_LEN_LOW; off <= REG_SHM_BASE_HIGH; off += 4)
+		reg_store(m, off, UINT32_MAX);
+	if (m->ops->config_len)
+		memcpy(m->page + REG_CONFIG, m->ops->config(m->dev), m->ops->config_len);
+}
+
+/* What a write may have changed, but for the status registers, which change by themselves. */
+static void page_follow(struct virtio_mmio *m)
 {
 	const struct virtq *q = virtio_mmio_queue(m, m->queue_sel);
+	uint64_t features = m->device_features_sel > 1 ? 0 : features_offered(m) >> (m->device_features_sel ? 32 : 0);
 
-	switch (off) {
-	case REG_MAGIC:
-		return MAGIC;
-	case REG_VERSION:
-		return VERSION;
-	case REG_DEVICE_ID:
-		return m->ops->device_id;
-	case REG_VENDOR_ID:
-		return VENDOR_ID;
-	case REG_DEVICE_FEATURES:
-		return m->device_features_sel > 1 ? 0 :
-						    (uint32_t)(features_offered(m) >> (m->device_features_sel ? 32 : 0));
-	case REG_QUEUE_NUM_MAX:
-		return q ? m->ops->queue_size : 0;
-	case REG_QUEUE_READY:
-		return q && q->ready;
-	case REG_INTERRUPT_STATUS:
-		return m->interrupt;
-	case REG_STATUS:
-		return m->status;
-	default:
-		return off >= REG_SHM_LEN_LOW && off <= REG_SHM_BASE_HIGH ? UINT32_MAX : 0;
+	reg_store(m, REG_DEVICE_FEATURES, (uint32_t)features);
+	reg_store(m, REG_QUEUE_NUM_MAX, q ? m->ops->queue_size : 0);
+	reg_store(m, REG_QUEUE_READY, q && q->ready);
+}
+
+static void access_read(const struct virtio_mmio *m, uint64_t off, void *data, unsigned len)
+{
+	uint32_t v;
+
+	memset(data, 0, len);
+	if (off >= REG_CONFIG && off + len <= VIRTIO_MMIO_SIZE) {
+		memcpy(data, m->page + off, len);
+	} else if (len == sizeof(v) && off % sizeof(v) == 0) {
+		v = reg_load(m, (uint32_t)off);
+		memcpy(data, &v, sizeof(v));
 	}
 }
 
-static void config_read(struct virtio_mmio *m, uint64_t off, void *data, unsigned len)
+static void access_write(struct virtio_mmio *m, uint64_t off, const void *data, unsigned len)
 {
-	const uint8_t *config = m->ops->config(m->dev);
+	uint32_t v;
 
-	if (off <= m->ops->config_len && len <= m->ops->config_len - off)
-		memcpy(data, config + off, len);
+	if (off >= REG_CONFIG || len != sizeof(v) || off % sizeof(v))
+		return;
+	memcpy(&v, data, sizeof(v));
+	reg_write(m, (uint32_t)off, v);
+	page_follow(m);
 }
 
 void virtio_mmio_access(struct virtio_mmio *m, uint64_t off, void *data, unsigned len, bool write)
 {
-	uint32_t v = 0;
-
-	if (!write)
-		memset(data, 0, len);
 	pthread_mutex_lock(&m->lock);
-	if (off >= REG_CONFIG) {
-		if (!write && m->ops->config_len)
-			config_read(m, off - REG_CONFIG, data, len);
-	} else if (len == sizeof(v) && off % sizeof(v) == 0) {
-		if (write) {
-			memcpy(&v, data, sizeof(v));
-			reg_write(m, (uint32_t)off, v);
-		} else {
-			v = reg_read(m, (uint32_t)off);
-			memcpy(data, &v, sizeof(v));
-		}
-	}
+	if (write)
+		access_write(m, off, data, len);
+	else
+		access_read(m, off, data, len);
 	pthread_mutex_unlock(&m->lock);
 }

@@ -97,16 +97,22 @@ struct virtio_ops {
 /* What carries a register window. */
 struct virtio_bus {
 	const struct mem *mem;
-	/* Interrupts, as an edge. From any thread. */
+	/* Interrupts, as an edge that no other device shares. From any thread. */
 	void (*irq)(void *ctx, unsigned gsi);
 	/*
-	 * Has KVM signal @fd when the guest writes @queue, or anything if @queue is VIRTIO_ANY_QUEUE, to @gpa
-	 * (KVM_IOEVENTFD); or no longer. NULL: QueueNotify comes through virtio_mmio_access().
+	 * Has KVM signal @fd and do nothing else when the guest writes @value, or anything if that is
+	 * VIRTIO_ANY_VALUE, to the 32 bits at @gpa (KVM_IOEVENTFD); or no longer. NULL: all writes come through
+	 * virtio_mmio_access().
 	 */
-	int (*ioeventfd)(void *ctx, uint64_t gpa, unsigned queue, int fd, bool on);
+	int (*ioeventfd)(void *ctx, uint64_t gpa, uint32_t value, int fd, bool on);
+	/*
+	 * VIRTIO_MMIO_SIZE zero bytes that the guest sees when it reads the window at @gpa, without an exit
+	 * (KVM_MEM_READONLY). NULL, or gives NULL: reads come through virtio_mmio_access() too.
+	 */
+	void *(*registers)(void *ctx, uint64_t gpa);
 	void *ctx;
 };
-#define VIRTIO_ANY_QUEUE UINT32_MAX
+#define VIRTIO_ANY_VALUE UINT32_MAX
 
 #define VIRTIO_MMIO_SIZE 4096u
 
