@@ -135,17 +135,14 @@ static bool oom_killed(void *ctx)
 	return i->cgroup && cgroup_oom_killed(i->cgroup);
 }
 
-/*
- * The file server is gone before its mount: every request to it would wait for ever, so the
- * connection is ended, and the container sees errors.
- */
+/* The file server is gone before its mount: the kernel has ended the connection, and the container
+ * sees errors. */
 static int lost_server(void *ctx, int fd, _unused_ uint32_t events)
 {
 	struct iso_container *i = ctx;
 
 	log_err("the file server of %s was killed", i->c.spec->id);
 	loop_remove(i->loop, fd);
-	i->root.fuse_fd = fd_close(i->root.fuse_fd);
 	return 0;
 }
 

@@ -77,7 +77,6 @@ static int start(void *ctx)
 	m->mount_id = mount_id_at(m->c.spec->mountpoint);
 	/* The mount point alone keeps the file system now: umount(8) there ends the server. */
 	m->root.mount_fd = fd_close(m->root.mount_fd);
-	m->root.fuse_fd = fd_close(m->root.fuse_fd);
 	return 0;
 }
 

@@ -38,7 +38,8 @@ int rootfs_open_parts(struct store *s, const struct run_spec *spec, struct rootf
 	return snapshot_open(s, spec->id, &ret->lock_fd, &ret->upper_fd, &ret->work_fd);
 }
 
-static int spawn_server(struct store *s, const struct run_spec *spec, int log_fd, struct rootfs *r)
+static int spawn_server(struct store *s, const struct run_spec *spec, int log_fd, int fuse_fd,
+			int ready_fd, struct rootfs *r)
 {
 	_free_ char *path = NULL;
 	_free_ int *fds = NULL;
@@ -58,11 +59,12 @@ static int spawn_server(struct store *s, const struct run_spec *spec, int log_fd
 		return -ENOMEM;
 	fds[0] = fds[1] = -1;
 	fds[2] = log_fd;
-	fds[SERVER_FUSE] = r->fuse_fd;
+	fds[SERVER_FUSE] = fuse_fd;
 	fds[SERVER_UPPER] = r->upper_fd;
 	fds[SERVER_WORK] = r->work_fd;
 	fds[SERVER_INDEX] = r->stack.index_fd;
 	fds[SERVER_OBJECTS] = objects;
+	fds[SERVER_READY] = ready_fd;
 	for (size_t i = 0; i < r->stack.npacks; i++)
 		fds[SERVER_PACKS + i] = r->stack.pack_fds[i];
 	e = proc_spawn(path, argv, NULL, fds, SERVER_PACKS + r->stack.npacks, &r->server,
@@ -70,15 +72,35 @@ static int spawn_server(struct store *s, const struct run_spec *spec, int log_fd
 	return e < 0 ? err(e, "%s: %s", path, strerror(-e)) : 0;
 }
 
+/* Until it serves: a request to a server that never came up would wait for ever. */
+static int wait_ready(int ready_fd)
+{
+	_free_ char *why = NULL;
+	size_t len;
+	int e = fd_read_all(ready_fd, ERR_TEXT_MAX, &why, &len);
+
+	if (e < 0)
+		return err(e, "strata-server: %s", strerror(-e));
+	return len ? err(-EIO, "%s", why) : 0;
+}
+
+/* The server alone keeps /dev/fuse open: when it is killed, the kernel ends the connection. */
 static int mount_fuse(struct store *s, const struct run_spec *spec, int log_fd, struct rootfs *r)
 {
 	_free_ char *source = str_fmt("strata:%s", spec->image);
-	int e = source ? ufs_mount(source, spec->read_only, &r->fuse_fd, &r->mount_fd) : -ENOMEM;
+	_close_ int fuse_fd = -1, ready_fd = -1;
+	int pipefd[2],
+		e = source ? ufs_mount(source, spec->read_only, &fuse_fd, &r->mount_fd) : -ENOMEM;
 
 	if (e < 0)
 		return e;
 	r->driver = RUN_DRIVER_FUSE;
-	return spawn_server(s, spec, log_fd, r);
+	if (pipe2(pipefd, O_CLOEXEC) < 0)
+		return err_sys("pipe");
+	ready_fd = pipefd[0];
+	e = spawn_server(s, spec, log_fd, fuse_fd, pipefd[1], r);
+	fd_close(pipefd[1]);
+	return e < 0 ? e : wait_ready(ready_fd);
 }
 
 int rootfs_open(struct store *s, const struct run_spec *spec, int log_fd, struct rootfs *ret)
@@ -115,7 +137,6 @@ void rootfs_unmount(struct rootfs *r)
 {
 	r->mount_fd = fd_close(r->mount_fd);
 	end_server(r);
-	r->fuse_fd = fd_close(r->fuse_fd);
 }
 
 void rootfs_close(struct rootfs *r)

@@ -16,7 +16,7 @@ struct rootfs {
 	int lock_fd;		/* the snapshot's lock */
 	int upper_fd, work_fd;
 	pid_t server; /* strata-server, 0 with overlay */
-	int server_pidfd, fuse_fd;
+	int server_pidfd;
 };
 
 #define ROOTFS_NONE                                    \
@@ -25,8 +25,7 @@ struct rootfs {
 			  .lock_fd = -1,               \
 			  .upper_fd = -1,              \
 			  .work_fd = -1,               \
-			  .server_pidfd = -1,          \
-			  .fuse_fd = -1 })
+			  .server_pidfd = -1 })
 
 /* Opens layers and snapshot, without a mount: what a VM's file server is handed. */
 int rootfs_open_parts(struct store *s, const struct run_spec *spec, struct rootfs *ret);
@@ -55,6 +54,7 @@ enum server_fd {
 	SERVER_WORK,
 	SERVER_INDEX,
 	SERVER_OBJECTS,
+	SERVER_READY, /* a pipe: it serves when this ends empty, else what is in it says why not */
 	SERVER_PACKS
 };
 

@@ -29,7 +29,8 @@ static int parse_upper(const char *word, enum ufs_upper_mode *ret)
 	return 0;
 }
 
-static int serve(enum ufs_upper_mode upper, int nthreads)
+/* *@ready_fd is closed, and -1, once it serves. */
+static int serve(enum ufs_upper_mode upper, int nthreads, int *ready_fd)
 {
 	struct layer_index *index;
 	struct ufs *u;
@@ -59,6 +60,7 @@ static int serve(enum ufs_upper_mode upper, int nthreads)
 	free(packs);
 	if (r < 0)
 		return r;
+	*ready_fd = fd_close(*ready_fd);
 	r = ufs_fuse_serve(u, SERVER_FUSE, nthreads);
 	ufs_free(u);
 	return r;
@@ -68,7 +70,7 @@ int server_main(int argc, char **argv)
 {
 	enum ufs_upper_mode upper = UFS_UPPER_NONE;
 	uint64_t nthreads;
-	int r;
+	int ready_fd = SERVER_READY, r;
 
 	log_setup("strata-server", 2, LOG_INFO);
 	if (argc != 3 || str_u64(argv[2], 1, SERVER_THREADS_MAX, &nthreads) < 0) {
@@ -77,8 +79,13 @@ int server_main(int argc, char **argv)
 	}
 	r = parse_upper(argv[1], &upper);
 	if (r >= 0)
-		r = serve(upper, nthreads);
-	if (r < 0)
-		log_err("%s", err_take(r));
+		r = serve(upper, nthreads, &ready_fd);
+	if (r < 0) {
+		const char *why = err_take(r);
+
+		log_err("%s", why);
+		if (ready_fd >= 0)
+			fd_write_full(ready_fd, why, strlen(why));
+	}
 	return r < 0;
 }

@@ -4,11 +4,9 @@ import os
 import sys
 
 
-def count(root):
+def count(*roots):
     files = links = setuid = caps = 0
-    for folder, subfolders, names in os.walk(root):
-        if folder == root:
-            subfolders[:] = [s for s in subfolders if s not in ("proc", "sys", "dev", "run")]
+    for folder, _, names in (step for root in roots for step in os.walk(root)):
         for name in names:
             path = os.path.join(folder, name)
             st = os.lstat(path)
@@ -24,7 +22,7 @@ def count(root):
 
 
 def main():
-    files, links, setuid, caps = count("/")
+    files, links, setuid, caps = count("/usr/bin", "/usr/local")
     with open("/var/lib/greet/visited", "a", encoding="utf-8") as f:
         f.write(os.uname().release + "\n")
     print(f"{os.environ['GREETING']}, {' '.join(sys.argv[1:])}: Linux {os.uname().release}, pid {os.getpid()}, "
