@@ -50,7 +50,8 @@ int acl_check(const void *value, size_t len)
 {
 	uint32_t version;
 
-	if (len < sizeof(version) || len > ACL_MAX || (len - sizeof(version)) % sizeof(struct acl_entry))
+	if (len < sizeof(version) || len > ACL_MAX ||
+	    (len - sizeof(version)) % sizeof(struct acl_entry))
 		return -EINVAL;
 	memcpy(&version, value, sizeof(version));
 	return le32toh(version) == ACL_VERSION ? 0 : -EINVAL;

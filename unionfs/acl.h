@@ -1,5 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* POSIX ACLs as xattr values (Linux include/uapi/linux/posix_acl_xattr.h), and what they have to do with modes. */
+/*
+ * POSIX ACLs as xattr values (Linux include/uapi/linux/posix_acl_xattr.h), and what they have to do
+ * with modes.
+ */
 #ifndef UNIONFS_ACL_H
 #define UNIONFS_ACL_H
 
@@ -19,8 +22,8 @@ mode_t acl_mode(const void *value, size_t len);
 /* Changes the entries that @mode has a say in, as chmod(2) does. */
 void acl_chmod(void *value, size_t len, mode_t mode);
 /*
- * The access ACL of what is made in a directory with this default ACL, in place; takes away from *@mode what it does
- * not grant. True: the ACL says more than the mode does, so it must be stored.
+ * The access ACL of what is made in a directory with this default ACL, in place; takes away from
+ * *@mode what it does not grant. True: the ACL says more than the mode does, so it must be stored.
  */
 bool acl_inherit(void *value, size_t len, mode_t *mode);
 

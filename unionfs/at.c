@@ -3,8 +3,12 @@
 
 #include <errno.h>
 
-/* The nearest ancestor of @n, or itself, whose directory is open; the way down to @n is put into *@way, nearest last. */
-static int climb(struct ufs *u, struct node *n, struct node ***way, size_t *len, struct fd_ref **ret_ref, int *ret_fd)
+/*
+ * The nearest ancestor of @n, or itself, whose directory is open; the way down to @n is put into
+ * *@way, nearest last.
+ */
+static int climb(struct ufs *u, struct node *n, struct node ***way, size_t *len,
+		 struct fd_ref **ret_ref, int *ret_fd)
 {
 	size_t cap = 0;
 

@@ -35,7 +35,8 @@ static int chmod_acl(struct ufs *u, const struct at *at, mode_t mode)
 	return upper_setxattr(u, at, ACL_ACCESS, acl, (size_t)len, 0);
 }
 
-int attr_set_perm(struct ufs *u, struct node *n, const struct at *at, const struct perm *from, const struct perm *to)
+int attr_set_perm(struct ufs *u, struct node *n, const struct at *at, const struct perm *from,
+		  const struct perm *to)
 {
 	int e = upper_set_perm(u, at, from, to);
 

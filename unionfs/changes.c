@@ -120,7 +120,8 @@ static int give(struct walk *w, const struct thing *t, struct ufs_change *c)
 		target[n] = 0;
 		c->target = target;
 	} else if (S_ISREG(c->mode)) {
-		fd = openat(t->at.dirfd, t->at.name, O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC);
+		fd = openat(t->at.dirfd, t->at.name,
+			    O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC);
 		if (fd < 0)
 			return -errno;
 		c->fd = fd;
@@ -166,7 +167,8 @@ static int step(struct walk *w)
 	bool dir;
 	int e;
 
-	if ((size_t)snprintf(w->path + l->path_len, room, "%s%s", l->path_len ? "/" : "", name) >= room)
+	if ((size_t)snprintf(w->path + l->path_len, room, "%s%s", l->path_len ? "/" : "", name) >=
+	    room)
 		return -ENAMETOOLONG;
 	e = visit(w, l->fd, name, &dir);
 	return e || !dir ? e : enter(w, l->fd, name);

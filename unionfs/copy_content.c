@@ -13,7 +13,9 @@ static int copy_by_hand(int in, uint64_t from, int out, uint64_t to, uint64_t le
 
 	while (buf && len) {
 		ssize_t n = fd_pread_full(in, buf, MIN(len, (uint64_t)COPY_BUFFER), (off_t)from);
-		int e = n < 0 ? (int)n : n == 0 ? -EIO : fd_pwrite_full(out, buf, (size_t)n, (off_t)to);
+		int e = n < 0  ? (int)n :
+			n == 0 ? -EIO :
+				 fd_pwrite_full(out, buf, (size_t)n, (off_t)to);
 
 		if (e)
 			return e;
@@ -34,7 +36,9 @@ static int copy_range(int in, uint64_t from, int out, uint64_t to, uint64_t len)
 			continue;
 		if (n < 0 && (errno == ENOSPC || errno == EDQUOT || errno == EIO || errno == EFBIG))
 			return -errno;
-		/* Not between these two; or 0, which some file systems give in place of an error. */
+		/*
+		 * Not between these two; or 0, which some file systems give in place of an error.
+		 */
 		if (n <= 0)
 			return copy_by_hand(in, from, out, to, len);
 		from += (uint64_t)n;

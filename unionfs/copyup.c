@@ -6,7 +6,8 @@
 #include <errno.h>
 #include <linux/fs.h>
 
-static int copy_xattr(struct ufs *u, uint64_t id, const struct at *at, const char *name, char *value)
+static int copy_xattr(struct ufs *u, uint64_t id, const struct at *at, const char *name,
+		      char *value)
 {
 	ssize_t n;
 	int e;
@@ -89,9 +90,12 @@ static int copy_data(struct ufs *u, uint64_t id, const struct at *at, uint64_t l
 }
 
 /* The whole copy in work/tmp. */
-static int make_copy(struct ufs *u, uint64_t id, const struct stat *st, uint64_t limit, struct tmp_name *ret)
+static int make_copy(struct ufs *u, uint64_t id, const struct stat *st, uint64_t limit,
+		     struct tmp_name *ret)
 {
-	const struct perm p = { .mode = st->st_mode, .uid = st->st_uid, .gid = st->st_gid, .rdev = st->st_rdev };
+	const struct perm p = {
+		.mode = st->st_mode, .uid = st->st_uid, .gid = st->st_gid, .rdev = st->st_rdev
+	};
 	struct at at = { .dirfd = u->upper.tmp };
 	char target[UFS_TARGET_MAX + 1];
 	ssize_t n = 0;
@@ -115,7 +119,10 @@ static int make_copy(struct ufs *u, uint64_t id, const struct stat *st, uint64_t
 	return e;
 }
 
-/* Puts a finished thing at a place without the directory's times showing it: the client did not change that. */
+/*
+ * Puts a finished thing at a place without the directory's times showing it: the client did not
+ * change that.
+ */
 static int put_in_place(int tmp, const char *name, const struct at *at)
 {
 	struct stat st;
@@ -151,7 +158,8 @@ static int make_dir(struct ufs *u, struct node *parent, uint64_t id, const struc
 	return e == -EEXIST ? 0 : e;
 }
 
-static int dir_step(struct ufs *u, struct node *parent, uint64_t id, const char *name, struct node **ret)
+static int dir_step(struct ufs *u, struct node *parent, uint64_t id, const char *name,
+		    struct node **ret)
 {
 	enum upper_kind kind;
 	struct node *n = NULL;

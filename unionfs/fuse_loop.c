@@ -49,7 +49,10 @@ static int serve_one(struct serving *s)
 	}
 	in.iov_len = (size_t)n;
 	n = ufs_serve(s->conn, &in, 1, &out, 1);
-	/* A reply that the kernel does not want (the request was taken back, the mount is going) is its affair. */
+	/*
+	 * A reply that the kernel does not want (the request was taken back, the mount is going) is
+	 * its affair.
+	 */
 	if (n > 0 && write(s->fd, out.iov_base, (size_t)n) < 0 && errno == ENODEV)
 		return 0;
 	return 1;
@@ -67,7 +70,8 @@ static void *serve_thread(void *arg)
 
 static int serving_init(struct serving *s, struct ufs_conn *conn, int fd)
 {
-	void *p = mmap(NULL, 2 * BUFFER, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+	void *p = mmap(NULL, 2 * BUFFER, PROT_READ | PROT_WRITE,
+		       MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
 
 	if (p == MAP_FAILED)
 		return err_sys("serve: buffers");
@@ -91,7 +95,8 @@ int ufs_fuse_serve(struct ufs *u, int fuse_fd, int nthreads)
 	}
 	/* Fewer threads serve as well. */
 	if (n) {
-		while (started < n && pthread_create(&s[started].thread, NULL, serve_thread, &s[started]) == 0)
+		while (started < n &&
+		       pthread_create(&s[started].thread, NULL, serve_thread, &s[started]) == 0)
 			started++;
 		serve_thread(&s[0]);
 		e = s[0].result;

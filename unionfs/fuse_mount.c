@@ -53,7 +53,10 @@ int ufs_mount(const char *source, bool rdonly, int *ret_fuse_fd, int *ret_mount_
 	e = configure(fs, fuse, source, rdonly);
 	if (e)
 		return e;
-	/* No flags: set-user-id programs and devices of a container are its own. Who wants less sets it on the mount. */
+	/*
+	 * No flags: set-user-id programs and devices of a container are its own. Who wants less
+	 * sets it on the mount.
+	 */
 	mnt = fsmount(fs, FSMOUNT_CLOEXEC, rdonly ? MOUNT_ATTR_RDONLY : 0);
 	if (mnt < 0)
 		return err_sys("mount: fuse");

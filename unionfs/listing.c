@@ -6,8 +6,9 @@
 
 #include <errno.h>
 
-#define CACHE_BYTES (32u << 20) /* what the kept ones may have together; the newest is kept whatever its size */
-#define NAMES_MAX   (4u << 20) /* of one directory */
+#define CACHE_BYTES \
+	(32u << 20) /* what the kept ones may have together; the newest is kept whatever its size */
+#define NAMES_MAX (4u << 20) /* of one directory */
 
 int listing_cache_init(struct listing_cache *c)
 {
@@ -104,7 +105,8 @@ static uint64_t cookie_of(const char *name, size_t len)
 	return h ? h : 1;
 }
 
-int listing_add(struct listing *l, const char *name, size_t len, uint8_t type, uint64_t ino, bool whiteout)
+int listing_add(struct listing *l, const char *name, size_t len, uint8_t type, uint64_t ino,
+		bool whiteout)
 {
 	if (l->n >= NAMES_MAX || mem_grow(&l->v, &l->cap, l->n + 1, sizeof(*l->v)) < 0)
 		return -ENOMEM;

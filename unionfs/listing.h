@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The names of one directory in the order of a hash under the process' key, so that a name's place, its cookie, does
- * not depend on the other names: what comes or goes moves nobody. Used where directories must be put together and a
- * position cannot serve. A few are kept; they can be built again at any time, so no reader depends on one.
+ * The names of one directory in the order of a hash under the process' key, so that a name's place,
+ * its cookie, does not depend on the other names: what comes or goes moves nobody. Used where
+ * directories must be put together and a position cannot serve. A few are kept; they can be built
+ * again at any time, so no reader depends on one.
  */
 #ifndef UNIONFS_LISTING_H
 #define UNIONFS_LISTING_H
@@ -15,7 +16,7 @@
 #include <stdint.h>
 
 #define LISTING_COOKIE_MAX ((1ull << 62) - 1) /* cookies are 1..this */
-#define LISTING_STRIPES 64
+#define LISTING_STRIPES	   64
 
 struct listing_name {
 	uint64_t cookie;
@@ -28,7 +29,7 @@ struct listing_name {
 struct listing {
 	struct list lru;
 	uint64_t dir;
-	bool upper;	      /* of the upper directory @dir, else of the lower one */
+	bool upper; /* of the upper directory @dir, else of the lower one */
 	bool cached;
 	uint32_t refs;
 	pthread_mutex_t lock; /* an upper's content; a lower's never changes */
@@ -51,9 +52,13 @@ void listing_cache_done(struct listing_cache *c);
 struct listing *listing_get(struct listing_cache *c, uint64_t dir, bool upper, uint64_t *ret_stamp);
 void listing_put(struct listing_cache *c, struct listing *l);
 
-/* Building: new, add..., sort (of a name added twice the first stays); then it may be kept, if the directory did not change meanwhile. Held by the caller. */
+/*
+ * Building: new, add..., sort (of a name added twice the first stays); then it may be kept, if the
+ * directory did not change meanwhile. Held by the caller.
+ */
 struct listing *listing_new(uint64_t dir, bool upper);
-int listing_add(struct listing *l, const char *name, size_t len, uint8_t type, uint64_t ino, bool whiteout);
+int listing_add(struct listing *l, const char *name, size_t len, uint8_t type, uint64_t ino,
+		bool whiteout);
 int listing_sort(struct listing *l);
 void listing_keep(struct listing_cache *c, struct listing *l, uint64_t stamp);
 

@@ -20,10 +20,12 @@ int lower_init(struct ufs *u, const struct ufs_lower *lowers, size_t n)
 	l->kind = lowers[0].kind;
 	if (is_index(l))
 		return n == 1 ? lower_index_init(l, lowers) :
-				err(-EINVAL, "union: an index is the only lower: merge the stack first");
+				err(-EINVAL,
+				    "union: an index is the only lower: merge the stack first");
 	for (size_t i = 0; i < n; i++) {
 		if (lowers[i].kind != UFS_LOWER_DIR)
-			return err(-EINVAL, "union: an index is the only lower: merge the stack first");
+			return err(-EINVAL,
+				   "union: an index is the only lower: merge the stack first");
 	}
 	return lower_dirs_init(l, lowers, n);
 }
@@ -203,7 +205,9 @@ int lower_iter_next(struct lower *l, struct lower_iter *it, struct lower_entry *
 			n = listing_after(it->listing, n->cookie);
 		if (!n)
 			return 0;
-		*ret = (struct lower_entry){ listing_text(it->listing, n), n->len, 0, n->ino, n->cookie, n->type };
+		*ret = (struct lower_entry){
+			listing_text(it->listing, n), n->len, 0, n->ino, n->cookie, n->type
+		};
 	}
 	it->cookie = ret->next;
 	return 1;

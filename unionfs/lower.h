@@ -1,9 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The lowers, stacked, behind one interface: an EROFS index (one: the stack was merged when it was made) or plain
- * directories as overlayfs has them. A thing in a lower is named by a number, its id, which is its nodeid; the root is
- * 1. In an index ids are nids: nothing is kept of them and counting is free. In directories an id lives while it is
- * held (lower_get, lower_put) or known to the client (lower_remember, lower_forget).
+ * The lowers, stacked, behind one interface: an EROFS index (one: the stack was merged when it was
+ * made) or plain directories as overlayfs has them. A thing in a lower is named by a number, its
+ * id, which is its nodeid; the root is
+ * 1. In an index ids are nids: nothing is kept of them and counting is free. In directories an id
+ * lives while it is held (lower_get, lower_put) or known to the client (lower_remember,
+ * lower_forget).
  *
  * Immutable: no lock of the union need be held.
  */
@@ -59,10 +61,11 @@ ssize_t lower_listxattr(struct lower *l, uint64_t id, char *list, size_t size);
 /* Where a regular file's bytes are. */
 struct lower_data {
 	uint64_t size;
-	const void *mem;    /* not NULL: here */
-	int fd;		    /* else here from @base on; -1: all hole */
+	const void *mem; /* not NULL: here */
+	int fd;		 /* else here from @base on; -1: all hole */
 	uint64_t base;
-	bool whole;	    /* the descriptor holds this file alone, so that its holes and reflinks can be used */
+	/* the descriptor holds this file alone, so that its holes and reflinks can be used */
+	bool whole;
 	struct fd_ref *ref; /* held */
 };
 int lower_data_get(struct lower *l, uint64_t id, struct lower_data *ret);
@@ -71,10 +74,11 @@ void lower_data_put(struct lower *l, struct lower_data *d);
 /* The directory that holds directory @id, held for the caller, and its name there. */
 int lower_parent(struct lower *l, uint64_t id, uint64_t *ret_parent, char name[256]);
 /*
- * Calls @fn for each name of the non-directory @id (one, or any one, when it has a single link): its directory, held
- * during the call. Ends early on a value other than 0.
+ * Calls @fn for each name of the non-directory @id (one, or any one, when it has a single link):
+ * its directory, held during the call. Ends early on a value other than 0.
  */
-int lower_names(struct lower *l, uint64_t id, int (*fn)(void *ctx, uint64_t dir, const char *name), void *ctx);
+int lower_names(struct lower *l, uint64_t id, int (*fn)(void *ctx, uint64_t dir, const char *name),
+		void *ctx);
 
 /* A walk over a directory's entries, "." and ".." among them. */
 struct lower_iter {
@@ -84,10 +88,10 @@ struct lower_iter {
 struct lower_entry {
 	const char *name; /* not terminated; good until the next call */
 	size_t namelen;
-	uint64_t id;	  /* 0: not known (DIR) */
-	uint64_t ino;	  /* for the client */
-	uint64_t next;	  /* the cookie behind it: below 2^62, never 0 */
-	uint8_t type;	  /* DT_* */
+	uint64_t id;   /* 0: not known (DIR) */
+	uint64_t ino;  /* for the client */
+	uint64_t next; /* the cookie behind it: below 2^62, never 0 */
+	uint8_t type;  /* DT_* */
 };
 int lower_iter_init(struct lower *l, uint64_t dir, uint64_t cookie, struct lower_iter *ret);
 /* 1, 0 at the end, -errno. */
@@ -101,7 +105,8 @@ void lower_index_done(struct lower *l);
 int lower_index_stat(struct lower *l, uint64_t id, struct stat *ret);
 int lower_index_data(struct lower *l, uint64_t id, struct lower_data *ret);
 int lower_index_parent(struct lower *l, uint64_t id, uint64_t *ret_parent, char name[256]);
-int lower_index_names(struct lower *l, uint64_t id, int (*fn)(void *, uint64_t, const char *), void *ctx);
+int lower_index_names(struct lower *l, uint64_t id, int (*fn)(void *, uint64_t, const char *),
+		      void *ctx);
 
 int lower_dirs_init(struct lower *l, const struct ufs_lower *from, size_t n);
 void lower_dirs_done(struct lower *l);
@@ -110,11 +115,13 @@ int lower_dirs_count(struct lower *l, uint64_t id, int refs, int64_t lookups);
 int lower_dirs_lookup(struct lower *l, uint64_t dir, const char *name, uint64_t *ret_id);
 int lower_dirs_stat(struct lower *l, uint64_t id, struct stat *ret);
 ssize_t lower_dirs_readlink(struct lower *l, uint64_t id, char *buf, size_t size);
-ssize_t lower_dirs_getxattr(struct lower *l, uint64_t id, const char *name, void *value, size_t size);
+ssize_t lower_dirs_getxattr(struct lower *l, uint64_t id, const char *name, void *value,
+			    size_t size);
 ssize_t lower_dirs_listxattr(struct lower *l, uint64_t id, char *list, size_t size);
 int lower_dirs_data(struct lower *l, uint64_t id, struct lower_data *ret);
 int lower_dirs_parent(struct lower *l, uint64_t id, uint64_t *ret_parent, char name[256]);
-int lower_dirs_names(struct lower *l, uint64_t id, int (*fn)(void *, uint64_t, const char *), void *ctx);
+int lower_dirs_names(struct lower *l, uint64_t id, int (*fn)(void *, uint64_t, const char *),
+		     void *ctx);
 struct listing *lower_dirs_listing(struct lower *l, uint64_t dir, int *ret_error);
 
 #endif

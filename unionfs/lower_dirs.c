@@ -66,7 +66,10 @@ static void drop_fds(struct lower *l, const struct dirs_entry *e)
 		fdcache_drop(&l->u->fds, e->id, FD_LOWER_DIR + e->layers[i]);
 }
 
-/* Takes it out when nothing holds it; gives its parent, which has then lost a holder. Under the lock. */
+/*
+ * Takes it out when nothing holds it; gives its parent, which has then lost a holder. Under the
+ * lock.
+ */
 static struct dirs_entry *unhash_unused(struct lower_dirs *d, struct dirs_entry *e)
 {
 	struct dirs_entry *parent = e->parent;
@@ -161,7 +164,8 @@ static int open_path(struct lower *l, int rootfd, const char *path)
 	return fd;
 }
 
-int dirs_dir_fd(struct lower *l, struct dirs_entry *e, uint16_t layer, struct fd_ref **ret_ref, int *ret_fd)
+int dirs_dir_fd(struct lower *l, struct dirs_entry *e, uint16_t layer, struct fd_ref **ret_ref,
+		int *ret_fd)
 {
 	char path[PATH_MAX];
 	struct fd_ref *r;
@@ -222,8 +226,8 @@ static bool is_opaque(const struct lower *l, int dirfd, const char *name)
 }
 
 /* One layer's part of a name: 1 = the layers below have no say, 0 = go on. */
-static int look_in_layer(struct lower *l, struct dirs_entry *dir, uint16_t layer, const char *name, bool last,
-			 struct dirs_entry *found)
+static int look_in_layer(struct lower *l, struct dirs_entry *dir, uint16_t layer, const char *name,
+			 bool last, struct dirs_entry *found)
 {
 	struct at at = { .name = name };
 	struct stat st;
@@ -315,7 +319,8 @@ int lower_dirs_init(struct lower *l, const struct ufs_lower *from, size_t n)
 		if (d->fds[d->n] < 0 || fstat(d->fds[d->n], &st) < 0)
 			return err_sys("union: lower %zu", d->n);
 		if (!d->n)
-			dirs_shown_ino(d, l->u->mode == UFS_UPPER_NONE ? st.st_dev : l->u->upper.dev, 0);
+			dirs_shown_ino(
+				d, l->u->mode == UFS_UPPER_NONE ? st.st_dev : l->u->upper.dev, 0);
 	}
 	return add_root(l);
 }

@@ -24,7 +24,8 @@ int lower_dirs_stat(struct lower *l, uint64_t id, struct stat *ret)
 
 	if (r)
 		return r;
-	if (fstatat(at.dirfd, at.name, &st, AT_SYMLINK_NOFOLLOW | AT_EMPTY_PATH | AT_NO_AUTOMOUNT) < 0)
+	if (fstatat(at.dirfd, at.name, &st, AT_SYMLINK_NOFOLLOW | AT_EMPTY_PATH | AT_NO_AUTOMOUNT) <
+	    0)
 		r = errno == ENOENT ? -ESTALE : -errno;
 	at_put(l->u, &at);
 	if (r)
@@ -51,7 +52,8 @@ ssize_t lower_dirs_readlink(struct lower *l, uint64_t id, char *buf, size_t size
 	return n;
 }
 
-ssize_t lower_dirs_getxattr(struct lower *l, uint64_t id, const char *name, void *value, size_t size)
+ssize_t lower_dirs_getxattr(struct lower *l, uint64_t id, const char *name, void *value,
+			    size_t size)
 {
 	struct dirs_entry *e;
 	struct at at;
@@ -122,7 +124,9 @@ int lower_dirs_data(struct lower *l, uint64_t id, struct lower_data *ret)
 		fdcache_put(c, r);
 		return fd;
 	}
-	*ret = (struct lower_data){ .size = (uint64_t)st.st_size, .fd = r->fd, .whole = true, .ref = r };
+	*ret = (struct lower_data){
+		.size = (uint64_t)st.st_size, .fd = r->fd, .whole = true, .ref = r
+	};
 	return 0;
 }
 
@@ -190,7 +194,8 @@ static int visit(struct links *k, const char *dir, const struct dirent *d)
 
 static int walk_dir(struct links *k, const char *path)
 {
-	int fd = fd_open_beneath(k->l->dirs->fds[k->want->layers[0]], *path ? path : ".", O_RDONLY | O_DIRECTORY, 0);
+	int fd = fd_open_beneath(k->l->dirs->fds[k->want->layers[0]], *path ? path : ".",
+				 O_RDONLY | O_DIRECTORY, 0);
 	DIR *d = fd < 0 ? NULL : fdopendir(fd);
 	struct dirent *entry;
 	int r = 0;
@@ -222,7 +227,8 @@ static int walk_links(struct links *k)
 	return r;
 }
 
-int lower_dirs_names(struct lower *l, uint64_t id, int (*fn)(void *, uint64_t, const char *), void *ctx)
+int lower_dirs_names(struct lower *l, uint64_t id, int (*fn)(void *, uint64_t, const char *),
+		     void *ctx)
 {
 	struct dirs_entry *e = dirs_find(l, id);
 	struct links k = { .l = l, .want = e, .fn = fn, .ctx = ctx };
@@ -239,15 +245,17 @@ int lower_dirs_names(struct lower *l, uint64_t id, int (*fn)(void *, uint64_t, c
 
 /* ---- listing ---- */
 
-static int add_name(struct lower *l, struct listing *list, int dirfd, dev_t dev, const struct dirent *d)
+static int add_name(struct lower *l, struct listing *list, int dirfd, dev_t dev,
+		    const struct dirent *d)
 {
 	bool whiteout = false;
 	struct stat st;
 
 	if (d->d_type == DT_CHR)
-		whiteout = fstatat(dirfd, d->d_name, &st, AT_SYMLINK_NOFOLLOW) == 0 && upper_is_whiteout(&st);
-	return listing_add(list, d->d_name, strlen(d->d_name), d->d_type, dirs_shown_ino(l->dirs, dev, d->d_ino),
-			   whiteout);
+		whiteout = fstatat(dirfd, d->d_name, &st, AT_SYMLINK_NOFOLLOW) == 0 &&
+			   upper_is_whiteout(&st);
+	return listing_add(list, d->d_name, strlen(d->d_name), d->d_type,
+			   dirs_shown_ino(l->dirs, dev, d->d_ino), whiteout);
 }
 
 static int list_layer(struct lower *l, struct dirs_entry *e, uint16_t layer, struct listing *list)
@@ -260,7 +268,8 @@ static int list_layer(struct lower *l, struct dirs_entry *e, uint16_t layer, str
 
 	if (r)
 		return r;
-	d = fstat(fd, &st) < 0 ? NULL : fdopendir(openat(fd, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC));
+	d = fstat(fd, &st) < 0 ? NULL :
+				 fdopendir(openat(fd, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC));
 	if (!d)
 		r = -errno;
 	while (!r && (entry = readdir(d)))

@@ -20,8 +20,8 @@ int lower_index_init(struct lower *l, const struct ufs_lower *from)
 	if (e < 0)
 		return e;
 	if (layer_index_ndevices(l->index) != from->npacks)
-		return err(-EINVAL, "union: the index has %zu packs, not %zu", layer_index_ndevices(l->index),
-			   from->npacks);
+		return err(-EINVAL, "union: the index has %zu packs, not %zu",
+			   layer_index_ndevices(l->index), from->npacks);
 	l->packs = mem_new(from->npacks, sizeof(*l->packs));
 	if (!l->packs)
 		return -ENOMEM;
@@ -68,7 +68,8 @@ int lower_index_stat(struct lower *l, uint64_t id, struct stat *ret)
 	return 0;
 }
 
-static int open_object(struct lower *l, uint64_t id, const struct digest *digest, struct lower_data *ret)
+static int open_object(struct lower *l, uint64_t id, const struct digest *digest,
+		       struct lower_data *ret)
 {
 	struct fdcache *c = &l->u->fds;
 
@@ -155,8 +156,9 @@ int lower_index_parent(struct lower *l, uint64_t id, uint64_t *ret_parent, char 
 }
 
 /*
- * A file's inode does not say where its names are, and nothing is kept for that. Inodes stand in the order of a walk,
- * depth first (docs/formats/index.md): so a file is below the last directory whose nid is not above its own.
+ * A file's inode does not say where its names are, and nothing is kept for that. Inodes stand in
+ * the order of a walk, depth first (docs/formats/index.md): so a file is below the last directory
+ * whose nid is not above its own.
  */
 static int descend(struct lower *l, uint64_t id, uint64_t *ret_dir, char name[256])
 {
@@ -185,7 +187,10 @@ static int descend(struct lower *l, uint64_t id, uint64_t *ret_dir, char name[25
 	return -ENOENT;
 }
 
-/* The names of a file with several links may be anywhere: the whole index is walked, 2-3 ms for 50,000 names. */
+/*
+ * The names of a file with several links may be anywhere: the whole index is walked, 2-3 ms for
+ * 50,000 names.
+ */
 struct names_walk {
 	uint64_t want;
 	uint32_t left; /* names not yet found */
@@ -230,7 +235,8 @@ static int walk_dir(struct lower *l, struct names_walk *w, uint64_t dir)
 	return 0;
 }
 
-int lower_index_names(struct lower *l, uint64_t id, int (*fn)(void *, uint64_t, const char *), void *ctx)
+int lower_index_names(struct lower *l, uint64_t id, int (*fn)(void *, uint64_t, const char *),
+		      void *ctx)
 {
 	struct names_walk w = { .want = id, .fn = fn, .ctx = ctx };
 	/* A damaged index may have a directory twice: no walk is longer than there are inodes. */

@@ -141,8 +141,9 @@ static struct node *copy_of(const struct node *like)
 }
 
 /*
- * Its number is taken: by a directory that was replaced and that the client still knows, whose st_ino was given to
- * another file since; or by a file that claims the same origin (someone copied the upper). Under the lock.
+ * Its number is taken: by a directory that was replaced and that the client still knows, whose
+ * st_ino was given to another file since; or by a file that claims the same origin (someone copied
+ * the upper). Under the lock.
  */
 static void take_free_id(struct ufs *u, struct node *n)
 {

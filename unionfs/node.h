@@ -1,22 +1,24 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * What the upper holds and the client knows: one node each. What is in a lower only has no node; its nodeid is its
- * number in the lower. A nodeid is a key of the table, never a pointer.
+ * What the upper holds and the client knows: one node each. What is in a lower only has no node;
+ * its nodeid is its number in the lower. A nodeid is a key of the table, never a pointer.
  *
  * THE LOCK ORDER, outermost first:
- *   1. ufs.copying[stripe of id]  one copy-up, or one change of attributes, of a node at a time. Held over data copies.
- *   2. ufs.tree                   a rwlock. Written: by who takes a name away or moves one (UNLINK, RMDIR, RENAME, a
- *                                 second INIT). Read: by who uses a node's place (parent and name), over system calls.
- *   3. listing.lock               of one directory's listing
- *   4. node_table.lock            both tables, and refs, lookups and perm of every node. No system call under it.
- *   5. fdcache.lock, lower's own  likewise
- * Nobody holds two of one kind. Two that make the same name at once are told apart by the file system: every name comes
- * into being by a rename or link that does not replace.
+ * 1. ufs.copying[stripe of id]: one copy-up, or one change of attributes, of a node at a time. Held
+ *    over data copies.
+ * 2. ufs.tree, a rwlock. Written: by who takes a name away or moves one (UNLINK, RMDIR, RENAME, the
+ *    last step of a file's copy-up, a second INIT). Read: by who uses a node's place (parent and
+ *    name), over system calls.
+ * 3. listing.lock: of one directory's listing.
+ * 4. node_table.lock: both tables, and refs, lookups and perm of every node. No system call.
+ * 5. fdcache.lock, listing_cache.lock, the lower's own: likewise.
+ * Nobody holds two of one kind. Two that make the same name at once are told apart by the file
+ * system: every name comes into being by a rename or link that does not replace.
  *
- * The life of a node: node_add() finds or makes it when a name of it is looked up, made or copied up; it lives while it
- * is pinned (node_get), known to the client (lookups), a parent, or `kept`. Kept are nodes whose nodeid is a lower's:
- * the client may know that number from before the copy-up, uncounted. Their number is bounded by what the client
- * changed.
+ * The life of a node: node_add() finds or makes it when a name of it is looked up, made or copied
+ * up; it lives while it is pinned (node_get), known to the client (lookups), a parent, or `kept`.
+ * Kept are nodes whose nodeid is a lower's: the client may know that number from before the
+ * copy-up, uncounted. Their number is bounded by what the client changed.
  */
 #ifndef UNIONFS_NODE_H
 #define UNIONFS_NODE_H
@@ -30,8 +32,7 @@
 struct ufs;
 
 #define NODE_UPPER_BIT (1ull << 62) /* nodeids of what was born in the upper: this and its st_ino */
-
-#define NODE_SPARE_BITS (3ull << 61) /* and of what cannot have that one; no st_ino has bit 61 */
+#define NODE_SPARE_BITS (3ull << 61) /* of what cannot have that one; no st_ino has bit 61 */
 
 /* Who owns a thing and what it is. */
 struct perm {
@@ -43,21 +44,22 @@ struct perm {
 struct node {
 	struct hash_entry by_id, by_ino;
 	uint64_t id;
-	uint64_t ino;	      /* st_ino in the upper */
-	uint64_t shown;	      /* st_ino for the client */
-	uint64_t lower;	      /* of a directory: the lower one that shows beneath, 0 = none; counted in the lower */
-	struct node *parent;  /* pinned; NULL for the root and the orphans' directory */
-	char *name;	      /* in parent; under the tree lock, as parent is */
+	uint64_t ino;	/* st_ino in the upper */
+	uint64_t shown; /* st_ino for the client */
+	/* of a directory: the lower one that shows beneath, 0 = none; counted in the lower */
+	uint64_t lower;
+	struct node *parent; /* pinned; NULL for the root and the orphans' directory */
+	char *name;	     /* in parent; under the tree lock, as parent is */
 	uint32_t refs;
 	uint64_t lookups;
-	uint32_t type;	      /* S_IFMT of its mode: never changes */
-	struct perm perm;     /* mapped only */
+	uint32_t type;	  /* S_IFMT of its mode: never changes */
+	struct perm perm; /* mapped only */
 	bool kept;
-	bool orphan;	      /* its place is in work/orphans/: written under both locks */
-	bool dead;	      /* is nowhere: not found by st_ino */
-	atomic_bool fresh;    /* copied up, and the way to it not synced since */
-	atomic_bool impure;   /* a directory that holds copied-up things */
-	int fixed_fd;	      /* the root's and the orphans' directory's; -1 for all others */
+	bool orphan;	    /* its place is in work/orphans/: written under both locks */
+	bool dead;	    /* is nowhere: not found by st_ino */
+	atomic_bool fresh;  /* copied up, and the way to it not synced since */
+	atomic_bool impure; /* a directory that holds copied-up things */
+	int fixed_fd;	    /* the root's and the orphans' directory's; -1 for all others */
 };
 
 struct node_table {
@@ -78,8 +80,8 @@ struct node *node_get_by_ino(struct ufs *u, uint64_t ino);
 void node_ref(struct ufs *u, struct node *n);
 void node_put(struct ufs *u, struct node *n);
 /*
- * Finds the node of upper file @like->ino, else makes one with what @like says (its name is copied, its parent pinned).
- * Pinned; NULL without memory.
+ * Finds the node of upper file @like->ino, else makes one with what @like says (its name is copied,
+ * its parent pinned). Pinned; NULL without memory.
  */
 struct node *node_add(struct ufs *u, const struct node *like);
 /* The client was told of it / forgets @n tellings, whatever it claims. */
@@ -90,9 +92,14 @@ void node_forget(struct ufs *u, struct node *n, uint64_t count);
 int node_move(struct ufs *u, struct node *n, struct node *parent, const char *name);
 /* Whether the client may still use it. */
 bool node_in_use(struct ufs *u, struct node *n);
-/* Its place is in work/orphans/ now: it goes with the client's interest in it. Tree lock written. */
+/*
+ * Its place is in work/orphans/ now: it goes with the client's interest in it. Tree lock written.
+ */
 void node_set_orphan(struct ufs *u, struct node *n);
-/* A directory that another one replaced: it is nowhere any more, and its st_ino may be another's soon. */
+/*
+ * A directory that another one replaced: it is nowhere any more, and its st_ino may be another's
+ * soon.
+ */
 void node_kill(struct ufs *u, struct node *n);
 
 struct perm node_perm(struct ufs *u, const struct node *n);

@@ -69,7 +69,8 @@ static int set_size(struct ufs *u, struct node *n, uint64_t size)
 	return e;
 }
 
-static int set_owner_mode(struct ufs *u, struct node *n, const struct at *at, const struct wire_setattr_in *in)
+static int set_owner_mode(struct ufs *u, struct node *n, const struct at *at,
+			  const struct wire_setattr_in *in)
 {
 	struct perm from, to;
 	int e = attr_perm(u, n, at, &from);
@@ -91,7 +92,8 @@ static int set_owner_mode(struct ufs *u, struct node *n, const struct at *at, co
 	return e;
 }
 
-static struct timespec time_of(uint32_t valid, uint32_t set, uint32_t now, uint64_t sec, uint32_t nsec)
+static struct timespec time_of(uint32_t valid, uint32_t set, uint32_t now, uint64_t sec,
+			       uint32_t nsec)
 {
 	if (valid & now)
 		return (struct timespec){ .tv_nsec = UTIME_NOW };
@@ -103,8 +105,10 @@ static struct timespec time_of(uint32_t valid, uint32_t set, uint32_t now, uint6
 static int set_times(const struct at *at, const struct wire_setattr_in *in)
 {
 	const struct timespec times[2] = {
-		time_of(in->valid, WIRE_FATTR_ATIME, WIRE_FATTR_ATIME_NOW, in->atime, in->atimensec),
-		time_of(in->valid, WIRE_FATTR_MTIME, WIRE_FATTR_MTIME_NOW, in->mtime, in->mtimensec),
+		time_of(in->valid, WIRE_FATTR_ATIME, WIRE_FATTR_ATIME_NOW, in->atime,
+			in->atimensec),
+		time_of(in->valid, WIRE_FATTR_MTIME, WIRE_FATTR_MTIME_NOW, in->mtime,
+			in->mtimensec),
 	};
 	int flags = *at->name ? AT_SYMLINK_NOFOLLOW : 0;
 
@@ -114,7 +118,8 @@ static int set_times(const struct at *at, const struct wire_setattr_in *in)
 }
 
 #define FATTR_OWNER_MODE (WIRE_FATTR_MODE | WIRE_FATTR_UID | WIRE_FATTR_GID)
-#define FATTR_TIMES	 (WIRE_FATTR_ATIME | WIRE_FATTR_MTIME | WIRE_FATTR_ATIME_NOW | WIRE_FATTR_MTIME_NOW)
+#define FATTR_TIMES \
+	(WIRE_FATTR_ATIME | WIRE_FATTR_MTIME | WIRE_FATTR_ATIME_NOW | WIRE_FATTR_MTIME_NOW)
 
 /* In the upper by now; its stripe held. */
 static int setattr(struct ufs *u, struct node *n, const struct wire_setattr_in *in, struct stat *st)

@@ -7,7 +7,8 @@
 
 /* ---- READ: from the file straight into the pieces of the reply ---- */
 
-static ssize_t read_upper(struct ufs *u, struct node *n, const struct iovec *iov, int niov, uint64_t off)
+static ssize_t read_upper(struct ufs *u, struct node *n, const struct iovec *iov, int niov,
+			  uint64_t off)
 {
 	struct fd_ref *file;
 	ssize_t got;
@@ -115,7 +116,8 @@ static int kill_privileges(struct ufs *u, struct node *n)
 	return e;
 }
 
-static ssize_t write_upper(struct ufs *u, struct node *n, const struct iovec *iov, int niov, uint64_t off)
+static ssize_t write_upper(struct ufs *u, struct node *n, const struct iovec *iov, int niov,
+			   uint64_t off)
 {
 	struct fd_ref *file;
 	ssize_t put;
@@ -214,7 +216,10 @@ static int64_t seek_lower(struct ufs *u, uint64_t id, uint64_t off, uint32_t whe
 	return at;
 }
 
-/* The place of a shared descriptor moves, which nobody minds: all else here says where it reads and writes. */
+/*
+ * The place of a shared descriptor moves, which nobody minds: all else here says where it reads and
+ * writes.
+ */
 ssize_t op_lseek(struct request *r)
 {
 	const struct wire_lseek_in *in = r->arg;
@@ -258,7 +263,8 @@ static ssize_t copy_between(int in, uint64_t from, int out, uint64_t to, size_t 
 	return n;
 }
 
-static ssize_t copy_range_to(struct ufs *u, const struct inode *from, uint64_t off, int out, uint64_t to, uint64_t len)
+static ssize_t copy_range_to(struct ufs *u, const struct inode *from, uint64_t off, int out,
+			     uint64_t to, uint64_t len)
 {
 	struct lower_data d;
 	struct fd_ref *file;

@@ -16,8 +16,8 @@ struct making {
 	struct perm perm;
 	uint32_t umask;
 	const char *target;
-	bool whiteout;	/* stands at the place */
-	bool beneath;	/* a lower has that name */
+	bool whiteout; /* stands at the place */
+	bool beneath;  /* a lower has that name */
 };
 
 static int check_free(struct making *m)
@@ -34,8 +34,12 @@ static int check_free(struct making *m)
 	return !e && m->beneath && !m->whiteout ? -EEXIST : e;
 }
 
-/* Group and mode that the directory hands down; the ACL too, when it has a default one: *@ret_acl, its length. */
-static int inherit(struct making *m, char acl[ACL_MAX], char deflt[ACL_MAX], size_t *ret_acl, size_t *ret_default)
+/*
+ * Group and mode that the directory hands down; the ACL too, when it has a default one: *@ret_acl,
+ * its length.
+ */
+static int inherit(struct making *m, char acl[ACL_MAX], char deflt[ACL_MAX], size_t *ret_acl,
+		   size_t *ret_default)
 {
 	struct stat st;
 	struct at dir;
@@ -69,8 +73,8 @@ static int inherit(struct making *m, char acl[ACL_MAX], char deflt[ACL_MAX], siz
 	return 0;
 }
 
-static int finish(struct making *m, const struct at *tmp, const char *acl, size_t acl_len, const char *deflt,
-		  size_t default_len)
+static int finish(struct making *m, const struct at *tmp, const char *acl, size_t acl_len,
+		  const char *deflt, size_t default_len)
 {
 	int e = 0;
 
@@ -138,8 +142,8 @@ static int introduce(struct making *m, struct node **ret, struct stat *st)
 }
 
 /* Under the tree lock: makes sure of the directory, does @fn there, answers with the new entry. */
-static int in_directory(struct request *r, struct making *m, int (*fn)(struct making *m), struct node **ret,
-			struct stat *st)
+static int in_directory(struct request *r, struct making *m, int (*fn)(struct making *m),
+			struct node **ret, struct stat *st)
 {
 	struct inode dir;
 	int e = inode_pin(r->u, r->h.nodeid, &dir);
@@ -219,7 +223,9 @@ ssize_t op_mkdir(struct request *r)
 	const struct wire_mkdir_in *in = r->arg;
 	struct making m = { .umask = in->umask };
 
-	m.perm = (struct perm){ .mode = S_IFDIR | (in->mode & 07777), .uid = r->h.uid, .gid = r->h.gid };
+	m.perm = (struct perm){ .mode = S_IFDIR | (in->mode & 07777),
+				.uid = r->h.uid,
+				.gid = r->h.gid };
 	return make_and_reply(r, &m, make);
 }
 

@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * READDIR and READDIRPLUS. The kernel asks with PLUS at the beginning of each directory and after LOOKUPs in it; filling
- * in the attributes of every name costs a walker that does not want them 3 times what the walk costs. So they are
- * filled in only while the walker proved, in the directory that it listed last, that it looks most names up.
+ * READDIR and READDIRPLUS. The kernel asks with PLUS at the beginning of each directory and after
+ * LOOKUPs in it; filling in the attributes of every name costs a walker that does not want them 3
+ * times what the walk costs. So they are filled in only while the walker proved, in the directory
+ * that it listed last, that it looks most names up.
  */
 #include "unionfs/readdir.h"
 
@@ -55,7 +56,8 @@ static int encode(void *ctx, const struct dir_entry *d)
 {
 	struct encoding *enc = ctx;
 	size_t head = enc->plus ? sizeof(struct wire_entry_out) : 0;
-	size_t used = head + sizeof(struct wire_dirent) + d->namelen, all = ROUND_UP(used, WIRE_DIRENT_ALIGN);
+	size_t used = head + sizeof(struct wire_dirent) + d->namelen,
+	       all = ROUND_UP(used, WIRE_DIRENT_ALIGN);
 	struct wire_dirent w = { d->ino, d->next, (uint32_t)d->namelen, d->type };
 	char *at = enc->buf + enc->len;
 

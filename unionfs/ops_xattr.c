@@ -9,7 +9,8 @@
 
 /* ---- GETXATTR, LISTXATTR ---- */
 
-static ssize_t getxattr_of(struct ufs *u, const struct inode *i, const char *name, void *value, size_t size)
+static ssize_t getxattr_of(struct ufs *u, const struct inode *i, const char *name, void *value,
+			   size_t size)
 {
 	struct at at;
 	ssize_t n;

@@ -76,8 +76,8 @@ static int raw_open(struct ufs *u, struct node *dir, uint64_t cookie, struct raw
 }
 
 /* Type and number of an entry as the client sees them; *@whiteout: it does not see it. */
-static int look_at(struct ufs *u, struct node *dir, int dirfd, const struct raw_dirent *d, struct dir_entry *ret,
-		   bool *whiteout)
+static int look_at(struct ufs *u, struct node *dir, int dirfd, const struct raw_dirent *d,
+		   struct dir_entry *ret, bool *whiteout)
 {
 	struct at at = { .dirfd = dirfd, .name = d->name };
 	struct stat st;
@@ -214,7 +214,8 @@ static int walk_own(struct walk *w, const struct listing *l, uint64_t cookie)
 	int e = 0;
 
 	for (; !e && (n = listing_after(l, cookie)); cookie = n->cookie) {
-		struct dir_entry d = { listing_text(l, n), n->len, n->ino, DIR_COOKIE_UPPER + n->cookie, 0, n->type };
+		struct dir_entry d = { listing_text(l, n),	     n->len, n->ino,
+				       DIR_COOKIE_UPPER + n->cookie, 0,	     n->type };
 		bool beneath;
 
 		if (n->whiteout)
@@ -245,8 +246,8 @@ static int walk_merged(struct walk *w, uint64_t cookie)
 	return e;
 }
 
-int dir_walk(struct ufs *u, const struct inode *dir, uint64_t cookie, int (*fn)(void *, const struct dir_entry *),
-	     void *ctx)
+int dir_walk(struct ufs *u, const struct inode *dir, uint64_t cookie,
+	     int (*fn)(void *, const struct dir_entry *), void *ctx)
 {
 	struct walk w = { u, dir, fn, ctx };
 	struct stat st;

@@ -55,7 +55,8 @@ void orphan_abort(struct ufs *u, struct node *n, struct node *dir, const char *n
 
 int empty_whiteouts(struct ufs *u, struct node *n, const struct at *at)
 {
-	DIR *d = fdopendir(openat(at->dirfd, at->name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC));
+	DIR *d = fdopendir(
+		openat(at->dirfd, at->name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC));
 	struct dirent *entry;
 	int e = 0;
 
@@ -178,7 +179,10 @@ static int check_kind(struct removal *m, struct stat *st)
 	return m->is_dir ? view_check_empty(m->u, &m->child) : 0;
 }
 
-/* *@ret_copyup: the file has other names in its lower, which would still count this one: to be copied up first. */
+/*
+ * *@ret_copyup: the file has other names in its lower, which would still count this one: to be
+ * copied up first.
+ */
 static int remove_name(struct removal *m, bool *ret_copyup)
 {
 	struct stat st;

@@ -7,7 +7,10 @@
 
 /* Whether @n's place is @name in @dir: a hard link may have another one. */
 bool node_is_at(const struct node *n, const struct node *dir, const char *name);
-/* Gives the file at @at another name in work/orphans, when the client still uses it and this is the place we know. */
+/*
+ * Gives the file at @at another name in work/orphans, when the client still uses it and this is the
+ * place we know.
+ */
 int orphan_link(struct ufs *u, struct node *n, struct node *dir, const struct at *at);
 /* After the name that orphan_link() saw is gone / when it stayed. */
 void orphan_commit(struct ufs *u, struct node *n, struct node *dir, const char *name);

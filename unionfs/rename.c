@@ -130,7 +130,8 @@ static int exchange(struct renaming *m)
 		e = prepare(m, &m->to, &m->from);
 	if (e)
 		return e;
-	if (renameat2(m->from.at.dirfd, m->from.name, m->to.at.dirfd, m->to.name, RENAME_EXCHANGE) < 0)
+	if (renameat2(m->from.at.dirfd, m->from.name, m->to.at.dirfd, m->to.name, RENAME_EXCHANGE) <
+	    0)
 		return -errno;
 	e = move_node(m, a, &m->from, &m->to);
 	if (!e && b_is_there)
@@ -157,7 +158,10 @@ static int rename_upper(struct renaming *m)
 
 	if (m->to.kind == UPPER_ABSENT)
 		flags |= RENAME_NOREPLACE;
-	/* A directory cannot replace a whiteout: they change places, and the whiteout stays if it is needed there. */
+	/*
+	 * A directory cannot replace a whiteout: they change places, and the whiteout stays if it
+	 * is needed there.
+	 */
 	if (swap)
 		flags = RENAME_EXCHANGE;
 	/* The two flags are not for one call on every file system. */

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * One request: the header, the fixed argument and the names are copied out of the client's memory once and checked
- * once; payloads stay where they are and are taken by request_gather() or request_payload().
+ * One request: the header, the fixed argument and the names are copied out of the client's memory
+ * once and checked once; payloads stay where they are and are taken by request_gather() or
+ * request_payload().
  */
 #ifndef UNIONFS_REQUEST_H
 #define UNIONFS_REQUEST_H
@@ -11,17 +12,22 @@
 
 #include <sys/stat.h>
 
-#define REQUEST_ARG_MAX 8192u /* fixed argument and names: two names of 1,024 or a target of 4,096 */
-#define REQUEST_IOV_MAX 320u  /* pieces of a payload: 256 pages and their headers */
-#define REQUEST_FOREVER (1ull << 30) /* seconds that an entry or its attributes may be cached: 34 years */
+#define REQUEST_ARG_MAX \
+	8192u		     /* fixed argument and names: two names of 1,024 or a target of 4,096 */
+#define REQUEST_IOV_MAX 320u /* pieces of a payload: 256 pages and their headers */
+#define REQUEST_FOREVER \
+	(1ull << 30) /* seconds that an entry or its attributes may be cached: 34 years */
 
 struct ufs_conn {
 	struct ufs *u;
 	struct ufs_carrier carrier;
 	void *ctx;
-	_Atomic bool ready;	   /* INIT was answered */
-	_Atomic uint64_t flags;	   /* what INIT agreed on */
-	/* Of the directory last listed without attributes: its entries, the LOOKUPs since; whether to give them now. */
+	_Atomic bool ready;	/* INIT was answered */
+	_Atomic uint64_t flags; /* what INIT agreed on */
+	/*
+	 * Of the directory last listed without attributes: its entries, the LOOKUPs since; whether
+	 * to give them now.
+	 */
 	_Atomic uint32_t walk_listed, walk_looked;
 	_Atomic bool walk_fills;
 };
@@ -30,10 +36,10 @@ struct request {
 	struct ufs_conn *conn;
 	struct ufs *u;
 	struct wire_in_header h;
-	const void *arg;      /* the fixed argument, at least as long as the table says */
-	const char *name[2];  /* NUL-terminated */
+	const void *arg;     /* the fixed argument, at least as long as the table says */
+	const char *name[2]; /* NUL-terminated */
 	size_t namelen[2];
-	size_t payload;	      /* where the payload begins, in bytes from the header's start */
+	size_t payload; /* where the payload begins, in bytes from the header's start */
 	const struct iovec *in, *out;
 	int nin, nout;
 	union {
@@ -44,7 +50,9 @@ struct request {
 
 /* Copies @len bytes from @off of the request: the count that was there. */
 size_t request_gather(const struct request *r, size_t off, void *dst, size_t len);
-/* The pieces of @iov[0..n) that hold @len bytes from @off, at most REQUEST_IOV_MAX: their number. */
+/*
+ * The pieces of @iov[0..n) that hold @len bytes from @off, at most REQUEST_IOV_MAX: their number.
+ */
 int request_slice(const struct iovec *iov, int n, size_t off, size_t len, struct iovec *ret);
 /* Bytes that a reply's body can have. */
 size_t request_room(const struct request *r);

@@ -38,8 +38,9 @@ static ssize_t op_destroy(struct request *r)
 }
 
 /*
- * Everything Linux sends. `names` are the strings behind the fixed argument: n a name in a directory, t a symbolic
- * link's target, x the name of an extended attribute. `changes`: refused with EROFS on a union without a top.
+ * Everything Linux sends. `names` are the strings behind the fixed argument: n a name in a
+ * directory, t a symbolic link's target, x the name of an extended attribute. `changes`: refused
+ * with EROFS on a union without a top.
  */
 static const struct op {
 	ssize_t (*fn)(struct request *r);
@@ -85,7 +86,8 @@ static const struct op {
 	[WIRE_READDIRPLUS] = { op_readdirplus, sizeof(struct wire_read_in) },
 	[WIRE_RENAME2] = { op_rename2, sizeof(struct wire_rename2_in), "nn", true },
 	[WIRE_LSEEK] = { op_lseek, sizeof(struct wire_lseek_in) },
-	[WIRE_COPY_FILE_RANGE] = { op_copy_file_range, sizeof(struct wire_copy_file_range_in), "", true },
+	[WIRE_COPY_FILE_RANGE] = { op_copy_file_range, sizeof(struct wire_copy_file_range_in), "",
+				   true },
 	[WIRE_SYNCFS] = { op_syncfs },
 	[WIRE_TMPFILE] = { op_notsupp },
 	[WIRE_STATX] = { op_nosys },
@@ -175,7 +177,8 @@ static void request_begin(struct request *r, struct ufs_conn *c, const struct io
 	r->payload = sizeof(r->h);
 }
 
-ssize_t ufs_serve(struct ufs_conn *c, const struct iovec *in, int nin, const struct iovec *out, int nout)
+ssize_t ufs_serve(struct ufs_conn *c, const struct iovec *in, int nin, const struct iovec *out,
+		  int nout)
 {
 	struct request r;
 	const struct op *op;
@@ -218,15 +221,19 @@ void ufs_conn_free(struct ufs_conn *c)
 	free(c);
 }
 
-#define WANTED                                                                                              \
-	(WIRE_ASYNC_READ | WIRE_BIG_WRITES | WIRE_DONT_MASK | WIRE_DO_READDIRPLUS | WIRE_READDIRPLUS_AUTO | \
-	 WIRE_NO_OPEN_SUPPORT | WIRE_PARALLEL_DIROPS | WIRE_POSIX_ACL | WIRE_MAX_PAGES |                    \
-	 WIRE_CACHE_SYMLINKS | WIRE_NO_OPENDIR_SUPPORT | WIRE_EXPLICIT_INVAL_DATA |                         \
-	 WIRE_HANDLE_KILLPRIV_V2 | WIRE_SETXATTR_EXT | WIRE_INIT_EXT | WIRE_HAS_RESEND)
-#define NEEDED (WIRE_NO_OPEN_SUPPORT | WIRE_NO_OPENDIR_SUPPORT)
+#define WANTED                                                                                    \
+	(WIRE_ASYNC_READ | WIRE_BIG_WRITES | WIRE_DONT_MASK | WIRE_DO_READDIRPLUS |               \
+	 WIRE_READDIRPLUS_AUTO | WIRE_NO_OPEN_SUPPORT | WIRE_PARALLEL_DIROPS | WIRE_POSIX_ACL |   \
+	 WIRE_MAX_PAGES | WIRE_CACHE_SYMLINKS | WIRE_NO_OPENDIR_SUPPORT |                         \
+	 WIRE_EXPLICIT_INVAL_DATA | WIRE_HANDLE_KILLPRIV_V2 | WIRE_SETXATTR_EXT | WIRE_INIT_EXT | \
+	 WIRE_HAS_RESEND)
+#define NEEDED	  (WIRE_NO_OPEN_SUPPORT | WIRE_NO_OPENDIR_SUPPORT)
 #define MAX_PAGES 256u
 
-/* A second INIT is a client that starts anew (a guest that was reset): what it knew of before is gone. */
+/*
+ * A second INIT is a client that starts anew (a guest that was reset): what it knew of before is
+ * gone.
+ */
 ssize_t op_init(struct request *r)
 {
 	const struct wire_init_in *in = r->arg;
@@ -247,7 +254,9 @@ ssize_t op_init(struct request *r)
 
 	/* A newer major: we say ours, and the client asks again (uapi fuse.h). */
 	if (in->major > WIRE_MAJOR)
-		return request_reply(r, 0, &(struct wire_init_out){ .major = WIRE_MAJOR, .minor = WIRE_MINOR }, sizeof(o));
+		return request_reply(
+			r, 0, &(struct wire_init_out){ .major = WIRE_MAJOR, .minor = WIRE_MINOR },
+			sizeof(o));
 	if (in->major < WIRE_MAJOR || in->minor < WIRE_MINOR_MIN || (flags & NEEDED) != NEEDED)
 		return request_fail(r, -EPROTO);
 	if (r->conn->ready)

@@ -22,7 +22,9 @@ static int adopt_root(struct ufs *u)
 		e = upper_load(u, &at, &st, &from);
 	if (e)
 		return e;
-	to = (struct perm){ .mode = (st.st_mode & S_IFMT) | (lower.st_mode & 07777), lower.st_uid, lower.st_gid };
+	to = (struct perm){ .mode = (st.st_mode & S_IFMT) | (lower.st_mode & 07777),
+			    lower.st_uid,
+			    lower.st_gid };
 	e = upper_set_perm(u, &at, &from, &to);
 	if (!e)
 		e = copyup_xattrs(u, UFS_ROOT, &at);
@@ -99,7 +101,8 @@ int ufs_new(const struct ufs_config *cfg, struct ufs **ret)
 	int e;
 
 	if (!cfg->nlowers || cfg->nlowers > LAYER_DEVICES_MAX)
-		return err(-EINVAL, "union: %zu lowers: 1 to %u are possible", cfg->nlowers, LAYER_DEVICES_MAX);
+		return err(-EINVAL, "union: %zu lowers: 1 to %u are possible", cfg->nlowers,
+			   LAYER_DEVICES_MAX);
 	u = new0(struct ufs);
 	if (!u)
 		return -ENOMEM;

@@ -15,10 +15,10 @@
 #include <stdatomic.h>
 #include <sys/stat.h>
 
-#define UFS_ROOT 1u
-#define UFS_NAME_MAX 255u
-#define UFS_TARGET_MAX 4095u
-#define UFS_XATTR_MAX 65536u /* XATTR_SIZE_MAX and XATTR_LIST_MAX of Linux */
+#define UFS_ROOT	 1u
+#define UFS_NAME_MAX	 255u
+#define UFS_TARGET_MAX	 4095u
+#define UFS_XATTR_MAX	 65536u /* XATTR_SIZE_MAX and XATTR_LIST_MAX of Linux */
 #define UFS_COPY_STRIPES 64u
 
 struct ufs {
@@ -30,7 +30,9 @@ struct ufs {
 	struct node_table nodes;
 	struct listing_cache listings;
 	pthread_rwlock_t tree;
-	pthread_mutex_t copying[UFS_COPY_STRIPES]; /* one copy-up or change of attributes of a node at a time, by id */
+	pthread_mutex_t copying
+		/* one copy-up or change of attributes of a node at a time, by id */
+		[UFS_COPY_STRIPES];
 };
 
 /* A thing that the client named: pinned until inode_unpin(). */

@@ -1,16 +1,20 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * unionfs: one writable top over read-only lowers, served as FUSE requests (Linux include/uapi/linux/fuse.h, 7.31 and
- * later) that any carrier brings: /dev/fuse, a guest's virtio-fs queue, a vhost-user socket.
+ * unionfs: one writable top over read-only lowers, served as FUSE requests (Linux
+ * include/uapi/linux/fuse.h, 7.31 and later) that any carrier brings: /dev/fuse, a guest's
+ * virtio-fs queue, a vhost-user socket.
  *
- * The life of a union: ufs_new() takes lowers and a top; ufs_conn_new() makes one connection over it; threads call
- * ufs_serve() with one request each, at the same time if they like; ufs_conn_free(), then ufs_free(). Nothing is kept
- * per open file (no-open mode): OPEN, OPENDIR and CREATE answer ENOSYS.
+ * The life of a union: ufs_new() takes lowers and a top; ufs_conn_new() makes one connection over
+ * it; threads call ufs_serve() with one request each, at the same time if they like;
+ * ufs_conn_free(), then ufs_free(). Nothing is kept per open file (no-open mode): OPEN, OPENDIR and
+ * CREATE answer ENOSYS.
  *
- * The client is hostile: names and lengths are checked once, in a table, before any handler; a nodeid is a key, never a
- * pointer. A lower is never written. A serving thread never aborts; what fails is the errno of that one request.
+ * The client is hostile: names and lengths are checked once, in a table, before any handler; a
+ * nodeid is a key, never a pointer. A lower is never written. A serving thread never aborts; what
+ * fails is the errno of that one request.
  *
- * Lock order, and what each lock guards: unionfs/node.h. On disk (upper, work, xattrs): docs/formats/union.md.
+ * Lock order, and what each lock guards: unionfs/node.h. On disk (upper, work, xattrs):
+ * docs/formats/union.md.
  */
 #ifndef UNIONFS_UNIONFS_H
 #define UNIONFS_UNIONFS_H
@@ -26,8 +30,8 @@ struct ufs;
 struct ufs_conn;
 
 /*
- * Gives a read-only descriptor of the object @digest, the content of inode @nid of the index, that the caller owns, or
- * -errno. Called from serving threads.
+ * Gives a read-only descriptor of the object @digest, the content of inode @nid of the index, that
+ * the caller owns, or -errno. Called from serving threads.
  */
 typedef int ufs_object_open_fn(void *ctx, uint64_t nid, const struct digest *digest);
 
@@ -38,8 +42,13 @@ enum ufs_lower_kind {
 
 struct ufs_lower {
 	enum ufs_lower_kind kind;
-	int fd;		  /* DIR: the directory (O_PATH will do). INDEX: the index. Duplicated; the caller's stays his. */
-	const int *packs; /* INDEX: one descriptor per device of the index, in its order; duplicated */
+	/*
+	 * DIR: the directory (O_PATH will do). INDEX: the index. Duplicated; the caller's stays
+	 * his.
+	 */
+	int fd;
+	const int *
+		packs; /* INDEX: one descriptor per device of the index, in its order; duplicated */
 	size_t npacks;
 	ufs_object_open_fn *object_open; /* INDEX: NULL when no inode is an object */
 	void *ctx;
@@ -48,7 +57,11 @@ struct ufs_lower {
 enum ufs_upper_mode {
 	UFS_UPPER_NONE,	  /* read-only */
 	UFS_UPPER_NATIVE, /* overlayfs' dialect with real owners: needs the capabilities for it */
-	UFS_UPPER_MAPPED, /* every file belongs to the serving uid; owner, mode, type, rdev in user.containers.override_stat */
+	/*
+	 * every file belongs to the serving uid; owner, mode, type, rdev in
+	 * user.containers.override_stat
+	 */
+	UFS_UPPER_MAPPED,
 };
 
 struct ufs_config {
@@ -63,7 +76,10 @@ struct ufs_config {
 int ufs_new(const struct ufs_config *cfg, struct ufs **ret);
 void ufs_free(struct ufs *u);
 
-/* What a carrier can do beside bringing requests; each may be NULL. @ctx is the one given to ufs_conn_new(). */
+/*
+ * What a carrier can do beside bringing requests; each may be NULL. @ctx is the one given to
+ * ufs_conn_new().
+ */
 struct ufs_carrier {
 	/* Sends a notification (a fuse_out_header with unique 0 and its body). */
 	int (*notify)(void *ctx, const struct iovec *iov, int n);
@@ -79,23 +95,25 @@ struct ufs_conn *ufs_conn_new(struct ufs *u, const struct ufs_carrier *carrier, 
 void ufs_conn_free(struct ufs_conn *c);
 
 /*
- * Serves one request: decodes @in, does it, writes the reply (with its fuse_out_header) into @out. Gives the length of
- * the reply, 0 when the request has none (FORGET), or -errno when there is no room for a reply at all or the request is
- * shorter than its header (the carrier then drops it). @in may change under us (guest memory): it is copied once.
+ * Serves one request: decodes @in, does it, writes the reply (with its fuse_out_header) into @out.
+ * Gives the length of the reply, 0 when the request has none (FORGET), or -errno when there is no
+ * room for a reply at all or the request is shorter than its header (the carrier then drops it).
+ * @in may change under us (guest memory): it is copied once.
  */
-ssize_t ufs_serve(struct ufs_conn *c, const struct iovec *in, int nin, const struct iovec *out, int nout);
+ssize_t ufs_serve(struct ufs_conn *c, const struct iovec *in, int nin, const struct iovec *out,
+		  int nout);
 
 /* ---- the /dev/fuse carrier ---- */
 
 /*
- * Mounts a FUSE file system and gives its detached mount (fsmount(2)) and its /dev/fuse descriptor: move_mount(2) it
- * where it belongs. Needs CAP_SYS_ADMIN. @source is what /proc/mounts shows.
+ * Mounts a FUSE file system and gives its detached mount (fsmount(2)) and its /dev/fuse descriptor:
+ * move_mount(2) it where it belongs. Needs CAP_SYS_ADMIN. @source is what /proc/mounts shows.
  */
 int ufs_mount(const char *source, bool rdonly, int *ret_fuse_fd, int *ret_mount_fd);
 
 /*
- * Serves requests from @fuse_fd on @nthreads threads until the file system is unmounted (0) or the descriptor fails
- * (-errno). The calling thread is one of them.
+ * Serves requests from @fuse_fd on @nthreads threads until the file system is unmounted (0) or the
+ * descriptor fails (-errno). The calling thread is one of them.
  */
 int ufs_fuse_serve(struct ufs *u, int fuse_fd, int nthreads);
 
@@ -113,8 +131,12 @@ struct ufs_change {
 	int64_t mtime_sec;
 	uint32_t mtime_nsec;
 	const char *target; /* of a symbolic link */
-	int fd;		    /* a readable descriptor of a regular file's content, the callee's to read, not to close */
-	/* Extended attributes as the client sees them: name, NUL, in a list as listxattr(2) gives it. */
+	/* a readable descriptor of a regular file's content, the callee's to read, not to close */
+	int fd;
+	/*
+	 * Extended attributes as the client sees them: name, NUL, in a list as listxattr(2) gives
+	 * it.
+	 */
 	const char *xattrs;
 	size_t xattrs_len;
 	int (*getxattr)(const struct ufs_change *c, const char *name, void *value, size_t size);
@@ -122,8 +144,9 @@ struct ufs_change {
 };
 
 /*
- * Calls @fn for each thing in the upper that differs from the lowers, parents before children, in byte order of names
- * (what `diff` and `commit` want). Both dialects. No connection may be serving it. Ends early on a value other than 0.
+ * Calls @fn for each thing in the upper that differs from the lowers, parents before children, in
+ * byte order of names (what `diff` and `commit` want). Both dialects. No connection may be serving
+ * it. Ends early on a value other than 0.
  */
 int ufs_changes(struct ufs *u, int (*fn)(void *ctx, const struct ufs_change *c), void *ctx);
 

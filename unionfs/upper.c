@@ -84,7 +84,9 @@ static int probe(struct ufs *u)
 	int e = upper_make_whiteout(u, &tmp);
 
 	if (e)
-		return err(e, "union: the upper's file system makes no whiteouts (a device 0/0): %s", strerror(-e));
+		return err(e,
+			   "union: the upper's file system makes no whiteouts (a device 0/0): %s",
+			   strerror(-e));
 	upper_discard(u, &tmp);
 	e = upper_make(u, &(struct perm){ .mode = S_IFDIR | 0755 }, NULL, &tmp);
 	if (!e) {
@@ -92,8 +94,8 @@ static int probe(struct ufs *u)
 		e = upper_mark(u, &at, "overlay.opaque");
 		upper_discard(u, &tmp);
 	}
-	return e ? err(e, "union: the upper's file system takes no %s xattrs: %s", u->upper.user ? "user" : "trusted",
-		       strerror(-e)) :
+	return e ? err(e, "union: the upper's file system takes no %s xattrs: %s",
+		       u->upper.user ? "user" : "trusted", strerror(-e)) :
 		   0;
 }
 
@@ -173,7 +175,10 @@ void upper_drop_orphan(struct ufs *u, const char *name, bool dir)
 
 static int stat_at(const struct at *at, struct stat *st)
 {
-	return fstatat(at->dirfd, at->name, st, AT_SYMLINK_NOFOLLOW | AT_EMPTY_PATH | AT_NO_AUTOMOUNT) < 0 ? -errno : 0;
+	return fstatat(at->dirfd, at->name, st,
+		       AT_SYMLINK_NOFOLLOW | AT_EMPTY_PATH | AT_NO_AUTOMOUNT) < 0 ?
+		       -errno :
+		       0;
 }
 
 int upper_load(struct ufs *u, const struct at *at, struct stat *st, struct perm *ret)
@@ -223,7 +228,8 @@ int upper_stat_node(struct ufs *u, struct node *n, struct stat *ret)
 	return 0;
 }
 
-int upper_set_perm(struct ufs *u, const struct at *at, const struct perm *from, const struct perm *to)
+int upper_set_perm(struct ufs *u, const struct at *at, const struct perm *from,
+		   const struct perm *to)
 {
 	return u->upper.dialect->set_perm(u, at, from, to);
 }
@@ -262,7 +268,8 @@ int upper_mark(struct ufs *u, const struct at *at, const char *mark)
 int upper_origin(struct ufs *u, const struct at *at, uint64_t *ret)
 {
 	char digits[ORIGIN_DIGITS + 1] = { 0 };
-	ssize_t n = xat_get(at->dirfd, at->name, mark_name(u, "strata.origin").s, digits, ORIGIN_DIGITS);
+	ssize_t n = xat_get(at->dirfd, at->name, mark_name(u, "strata.origin").s, digits,
+			    ORIGIN_DIGITS);
 	char *end;
 	uint64_t ino;
 
@@ -280,5 +287,6 @@ int upper_set_origin(struct ufs *u, const struct at *at, uint64_t ino)
 	char digits[ORIGIN_DIGITS + 1];
 
 	snprintf(digits, sizeof(digits), "%016" PRIx64, ino);
-	return xat_set(at->dirfd, at->name, mark_name(u, "strata.origin").s, digits, ORIGIN_DIGITS, 0);
+	return xat_set(at->dirfd, at->name, mark_name(u, "strata.origin").s, digits, ORIGIN_DIGITS,
+		       0);
 }

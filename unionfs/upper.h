@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The upper and work directories: docs/formats/union.md. A thing in the upper is named by its place, a directory's
- * descriptor and a name in it ("" the directory itself). The two dialects differ in where owner, mode and type stand.
+ * The upper and work directories: docs/formats/union.md. A thing in the upper is named by its
+ * place, a directory's descriptor and a name in it ("" the directory itself). The two dialects
+ * differ in where owner, mode and type stand.
  */
 #ifndef UNIONFS_UPPER_H
 #define UNIONFS_UPPER_H
@@ -17,8 +18,8 @@ struct dialect;
 struct upper {
 	const struct dialect *dialect;
 	int root, work, tmp, orphans;
-	bool user;	    /* P is "user.", else "trusted." */
-	uint64_t ino_bit;   /* NODE_UPPER_BIT above an index: or'ed into st_ino */
+	bool user;	  /* P is "user.", else "trusted." */
+	uint64_t ino_bit; /* NODE_UPPER_BIT above an index: or'ed into st_ino */
 	dev_t dev;
 	atomic_uint_fast64_t next_tmp;
 };
@@ -36,10 +37,16 @@ struct at {
 int node_at(struct ufs *u, struct node *n, struct at *ret);
 int node_at_child(struct ufs *u, struct node *dir, const char *name, struct at *ret);
 void at_put(struct ufs *u, struct at *at);
-/* The file of a regular @n, open for reading and writing, held. Takes the tree lock if it must open it. */
+/*
+ * The file of a regular @n, open for reading and writing, held. Takes the tree lock if it must open
+ * it.
+ */
 int node_file(struct ufs *u, struct node *n, struct fd_ref **ret);
 
-/* What is there as the client sees it, but for st_ino and the correction of links: st and, from it, who owns it. */
+/*
+ * What is there as the client sees it, but for st_ino and the correction of links: st and, from it,
+ * who owns it.
+ */
 int upper_load(struct ufs *u, const struct at *at, struct stat *st, struct perm *ret);
 /* As upper_load() for a node, whose owner is known; st_ino and st_nlink are the client's. */
 int upper_stat_node(struct ufs *u, struct node *n, struct stat *ret);
@@ -56,14 +63,17 @@ void upper_discard(struct ufs *u, const struct tmp_name *tmp);
 /* Puts a whiteout into work/tmp. */
 int upper_make_whiteout(struct ufs *u, struct tmp_name *ret);
 /* Gives @at another owner or mode. */
-int upper_set_perm(struct ufs *u, const struct at *at, const struct perm *from, const struct perm *to);
+int upper_set_perm(struct ufs *u, const struct at *at, const struct perm *from,
+		   const struct perm *to);
 ssize_t upper_readlink(struct ufs *u, const struct at *at, char *buf, size_t size);
 void upper_drop_orphan(struct ufs *u, const char *name, bool dir);
 
 /* xattrs as the client names them. -EPERM: a name that is ours. */
 bool upper_hides(const struct ufs *u, const char *name);
-ssize_t upper_getxattr(struct ufs *u, const struct at *at, const char *name, void *value, size_t size);
-int upper_setxattr(struct ufs *u, const struct at *at, const char *name, const void *value, size_t size, int flags);
+ssize_t upper_getxattr(struct ufs *u, const struct at *at, const char *name, void *value,
+		       size_t size);
+int upper_setxattr(struct ufs *u, const struct at *at, const char *name, const void *value,
+		   size_t size, int flags);
 int upper_removexattr(struct ufs *u, const struct at *at, const char *name);
 ssize_t upper_listxattr(struct ufs *u, const struct at *at, char *list, size_t size);
 
@@ -80,9 +90,13 @@ struct dialect {
 	/* From @st, whose owner, mode, type and size it puts right. */
 	int (*load)(struct ufs *u, const struct at *at, struct stat *st, struct perm *ret);
 	int (*make)(struct ufs *u, const char *tmp, const struct perm *p, const char *target);
-	int (*set_perm)(struct ufs *u, const struct at *at, const struct perm *from, const struct perm *to);
+	int (*set_perm)(struct ufs *u, const struct at *at, const struct perm *from,
+			const struct perm *to);
 	ssize_t (*readlink)(struct ufs *u, const struct at *at, char *buf, size_t size);
-	/* The name on disk of the client's @name; -EPERM: ours. And back: NULL when it is not the client's. */
+	/*
+	 * The name on disk of the client's @name; -EPERM: ours. And back: NULL when it is not the
+	 * client's.
+	 */
 	int (*xname)(const struct ufs *u, const char *name, char ret[256]);
 	const char *(*xname_back)(const struct ufs *u, const char *stored);
 };

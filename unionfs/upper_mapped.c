@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The dialect that needs no capability: regular files and directories of the serving uid; who owns a thing and what it
- * is stands in user.containers.override_stat, as containers/storage writes it (pkg/idtools: uid:gid:mode:type).
+ * The dialect that needs no capability: regular files and directories of the serving uid; who owns
+ * a thing and what it is stands in user.containers.override_stat, as containers/storage writes it
+ * (pkg/idtools: uid:gid:mode:type).
  */
 #include "base/str.h"
 #include "unionfs/union.h"
@@ -28,7 +29,8 @@ static int format(const struct perm *p, char text[OVERRIDE_MAX])
 
 	n += snprintf(text + n, OVERRIDE_MAX - (size_t)n, "%s", type);
 	if (S_ISCHR(p->mode) || S_ISBLK(p->mode))
-		n += snprintf(text + n, OVERRIDE_MAX - (size_t)n, "-%u-%u", major(p->rdev), minor(p->rdev));
+		n += snprintf(text + n, OVERRIDE_MAX - (size_t)n, "-%u-%u", major(p->rdev),
+			      minor(p->rdev));
 	return n;
 }
 
@@ -86,7 +88,9 @@ static int mapped_load(struct ufs *u, const struct at *at, struct stat *st, stru
 
 	(void)u;
 	*ret = (struct perm){ .mode = st->st_mode };
-	/* Nothing but files and directories was put here by us, and nothing else has such an xattr. */
+	/*
+	 * Nothing but files and directories was put here by us, and nothing else has such an xattr.
+	 */
 	if (S_ISREG(st->st_mode) || S_ISDIR(st->st_mode)) {
 		n = xat_get(at->dirfd, at->name, OVERRIDE, text, sizeof(text) - 1);
 		if (n < 0)
@@ -105,7 +109,8 @@ static int mapped_load(struct ufs *u, const struct at *at, struct stat *st, stru
 
 static int make_file(int dirfd, const char *tmp, const char *target)
 {
-	_close_ int fd = openat(dirfd, tmp, O_RDWR | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0600);
+	_close_ int fd =
+		openat(dirfd, tmp, O_RDWR | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0600);
 
 	if (fd < 0)
 		return -errno;
@@ -124,7 +129,8 @@ static int mapped_make(struct ufs *u, const char *tmp, const struct perm *p, con
 	return e ? e : u->upper.dialect->set_perm(u, &at, p, p);
 }
 
-static int mapped_set_perm(struct ufs *u, const struct at *at, const struct perm *from, const struct perm *to)
+static int mapped_set_perm(struct ufs *u, const struct at *at, const struct perm *from,
+			   const struct perm *to)
 {
 	char text[OVERRIDE_MAX];
 	int n = format(to, text);
@@ -136,7 +142,8 @@ static int mapped_set_perm(struct ufs *u, const struct at *at, const struct perm
 
 static ssize_t mapped_readlink(struct ufs *u, const struct at *at, char *buf, size_t size)
 {
-	_close_ int fd = openat(at->dirfd, at->name, O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC);
+	_close_ int fd =
+		openat(at->dirfd, at->name, O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC);
 
 	(void)u;
 	return fd < 0 ? -errno : fd_pread_full(fd, buf, size, 0);

@@ -10,7 +10,9 @@ static int native_load(struct ufs *u, const struct at *at, struct stat *st, stru
 {
 	(void)u;
 	(void)at;
-	*ret = (struct perm){ .mode = st->st_mode, .uid = st->st_uid, .gid = st->st_gid, .rdev = st->st_rdev };
+	*ret = (struct perm){
+		.mode = st->st_mode, .uid = st->st_uid, .gid = st->st_gid, .rdev = st->st_rdev
+	};
 	return 0;
 }
 
@@ -27,7 +29,10 @@ static int create(int dirfd, const char *name, const struct perm *p, const char 
 	return r < 0 ? -errno : 0;
 }
 
-/* The process' umask, its groups and a set-group-id directory may each have had their say: put it right. */
+/*
+ * The process' umask, its groups and a set-group-id directory may each have had their say: put it
+ * right.
+ */
 static int native_make(struct ufs *u, const char *tmp, const struct perm *p, const char *target)
 {
 	struct at at = { .dirfd = u->upper.tmp, .name = tmp };
@@ -43,12 +48,14 @@ static int native_make(struct ufs *u, const char *tmp, const struct perm *p, con
 	return u->upper.dialect->set_perm(u, &at, &from, p);
 }
 
-static int native_set_perm(struct ufs *u, const struct at *at, const struct perm *from, const struct perm *to)
+static int native_set_perm(struct ufs *u, const struct at *at, const struct perm *from,
+			   const struct perm *to)
 {
 	bool chowned = from->uid != to->uid || from->gid != to->gid;
 
 	(void)u;
-	if (chowned && fchownat(at->dirfd, at->name, to->uid, to->gid, AT_SYMLINK_NOFOLLOW | AT_EMPTY_PATH) < 0)
+	if (chowned && fchownat(at->dirfd, at->name, to->uid, to->gid,
+				AT_SYMLINK_NOFOLLOW | AT_EMPTY_PATH) < 0)
 		return -errno;
 	/* chown(2) takes S_ISUID and S_ISGID away. */
 	if (S_ISLNK(to->mode) || (from->mode == to->mode && !(chowned && (to->mode & 07000))))

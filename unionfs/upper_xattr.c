@@ -16,7 +16,8 @@ bool upper_hides(const struct ufs *u, const char *name)
 	return u->mode == UFS_UPPER_MAPPED && streq(name, "user.containers.override_stat");
 }
 
-ssize_t upper_getxattr(struct ufs *u, const struct at *at, const char *name, void *value, size_t size)
+ssize_t upper_getxattr(struct ufs *u, const struct at *at, const char *name, void *value,
+		       size_t size)
 {
 	char stored[256];
 	int e = u->upper.dialect->xname(u, name, stored);
@@ -26,7 +27,8 @@ ssize_t upper_getxattr(struct ufs *u, const struct at *at, const char *name, voi
 	return xat_get(at->dirfd, at->name, stored, value, size);
 }
 
-int upper_setxattr(struct ufs *u, const struct at *at, const char *name, const void *value, size_t size, int flags)
+int upper_setxattr(struct ufs *u, const struct at *at, const char *name, const void *value,
+		   size_t size, int flags)
 {
 	char stored[256];
 	int e = u->upper.dialect->xname(u, name, stored);

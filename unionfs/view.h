@@ -21,8 +21,8 @@ int view_beneath(struct ufs *u, const struct inode *dir, const char *name, bool 
 int view_node(struct ufs *u, struct node *dir, const struct at *at, struct node **ret);
 
 /*
- * Changes go through the upper: gives the node of directory @dir, copying it and its parents up first if need be.
- * -ENOENT when it is gone.
+ * Changes go through the upper: gives the node of directory @dir, copying it and its parents up
+ * first if need be. -ENOENT when it is gone.
  */
 int view_dir_up(struct ufs *u, const struct inode *dir, struct node **ret);
 /* 0, or -ENOTEMPTY when the directory has names that the client sees. */

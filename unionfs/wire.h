@@ -1,16 +1,16 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The FUSE protocol as Linux 7.31 to 7.45 speaks it (include/uapi/linux/fuse.h): our own definitions, since the headers
- * of the distributions we build on are older. Layouts and numbers are the kernel's; nothing is packed, every field is
- * at its natural place.
+ * The FUSE protocol as Linux 7.31 to 7.45 speaks it (include/uapi/linux/fuse.h): our own
+ * definitions, since the headers of the distributions we build on are older. Layouts and numbers
+ * are the kernel's; nothing is packed, every field is at its natural place.
  */
 #ifndef UNIONFS_WIRE_H
 #define UNIONFS_WIRE_H
 
 #include <stdint.h>
 
-#define WIRE_MAJOR 7
-#define WIRE_MINOR 41	  /* what we know */
+#define WIRE_MAJOR     7
+#define WIRE_MINOR     41 /* what we know */
 #define WIRE_MINOR_MIN 31 /* the oldest client we serve: Linux 5.4, the first with virtio-fs */
 
 enum wire_opcode {
@@ -60,22 +60,22 @@ enum wire_opcode {
 };
 
 /* INIT flags; those from 32 on travel in flags2. */
-#define WIRE_ASYNC_READ		  (1ull << 0)
-#define WIRE_BIG_WRITES		  (1ull << 5)
-#define WIRE_DONT_MASK		  (1ull << 6)
-#define WIRE_DO_READDIRPLUS	  (1ull << 13)
-#define WIRE_READDIRPLUS_AUTO	  (1ull << 14)
-#define WIRE_NO_OPEN_SUPPORT	  (1ull << 17)
-#define WIRE_PARALLEL_DIROPS	  (1ull << 18)
-#define WIRE_POSIX_ACL		  (1ull << 20)
-#define WIRE_MAX_PAGES		  (1ull << 22)
-#define WIRE_CACHE_SYMLINKS	  (1ull << 23)
-#define WIRE_NO_OPENDIR_SUPPORT	  (1ull << 24)
-#define WIRE_EXPLICIT_INVAL_DATA  (1ull << 25)
-#define WIRE_HANDLE_KILLPRIV_V2	  (1ull << 28)
-#define WIRE_SETXATTR_EXT	  (1ull << 29)
-#define WIRE_INIT_EXT		  (1ull << 30)
-#define WIRE_HAS_RESEND		  (1ull << 39)
+#define WIRE_ASYNC_READ		 (1ull << 0)
+#define WIRE_BIG_WRITES		 (1ull << 5)
+#define WIRE_DONT_MASK		 (1ull << 6)
+#define WIRE_DO_READDIRPLUS	 (1ull << 13)
+#define WIRE_READDIRPLUS_AUTO	 (1ull << 14)
+#define WIRE_NO_OPEN_SUPPORT	 (1ull << 17)
+#define WIRE_PARALLEL_DIROPS	 (1ull << 18)
+#define WIRE_POSIX_ACL		 (1ull << 20)
+#define WIRE_MAX_PAGES		 (1ull << 22)
+#define WIRE_CACHE_SYMLINKS	 (1ull << 23)
+#define WIRE_NO_OPENDIR_SUPPORT	 (1ull << 24)
+#define WIRE_EXPLICIT_INVAL_DATA (1ull << 25)
+#define WIRE_HANDLE_KILLPRIV_V2	 (1ull << 28)
+#define WIRE_SETXATTR_EXT	 (1ull << 29)
+#define WIRE_INIT_EXT		 (1ull << 30)
+#define WIRE_HAS_RESEND		 (1ull << 39)
 
 struct wire_in_header {
 	uint32_t len;
@@ -253,7 +253,10 @@ struct wire_copy_file_range_in {
 	uint64_t fh_in, off_in, nodeid_out, fh_out, off_out, len, flags;
 };
 
-/* A directory entry: this, the name without NUL, zeros to a multiple of 8. READDIRPLUS: a wire_entry_out before it. */
+/*
+ * A directory entry: this, the name without NUL, zeros to a multiple of 8. READDIRPLUS: a
+ * wire_entry_out before it.
+ */
 struct wire_dirent {
 	uint64_t ino, off;
 	uint32_t namelen, type;

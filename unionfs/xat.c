@@ -24,8 +24,9 @@ struct xattr_args {
 static atomic_bool no_xattrat, no_fchmodat2;
 
 /*
- * The object for the calls of before: opened, if it is a file or a directory; else a path through /proc, which ends at the
- * object itself, a symbolic link too. In a VMM's jail there is no /proc, and a mapped upper has only files and directories.
+ * The object for the calls of before: opened, if it is a file or a directory; else a path through
+ * /proc, which ends at the object itself, a symbolic link too. In a VMM's jail there is no /proc,
+ * and a mapped upper has only files and directories.
  */
 struct by_path {
 	int fd;
@@ -87,25 +88,31 @@ ssize_t xat_get(int dirfd, const char *name, const char *xname, void *value, siz
 	return path_get(dirfd, name, xname, value, size);
 }
 
-static int path_set(int dirfd, const char *name, const char *xname, const void *value, size_t size, int flags)
+static int path_set(int dirfd, const char *name, const char *xname, const void *value, size_t size,
+		    int flags)
 {
 	_cleanup_(by_path_done) struct by_path p = { .fd = -1 };
 	int e = by_path_open(dirfd, name, &p);
 
 	if (e < 0)
 		return e;
-	e = p.open ? fsetxattr(p.fd, xname, value, size, flags) : setxattr(p.path.s, xname, value, size, flags);
+	e = p.open ? fsetxattr(p.fd, xname, value, size, flags) :
+		     setxattr(p.path.s, xname, value, size, flags);
 	return e < 0 ? -errno : 0;
 }
 
-int xat_set(int dirfd, const char *name, const char *xname, const void *value, size_t size, int flags)
+int xat_set(int dirfd, const char *name, const char *xname, const void *value, size_t size,
+	    int flags)
 {
-	struct xattr_args a = { .value = (uintptr_t)value, .size = (uint32_t)size, .flags = (uint32_t)flags };
+	struct xattr_args a = { .value = (uintptr_t)value,
+				.size = (uint32_t)size,
+				.flags = (uint32_t)flags };
 
 	if (!*name)
 		return fsetxattr(dirfd, xname, value, size, flags) < 0 ? -errno : 0;
 	if (!no_xattrat) {
-		if (syscall(NR_SETXATTRAT, dirfd, name, AT_SYMLINK_NOFOLLOW, xname, &a, sizeof(a)) == 0)
+		if (syscall(NR_SETXATTRAT, dirfd, name, AT_SYMLINK_NOFOLLOW, xname, &a,
+			    sizeof(a)) == 0)
 			return 0;
 		if (errno != ENOSYS)
 			return -errno;

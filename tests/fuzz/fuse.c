@@ -1,9 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * FUSE requests from a hostile client, over a small tree with a fresh mapped top for each input. An input is a row of
- * requests: opcode (1 byte), node (1), length (2, little-endian), that many bytes behind the header. A node below 0xf0
- * is the n-th nodeid that a reply has given (0 is the root), likewise the first word of RENAME and LINK when it is
- * below 0xf0; so a row of requests gets somewhere.
+ * FUSE requests from a hostile client, over a small tree with a fresh mapped top for each input. An
+ * input is a row of requests: opcode (1 byte), node (1), length (2, little-endian), that many bytes
+ * behind the header. A node below 0xf0 is the n-th nodeid that a reply has given (0 is the root),
+ * likewise the first word of RENAME and LINK when it is below 0xf0; so a row of requests gets
+ * somewhere.
  */
 #include "tests/unionfs/direct.h"
 
@@ -40,7 +41,8 @@ static void learn(struct client *c, uint32_t opcode, ssize_t len)
 	}
 }
 
-static void request(struct client *c, uint32_t opcode, uint8_t node, const uint8_t *data, size_t len)
+static void request(struct client *c, uint32_t opcode, uint8_t node, const uint8_t *data,
+		    size_t len)
 {
 	/* Of exactly that size, so that a sanitizer sees a step beyond. */
 	_free_ uint8_t *arg = mem_dup(data, len);

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * A directory of 200,000 names, read while other threads remove and add some: every name that stays is seen once. In the
- * upper alone, and merged over an index. BIGDIR_NAMES chooses another number.
+ * A directory of 200,000 names, read while other threads remove and add some: every name that stays
+ * is seen once. In the upper alone, and merged over an index. BIGDIR_NAMES chooses another number.
  */
 #include "mounted.h"
 #include "tap.h"
@@ -21,7 +21,8 @@ static bool stays(int i)
 
 static void make_index(void)
 {
-	int index = mounted_open(&m, "index", O_RDWR | O_CREAT), pack = mounted_open(&m, "pack", O_RDWR | O_CREAT);
+	int index = mounted_open(&m, "index", O_RDWR | O_CREAT),
+	    pack = mounted_open(&m, "pack", O_RDWR | O_CREAT);
 	struct layer_attr dir = { .mode = S_IFDIR | 0755 }, file = { .mode = S_IFREG | 0644 };
 	struct layer_device dev = { .blocks = 1 };
 	struct layer_node *n, *f;
@@ -117,7 +118,8 @@ static void run(bool index)
 	if (!index)
 		make_upper();
 	mounted_begin(&m, true, UFS_UPPER_NATIVE, 3);
-	tap_run(index ? "merged" : "upper alone", "read while names come and go", read_while_it_changes);
+	tap_run(index ? "merged" : "upper alone", "read while names come and go",
+		read_while_it_changes);
 	tap_failed |= mounted_end(&m) != 0;
 	mounted_remove(&m);
 }

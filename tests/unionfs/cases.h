@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The union suite: what a client sees of the fixture (fixture.h) through a union, whatever carries the requests. Runs
- * with the union's root as the working directory, once on a fresh top, in the order of the table at the end.
+ * The union suite: what a client sees of the fixture (fixture.h) through a union, whatever carries
+ * the requests. Runs with the union's root as the working directory, once on a fresh top, in the
+ * order of the table at the end.
  */
 #ifndef TESTS_UNIONFS_CASES_H
 #define TESTS_UNIONFS_CASES_H
@@ -156,7 +157,8 @@ static void case_write(void)
 	put("dir/kept", "more\n", O_APPEND);
 	CHECK(holds("dir/kept", "kept\nmore\n"));
 	after = st_of("dir/kept");
-	CHECK(after.st_ino == before.st_ino && after.st_size == 10 && after.st_mode == before.st_mode);
+	CHECK(after.st_ino == before.st_ino && after.st_size == 10 &&
+	      after.st_mode == before.st_mode);
 	CHECK(after.st_mtim.tv_sec != FIXTURE_TIME);
 	/* The directory is not changed by that. */
 	CHECK(st_of("dir").st_ino == dir.st_ino);
@@ -206,7 +208,8 @@ static void case_hard_links(void)
 	struct stat st = st_of("links/two"), now;
 
 	put("links/two", "LINK", 0);
-	CHECK(holds("links/one", "LINKed\n") && holds("links/two", "LINKed\n") && holds("links/sub/three", "LINKed\n"));
+	CHECK(holds("links/one", "LINKed\n") && holds("links/two", "LINKed\n") &&
+	      holds("links/sub/three", "LINKed\n"));
 	now = st_of("links/sub/three");
 	CHECK(now.st_ino == st.st_ino && now.st_nlink == 3);
 	CHECK(unlink("links/one") == 0);
@@ -278,7 +281,8 @@ static void case_maps(void)
 static void case_unlinked(void)
 {
 	char buf[32];
-	int lower = open("open/rw", O_RDWR | O_CLOEXEC), born = open("open/born", O_RDWR | O_CREAT | O_CLOEXEC, 0600);
+	int lower = open("open/rw", O_RDWR | O_CLOEXEC),
+	    born = open("open/born", O_RDWR | O_CREAT | O_CLOEXEC, 0600);
 	struct stat st;
 
 	CHECK(lower >= 0 && born >= 0 && write(born, "born", 4) == 4);
@@ -287,7 +291,8 @@ static void case_unlinked(void)
 	CHECK(pread(lower, buf, 4, 0) == 4 && memcmp(buf, "read", 4) == 0);
 	CHECK(pwrite(lower, "WR", 2, 0) == 2);
 	CHECK(pread(lower, buf, 4, 0) == 4 && memcmp(buf, "WRad", 4) == 0);
-	CHECK(pwrite(born, "BO", 2, 0) == 2 && pread(born, buf, 4, 0) == 4 && memcmp(buf, "BOrn", 4) == 0);
+	CHECK(pwrite(born, "BO", 2, 0) == 2 && pread(born, buf, 4, 0) == 4 &&
+	      memcmp(buf, "BOrn", 4) == 0);
 	CHECK(fchmod(born, 0640) == 0 && fstat(born, &st) == 0 && (st.st_mode & 07777) == 0640);
 	CHECK(!lists("open", "rw") && !lists("open", "born"));
 	put("open/born", "again", O_CREAT | O_EXCL);
@@ -382,7 +387,8 @@ static void case_rename(void)
 	CHECK(rename("move/a2", "move/b") == 0 && holds("move/b", "move a\n"));
 	CHECK(rename("move/b", "move/a") == 0 && holds("move/a", "move a\n"));
 	CHECK_ERRNO(lstat("move/b", &st), ENOENT);
-	CHECK(renameat2(AT_FDCWD, "move/a", AT_FDCWD, "move/c", RENAME_NOREPLACE) < 0 && errno == EEXIST);
+	CHECK(renameat2(AT_FDCWD, "move/a", AT_FDCWD, "move/c", RENAME_NOREPLACE) < 0 &&
+	      errno == EEXIST);
 	CHECK(renameat2(AT_FDCWD, "move/a", AT_FDCWD, "move/c", RENAME_EXCHANGE) == 0);
 	CHECK(holds("move/a", "move c\n") && holds("move/c", "move a\n"));
 	CHECK(st_of("move/c").st_ino == a.st_ino);
@@ -443,7 +449,8 @@ static void case_chmod(void)
 
 static void case_times(void)
 {
-	const struct timespec t[2] = { { 111, 222 }, { 333, 444 } }, omit[2] = { { 0, UTIME_OMIT }, { 0, UTIME_NOW } };
+	const struct timespec t[2] = { { 111, 222 }, { 333, 444 } },
+			      omit[2] = { { 0, UTIME_OMIT }, { 0, UTIME_NOW } };
 	struct stat st;
 
 	CHECK(utimensat(AT_FDCWD, "attr/time", t, 0) == 0);
@@ -479,7 +486,8 @@ static void case_xattrs(void)
 	char buf[256];
 	ssize_t n;
 
-	CHECK(getxattr("xattr/file", "user.color", buf, sizeof(buf)) == 4 && memcmp(buf, "blue", 4) == 0);
+	CHECK(getxattr("xattr/file", "user.color", buf, sizeof(buf)) == 4 &&
+	      memcmp(buf, "blue", 4) == 0);
 	CHECK(getxattr("xattr/file", "trusted.secret", buf, sizeof(buf)) == 1);
 	CHECK(setxattr("xattr/file", "user.size", "big", 3, 0) == 0);
 	CHECK(setxattr("xattr/file", "trusted.more", "1", 1, XATTR_CREATE) == 0);
@@ -489,7 +497,8 @@ static void case_xattrs(void)
 	CHECK_ERRNO(getxattr("xattr/file", "user.color", buf, 2), ERANGE);
 	CHECK(getxattr("xattr/file", "security.test", buf, sizeof(buf)) == 1);
 	n = listxattr("xattr/file", buf, sizeof(buf));
-	CHECK(n == (ssize_t)sizeof("user.color\0trusted.secret\0user.size\0trusted.more\0security.test"));
+	CHECK(n == (ssize_t)sizeof(
+			   "user.color\0trusted.secret\0user.size\0trusted.more\0security.test"));
 	CHECK(listxattr("xattr/file", NULL, 0) == n);
 	CHECK(removexattr("xattr/file", "user.color") == 0);
 	CHECK_ERRNO(getxattr("xattr/file", "user.color", buf, sizeof(buf)), ENODATA);
@@ -499,14 +508,19 @@ static void case_xattrs(void)
 	CHECK_ERRNO(setxattr("dir", "trusted.overlay.opaque", "y", 1, 0), EPERM);
 	CHECK_ERRNO(setxattr("dir", "trusted.strata.origin", "y", 1, 0), EPERM);
 	CHECK(listxattr("dir", buf, sizeof(buf)) == 0);
-	CHECK(setxattr("xattr", "user.dir", "d", 1, 0) == 0 && getxattr("xattr", "user.dir", buf, 9) == 1);
+	CHECK(setxattr("xattr", "user.dir", "d", 1, 0) == 0 &&
+	      getxattr("xattr", "user.dir", buf, 9) == 1);
 	CHECK(holds("xattr/file", "x\n"));
 }
 
-/* user::rwx, user:1234:rw-, group::r-x, mask::rwx, other::--- as <linux/posix_acl_xattr.h> writes it. */
+/*
+ * user::rwx, user:1234:rw-, group::r-x, mask::rwx, other::--- as <linux/posix_acl_xattr.h> writes
+ * it.
+ */
 static const unsigned char acl_value[] = {
-	2, 0, 0, 0, 1, 0, 7, 0, 0xff, 0xff, 0xff, 0xff, 2, 0, 6, 0, 0xd2, 4, 0, 0, 4, 0, 5, 0, 0xff, 0xff,
-	0xff, 0xff, 16, 0, 7, 0, 0xff, 0xff, 0xff, 0xff, 32, 0, 0, 0, 0xff, 0xff, 0xff, 0xff,
+	2, 0,	 0,    0,    1,	   0,	 7,  0, 0xff, 0xff, 0xff, 0xff, 2,    0,    6,
+	0, 0xd2, 4,    0,    0,	   4,	 0,  5, 0,    0xff, 0xff, 0xff, 0xff, 16,   0,
+	7, 0,	 0xff, 0xff, 0xff, 0xff, 32, 0, 0,    0,    0xff, 0xff, 0xff, 0xff,
 };
 
 static void case_acl(void)
@@ -514,19 +528,24 @@ static void case_acl(void)
 	unsigned char buf[128];
 
 	put("made/acl", "acl", O_CREAT);
-	CHECK(setxattr("made/acl", "system.posix_acl_access", acl_value, sizeof(acl_value), 0) == 0);
+	CHECK(setxattr("made/acl", "system.posix_acl_access", acl_value, sizeof(acl_value), 0) ==
+	      0);
 	CHECK(st_of("made/acl").st_mode == (S_IFREG | 0770));
-	CHECK(getxattr("made/acl", "system.posix_acl_access", buf, sizeof(buf)) == sizeof(acl_value));
+	CHECK(getxattr("made/acl", "system.posix_acl_access", buf, sizeof(buf)) ==
+	      sizeof(acl_value));
 	CHECK(memcmp(buf, acl_value, sizeof(acl_value)) == 0);
 	CHECK(chmod("made/acl", 0640) == 0);
-	CHECK(getxattr("made/acl", "system.posix_acl_access", buf, sizeof(buf)) == sizeof(acl_value));
+	CHECK(getxattr("made/acl", "system.posix_acl_access", buf, sizeof(buf)) ==
+	      sizeof(acl_value));
 	CHECK(buf[30] == 4 && buf[6] == 6); /* the mask, the owner */
 	CHECK(setxattr("made", "system.posix_acl_default", acl_value, sizeof(acl_value), 0) == 0);
 	put("made/inherits", "", O_CREAT | O_EXCL);
 	CHECK((st_of("made/inherits").st_mode & 0777) == 0640);
-	CHECK(getxattr("made/inherits", "system.posix_acl_access", buf, sizeof(buf)) == sizeof(acl_value));
+	CHECK(getxattr("made/inherits", "system.posix_acl_access", buf, sizeof(buf)) ==
+	      sizeof(acl_value));
 	CHECK(mkdir("made/dir", 0777) == 0 && (st_of("made/dir").st_mode & 0777) == 0770);
-	CHECK(getxattr("made/dir", "system.posix_acl_default", buf, sizeof(buf)) == sizeof(acl_value));
+	CHECK(getxattr("made/dir", "system.posix_acl_default", buf, sizeof(buf)) ==
+	      sizeof(acl_value));
 	CHECK(removexattr("made", "system.posix_acl_default") == 0);
 }
 
@@ -534,7 +553,8 @@ static void case_acl(void)
 
 static void case_sync(void)
 {
-	int fd = open("sync/f", O_RDWR | O_CLOEXEC), dir = open("sync", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	int fd = open("sync/f", O_RDWR | O_CLOEXEC),
+	    dir = open("sync", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 
 	CHECK(fd >= 0 && dir >= 0 && fsync(fd) == 0);
 	CHECK(pwrite(fd, "TO", 2, 0) == 2);
@@ -547,7 +567,8 @@ static void case_sync(void)
 
 static void case_copy_range(void)
 {
-	int in = open("lib/big", O_RDONLY | O_CLOEXEC), out = open("copied", O_RDWR | O_CREAT | O_CLOEXEC, 0644);
+	int in = open("lib/big", O_RDONLY | O_CLOEXEC),
+	    out = open("copied", O_RDWR | O_CREAT | O_CLOEXEC, 0644);
 	char *big = fixture_big(), *got = malloc(FIXTURE_BIG);
 	off_t from = 0;
 	ssize_t n;

@@ -1,5 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* A union without a mount: requests are put together by hand and handed to ufs_serve(). Needs no privilege. */
+/*
+ * A union without a mount: requests are put together by hand and handed to ufs_serve(). Needs no
+ * privilege.
+ */
 #ifndef TESTS_UNIONFS_DIRECT_H
 #define TESTS_UNIONFS_DIRECT_H
 
@@ -40,7 +43,9 @@ static inline void direct_file(int dir, const char *name, const char *text)
 static inline int direct_begin(struct direct *d, enum ufs_upper_mode mode)
 {
 	struct ufs_lower lower = { .kind = UFS_LOWER_DIR };
-	struct ufs_config cfg = { .lowers = &lower, .nlowers = 1, .upper = mode, .is_volatile = true };
+	struct ufs_config cfg = {
+		.lowers = &lower, .nlowers = 1, .upper = mode, .is_volatile = true
+	};
 	const char *tmp = getenv("TMPDIR");
 	int sub, e;
 
@@ -83,7 +88,8 @@ static inline void direct_end(struct direct *d)
 }
 
 /* Any request: a header and @len bytes behind it. Gives what ufs_serve() gives. */
-static inline ssize_t direct_call(struct direct *d, uint32_t opcode, uint64_t nodeid, const void *arg, size_t len)
+static inline ssize_t direct_call(struct direct *d, uint32_t opcode, uint64_t nodeid,
+				  const void *arg, size_t len)
 {
 	struct wire_in_header h = {
 		.len = (uint32_t)(sizeof(h) + len),
@@ -91,14 +97,16 @@ static inline ssize_t direct_call(struct direct *d, uint32_t opcode, uint64_t no
 		.unique = d->unique += 2,
 		.nodeid = nodeid,
 	};
-	const struct iovec in[2] = { { &h, sizeof(h) }, { (void *)arg, len } }, out = { d->out, DIRECT_REPLY };
+	const struct iovec in[2] = { { &h, sizeof(h) }, { (void *)arg, len } },
+			   out = { d->out, DIRECT_REPLY };
 
 	d->out->error = 0;
 	return ufs_serve(d->conn, in, len ? 2 : 1, &out, 1);
 }
 
 /* The same, its answer's error: 0 or -errno. */
-static inline int direct_error(struct direct *d, uint32_t opcode, uint64_t nodeid, const void *arg, size_t len)
+static inline int direct_error(struct direct *d, uint32_t opcode, uint64_t nodeid, const void *arg,
+			       size_t len)
 {
 	ssize_t n = direct_call(d, opcode, nodeid, arg, len);
 
@@ -107,7 +115,9 @@ static inline int direct_error(struct direct *d, uint32_t opcode, uint64_t nodei
 
 static inline int direct_init(struct direct *d)
 {
-	struct wire_init_in in = { .major = 7, .minor = 38, .flags = UINT32_MAX, .flags2 = UINT32_MAX };
+	struct wire_init_in in = {
+		.major = 7, .minor = 38, .flags = UINT32_MAX, .flags2 = UINT32_MAX
+	};
 
 	return direct_error(d, WIRE_INIT, 0, &in, sizeof(in));
 }

@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * A random exerciser: the same operations on the union and on a plain copy of what it shows; each must have the same
- * outcome, and the trees must be equal at the end, also after a remount. Alone, and with four threads, each in a part of
- * the tree of its own. EXERCISE_SEED and EXERCISE_OPS choose others.
+ * A random exerciser: the same operations on the union and on a plain copy of what it shows; each
+ * must have the same outcome, and the trees must be equal at the end, also after a remount. Alone,
+ * and with four threads, each in a part of the tree of its own. EXERCISE_SEED and EXERCISE_OPS
+ * choose others.
  */
 #include "index_of.h"
 #include "mounted.h"
@@ -35,7 +36,8 @@ static void *work(void *arg)
 			e[k] = r[k] < 0 ? errno : 0;
 		}
 		if (r[0] != r[1] || e[0] != e[1])
-			snprintf(w->failure, sizeof(w->failure), "op %d, kind %u flags %u %s %s: union %s, plain %s", i, op.kind,
+			snprintf(w->failure, sizeof(w->failure),
+				 "op %d, kind %u flags %u %s %s: union %s, plain %s", i, op.kind,
 				 op.flags, op.a, op.b, strerror(e[0]), strerror(e[1]));
 	}
 	return NULL;
@@ -77,7 +79,8 @@ static void make_trees(void)
 			close(dir);
 		}
 		if (with_index && !tree) {
-			int index = mounted_open(&m, "index", O_RDWR | O_CREAT), pack = mounted_open(&m, "pack", O_RDWR | O_CREAT);
+			int index = mounted_open(&m, "index", O_RDWR | O_CREAT),
+			    pack = mounted_open(&m, "pack", O_RDWR | O_CREAT);
 
 			index_of(base, index, pack);
 			close(index);
@@ -111,7 +114,8 @@ static void exercise(void)
 	snprintf(plain, sizeof(plain), "%s/plain", m.dir);
 	for (int t = 0; t < threads; t++) {
 		snprintf(name, sizeof(name), "t%d", t);
-		w[t] = (struct worker){ .rng = { seed * 1000003 + (uint64_t)t + 1 }, .ops = ops ? (int)strtol(ops, NULL, 10) : 3000 };
+		w[t] = (struct worker){ .rng = { seed * 1000003 + (uint64_t)t + 1 },
+					.ops = ops ? (int)strtol(ops, NULL, 10) : 3000 };
 		w[t].dir[0] = open_dir(m.point, name);
 		w[t].dir[1] = open_dir(plain, name);
 		FIXTURE_MUST(pthread_create(&w[t].thread, NULL, work, &w[t]) == 0);
@@ -123,7 +127,8 @@ static void exercise(void)
 	}
 	for (int t = 0; t < threads; t++) {
 		if (w[t].failure[0])
-			printf("# thread %d, seed %llu: %s\n", t, (unsigned long long)seed, w[t].failure);
+			printf("# thread %d, seed %llu: %s\n", t, (unsigned long long)seed,
+			       w[t].failure);
 		CHECK(!w[t].failure[0]);
 	}
 	compare();
@@ -140,8 +145,8 @@ static void run(const char *what, bool index, enum ufs_upper_mode upper, int nth
 	threads = nthreads;
 	with_index = index;
 	seed = s;
-	snprintf(prefix, sizeof(prefix), "%s, %s, seed %llu", index ? "index" : "directories", upper == UFS_UPPER_NATIVE ? "native" : "mapped",
-		 (unsigned long long)s);
+	snprintf(prefix, sizeof(prefix), "%s, %s, seed %llu", index ? "index" : "directories",
+		 upper == UFS_UPPER_NATIVE ? "native" : "mapped", (unsigned long long)s);
 	tap_run(prefix, what, exercise);
 	mounted_end(&m);
 	mounted_remove(&m);
@@ -154,7 +159,8 @@ int main(void)
 	if (missing)
 		return tap_skip(missing);
 	umask(022);
-	for (uint64_t s = only ? strtoull(only, NULL, 10) : 1; s <= (only ? strtoull(only, NULL, 10) : 3); s++) {
+	for (uint64_t s = only ? strtoull(only, NULL, 10) : 1;
+	     s <= (only ? strtoull(only, NULL, 10) : 3); s++) {
 		run("as a plain directory does", false, UFS_UPPER_NATIVE, 1, s);
 		run("as a plain directory does", true, UFS_UPPER_MAPPED, 1, s);
 		run("with four threads", false, UFS_UPPER_MAPPED, THREADS, s);

@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * What the tests of the union stand on: a tree in two layers, as plain directories or as the index that their merge is.
- * fixture_dirs() makes it below a directory (top/, bottom/), fixture_index() (fixture_index.h) builds an index and its
- * one pack out of the merged tree. What is in it: the table below.
+ * What the tests of the union stand on: a tree in two layers, as plain directories or as the index
+ * that their merge is. fixture_dirs() makes it below a directory (top/, bottom/), fixture_index()
+ * (fixture_index.h) builds an index and its one pack out of the merged tree. What is in it: the
+ * table below.
  */
 #ifndef TESTS_UNIONFS_FIXTURE_H
 #define TESTS_UNIONFS_FIXTURE_H
@@ -112,12 +113,12 @@ static inline char *fixture_big(void)
 	return p;
 }
 
-#define FIXTURE_MUST(x)                                                     \
-	do {                                                                \
-		if (!(x)) {                                                 \
+#define FIXTURE_MUST(x)                                                               \
+	do {                                                                          \
+		if (!(x)) {                                                           \
 			printf("# fixture: %s:%d: %s: %m\n", __FILE__, __LINE__, #x); \
-			exit(1);                                            \
-		}                                                           \
+			exit(1);                                                      \
+		}                                                                     \
 	} while (0)
 
 static inline void fixture_file(int dir, const char *path, const char *data, size_t len)
@@ -147,7 +148,10 @@ static inline void fixture_make(int dir, const struct fixture_item *it)
 		}
 		if (strcmp(it->path, "lib/big") == 0)
 			big = fixture_big();
-		fixture_file(dir, it->path, big ? big : it->text ? it->text : "",
+		fixture_file(dir, it->path,
+			     big      ? big :
+			     it->text ? it->text :
+					"",
 			     big ? FIXTURE_BIG : strlen(it->text ? it->text : ""));
 		free(big);
 		break;

@@ -44,8 +44,11 @@ static inline struct layer_node *fixture_find(struct layer_tree *t, const char *
 static inline void fixture_put(struct layer_tree *t, const struct fixture_item *it, int pack)
 {
 	const char *base = strrchr(it->path, '/');
-	struct layer_node *dir = fixture_find(t, it->path, base ? (size_t)(base - it->path) : 0), *n;
-	struct layer_attr a = { .mode = it->mode, .uid = it->uid, .gid = it->gid, .mtime = { FIXTURE_TIME, 5 } };
+	struct layer_node *dir = fixture_find(t, it->path, base ? (size_t)(base - it->path) : 0),
+			  *n;
+	struct layer_attr a = {
+		.mode = it->mode, .uid = it->uid, .gid = it->gid, .mtime = { FIXTURE_TIME, 5 }
+	};
 
 	base = base ? base + 1 : it->path;
 	if (S_ISREG(it->mode) && it->text && it->text[0] == '=') {
@@ -54,7 +57,9 @@ static inline void fixture_put(struct layer_tree *t, const struct fixture_item *
 		return;
 	}
 	if (S_ISREG(it->mode) || S_ISLNK(it->mode))
-		a.size = strcmp(it->path, "lib/big") == 0 ? FIXTURE_BIG : it->text ? strlen(it->text) : 0;
+		a.size = strcmp(it->path, "lib/big") == 0 ? FIXTURE_BIG :
+			 it->text			  ? strlen(it->text) :
+							    0;
 	FIXTURE_MUST(layer_tree_put(t, dir, base, strlen(base), &a, &n) == 0);
 	if (S_ISREG(it->mode) || S_ISLNK(it->mode))
 		fixture_content(n, it, pack);

@@ -22,7 +22,8 @@ struct index_of {
 	} links[INDEX_OF_LINKS];
 };
 
-static inline void index_of_content(struct index_of *x, struct layer_node *n, int dir, const char *name, const struct stat *st)
+static inline void index_of_content(struct index_of *x, struct layer_node *n, int dir,
+				    const char *name, const struct stat *st)
 {
 	struct layer_content c = { .kind = LAYER_INLINE };
 	char *data = calloc(1, (size_t)st->st_size + LAYER_BLOCK);
@@ -43,7 +44,8 @@ static inline void index_of_content(struct index_of *x, struct layer_node *n, in
 		uint32_t blocks = (uint32_t)((st->st_size + LAYER_BLOCK - 1) / LAYER_BLOCK);
 
 		c = (struct layer_content){ .kind = LAYER_PACK, .device = 1, .block = x->blocks };
-		FIXTURE_MUST(pwrite(x->pack, data, blocks * LAYER_BLOCK, (off_t)x->blocks * LAYER_BLOCK) ==
+		FIXTURE_MUST(pwrite(x->pack, data, blocks * LAYER_BLOCK,
+				    (off_t)x->blocks * LAYER_BLOCK) ==
 			     (ssize_t)(blocks * LAYER_BLOCK));
 		x->blocks += blocks;
 	}
@@ -81,7 +83,9 @@ static inline void index_of_dir(struct index_of *x, struct layer_node *parent, i
 			FIXTURE_MUST(layer_tree_link(x->tree, parent, e->d_name, len, n) == 0);
 			continue;
 		}
-		a = (struct layer_attr){ .mode = st.st_mode, .uid = st.st_uid, .gid = st.st_gid, .mtime = st.st_mtim };
+		a = (struct layer_attr){
+			.mode = st.st_mode, .uid = st.st_uid, .gid = st.st_gid, .mtime = st.st_mtim
+		};
 		if (S_ISREG(st.st_mode) || S_ISLNK(st.st_mode))
 			a.size = (uint64_t)st.st_size;
 		FIXTURE_MUST(layer_tree_put(x->tree, parent, e->d_name, len, &a, &n) == 0);
@@ -92,7 +96,8 @@ static inline void index_of_dir(struct index_of *x, struct layer_node *parent, i
 		if (a.size)
 			index_of_content(x, n, dir, e->d_name, &st);
 		if (S_ISDIR(st.st_mode)) {
-			int fd = openat(dir, e->d_name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+			int fd = openat(dir, e->d_name,
+					O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
 
 			FIXTURE_MUST(fd >= 0);
 			index_of_dir(x, n, fd);

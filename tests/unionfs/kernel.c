@@ -1,5 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Kernel overlayfs takes over lowers, upper and work of a native top, and shows the same; and the other way round. */
+/*
+ * Kernel overlayfs takes over lowers, upper and work of a native top, and shows the same; and the
+ * other way round.
+ */
 #include "mounted.h"
 #include "snapshot.h"
 #include "tap.h"
@@ -10,8 +13,10 @@ static int mount_overlay(void)
 {
 	char options[512];
 
-	snprintf(options, sizeof(options), "lowerdir=%s/top:%s/bottom,upperdir=%s/upper,workdir=%s/work,redirect_dir=off,index=off",
-		 m.dir, m.dir, m.dir, m.dir);
+	snprintf(
+		options, sizeof(options),
+		"lowerdir=%s/top:%s/bottom,upperdir=%s/upper,workdir=%s/work,redirect_dir=off,index=off",
+		m.dir, m.dir, m.dir, m.dir);
 	return mount("overlay", m.point, "overlay", 0, options);
 }
 
@@ -40,7 +45,8 @@ static void change(void)
 	CHECK(rename("tree", "move/empty") == 0);
 	CHECK(setxattr("xattr/file", "user.color", "red", 3, 0) == 0);
 	CHECK(setxattr("attr", "trusted.mark", "1", 1, 0) == 0);
-	CHECK(symlink("nowhere", "dangling") == 0 && mknod("dev/null", S_IFCHR | 0666, makedev(1, 3)) == 0);
+	CHECK(symlink("nowhere", "dangling") == 0 &&
+	      mknod("dev/null", S_IFCHR | 0666, makedev(1, 3)) == 0);
 	CHECK(link("move/c", "move/c2") == 0);
 	touch("links/two", "all three");
 	CHECK(chdir("/") == 0);

@@ -1,5 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* A union mounted for a test: served by a child process, gone with mounted_end(). Needs root and /dev/fuse. */
+/*
+ * A union mounted for a test: served by a child process, gone with mounted_end(). Needs root and
+ * /dev/fuse.
+ */
 #ifndef TESTS_UNIONFS_MOUNTED_H
 #define TESTS_UNIONFS_MOUNTED_H
 
@@ -78,7 +81,8 @@ static inline int mounted_serve(const struct ufs_config *cfg, int fuse, int thre
 }
 
 /* The lowers, upper and work that are in m->dir by now (top, bottom or index, pack). */
-static inline void mounted_begin(struct mounted *m, bool index, enum ufs_upper_mode mode, int threads)
+static inline void mounted_begin(struct mounted *m, bool index, enum ufs_upper_mode mode,
+				 int threads)
 {
 	int fds[2] = { -1, -1 }, fuse, mnt;
 	struct ufs_lower lowers[2] = { 0 };
@@ -88,7 +92,9 @@ static inline void mounted_begin(struct mounted *m, bool index, enum ufs_upper_m
 	if (index) {
 		fds[0] = mounted_open(m, "index", O_RDONLY);
 		fds[1] = mounted_open(m, "pack", O_RDONLY);
-		lowers[0] = (struct ufs_lower){ .kind = UFS_LOWER_INDEX, .fd = fds[0], .packs = &fds[1], .npacks = 1 };
+		lowers[0] = (struct ufs_lower){
+			.kind = UFS_LOWER_INDEX, .fd = fds[0], .packs = &fds[1], .npacks = 1
+		};
 	} else {
 		fds[0] = mounted_open(m, "top", O_RDONLY | O_DIRECTORY);
 		fds[1] = mounted_open(m, "bottom", O_RDONLY | O_DIRECTORY);

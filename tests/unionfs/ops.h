@@ -7,7 +7,7 @@
 
 #include <errno.h>
 
-#define NAMES	12
+#define NAMES 12
 
 struct rng {
 	uint64_t state;
@@ -41,7 +41,9 @@ struct op {
 static inline int write_some(int dir, const struct op *op)
 {
 	char buf[5000];
-	int fd = openat(dir, op->a, O_WRONLY | O_CLOEXEC | (op->flags & 1 ? O_APPEND : 0) | (op->flags & 2 ? O_TRUNC : 0));
+	int fd = openat(dir, op->a,
+			O_WRONLY | O_CLOEXEC | (op->flags & 1 ? O_APPEND : 0) |
+				(op->flags & 2 ? O_TRUNC : 0));
 	ssize_t n;
 
 	if (fd < 0)
@@ -67,14 +69,16 @@ static inline int set_xattr(int dir, const struct op *op)
 	if (op->flags & 1)
 		r = fremovexattr(fd, "user.one");
 	else
-		r = fsetxattr(fd, op->flags & 2 ? "user.one" : "trusted.two", &op->number, sizeof(op->number), 0);
+		r = fsetxattr(fd, op->flags & 2 ? "user.one" : "trusted.two", &op->number,
+			      sizeof(op->number), 0);
 	close(fd);
 	return r;
 }
 
 static inline int create(int dir, const struct op *op)
 {
-	int fd = openat(dir, op->a, O_WRONLY | O_CREAT | O_CLOEXEC | (op->flags & 1 ? O_EXCL : 0), 0644);
+	int fd = openat(dir, op->a, O_WRONLY | O_CREAT | O_CLOEXEC | (op->flags & 1 ? O_EXCL : 0),
+			0644);
 
 	if (fd < 0)
 		return -1;
@@ -98,7 +102,8 @@ static inline bool may_be_lower(int dir, const char *path)
 {
 	struct stat st;
 
-	return fstatat(dir, path, &st, AT_SYMLINK_NOFOLLOW) == 0 && S_ISDIR(st.st_mode) && path[strlen(path) - 1] < '3';
+	return fstatat(dir, path, &st, AT_SYMLINK_NOFOLLOW) == 0 && S_ISDIR(st.st_mode) &&
+	       path[strlen(path) - 1] < '3';
 }
 
 static inline int rename_at(int dir, const struct op *op)
@@ -175,7 +180,8 @@ static inline void make_start(int dir)
 		snprintf(name, sizeof(name), "f%d", i);
 		fixture_file(dir, name, text, (size_t)i);
 	}
-	FIXTURE_MUST(linkat(dir, "f2", dir, "d1/f3", 0) == 0 && linkat(dir, "f2", dir, "d0/s0/f5", 0) == 0);
+	FIXTURE_MUST(linkat(dir, "f2", dir, "d1/f3", 0) == 0 &&
+		     linkat(dir, "f2", dir, "d0/s0/f5", 0) == 0);
 	FIXTURE_MUST(linkat(dir, "d0/f4", dir, "f7", 0) == 0);
 	FIXTURE_MUST(symlinkat("d0/f4", dir, "f9") == 0);
 }

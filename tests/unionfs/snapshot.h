@@ -1,5 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* A tree as text, one line a name, to compare trees by: type, mode, owner, links, size, time, content, xattrs. */
+/*
+ * A tree as text, one line a name, to compare trees by: type, mode, owner, links, size, time,
+ * content, xattrs.
+ */
 #ifndef TESTS_UNIONFS_SNAPSHOT_H
 #define TESTS_UNIONFS_SNAPSHOT_H
 
@@ -58,8 +61,8 @@ static inline uint64_t snapshot_xattrs(const char *path)
 	return sum;
 }
 
-static inline void snapshot_line(FILE *out, int dir, const char *name, const char *path, size_t skip, unsigned int what,
-				 const struct stat *st)
+static inline void snapshot_line(FILE *out, int dir, const char *name, const char *path,
+				 size_t skip, unsigned int what, const struct stat *st)
 {
 	char target[4096];
 	uint64_t content = 0;
@@ -71,11 +74,13 @@ static inline void snapshot_line(FILE *out, int dir, const char *name, const cha
 		n = readlinkat(dir, name, target, sizeof(target));
 		content = n < 0 ? 0 : snapshot_hash(1, target, (size_t)n);
 	}
-	fprintf(out, "%s mode %o owner %u:%u rdev %lx content %" PRIx64 " xattrs %" PRIx64, path + skip,
-		(unsigned int)st->st_mode, (unsigned int)st->st_uid, (unsigned int)st->st_gid, (unsigned long)st->st_rdev,
-		content, snapshot_xattrs(path));
+	fprintf(out, "%s mode %o owner %u:%u rdev %lx content %" PRIx64 " xattrs %" PRIx64,
+		path + skip, (unsigned int)st->st_mode, (unsigned int)st->st_uid,
+		(unsigned int)st->st_gid, (unsigned long)st->st_rdev, content,
+		snapshot_xattrs(path));
 	if (!S_ISDIR(st->st_mode))
-		fprintf(out, " links %lu size %lld", (unsigned long)st->st_nlink, (long long)st->st_size);
+		fprintf(out, " links %lu size %lld", (unsigned long)st->st_nlink,
+			(long long)st->st_size);
 	if (what & SNAPSHOT_INO)
 		fprintf(out, " ino %lu", (unsigned long)st->st_ino);
 	if (what & SNAPSHOT_TIMES)
@@ -86,7 +91,8 @@ static inline void snapshot_line(FILE *out, int dir, const char *name, const cha
 static inline int snapshot_dir(FILE *out, const char *path, size_t skip, unsigned int what)
 {
 	struct dirent **v;
-	int n = scandir(path, &v, NULL, alphasort), bad = n < 0, dir = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	int n = scandir(path, &v, NULL, alphasort), bad = n < 0,
+	    dir = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 
 	for (int i = 0; i < n; i++) {
 		char child[4096];
@@ -99,8 +105,10 @@ static inline int snapshot_dir(FILE *out, const char *path, size_t skip, unsigne
 			} else {
 				snapshot_line(out, dir, v[i]->d_name, child, skip, what, &st);
 				if ((what & SNAPSHOT_INO) && v[i]->d_ino != st.st_ino)
-					fprintf(out, "%s d_ino %lu\n", child + skip, (unsigned long)v[i]->d_ino);
-				if (v[i]->d_type != DT_UNKNOWN && v[i]->d_type != IFTODT(st.st_mode))
+					fprintf(out, "%s d_ino %lu\n", child + skip,
+						(unsigned long)v[i]->d_ino);
+				if (v[i]->d_type != DT_UNKNOWN &&
+				    v[i]->d_type != IFTODT(st.st_mode))
 					fprintf(out, "%s d_type %d\n", child + skip, v[i]->d_type);
 				if (S_ISDIR(st.st_mode))
 					bad |= snapshot_dir(out, child, skip, what);

@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The union suite over /dev/fuse: each kind of lower under each kind of top; and after each, the same top mounted anew
- * shows the same. With UNION_DIR set it runs on what is mounted there (the fixture with a fresh top), mounts nothing,
- * and, built with -DSUITE_ATTACHED, needs libc alone: so a guest can run it over virtio-fs.
+ * The union suite over /dev/fuse: each kind of lower under each kind of top; and after each, the
+ * same top mounted anew shows the same. With UNION_DIR set it runs on what is mounted there (the
+ * fixture with a fresh top), mounts nothing, and, built with -DSUITE_ATTACHED, needs libc alone: so
+ * a guest can run it over virtio-fs.
  */
 #include "cases.h"
 
@@ -69,7 +70,8 @@ static void run(const char *only, bool index, enum ufs_upper_mode mode)
 	mounted_dir(&m);
 	dir = open(m.dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 	if (index)
-		fixture_index(mounted_open(&m, "index", O_RDWR | O_CREAT), mounted_open(&m, "pack", O_RDWR | O_CREAT));
+		fixture_index(mounted_open(&m, "index", O_RDWR | O_CREAT),
+			      mounted_open(&m, "pack", O_RDWR | O_CREAT));
 	else
 		fixture_dirs(dir);
 	mounted_begin(&m, index, mode, 2);

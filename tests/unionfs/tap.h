@@ -18,11 +18,11 @@ __attribute__((noreturn, unused)) static void tap_fail(const char *file, int lin
 	longjmp(tap_case, 1);
 }
 
-#define CHECK(x)                                            \
-	do {                                                \
-		errno = 0;                                  \
-		if (!(x))                                   \
-			tap_fail(__FILE__, __LINE__, #x);   \
+#define CHECK(x)                                          \
+	do {                                              \
+		errno = 0;                                \
+		if (!(x))                                 \
+			tap_fail(__FILE__, __LINE__, #x); \
 	} while (0)
 /* A system call that must fail with @e. */
 #define CHECK_ERRNO(x, e) CHECK((x) < 0 && errno == (e))

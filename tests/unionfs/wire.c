@@ -1,5 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* What a hostile client may send: every answer is an errno of that request, and the union goes on. */
+/*
+ * What a hostile client may send: every answer is an errno of that request, and the union goes on.
+ */
 #include "base/mem.h"
 
 #include <setjmp.h>
@@ -28,7 +30,8 @@ static void short_headers(void **state)
 {
 	struct direct *d = *state;
 	struct wire_in_header h = { .len = 20, .opcode = WIRE_GETATTR, .nodeid = 1 };
-	const struct iovec in = { &h, 20 }, whole = { &h, sizeof(h) }, out = { d->out, DIRECT_REPLY }, small = { d->out, 8 };
+	const struct iovec in = { &h, 20 }, whole = { &h, sizeof(h) },
+			   out = { d->out, DIRECT_REPLY }, small = { d->out, 8 };
 
 	assert_int_equal(ufs_serve(d->conn, &in, 1, &out, 1), -EINVAL);
 	assert_int_equal(ufs_serve(d->conn, &in, 0, &out, 1), -EINVAL);
@@ -72,19 +75,24 @@ static void names(void **state)
 	assert_int_equal(direct_error(d, WIRE_LOOKUP, 1, "..", 3), -EINVAL);
 	assert_int_equal(direct_error(d, WIRE_LOOKUP, 1, "d/g", 4), -EINVAL);
 	assert_int_equal(direct_error(d, WIRE_LOOKUP, 1, "/etc", 5), -EINVAL);
-	assert_int_equal(direct_error(d, WIRE_LOOKUP, 1, long_name, sizeof(long_name)), -ENAMETOOLONG);
+	assert_int_equal(direct_error(d, WIRE_LOOKUP, 1, long_name, sizeof(long_name)),
+			 -ENAMETOOLONG);
 	long_name[256] = 0;
 	assert_int_equal(direct_error(d, WIRE_LOOKUP, 1, long_name, 257), -ENAMETOOLONG);
 	long_name[255] = 0;
 	assert_int_equal(direct_error(d, WIRE_LOOKUP, 1, long_name, 256), 0);
-	assert_int_equal(direct_error(d, WIRE_SYMLINK, 1, "a\0\0", 3), -ENOENT); /* an empty target */
+	assert_int_equal(direct_error(d, WIRE_SYMLINK, 1, "a\0\0", 3),
+			 -ENOENT); /* an empty target */
 	assert_int_equal(direct_error(d, WIRE_SYMLINK, 1, "a\0b", 3), -EINVAL);
 	assert_int_equal(direct_error(d, WIRE_UNLINK, 1, "..", 3), -EINVAL);
 }
 
 static void nodeids(void **state)
 {
-	static const uint64_t ids[] = { 0, 2, 1ull << 62, (1ull << 62) | 1, UINT64_MAX, UINT64_MAX - 1, 1ull << 63, 123456789 };
+	static const uint64_t ids[] = { 0,	    2,
+					1ull << 62, (1ull << 62) | 1,
+					UINT64_MAX, UINT64_MAX - 1,
+					1ull << 63, 123456789 };
 	struct direct *d = *state;
 	struct wire_getattr_in get = { 0 };
 	struct wire_read_in read = { .size = 4096 };
@@ -96,7 +104,8 @@ static void nodeids(void **state)
 		assert_int_equal(direct_error(d, WIRE_GETATTR, ids[i], &get, sizeof(get)), -ESTALE);
 		assert_int_equal(direct_error(d, WIRE_LOOKUP, ids[i], "f", 2), -ESTALE);
 		assert_int_equal(direct_error(d, WIRE_READ, ids[i], &read, sizeof(read)), -ESTALE);
-		assert_int_equal(direct_error(d, WIRE_READDIR, ids[i], &read, sizeof(read)), -ESTALE);
+		assert_int_equal(direct_error(d, WIRE_READDIR, ids[i], &read, sizeof(read)),
+				 -ESTALE);
 		assert_int_equal(direct_error(d, WIRE_SETATTR, ids[i], &set, sizeof(set)), -ESTALE);
 		link[0].oldnodeid = ids[i];
 		memcpy(&link[1], "new", 4);
@@ -133,7 +142,9 @@ static void read_into_pieces(void **state)
 	struct wire_read_in in = { .size = 100 };
 	struct wire_in_header h = { .len = sizeof(h) + sizeof(in), .opcode = WIRE_READ };
 	char head[10], rest[9], tail[200];
-	const struct iovec req[3] = { { &h, 7 }, { (char *)&h + 7, sizeof(h) - 7 }, { &in, sizeof(in) } };
+	const struct iovec req[3] = { { &h, 7 },
+				      { (char *)&h + 7, sizeof(h) - 7 },
+				      { &in, sizeof(in) } };
 	const struct iovec out[3] = { { head, 10 }, { rest, 9 }, { tail, sizeof(tail) } };
 
 	h.nodeid = direct_lookup(d, 1, "f");
@@ -148,11 +159,13 @@ static void reads(void **state)
 	uint64_t f = direct_lookup(d, 1, "f");
 	struct wire_read_in in = { .size = UINT32_MAX, .offset = 3 };
 
-	assert_int_equal(direct_call(d, WIRE_READ, f, &in, sizeof(in)), sizeof(struct wire_out_header) + 5);
+	assert_int_equal(direct_call(d, WIRE_READ, f, &in, sizeof(in)),
+			 sizeof(struct wire_out_header) + 5);
 	in.offset = UINT64_MAX;
 	assert_int_equal(direct_error(d, WIRE_READ, f, &in, sizeof(in)), -EINVAL);
 	in.offset = 1ull << 60;
-	assert_int_equal(direct_call(d, WIRE_READ, f, &in, sizeof(in)), sizeof(struct wire_out_header));
+	assert_int_equal(direct_call(d, WIRE_READ, f, &in, sizeof(in)),
+			 sizeof(struct wire_out_header));
 	assert_int_equal(direct_error(d, WIRE_READ, 1, &in, sizeof(in)), -EISDIR);
 	in.offset = 1ull << 62 | 12345;
 	assert_int_equal(direct_error(d, WIRE_READDIR, 1, &in, sizeof(in)), 0);
@@ -161,7 +174,8 @@ static void reads(void **state)
 	assert_int_equal(direct_error(d, WIRE_READDIR, f, &in, sizeof(in)), -ENOTDIR);
 	in.offset = 0;
 	in.size = 3;
-	assert_int_equal(direct_call(d, WIRE_READDIR, 1, &in, sizeof(in)), sizeof(struct wire_out_header));
+	assert_int_equal(direct_call(d, WIRE_READDIR, 1, &in, sizeof(in)),
+			 sizeof(struct wire_out_header));
 }
 
 struct write_request {
@@ -213,7 +227,8 @@ static void xattrs(void **state)
 	assert_int_equal(direct_error(d, WIRE_SETXATTR, 1, &set, sizeof(set.in) + 12), -EINVAL);
 	set.in.size = 5;
 	assert_int_equal(direct_error(d, WIRE_SETXATTR, 1, &set, sizeof(set.in) + 12), 0);
-	assert_int_equal(direct_call(d, WIRE_GETXATTR, 1, &get, sizeof(get.in) + 7), sizeof(struct wire_out_header) + 5);
+	assert_int_equal(direct_call(d, WIRE_GETXATTR, 1, &get, sizeof(get.in) + 7),
+			 sizeof(struct wire_out_header) + 5);
 	memcpy(set.rest, "user.containers.override_stat\0x", 31);
 	set.in.size = 1;
 	assert_int_equal(direct_error(d, WIRE_SETXATTR, 1, &set, sizeof(set.in) + 31), -EPERM);
@@ -243,7 +258,9 @@ static void init_again(void **state)
 	in.major = 8;
 	assert_int_equal(direct_error(d, WIRE_INIT, 0, &in, sizeof(in)), 0);
 	assert_int_equal(o->major, 7);
-	in = (struct wire_init_in){ .major = 7, .minor = 31, .flags = UINT32_MAX & ~(uint32_t)WIRE_INIT_EXT };
+	in = (struct wire_init_in){ .major = 7,
+				    .minor = 31,
+				    .flags = UINT32_MAX & ~(uint32_t)WIRE_INIT_EXT };
 	assert_int_equal(direct_error(d, WIRE_INIT, 0, &in, 16), 0);
 	assert_int_equal(direct_error(d, WIRE_DESTROY, 0, NULL, 0), 0);
 	assert_int_equal(direct_error(d, WIRE_GETATTR, 1, &get, sizeof(get)), -EIO);
@@ -297,7 +314,9 @@ static void top_in_use(void **state)
 {
 	struct direct *d = *state;
 	struct ufs_lower lower = { .kind = UFS_LOWER_DIR, .fd = d->lower };
-	struct ufs_config cfg = { .lowers = &lower, .nlowers = 1, .upper = UFS_UPPER_MAPPED, d->upper, d->work };
+	struct ufs_config cfg = {
+		.lowers = &lower, .nlowers = 1, .upper = UFS_UPPER_MAPPED, d->upper, d->work
+	};
 	struct ufs *u;
 
 	assert_int_equal(ufs_new(&cfg, &u), -EBUSY);
