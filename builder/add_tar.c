@@ -188,7 +188,7 @@ static int add_file(struct add_tar *t, struct archive_entry *e, int dirfd, const
 	int r = fd < 0 ? fd : write_content(t, e, fd);
 
 	if (r == 0)
-		r = place_dress(fd, &owner, archive_entry_perm(e), &mtime);
+		r = place_dress(fd, name, &owner, archive_entry_perm(e), &mtime);
 	/* After the owner: its change drops security.capability. */
 	return r < 0 ? r : add_xattrs_at(e, dirfd, name);
 }
@@ -284,7 +284,7 @@ static int add_entry(struct add_tar *t, struct archive_entry *e)
 
 	if (r == 0)
 		r = check_owner(e);
-	if (r < 0)
+	if (r < 0 || !path)
 		return r;
 	if (archive_entry_filetype(e) == AE_IFDIR && !hardlink)
 		return add_folder(t, e, path);
@@ -334,7 +334,7 @@ static int dress_folders(struct add_tar *t)
 
 		if (fd < 0) /* replaced by a later entry */
 			continue;
-		r = place_dress(fd, &f->owner, f->mode, &f->mtime);
+		r = place_dress(fd, f->path, &f->owner, f->mode, &f->mtime);
 	}
 	return r;
 }

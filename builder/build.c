@@ -73,9 +73,8 @@ static bool arg_taken(const struct builder *b, const char *name)
 
 static void warn_args(struct builder *b)
 {
-	for (size_t i = 0; i < strv_len(b->o->build_args); i++) {
-		const char *assignment = b->o->build_args[i];
-		_free_ char *name = strndup(assignment, strcspn(assignment, "="));
+	for (char *const *a = b->o->build_args; a && *a; a++) {
+		_free_ char *name = strndup(*a, strcspn(*a, "="));
 		char line[256];
 
 		if (!name || arg_taken(b, name))

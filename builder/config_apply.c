@@ -62,15 +62,15 @@ static int apply_pairs(struct change *c, pair_fn *fn)
 	_strv_free_ char **words = NULL;
 	int r = words_split(c->i->args, c->scope->escape, &words);
 
-	if (r == 0 && !strchr(words[0], '='))
+	if (r == 0 && words && !strchr(words[0], '='))
 		return apply_legacy_pair(c, fn);
-	for (size_t n = 0; r == 0 && words[n]; n++) {
-		char *equals = strchr(words[n], '=');
+	for (char **w = words; r == 0 && w && *w; w++) {
+		char *equals = strchr(*w, '=');
 
 		if (!equals)
-			return err(-EINVAL, "'%s' is not NAME=VALUE", words[n]);
+			return err(-EINVAL, "'%s' is not NAME=VALUE", *w);
 		*equals = '\0';
-		r = expand_pair(c, words[n], equals + 1, fn);
+		r = expand_pair(c, *w, equals + 1, fn);
 	}
 	return r;
 }
@@ -231,8 +231,8 @@ static int apply_expose(struct change *c)
 	_strv_free_ char **words = NULL;
 	int r = words_expand_all(c->i->args, c->scope, &words);
 
-	for (size_t n = 0; r == 0 && n < strv_len(words); n++)
-		r = expose(c, words[n]);
+	for (char **w = words; r == 0 && w && *w; w++)
+		r = expose(c, *w);
 	return r;
 }
 
@@ -245,9 +245,8 @@ static int apply_volume(struct change *c)
 		r = words_expand_all(c->i->args, c->scope, &words);
 	if (r >= 0 && !words)
 		r = err(-EINVAL, "VOLUME needs a path");
-	for (size_t n = 0; r >= 0 && n < strv_len(words); n++)
-		r = *words[n] ? add_member(c, "Volumes", words[n]) :
-				err(-EINVAL, "VOLUME: an empty path");
+	for (char **w = words; r >= 0 && w && *w; w++)
+		r = **w ? add_member(c, "Volumes", *w) : err(-EINVAL, "VOLUME: an empty path");
 	return r < 0 ? r : 0;
 }
 

@@ -119,7 +119,7 @@ static int read_instruction(struct containerfile *c, struct reader *r, const cha
 	e = instruction_heredocs(r, &i);
 	if (e == 0)
 		e = mem_grow(&c->all, &c->cap, c->n + 1, sizeof(*c->all));
-	if (e < 0) {
+	if (e < 0 || !c->all) {
 		instruction_done(&i);
 		return e;
 	}

@@ -48,7 +48,9 @@ static int pop(struct copier *k)
 {
 	struct level *l = &k->levels[--k->depth];
 	struct owner owner = owner_of(k->c, &l->st);
-	int r = l->dress ? place_dress(l->fd, &owner, mode_of(k->c, &l->st), &l->st.st_mtim) : 0;
+	int r = l->dress ? place_dress(l->fd, "a folder", &owner, mode_of(k->c, &l->st),
+				       &l->st.st_mtim) :
+			   0;
 
 	fd_close(l->fd);
 	return r;
@@ -123,7 +125,7 @@ static int copy_file(struct copier *k, const struct source_item *i, int dirfd, c
 	r = copy_bytes(from, to);
 	if (r < 0)
 		return err(r, "%s: %s", i->path, strerror(-r));
-	return place_dress(to, &owner, mode_of(k->c, &i->st), &i->st.st_mtim);
+	return place_dress(to, i->path, &owner, mode_of(k->c, &i->st), &i->st.st_mtim);
 }
 
 static int copy_link(const struct source_item *i, int dirfd, const char *name)
@@ -244,5 +246,5 @@ int copy_text(const struct copy *c, const char *name, const char *text, const ch
 	r = fd_write_full(fd, text, strlen(text));
 	if (r < 0)
 		return err(r, "%s: %s", name, strerror(-r));
-	return place_dress(fd, &c->owner, c->mode >= 0 ? (mode_t)c->mode : 0644, mtime);
+	return place_dress(fd, name, &c->owner, c->mode >= 0 ? (mode_t)c->mode : 0644, mtime);
 }

@@ -56,8 +56,8 @@ static int read_flags(struct builder *b, struct step_copy *c)
 	int r = 0;
 
 	c->mode = -1;
-	for (size_t i = 0; r == 0 && i < strv_len(b->i->flags); i++)
-		r = read_flag(b, c, b->i->flags[i]);
+	for (char **f = b->i->flags; r == 0 && f && *f; f++)
+		r = read_flag(b, c, *f);
 	return r < 0 || !c->chmod ? r : parse_mode(c->chmod, &c->mode);
 }
 
@@ -67,10 +67,10 @@ static int expand_json(struct builder *b, char **raw, char ***ret)
 {
 	int r = 0;
 
-	for (size_t i = 0; r == 0 && i < strv_len(raw); i++) {
+	for (; r == 0 && raw && *raw; raw++) {
 		_free_ char *word = NULL;
 
-		r = words_expand_raw(raw[i], &b->scope, &word);
+		r = words_expand_raw(*raw, &b->scope, &word);
 		if (r == 0)
 			r = strv_add(ret, word);
 	}

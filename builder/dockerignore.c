@@ -105,7 +105,6 @@ static int add_pattern(struct dockerignore *d, const char *line, size_t len)
 {
 	_free_ char *text = NULL;
 	bool negated;
-	size_t cap = d->n, cap2 = d->n;
 
 	if (len && *line == '#')
 		return 0;
@@ -117,8 +116,8 @@ static int add_pattern(struct dockerignore *d, const char *line, size_t len)
 	if (!len)
 		return negated ? err(-EINVAL, ".dockerignore: a '!' without a pattern") : 0;
 	text = strndup(line, len);
-	if (!text || mem_grow(&d->patterns, &cap, d->n + 1, sizeof(*d->patterns)) < 0 ||
-	    mem_grow(&d->negated, &cap2, d->n + 1, sizeof(*d->negated)) < 0)
+	if (!text || mem_grow(&d->patterns, &d->patterns_cap, d->n + 1, sizeof(*d->patterns)) < 0 ||
+	    mem_grow(&d->negated, &d->negated_cap, d->n + 1, sizeof(*d->negated)) < 0)
 		return -ENOMEM;
 	if (d->n == PATTERNS_MAX)
 		return err(-EFBIG, ".dockerignore: more than %u patterns", PATTERNS_MAX);

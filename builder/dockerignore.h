@@ -12,7 +12,7 @@
 struct dockerignore {
 	char **patterns; /* cleaned, without '!' */
 	bool *negated;
-	size_t n;
+	size_t n, patterns_cap, negated_cap;
 	bool any_negated; /* something below an excluded folder may be wanted back */
 };
 

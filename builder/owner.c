@@ -44,7 +44,7 @@ static bool field_number(const char *line, unsigned n, uint32_t *ret)
 /* The line of @name: "name:". */
 static const char *find_line(const char *text, const char *name)
 {
-	while (*text) {
+	while (text && *text) {
 		const char *rest = str_after(text, name);
 
 		if (rest && *rest == ':')

@@ -174,15 +174,16 @@ int place_link(int from_dirfd, const char *from, int dirfd, const char *name)
 
 /* ---- owner, mode, time ---- */
 
-int place_dress(int fd, const struct owner *owner, mode_t mode, const struct timespec *mtime)
+int place_dress(int fd, const char *what, const struct owner *owner, mode_t mode,
+		const struct timespec *mtime)
 {
 	struct timespec times[2] = { { .tv_nsec = UTIME_OMIT }, *mtime };
 
 	if (fchown(fd, owner->uid, owner->gid) < 0)
-		return err_sys("change of the owner");
+		return err_sys("%s: change of the owner", what);
 	if (fchmod(fd, mode & 07777) < 0)
-		return err_sys("change of the mode");
-	return futimens(fd, times) < 0 ? err_sys("change of the time") : 0;
+		return err_sys("%s: change of the mode", what);
+	return futimens(fd, times) < 0 ? err_sys("%s: change of the time", what) : 0;
 }
 
 int place_dress_at(int dirfd, const char *name, const struct owner *owner, mode_t mode,

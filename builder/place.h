@@ -31,8 +31,12 @@ int place_symlink(int dirfd, const char *name, const char *target);
 int place_node(int dirfd, const char *name, mode_t mode, dev_t rdev);
 int place_link(int from_dirfd, const char *from, int dirfd, const char *name);
 
-/* Owner, mode and modification time, in the order in which none undoes another. */
-int place_dress(int fd, const struct owner *owner, mode_t mode, const struct timespec *mtime);
+/*
+ * Owner, mode and modification time, in the order in which none undoes another. @what names it
+ * in the error.
+ */
+int place_dress(int fd, const char *what, const struct owner *owner, mode_t mode,
+		const struct timespec *mtime);
 /* The same for what cannot be opened; a link has no mode. */
 int place_dress_at(int dirfd, const char *name, const struct owner *owner, mode_t mode,
 		   const struct timespec *mtime);

@@ -58,10 +58,10 @@ static int add_global(struct build_plan *p, const struct instruction *i, char es
 	int r = i->op == OP_ARG ? words_split(i->args, escape, &words) :
 				  err(-EINVAL, "%s before the first FROM", op_name(i->op));
 
-	for (size_t n = 0; r == 0 && n < strv_len(words); n++) {
+	for (char **w = words; r == 0 && w && *w; w++) {
 		_free_ char *name = NULL, *value = NULL, *assignment = NULL;
 
-		r = arg_value(words[n], &scope, build_args, p->globals, &name, &value);
+		r = arg_value(*w, &scope, build_args, p->globals, &name, &value);
 		if (r < 0 || !value)
 			continue;
 		assignment = str_fmt("%s=%s", name, value);
@@ -85,12 +85,12 @@ static int check_platform(const struct instruction *i, const struct words_scope 
 {
 	int r = 0;
 
-	for (size_t n = 0; r == 0 && n < strv_len(i->flags); n++) {
-		const char *raw = str_after(i->flags[n], "--platform=");
+	for (char **f = i->flags; r == 0 && f && *f; f++) {
+		const char *raw = str_after(*f, "--platform=");
 		_free_ char *platform = NULL;
 
 		if (!raw)
-			return err(-EINVAL, "%s is not supported", i->flags[n]);
+			return err(-EINVAL, "%s is not supported", *f);
 		r = words_expand(raw, scope, &platform);
 		if (r == 0 && !streq(platform, "linux/amd64"))
 			r = err(-EINVAL, "platform '%s' is not supported, only linux/amd64",
@@ -132,10 +132,11 @@ static int read_from(const struct build_plan *p, const struct instruction *i, ch
 		r = words_split(i->args, escape, &words);
 	if (r < 0)
 		return r;
-	if (strv_len(words) != 1 && (strv_len(words) != 3 || strcasecmp(words[1], "as") != 0))
+	if (!words ||
+	    (strv_len(words) != 1 && (strv_len(words) != 3 || strcasecmp(words[1], "as") != 0)))
 		return err(-EINVAL, "expected IMAGE [AS NAME]");
 	r = words_expand(words[0], &scope, &s->image);
-	if (r == 0 && !*s->image)
+	if (r == 0 && (!s->image || !*s->image))
 		r = err(-EINVAL, "'%s' expands to nothing: is its ARG before the first FROM?",
 			words[0]);
 	if (r == 0 && words[1])
@@ -173,7 +174,7 @@ static int add_stage(struct build_plan *p, const struct containerfile *c, size_t
 	s = &p->stages[p->n++];
 	*s = (struct planned){ .from = at, .end = at + 1, .base = PLAN_NONE };
 	r = read_from(p, &c->all[at], c->escape, s);
-	if (r < 0)
+	if (r < 0 || !s->image)
 		return r;
 	if (s->name && find_name(p, p->n - 1, s->name) != PLAN_NONE)
 		return err(-EINVAL, "a second stage named '%s'", s->name);
@@ -191,8 +192,8 @@ static void need(struct build_plan *p, const struct containerfile *c, size_t at)
 	if (s->base != PLAN_NONE)
 		p->stages[s->base].needed = true;
 	for (size_t i = s->from + 1; i < s->end; i++) {
-		for (size_t n = 0; n < strv_len(c->all[i].flags); n++) {
-			const char *name = str_after(c->all[i].flags[n], "--from=");
+		for (char **f = c->all[i].flags; f && *f; f++) {
+			const char *name = str_after(*f, "--from=");
 			size_t other = name ? build_plan_find(p, at, name) : PLAN_NONE;
 
 			if (other != PLAN_NONE)

@@ -90,11 +90,10 @@ static int add_args(struct builder *b, char ***env)
 {
 	int r = 0;
 
-	for (size_t i = 0; r == 0 && i < strv_len(b->s->args); i++) {
-		const char *assignment = b->s->args[i];
-		_free_ char *name = strndup(assignment, strcspn(assignment, "="));
+	for (char **a = b->s->args; r == 0 && a && *a; a++) {
+		_free_ char *name = strndup(*a, strcspn(*a, "="));
 
-		r = name ? add_unless_set(env, name, assignment) : -ENOMEM;
+		r = name ? add_unless_set(env, name, *a) : -ENOMEM;
 	}
 	return r;
 }
@@ -153,8 +152,8 @@ static char *join(char *const *v)
 {
 	_buf_done_ struct buf b = { 0 };
 
-	for (size_t i = 0; i < strv_len(v); i++)
-		buf_addf(&b, "%s%s", i ? " " : "", v[i]);
+	for (; v && *v; v++)
+		buf_addf(&b, "%s%s", b.len ? " " : "", *v);
 	return buf_take(&b);
 }
 

@@ -196,11 +196,14 @@ static int hash_content(struct sha256 *h, const struct source_item *i)
 {
 	_close_ int fd = openat(i->dirfd, i->name, O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC);
 	char buf[64 << 10];
-	ssize_t n;
+	off_t left = i->st.st_size;
+	ssize_t n = 0;
 
 	if (fd < 0)
 		return err_sys("%s", i->name);
-	while ((n = fd_read_full(fd, buf, sizeof(buf))) > 0)
+	/* Not a byte more than the size, which is hashed before them. */
+	for (; left > 0 && (n = fd_read_full(fd, buf, MIN(left, (off_t)sizeof(buf)))) > 0;
+	     left -= n)
 		sha256_update(h, buf, n);
 	return n < 0 ? err((int)n, "%s: %s", i->name, strerror((int)-n)) : 0;
 }

@@ -23,8 +23,8 @@ char *instruction_text(const struct instruction *i)
 	_buf_done_ struct buf b = { 0 };
 
 	buf_adds(&b, op_name(i->op));
-	for (size_t n = 0; n < strv_len(i->flags); n++)
-		buf_addf(&b, " %s", i->flags[n]);
+	for (char **f = i->flags; f && *f; f++)
+		buf_addf(&b, " %s", *f);
 	buf_addf(&b, " %s", i->args);
 	return buf_take(&b);
 }
@@ -102,8 +102,8 @@ static int step_arg(struct builder *b)
 	_strv_free_ char **words = NULL;
 	int r = words_split(b->i->args, b->scope.escape, &words);
 
-	for (size_t i = 0; r == 0 && i < strv_len(words); i++)
-		r = add_arg(b, words[i]);
+	for (char **w = words; r == 0 && w && *w; w++)
+		r = add_arg(b, *w);
 	return r;
 }
 

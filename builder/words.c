@@ -215,10 +215,10 @@ int words_expand_all(const char *s, const struct words_scope *scope, char ***ret
 	_strv_free_ char **raw = NULL, **words = NULL;
 	int r = words_split(s, scope->escape, &raw);
 
-	for (size_t i = 0; r == 0 && i < strv_len(raw); i++) {
+	for (char **w = raw; r == 0 && w && *w; w++) {
 		_free_ char *word = NULL;
 
-		r = words_expand(raw[i], scope, &word);
+		r = words_expand(*w, scope, &word);
 		if (r == 0)
 			r = strv_add(&words, word);
 	}

@@ -488,5 +488,9 @@ int main(void)
 		unit(add_extracts_tars),
 	};
 
+	if (geteuid() != 0) {
+		printf("1..0 # SKIP only root owns what COPY makes\n");
+		return 0;
+	}
 	return run_units(tests);
 }
