@@ -1,9 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * What the kernel finds when it starts: the memory map, its command line and its initramfs, and the state of the first
- * vCPU. PVH (xen/include/public/arch-x86/hvm/start_info.h): 32-bit protected mode without paging, EBX points to
- * hvm_start_info. Else the 64-bit boot protocol (Linux Documentation/arch/x86/boot.rst): long mode with low memory
- * mapped one to one, RSI points to boot_params.
+ * What the kernel finds when it starts: the memory map, its command line and its initramfs, and the
+ * state of the first vCPU. PVH (xen/include/public/arch-x86/hvm/start_info.h): 32-bit protected
+ * mode without paging, EBX points to hvm_start_info. Else the 64-bit boot protocol (Linux
+ * Documentation/arch/x86/boot.rst): long mode with low memory mapped one to one, RSI points to
+ * boot_params.
  */
 #include "base/err.h"
 #include "base/mem.h"
@@ -75,7 +76,10 @@ static void pvh_write(struct vm *v, struct pvh_page *p, const struct vm_initramf
 	p->module = (struct hvm_modlist_entry){ .paddr = initramfs->gpa, .size = initramfs->len };
 }
 
-/* What a bootloader would have read from a bzImage's setup header, which a vmlinux has not (boot.rst). */
+/*
+ * What a bootloader would have read from a bzImage's setup header, which a vmlinux has not
+ * (boot.rst).
+ */
 static void params_write(struct vm *v, struct boot_params *p, const struct vm_initramfs *initramfs)
 {
 	struct hvm_memmap_entry map[4];
@@ -89,11 +93,15 @@ static void params_write(struct vm *v, struct boot_params *p, const struct vm_in
 	p->hdr.ramdisk_image = (uint32_t)initramfs->gpa;
 	p->hdr.ramdisk_size = (uint32_t)initramfs->len;
 	for (unsigned i = 0; i < n; i++)
-		p->e820_table[i] = (struct boot_e820_entry){ map[i].addr, map[i].size, map[i].type };
+		p->e820_table[i] =
+			(struct boot_e820_entry){ map[i].addr, map[i].size, map[i].type };
 	p->e820_entries = (uint8_t)n;
 }
 
-/* Maps the first 4 GiB one to one: a page of level 4, one of level 3, four of level 2 with pages of 2 MiB. */
+/*
+ * Maps the first 4 GiB one to one: a page of level 4, one of level 3, four of level 2 with pages of
+ * 2 MiB.
+ */
 static void tables_write(uint64_t *t)
 {
 	const uint64_t present_rw = 3, large = 0x80, entries = 512;

@@ -1,5 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Our end of the port "strata.control": docs/formats/guest.md. What the guest sends is bounded and checked here. */
+/*
+ * Our end of the port "strata.control": docs/formats/guest.md. What the guest sends is bounded and
+ * checked here.
+ */
 #include "base/buf.h"
 #include "base/err.h"
 #include "base/fd.h"
@@ -9,8 +12,6 @@
 #include "microvm/microvm.h"
 #include <poll.h>
 #include <sys/socket.h>
-
-_Static_assert(sizeof(VM_CONTROL_PORT) == sizeof(GUEST_PORT_CONTROL), "one name for the port");
 
 struct vm_control {
 	int fd;
@@ -75,7 +76,8 @@ static int message(struct vm_control *c, uint32_t type, const void *body, size_t
 	const struct guest_head head = { type, (uint32_t)len };
 
 	if (len > GUEST_MESSAGE_MAX)
-		return err(-E2BIG, "arguments and environment are longer than %u bytes", GUEST_MESSAGE_MAX);
+		return err(-E2BIG, "arguments and environment are longer than %u bytes",
+			   GUEST_MESSAGE_MAX);
 	buf_add(&c->out, &head, sizeof(head));
 	buf_add(&c->out, body, len);
 	return c->out.failed ? err(-ENOMEM, "no memory") : flush(c);
@@ -127,7 +129,8 @@ static void volume(struct buf *b, const struct vm_guest_volume *v)
 	_free_ char *s = str_fmt("%s%c%s", v->tag, '\0', v->target);
 
 	if (s)
-		field(b, v->rdonly ? GUEST_TAG_VOLUME_RO : GUEST_TAG_VOLUME, s, strlen(v->tag) + 1 + strlen(v->target));
+		field(b, v->rdonly ? GUEST_TAG_VOLUME_RO : GUEST_TAG_VOLUME, s,
+		      strlen(v->tag) + 1 + strlen(v->target));
 	else
 		b->failed = true;
 }
@@ -146,7 +149,8 @@ static int config_check(const struct vm_guest_config *cfg)
 	if (strv_len(cfg->argv) > GUEST_ARGS_MAX || strv_len(cfg->env) > GUEST_ARGS_MAX - 1)
 		return err(-E2BIG, "more than %u arguments or variables", GUEST_ARGS_MAX - 1);
 	if (cfg->nvolumes > GUEST_VOLUMES_MAX || cfg->nrlimits > GUEST_RLIMITS_MAX)
-		return err(-E2BIG, "more than %u volumes or %u limits", GUEST_VOLUMES_MAX, GUEST_RLIMITS_MAX);
+		return err(-E2BIG, "more than %u volumes or %u limits", GUEST_VOLUMES_MAX,
+			   GUEST_RLIMITS_MAX);
 	return 0;
 }
 
@@ -159,8 +163,9 @@ int vm_control_config(struct vm_control *c, const struct vm_guest_config *cfg)
 	if (r < 0)
 		return r;
 	field_u32(&b, GUEST_TAG_VERSION, GUEST_VERSION);
-	field_u32(&b, GUEST_TAG_FLAGS, (cfg->tty ? GUEST_FLAG_TTY : 0) | (cfg->stdin_open ? GUEST_FLAG_STDIN : 0) |
-					       (cfg->root_rdonly ? GUEST_FLAG_ROOT_RO : 0));
+	field_u32(&b, GUEST_TAG_FLAGS,
+		  (cfg->tty ? GUEST_FLAG_TTY : 0) | (cfg->stdin_open ? GUEST_FLAG_STDIN : 0) |
+			  (cfg->root_rdonly ? GUEST_FLAG_ROOT_RO : 0));
 	field_str(&b, GUEST_TAG_ROOT, cfg->root);
 	fields_strv(&b, GUEST_TAG_ARG, cfg->argv);
 	fields_strv(&b, GUEST_TAG_ENV, cfg->env);

@@ -18,7 +18,8 @@
 
 struct kvm_cpuid2 *vm_cpuid_get(int kvm_fd)
 {
-	_free_ struct kvm_cpuid2 *all = mem_new(1, sizeof(*all) + ENTRIES_MAX * sizeof(all->entries[0]));
+	_free_ struct kvm_cpuid2 *all =
+		mem_new(1, sizeof(*all) + ENTRIES_MAX * sizeof(all->entries[0]));
 
 	if (!all)
 		return NULL;

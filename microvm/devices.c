@@ -47,7 +47,8 @@ static unsigned next_gsi(const struct vm *v)
 
 static int console_new(struct vm *v, const struct virtio_bus *bus, const struct vm_config *cfg)
 {
-	struct virtio_console_port ports[1 + VM_PORTS_MAX] = { { .in_fd = -1, .out_fd = cfg->console_out } };
+	struct virtio_console_port ports[1 + VM_PORTS_MAX] = { { .in_fd = -1,
+								 .out_fd = cfg->console_out } };
 	int r;
 
 	for (size_t i = 0; i < cfg->nports; i++) {
@@ -55,7 +56,8 @@ static int console_new(struct vm *v, const struct virtio_bus *bus, const struct 
 
 		if (!p->name || !p->name[0])
 			return err(-EINVAL, "a port of a VM needs a name");
-		ports[i + 1] = (struct virtio_console_port){ p->name, p->in_fd, p->out_fd, p->ordered };
+		ports[i + 1] =
+			(struct virtio_console_port){ p->name, p->in_fd, p->out_fd, p->ordered };
 	}
 	r = virtio_console_new(ports, (unsigned)cfg->nports + 1, bus, next_gpa(v), next_gsi(v),
 			       &v->devices[v->ndevices]);
@@ -75,11 +77,12 @@ static int rng_new(struct vm *v, const struct virtio_bus *bus)
 
 static int fs_new(struct vm *v, const struct virtio_bus *bus, const struct vm_fs *fs)
 {
+	unsigned queues = MIN(v->nvcpus, VIRTIO_FS_QUEUES_MAX);
 	const struct virtio_fs_config cfg = {
 		.tag = fs->tag,
 		.serve = fs->serve,
 		.ctx = fs->ctx,
-		.queues = MIN(v->nvcpus, VIRTIO_FS_QUEUES_MAX),
+		.queues = queues,
 		.threads = fs->threads,
 	};
 	int r = virtio_fs_new(&cfg, bus, next_gpa(v), next_gsi(v), &v->devices[v->ndevices]);

@@ -6,7 +6,7 @@
 #include "microvm/vm.h"
 
 /* The keyboard controller, whose command 0xfe pulls the reset line. */
-#define PORT_KEYBOARD 0x64
+#define PORT_KEYBOARD  0x64
 #define KEYBOARD_RESET 0xfe
 
 static void mark(struct vm *v, uint8_t n)
@@ -14,8 +14,8 @@ static void mark(struct vm *v, uint8_t n)
 	uint64_t none = 0;
 
 	if (n < ARRAY_SIZE(v->stats.marks))
-		__atomic_compare_exchange_n(&v->stats.marks[n], &none, clock_ns(), false, __ATOMIC_RELAXED,
-					    __ATOMIC_RELAXED);
+		__atomic_compare_exchange_n(&v->stats.marks[n], &none, clock_ns(), false,
+					    __ATOMIC_RELAXED, __ATOMIC_RELAXED);
 }
 
 static void port_out(struct vm *v, uint16_t port, uint8_t value)
@@ -51,7 +51,8 @@ static void exit_mmio(struct vcpu *c)
 		virtio_mmio_access(v->devices[i], gpa % VIRTIO_MMIO_SIZE, c->run->mmio.data, len,
 				   c->run->mmio.is_write);
 	else if (gpa >= VM_IOAPIC_GPA && gpa - VM_IOAPIC_GPA < VIRTIO_MMIO_SIZE)
-		ioapic_access(&v->ioapic, gpa - VM_IOAPIC_GPA, c->run->mmio.data, len, c->run->mmio.is_write);
+		ioapic_access(&v->ioapic, gpa - VM_IOAPIC_GPA, c->run->mmio.data, len,
+			      c->run->mmio.is_write);
 	else if (!c->run->mmio.is_write)
 		memset(c->run->mmio.data, 0xff, len);
 }
@@ -61,10 +62,11 @@ static void exit_internal(struct vcpu *c)
 	const uint8_t *b = c->run->emulation_failure.insn_bytes;
 
 	if (c->run->internal.suberror == KVM_INTERNAL_ERROR_EMULATION && c->run->internal.ndata > 1)
-		vm_crashed(c->vm, "vCPU %u: KVM cannot emulate %02x %02x %02x %02x %02x %02x", c->index, b[0], b[1],
-			   b[2], b[3], b[4], b[5]);
+		vm_crashed(c->vm, "vCPU %u: KVM cannot emulate %02x %02x %02x %02x %02x %02x",
+			   c->index, b[0], b[1], b[2], b[3], b[4], b[5]);
 	else
-		vm_crashed(c->vm, "vCPU %u: KVM's internal error %u", c->index, c->run->internal.suberror);
+		vm_crashed(c->vm, "vCPU %u: KVM's internal error %u", c->index,
+			   c->run->internal.suberror);
 }
 
 static void exit_event(struct vcpu *c)

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * An initramfs of one file, /init, written straight into guest memory: a cpio archive of the "newc" format, not
- * compressed (Linux Documentation/driver-api/early-userspace/buffer-format.rst).
+ * An initramfs of one file, /init, written straight into guest memory: a cpio archive of the "newc"
+ * format, not compressed (Linux Documentation/driver-api/early-userspace/buffer-format.rst).
  */
 #include "base/err.h"
 #include "base/fd.h"
@@ -18,21 +18,27 @@ static uint64_t entry_len(const char *name, uint64_t size)
 	return ROUND_UP(HEAD_LEN + strlen(name) + 1, 4) + ROUND_UP(size, 4);
 }
 
-/* Writes head and name of an entry at @at, and gives where its content comes. All below was zero. */
+/*
+ * Writes head and name of an entry at @at, and gives where its content comes. All below was zero.
+ */
 static uint8_t *entry_begin(uint8_t *at, const char *name, unsigned mode, uint64_t size)
 {
 	char head[HEAD_LEN + 1];
 	unsigned len = (unsigned)strlen(name) + 1;
 
-	/* ino, mode, uid, gid, nlink, mtime, filesize, devmajor, devminor, rdevmajor, rdevminor, namesize, check */
-	snprintf(head, sizeof(head), "070701%08x%08x%08x%08x%08x%08x%08x%08x%08x%08x%08x%08x%08x", 0, mode, 0, 0, 1, 0,
-		 (unsigned)size, 0, 0, 0, 0, len, 0);
+	/*
+	 * ino, mode, uid, gid, nlink, mtime, filesize, devmajor, devminor, rdevmajor, rdevminor,
+	 * namesize, check
+	 */
+	snprintf(head, sizeof(head), "070701%08x%08x%08x%08x%08x%08x%08x%08x%08x%08x%08x%08x%08x",
+		 0, mode, 0, 0, 1, 0, (unsigned)size, 0, 0, 0, 0, len, 0);
 	memcpy(at, head, HEAD_LEN);
 	memcpy(at + HEAD_LEN, name, len);
 	return at + ROUND_UP(HEAD_LEN + len, 4u);
 }
 
-int vm_initramfs_load(struct vm *v, int fd, const struct vm_kernel *kernel, struct vm_initramfs *ret)
+int vm_initramfs_load(struct vm *v, int fd, const struct vm_kernel *kernel,
+		      struct vm_initramfs *ret)
 {
 	static const char end[] = "TRAILER!!!";
 	struct vm_initramfs i;

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * A small IOAPIC (Intel 82093AA data sheet) beside KVM's local APICs (KVM_CAP_SPLIT_IRQCHIP), with as many pins as there
- * are devices: the kernel sets each up with several exits. Edges only. An interrupt is sent as the message that the
- * pin's entry describes, which needs no routes in KVM.
+ * A small IOAPIC (Intel 82093AA data sheet) beside KVM's local APICs (KVM_CAP_SPLIT_IRQCHIP), with
+ * as many pins as there are devices: the kernel sets each up with several exits. Edges only. An
+ * interrupt is sent as the message that the pin's entry describes, which needs no routes in KVM.
  */
 #include "base/mem.h"
 #include "microvm/vm.h"
@@ -17,13 +17,18 @@
 
 #define IOAPIC_VERSION 0x11u
 
-/* An entry (3.2.4): vector 0-7, delivery mode 8-10, logical 11, level 15, mask 16, destination 56-63. */
-#define ENTRY_MASKED	(UINT64_C(1) << 16)
-#define ENTRY_READ_ONLY ((UINT64_C(1) << 12) | (UINT64_C(1) << 14)) /* delivery status, remote IRR */
+/*
+ * An entry (3.2.4): vector 0-7, delivery mode 8-10, logical 11, level 15, mask 16, destination
+ * 56-63.
+ */
+#define ENTRY_MASKED (UINT64_C(1) << 16)
+#define ENTRY_READ_ONLY \
+	((UINT64_C(1) << 12) | (UINT64_C(1) << 14)) /* delivery status, remote IRR */
 
 void ioapic_init(struct ioapic *a, int vm_fd, unsigned npins)
 {
-	*a = (struct ioapic){ .vm_fd = vm_fd, .npins = MIN(npins, (unsigned)ARRAY_SIZE(a->entries)) };
+	*a = (struct ioapic){ .vm_fd = vm_fd };
+	a->npins = MIN(npins, (unsigned)ARRAY_SIZE(a->entries));
 	pthread_mutex_init(&a->lock, NULL);
 	for (unsigned i = 0; i < a->npins; i++)
 		a->entries[i] = ENTRY_MASKED;
@@ -34,11 +39,15 @@ void ioapic_done(struct ioapic *a)
 	pthread_mutex_destroy(&a->lock);
 }
 
-/* As KVM's own IOAPIC turns an entry into a message (Intel SDM 3A, 11.11). A vector that is none is KVM's to refuse. */
+/*
+ * As KVM's own IOAPIC turns an entry into a message (Intel SDM 3A, 11.11). A vector that is none is
+ * KVM's to refuse.
+ */
 static void deliver(const struct ioapic *a, uint64_t entry)
 {
 	struct kvm_msi msi = {
-		.address_lo = VM_LAPIC_GPA | (uint32_t)(entry >> 56) << 12 | (entry & 0x800 ? 4u : 0),
+		.address_lo = VM_LAPIC_GPA | (uint32_t)(entry >> 56) << 12 |
+			      (entry & 0x800 ? 4u : 0),
 		.data = (uint32_t)(entry & 0x7ff),
 	};
 

@@ -24,7 +24,10 @@ static void weakness(char *weak, size_t size, const char *what, int e)
 
 /* ---- namespaces and root ---- */
 
-/* In a user namespace of its own, where the caller has no privilege: itself and nobody else is mapped. */
+/*
+ * In a user namespace of its own, where the caller has no privilege: itself and nobody else is
+ * mapped.
+ */
 static int user_namespace(void)
 {
 	char map[64];
@@ -63,13 +66,18 @@ static int empty_root(void)
 
 	if (fs < 0 || syscall(SYS_fsconfig, fs, 6u /* FSCONFIG_CMD_CREATE */, NULL, NULL, 0) < 0)
 		return -errno;
-	mnt = (int)syscall(SYS_fsmount, fs, 1u /* FSMOUNT_CLOEXEC */, 1u | 2u | 4u | 8u /* MOUNT_ATTR_RDONLY... */);
+	mnt = (int)syscall(SYS_fsmount, fs, 1u /* FSMOUNT_CLOEXEC */,
+			   1u | 2u | 4u | 8u /* MOUNT_ATTR_RDONLY... */);
 	if (mnt < 0)
 		return -errno;
 	if (mount(NULL, "/", NULL, MS_REC | MS_SLAVE, NULL) < 0 ||
-	    syscall(SYS_move_mount, mnt, "", AT_FDCWD, "/", 4u /* MOVE_MOUNT_F_EMPTY_PATH */) < 0 || fchdir(mnt) < 0)
+	    syscall(SYS_move_mount, mnt, "", AT_FDCWD, "/", 4u /* MOVE_MOUNT_F_EMPTY_PATH */) < 0 ||
+	    fchdir(mnt) < 0)
 		return -errno;
-	/* The old root goes below the new one and away; an initramfs cannot be left so, only turned from. */
+	/*
+	 * The old root goes below the new one and away; an initramfs cannot be left so, only turned
+	 * from.
+	 */
 	if (syscall(SYS_pivot_root, ".", ".") == 0)
 		umount2(".", MNT_DETACH);
 	else if (chroot(".") < 0)
@@ -83,7 +91,8 @@ static int ids(const struct vm_jail *j)
 {
 	if (j->gid == getegid() && j->uid == geteuid() && geteuid() != 0)
 		return 0;
-	if (setgroups(0, NULL) < 0 || setresgid(j->gid, j->gid, j->gid) < 0 || setresuid(j->uid, j->uid, j->uid) < 0)
+	if (setgroups(0, NULL) < 0 || setresgid(j->gid, j->gid, j->gid) < 0 ||
+	    setresuid(j->uid, j->uid, j->uid) < 0)
 		return err_sys("VM's jail: user %u", j->uid);
 	return 0;
 }
@@ -102,7 +111,8 @@ static int no_capabilities(void)
 static void no_bounding_set(void)
 {
 	prctl(PR_CAP_AMBIENT, PR_CAP_AMBIENT_CLEAR_ALL, 0, 0, 0);
-	for (unsigned long cap = 0; cap < CAPS_MAX && prctl(PR_CAPBSET_DROP, cap, 0, 0, 0) == 0; cap++)
+	for (unsigned long cap = 0; cap < CAPS_MAX && prctl(PR_CAPBSET_DROP, cap, 0, 0, 0) == 0;
+	     cap++)
 		;
 }
 
@@ -115,7 +125,8 @@ int vm_jail(const struct vm_jail *j, char *weak, size_t size)
 	if (r == 0)
 		r = empty_root();
 	if (r < 0)
-		weakness(weak, size, "the VMM is not in an empty root and namespaces of its own", r);
+		weakness(weak, size, "the VMM is not in an empty root and namespaces of its own",
+			 r);
 	no_bounding_set();
 	r = ids(j);
 	if (r == 0)

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Loads a vmlinux. Its segments are mapped privately over RAM, so that what the kernel does not write stays the page
- * cache's and is shared by all VMs; what does not fill a page is copied.
+ * Loads a vmlinux. Its segments are mapped privately over RAM, so that what the kernel does not
+ * write stays the page cache's and is shared by all VMs; what does not fill a page is copied.
  */
 #include "base/err.h"
 #include "base/fd.h"
@@ -44,7 +44,8 @@ static int elf_open(struct elf *e, int fd)
 		return bad("not an ELF file; an uncompressed vmlinux is wanted");
 	if (e->head.e_ident[EI_CLASS] != ELFCLASS64 || e->head.e_machine != EM_X86_64)
 		return bad("not for x86-64");
-	if (e->head.e_phentsize != sizeof(e->phdr[0]) || !e->head.e_phnum || e->head.e_phnum > PHDR_MAX)
+	if (e->head.e_phentsize != sizeof(e->phdr[0]) || !e->head.e_phnum ||
+	    e->head.e_phnum > PHDR_MAX)
 		return bad("impossible program headers");
 	n = (ssize_t)(e->head.e_phnum * sizeof(e->phdr[0]));
 	if (fd_pread_full(fd, e->phdr, (size_t)n, (off_t)e->head.e_phoff) != n)
@@ -59,11 +60,12 @@ static int segment_load(const struct elf *e, const Elf64_Phdr *p, uint8_t *hva)
 
 	if (p->p_offset % PAGE == 0 && (uintptr_t)hva % PAGE == 0)
 		mapped = p->p_filesz - p->p_filesz % PAGE;
-	if (mapped && mmap(hva, mapped, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_FIXED | MAP_NORESERVE, e->fd,
-			   (off_t)p->p_offset) == MAP_FAILED)
+	if (mapped &&
+	    mmap(hva, mapped, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_FIXED | MAP_NORESERVE,
+		 e->fd, (off_t)p->p_offset) == MAP_FAILED)
 		return err_sys("kernel: map");
-	if (fd_pread_full(e->fd, hva + mapped, p->p_filesz - mapped, (off_t)(p->p_offset + mapped)) !=
-	    (ssize_t)(p->p_filesz - mapped))
+	if (fd_pread_full(e->fd, hva + mapped, p->p_filesz - mapped,
+			  (off_t)(p->p_offset + mapped)) != (ssize_t)(p->p_filesz - mapped))
 		return bad("segment cut off");
 	return 0;
 }
@@ -77,7 +79,8 @@ static int segments_load(struct vm *v, const struct elf *e, struct vm_kernel *k)
 
 		if (p->p_type != PT_LOAD || !p->p_memsz)
 			continue;
-		if (p->p_filesz > p->p_memsz || p->p_offset > e->size || p->p_filesz > e->size - p->p_offset)
+		if (p->p_filesz > p->p_memsz || p->p_offset > e->size ||
+		    p->p_filesz > e->size - p->p_offset)
 			return bad("segment beyond the file");
 		hva = p->p_paddr >= VM_HIGH_GPA ? mem_at(&v->mem, p->p_paddr, p->p_memsz) : NULL;
 		if (!hva)
@@ -107,8 +110,8 @@ static uint64_t note_entry(const uint8_t *data, size_t len)
 		desc = name + ROUND_UP(n.n_namesz, 4u);
 		if (desc + n.n_descsz > len)
 			return 0;
-		if (n.n_type == XEN_ELFNOTE_PHYS32_ENTRY && n.n_namesz == 4 && memcmp(data + name, "Xen", 4) == 0 &&
-		    n.n_descsz >= sizeof(entry)) {
+		if (n.n_type == XEN_ELFNOTE_PHYS32_ENTRY && n.n_namesz == 4 &&
+		    memcmp(data + name, "Xen", 4) == 0 && n.n_descsz >= sizeof(entry)) {
 			memcpy(&entry, data + desc, sizeof(entry));
 			return entry;
 		}
@@ -126,7 +129,8 @@ static uint64_t pvh_entry(const struct elf *e)
 		size_t len = MIN(p->p_filesz, (uint64_t)sizeof(data));
 		uint64_t entry = 0;
 
-		if (p->p_type == PT_NOTE && fd_pread_full(e->fd, data, len, (off_t)p->p_offset) == (ssize_t)len)
+		if (p->p_type == PT_NOTE &&
+		    fd_pread_full(e->fd, data, len, (off_t)p->p_offset) == (ssize_t)len)
 			entry = note_entry(data, len);
 		if (entry)
 			return entry;

@@ -1,5 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* RAM: one private mapping, on a boundary of huge pages, in one or two regions around the hole below 4 GiB. */
+/*
+ * RAM: one private mapping, on a boundary of huge pages, in one or two regions around the hole
+ * below 4 GiB.
+ */
 #include "base/err.h"
 #include "base/mem.h"
 #include "microvm/vm.h"
@@ -20,7 +23,8 @@ static uint64_t total(const struct vm *v)
 /* Maps @size bytes at a multiple of HUGE, and gives back what was mapped to have one. */
 static uint8_t *map_aligned(uint64_t size)
 {
-	uint8_t *p = mmap(NULL, size + HUGE, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+	uint8_t *p = mmap(NULL, size + HUGE, PROT_READ | PROT_WRITE,
+			  MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
 	size_t before;
 
 	if (p == MAP_FAILED)
@@ -68,7 +72,8 @@ int vm_memory_new(struct vm *v, uint64_t size, unsigned ndevices)
 	uint8_t *p;
 
 	if (size < VM_MEMORY_MIN || size > UINT64_C(1) << 40)
-		return err(-EINVAL, "a VM's memory is 32 MiB to 1 TiB, not %llu bytes", (unsigned long long)size);
+		return err(-EINVAL, "a VM's memory is 32 MiB to 1 TiB, not %llu bytes",
+			   (unsigned long long)size);
 	size = ROUND_UP(size, HUGE);
 	low = MIN(size, (uint64_t)VM_HOLE_START);
 	p = map_aligned(size);
@@ -76,7 +81,8 @@ int vm_memory_new(struct vm *v, uint64_t size, unsigned ndevices)
 		return err_sys("%llu MiB of memory for the VM", (unsigned long long)(size / MIB));
 	v->mem.regions[v->mem.n++] = (struct mem_region){ 0, low, p };
 	if (size > low)
-		v->mem.regions[v->mem.n++] = (struct mem_region){ VM_HOLE_END, size - low, p + low };
+		v->mem.regions[v->mem.n++] =
+			(struct mem_region){ VM_HOLE_END, size - low, p + low };
 	for (unsigned i = 0; i < v->mem.n; i++) {
 		if (slot_set(v, i, &v->mem.regions[i], 0) < 0)
 			return err_sys("KVM: memory slot %u", i);

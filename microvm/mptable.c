@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The Intel MultiProcessor table (MP specification 1.4): the processors, the IOAPIC and the devices' interrupts, each an
- * edge. A kernel without ACPI learns of them by this.
+ * The Intel MultiProcessor table (MP specification 1.4): the processors, the IOAPIC and the
+ * devices' interrupts, each an edge. A kernel without ACPI learns of them by this.
  */
 #include "base/err.h"
 #include "base/mem.h"
@@ -124,8 +124,8 @@ static void interrupts(struct writer *w, const struct vm *v, uint8_t ioapic_id)
 
 int vm_mptable_write(struct vm *v)
 {
-	struct mp_pointer *p = mem_at(&v->mem, VM_MPTABLE_GPA, 1024);
-	struct mp_head *h = (struct mp_head *)(p + 1);
+	uint8_t *at = mem_at(&v->mem, VM_MPTABLE_GPA, VM_MPTABLE_MAX);
+	struct mp_pointer *p = (struct mp_pointer *)at;
 	uint8_t ioapic_id = (uint8_t)v->nvcpus;
 	const struct mp_bus bus = { .type = MP_BUS, .name = "ISA   " };
 	const struct mp_ioapic ioapic = {
@@ -135,11 +135,17 @@ int vm_mptable_write(struct vm *v)
 		.flags = MP_ENABLED,
 		.address = VM_IOAPIC_GPA,
 	};
-	struct writer w = { (uint8_t *)(h + 1), h };
+	struct mp_head *h;
+	struct writer w;
 
-	if (!p)
+	if (!at)
 		return err(-EINVAL, "no low memory");
-	*p = (struct mp_pointer){ .signature = "_MP_", .table = VM_MPTABLE_GPA + sizeof(*p), .length = 1, .spec = MP_SPEC };
+	h = (struct mp_head *)(at + sizeof(*p));
+	w = (struct writer){ at + sizeof(*p) + sizeof(*h), h };
+	*p = (struct mp_pointer){ .signature = "_MP_",
+				  .table = VM_MPTABLE_GPA + sizeof(*p),
+				  .length = 1,
+				  .spec = MP_SPEC };
 	p->checksum = checksum(p, sizeof(*p));
 	*h = (struct mp_head){
 		.signature = "PCMP",
@@ -157,6 +163,9 @@ int vm_mptable_write(struct vm *v)
 	return 0;
 }
 
-_Static_assert(sizeof(struct mp_pointer) + sizeof(struct mp_head) + VM_VCPUS_MAX * sizeof(struct mp_processor) +
-	       sizeof(struct mp_bus) + sizeof(struct mp_ioapic) +
-	       (VM_DEVICES_MAX + 2) * sizeof(struct mp_interrupt) <= 1024, "the table fits behind base memory");
+_Static_assert(sizeof(struct mp_pointer) + sizeof(struct mp_head) +
+			       VM_VCPUS_MAX * sizeof(struct mp_processor) + sizeof(struct mp_bus) +
+			       sizeof(struct mp_ioapic) +
+			       (VM_DEVICES_MAX + 2) * sizeof(struct mp_interrupt) <=
+		       VM_MPTABLE_MAX,
+	       "the table fits behind base memory");

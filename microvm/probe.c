@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Whether this KVM can run an unmodified kernel. Some cannot (software KVMs such as PVM interpret kernel code), though
- * they offer the whole interface; so a tiny guest tries.
+ * Whether this KVM can run an unmodified kernel. Some cannot (software KVMs such as PVM interpret
+ * kernel code), though they offer the whole interface; so a tiny guest tries.
  */
 #include "base/clock.h"
 #include "base/err.h"
@@ -16,12 +16,12 @@
 #include <sys/syscall.h>
 #include <time.h>
 
-#define TIME_MAX_S  2
-#define EXITS_MAX   64
-#define MIPS_MIN    8u /* interpreted kernel code does 1 to 2 */
-#define CPUID_MAX   256
-#define TRAPS	    32
-#define TRAP_INT3   3
+#define TIME_MAX_S 2
+#define EXITS_MAX  64
+#define MIPS_MIN   8u /* interpreted kernel code does 1 to 2 */
+#define CPUID_MAX  256
+#define TRAPS	   32
+#define TRAP_INT3  3
 
 struct probe {
 	int kvm, vm, vcpu;
@@ -35,11 +35,20 @@ struct probe {
 };
 
 static const char *const step_names[PROBE_STEPS] = {
-	"entering the guest", "cpuid", "fxsave", "xsave", "cmpxchg16b and popcnt", "int3", "wrmsr and swapgs",
-	"iretq and syscall", "a loop", "the end",
+	"entering the guest",
+	"cpuid",
+	"fxsave",
+	"xsave",
+	"cmpxchg16b and popcnt",
+	"int3",
+	"wrmsr and swapgs",
+	"iretq and syscall",
+	"a loop",
+	"the end",
 };
 
-__attribute__((format(printf, 2, 3))) static enum vm_probe_result cannot(struct probe *p, const char *fmt, ...)
+__attribute__((format(printf, 2, 3))) static enum vm_probe_result cannot(struct probe *p,
+									 const char *fmt, ...)
 {
 	char text[128];
 	va_list ap;
@@ -65,12 +74,16 @@ static void traps_write(struct probe *p)
 	for (unsigned i = 0; i < TRAPS; i++) {
 		unsigned handler = PROBE_TRAPS + i * 16, dpl3 = i == TRAP_INT3 ? 0x60 : 0;
 		/* mov $i, %al; mov $port, %dx; out %al, (%dx); hlt */
-		const uint8_t say[] = { 0xb0, (uint8_t)i, 0x66, 0xba, PROBE_PORT_TRAP & 0xff, PROBE_PORT_TRAP >> 8,
-					0xee, 0xf4 };
+		const uint8_t say[] = {
+			0xb0, (uint8_t)i, 0x66, 0xba, PROBE_PORT_TRAP & 0xff, PROBE_PORT_TRAP >> 8,
+			0xee, 0xf4
+		};
 		const uint8_t iretq[] = { 0x48, 0xcf };
 
-		memcpy(p->mem + handler, i == TRAP_INT3 ? iretq : say, i == TRAP_INT3 ? sizeof(iretq) : sizeof(say));
-		put64(p, PROBE_IDT + i * 16, handler | 0x10u << 16 | (uint64_t)(0x8e00 | dpl3 << 8) << 32);
+		memcpy(p->mem + handler, i == TRAP_INT3 ? iretq : say,
+		       i == TRAP_INT3 ? sizeof(iretq) : sizeof(say));
+		put64(p, PROBE_IDT + i * 16,
+		      handler | 0x10u << 16 | (uint64_t)(0x8e00 | dpl3 << 8) << 32);
 	}
 }
 
@@ -78,8 +91,16 @@ static void memory_write(struct probe *p)
 {
 	/* 0x10 kernel code, 0x18 kernel data, 0x28 user data, 0x30 user code, 0x40 TSS */
 	static const uint64_t gdt[] = {
-		0, 0, 0x00af9b000000ffff, 0x00cf93000000ffff, 0, 0x00cff3000000ffff, 0x00affb000000ffff, 0,
-		0x67 | (uint64_t)PROBE_TSS << 16 | UINT64_C(0x8b) << 40, 0,
+		0,
+		0,
+		0x00af9b000000ffff,
+		0x00cf93000000ffff,
+		0,
+		0x00cff3000000ffff,
+		0x00affb000000ffff,
+		0,
+		0x67 | (uint64_t)PROBE_TSS << 16 | UINT64_C(0x8b) << 40,
+		0,
 	};
 
 	memcpy(p->mem + PROBE_GDT, gdt, sizeof(gdt));
@@ -88,14 +109,20 @@ static void memory_write(struct probe *p)
 	put64(p, PROBE_PD, 0x87);
 	put64(p, PROBE_TSS + 4, PROBE_STACK);
 	traps_write(p);
-	memcpy(p->mem + PROBE_CODE, probe_guest_start, (size_t)(probe_guest_end - probe_guest_start));
+	memcpy(p->mem + PROBE_CODE, probe_guest_start, probe_guest_len);
 }
 
 static struct kvm_segment flat(uint16_t selector, uint8_t type, bool code)
 {
 	return (struct kvm_segment){
-		.limit = UINT32_MAX, .selector = selector, .type = type, .present = 1, .s = 1, .g = 1,
-		.l = code, .db = !code,
+		.limit = UINT32_MAX,
+		.selector = selector,
+		.type = type,
+		.present = 1,
+		.s = 1,
+		.g = 1,
+		.l = code,
+		.db = !code,
 	};
 }
 
@@ -108,7 +135,9 @@ static int registers_set(struct probe *p)
 		return -errno;
 	s.cs = flat(0x10, 11, true);
 	s.ds = s.es = s.fs = s.gs = s.ss = flat(0x18, 3, false);
-	s.tr = (struct kvm_segment){ .base = PROBE_TSS, .limit = 0x67, .selector = 0x40, .type = 11, .present = 1 };
+	s.tr = (struct kvm_segment){
+		.base = PROBE_TSS, .limit = 0x67, .selector = 0x40, .type = 11, .present = 1
+	};
 	s.gdt.base = PROBE_GDT;
 	s.gdt.limit = 10 * 8 - 1;
 	s.idt.base = PROBE_IDT;
@@ -138,7 +167,8 @@ static int memory_new(struct probe *p)
 {
 	struct kvm_userspace_memory_region r = { .memory_size = PROBE_MEMORY };
 
-	p->mem = mmap(NULL, PROBE_MEMORY, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+	p->mem = mmap(NULL, PROBE_MEMORY, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1,
+		      0);
 	if (p->mem == MAP_FAILED) {
 		p->mem = NULL;
 		return -errno;
@@ -211,8 +241,9 @@ static enum vm_probe_result other_exit(struct probe *p)
 
 	if (p->run->exit_reason == KVM_EXIT_INTERNAL_ERROR &&
 	    p->run->internal.suberror == KVM_INTERNAL_ERROR_EMULATION && p->run->internal.ndata > 1)
-		return cannot(p, "it emulates kernel code and lacks the instruction %02x %02x %02x %02x", b[0], b[1],
-			      b[2], b[3]);
+		return cannot(
+			p, "it emulates kernel code and lacks the instruction %02x %02x %02x %02x",
+			b[0], b[1], b[2], b[3]);
 	return cannot(p, "unexpected exit %u", p->run->exit_reason);
 }
 

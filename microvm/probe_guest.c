@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * What every Linux kernel does within its first moments, at CPL 0 in long mode; a KVM that interprets kernel code lacks
- * some of it. Each step is said on a port before it is tried. CPUID.1's ECX stays in R15 for what is optional: XSAVE is
- * bit 26, CMPXCHG16B bit 13, POPCNT bit 23.
+ * What every Linux kernel does within its first moments, at CPL 0 in long mode; a KVM that
+ * interprets kernel code lacks some of it. Each step is said on a port before it is tried.
+ * CPUID.1's ECX stays in R15 for what is optional: XSAVE is bit 26, CMPXCHG16B bit 13, POPCNT bit
+ * 23.
  */
 #include "microvm/probe_guest.h"
 
@@ -11,8 +12,9 @@
 #define STEP(n)	      "mov $" #n ", %al; mov $" STR(PROBE_PORT_STEP) ", %dx; out %al, %dx\n"
 #define IF_BIT(n, to) "bt $" #n ", %r15d; jnc " #to "f\n"
 
+/* clang-format off */
 __asm__(".pushsection .rodata\n"
-	".globl probe_guest_start, probe_guest_end\n"
+	".globl probe_guest_start, probe_guest_len\n"
 	"probe_guest_start:\n"
 	STEP(1) /* PROBE_CPUID */
 	"mov $1, %eax; xor %ecx, %ecx; cpuid; mov %ecx, %r15d\n"
@@ -22,7 +24,8 @@ __asm__(".pushsection .rodata\n"
 	IF_BIT(26, 1)
 	"mov %cr4, %rax; bts $18, %rax; mov %rax, %cr4\n"
 	"xor %ecx, %ecx; mov $3, %eax; xor %edx, %edx; xsetbv\n"
-	"mov $0x5000, %edi; xsave64 (%rdi); mov $3, %eax; xor %edx, %edx; xrstor64 (%rdi)\n"
+	"mov $0x5000, %edi; xsave64 (%rdi)\n"
+	"mov $3, %eax; xor %edx, %edx; xrstor64 (%rdi)\n"
 	"1:\n"
 	STEP(4) /* PROBE_CMPXCHG16B */
 	IF_BIT(13, 1)
@@ -48,5 +51,6 @@ __asm__(".pushsection .rodata\n"
 	"mov $50000, %ecx; 1: dec %ecx; jnz 1b\n"
 	STEP(9) /* PROBE_DONE */
 	"7: hlt\n"
-	"probe_guest_end:\n"
+	"6: .balign 4\n"
+	"probe_guest_len: .long 6b - probe_guest_start\n"
 	".popsection\n");

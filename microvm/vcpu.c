@@ -7,10 +7,10 @@
 #include <sys/ioctl.h>
 #include <sys/mman.h>
 
-#define MSR_IA32_MISC_ENABLE	  0x1a0u
-#define MISC_ENABLE_FAST_STRING	  1u
-#define MSR_MTRR_DEF_TYPE	  0x2ffu
-#define MTRR_ENABLED_WRITE_BACK	  0x806u
+#define MSR_IA32_MISC_ENABLE	0x1a0u
+#define MISC_ENABLE_FAST_STRING 1u
+#define MSR_MTRR_DEF_TYPE	0x2ffu
+#define MTRR_ENABLED_WRITE_BACK 0x806u
 
 /* What firmware would have set up. Not every CPU has them. */
 static void msr_set(const struct vcpu *c, uint32_t index, uint64_t value)

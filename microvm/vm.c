@@ -77,16 +77,21 @@ static int kvm_open(struct vm *v)
 	if (v->fd < 0)
 		return err_sys("KVM: new VM");
 	/* For Intel CPUs that cannot run real mode by themselves; no more than a note elsewhere. */
-	if (ioctl(v->fd, KVM_SET_TSS_ADDR, VM_TSS_GPA) < 0 || ioctl(v->fd, KVM_SET_IDENTITY_MAP_ADDR, &identity) < 0)
+	if (ioctl(v->fd, KVM_SET_TSS_ADDR, VM_TSS_GPA) < 0 ||
+	    ioctl(v->fd, KVM_SET_IDENTITY_MAP_ADDR, &identity) < 0)
 		return err_sys("KVM: new VM");
 	return 0;
 }
 
-/* Local APICs in KVM, the IOAPIC here; no PIC, no PIT. After the memory slots: a change of these then costs ms. */
+/*
+ * Local APICs in KVM, the IOAPIC here; no PIC, no PIT. After the memory slots: a change of these
+ * then costs ms.
+ */
 static int irqchip_new(struct vm *v, unsigned npins)
 {
 	struct kvm_enable_cap split = { .cap = KVM_CAP_SPLIT_IRQCHIP, .args = { npins } };
-	struct kvm_enable_cap no_pmu = { .cap = KVM_CAP_PMU_CAPABILITY, .args = { KVM_PMU_CAP_DISABLE } };
+	struct kvm_enable_cap no_pmu = { .cap = KVM_CAP_PMU_CAPABILITY,
+					 .args = { KVM_PMU_CAP_DISABLE } };
 
 	if (ioctl(v->fd, KVM_ENABLE_CAP, &split) < 0)
 		return err_sys("KVM: interrupt controller");

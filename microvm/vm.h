@@ -11,8 +11,9 @@
 #define MIB (UINT64_C(1) << 20)
 
 /*
- * The machine's addresses. RAM is below HOLE and, when there is more, from 4 GiB on. In low memory lie what the boot
- * hands over; the kernel is done with it before it uses that memory for something else.
+ * The machine's addresses. RAM is below HOLE and, when there is more, from 4 GiB on. In low memory
+ * lie what the boot hands over; the kernel is done with it before it uses that memory for something
+ * else.
  */
 #define VM_HOLE_START	0xd0000000u /* also the first device window */
 #define VM_HOLE_END	UINT64_C(0x100000000)
@@ -21,13 +22,16 @@
 #define VM_IDENTITY_GPA 0xfffbc000u /* a page and three for KVM on old Intel CPUs */
 #define VM_TSS_GPA	0xfffbd000u
 #define VM_GDT_GPA	0x500u
-#define VM_INFO_GPA	0x6000u	 /* hvm_start_info */
-#define VM_PARAMS_GPA	0x7000u	 /* boot_params, for the 64-bit entry */
-#define VM_TABLES_GPA	0x9000u	 /* page tables, for the 64-bit entry: 6 pages */
+#define VM_INFO_GPA	0x6000u /* hvm_start_info */
+#define VM_PARAMS_GPA	0x7000u /* boot_params, for the 64-bit entry */
+#define VM_TABLES_GPA	0x9000u /* page tables, for the 64-bit entry: 6 pages */
 #define VM_CMDLINE_GPA	0x20000u
-#define VM_CMDLINE_MAX	2048u	 /* COMMAND_LINE_SIZE of x86, with NUL */
-#define VM_MPTABLE_GPA	0x9fc00u /* the last KiB of base memory, where the kernel looks (MP spec 1.4, chapter 4) */
-#define VM_HIGH_GPA	0x100000u
+#define VM_CMDLINE_MAX	2048u /* COMMAND_LINE_SIZE of x86, with NUL */
+#define VM_MPTABLE_GPA \
+	0x9fc00u /* the last KiB of base memory, where the kernel looks (MP spec 1.4, chapter 4) */
+#define VM_HIGH_GPA 0x100000u
+
+#define VM_MPTABLE_MAX 1024u
 
 /* console, file systems, rng; an interrupt each, from 1 on: 0 is none for Linux */
 #define VM_DEVICES_MAX (2 + VM_FS_MAX)
@@ -71,7 +75,8 @@ struct vm {
 	unsigned nvcpus;
 	struct virtio_mmio *devices[VM_DEVICES_MAX];
 	unsigned ndevices;
-	uint8_t *windows; /* what the guest reads in the devices' windows; NULL = KVM has no read-only memory */
+	/* What the guest reads in the devices' windows; NULL = KVM has no read-only memory. */
+	uint8_t *windows;
 	size_t windows_len;
 	int end_fd;	 /* eventfd: somebody has set end */
 	_Atomic int end; /* an enum vm_end, -1 = running */
@@ -80,7 +85,10 @@ struct vm {
 	struct vm_stats stats;
 };
 
-/* Sets how it ended, unless somebody has, and wakes vm_run(). Safe in a signal handler without a text. */
+/*
+ * Sets how it ended, unless somebody has, and wakes vm_run(). Safe in a signal handler without a
+ * text.
+ */
 void vm_ended(struct vm *v, enum vm_end end);
 /* The same for VM_END_CRASHED, with the text. */
 void vm_crashed(struct vm *v, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
@@ -91,7 +99,7 @@ void vm_memory_free(struct vm *v);
 
 /* kernel_elf.c: where the kernel is entered. */
 struct vm_kernel {
-	bool pvh;	/* at @entry in 32-bit mode with hvm_start_info, else in 64-bit mode with boot_params */
+	bool pvh; /* at @entry in 32-bit mode, hvm_start_info; else in 64-bit mode, boot_params */
 	uint64_t entry; /* physical */
 	uint64_t end;	/* behind its last byte */
 };
@@ -101,7 +109,8 @@ int vm_kernel_load(struct vm *v, int fd, struct vm_kernel *ret);
 struct vm_initramfs {
 	uint64_t gpa, len;
 };
-int vm_initramfs_load(struct vm *v, int fd, const struct vm_kernel *kernel, struct vm_initramfs *ret);
+int vm_initramfs_load(struct vm *v, int fd, const struct vm_kernel *kernel,
+		      struct vm_initramfs *ret);
 
 /* boot.c: what the kernel is handed, and the first vCPU's registers. */
 int vm_boot(struct vm *v, const struct vm_kernel *kernel, const struct vm_initramfs *initramfs);

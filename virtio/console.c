@@ -14,14 +14,19 @@
 /* Linux fills each input queue with pages of its own: few suffice, and cost less at start. */
 #define CONSOLE_QUEUE_SIZE 16
 
-/* Passes on the output of the ordered ports, or of the others: 1 = all, 0 = some file takes no more for now, -EPROTO. */
+/*
+ * Passes on the output of the ordered ports, or of the others: 1 = all, 0 = some file takes no more
+ * for now, -EPROTO.
+ */
 static int ports_out(struct console *c, bool ordered)
 {
 	int all = 1;
 
 	for (unsigned i = 0; i < c->nports; i++) {
 		struct console_port *p = &c->ports[i];
-		int r = p->ordered == ordered ? console_port_out(p, ordered ? p->allowed : UINT32_MAX) : 1;
+		int r = p->ordered == ordered ?
+				console_port_out(p, ordered ? p->allowed : UINT32_MAX) :
+				1;
 
 		if (r < 0)
 			return r;
@@ -31,8 +36,8 @@ static int ports_out(struct console *c, bool ordered)
 }
 
 /*
- * How much the ordered ports have to pass on. Asked before the others are emptied: what the guest wrote to them before
- * that is visible by then.
+ * How much the ordered ports have to pass on. Asked before the others are emptied: what the guest
+ * wrote to them before that is visible by then.
  */
 static int ordered_pending(struct console *c)
 {
@@ -116,7 +121,8 @@ static int console_activate(void *dev)
 	c->stop_fd = eventfd(0, EFD_CLOEXEC);
 	r = virtio_thread_init(&c->thread, console_event, c);
 	if (r == 0)
-		r = virtio_thread_watch(&c->thread, virtio_mmio_queue(c->mmio, 0)->kick_fd, EPOLLIN, TAG_KICK);
+		r = virtio_thread_watch(&c->thread, virtio_mmio_queue(c->mmio, 0)->kick_fd, EPOLLIN,
+					TAG_KICK);
 	if (r == 0)
 		r = virtio_thread_start(&c->thread, "console", c->stop_fd);
 	if (r < 0)
@@ -175,14 +181,16 @@ static int ports_new(struct console *c, const struct virtio_console_port *ports,
 	return 0;
 }
 
-int virtio_console_new(const struct virtio_console_port *ports, unsigned nports, const struct virtio_bus *bus,
-		       uint64_t gpa, unsigned gsi, struct virtio_mmio **ret)
+int virtio_console_new(const struct virtio_console_port *ports, unsigned nports,
+		       const struct virtio_bus *bus, uint64_t gpa, unsigned gsi,
+		       struct virtio_mmio **ret)
 {
 	struct console *c;
 	int r;
 
 	if (!nports || nports > VIRTIO_CONSOLE_PORTS_MAX)
-		return err(-EINVAL, "virtio console: 1 to %d ports, not %u", VIRTIO_CONSOLE_PORTS_MAX, nports);
+		return err(-EINVAL, "virtio console: 1 to %d ports, not %u",
+			   VIRTIO_CONSOLE_PORTS_MAX, nports);
 	c = new0(struct console);
 	if (!c)
 		return err(-ENOMEM, "virtio console: no memory");

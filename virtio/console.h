@@ -1,5 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Inside the console device: its ports and the control queue. All but creation runs in the device's one thread. */
+/*
+ * Inside the console device: its ports and the control queue. All but creation runs in the device's
+ * one thread.
+ */
 #ifndef VIRTIO_CONSOLE_H
 #define VIRTIO_CONSOLE_H
 
@@ -15,7 +18,10 @@ enum out_kind {
 	OUT_TTY,    /* small pieces when poll(2) says so */
 };
 
-/* Messages that the guest is still to get, in this order; as bits, so that it cannot make us pile them up. */
+/*
+ * Messages that the guest is still to get, in this order; as bits, so that it cannot make us pile
+ * them up.
+ */
 enum {
 	TODO_ADD = 1,
 	TODO_CONSOLE = 2,
@@ -42,7 +48,7 @@ struct console_port {
 	bool in_pollable, in_watched; /* a plain file cannot be waited for: it is always readable */
 	bool in_starved;	      /* the guest has no buffer for input */
 	unsigned allowed;	      /* chains that an ordered port may pass on now */
-	uint32_t out_done;	      /* bytes of the chain that heads the queue, already written */
+	uint32_t out_done;	      /* bytes already written of the first chain */
 };
 
 struct console_config_space {
@@ -73,11 +79,11 @@ static inline unsigned console_out_queue(unsigned port)
 #define CONSOLE_CONTROL_OUT 3u
 
 /* Tags of epoll events: kicks, then in and out of each port. */
-#define TAG_KICK	  0u
-#define TAG_PORT_IN(i)	  (1u + 2 * (i))
-#define TAG_PORT_OUT(i)	  (2u + 2 * (i))
-#define TAG_TO_PORT(tag)  (((tag) - 1) / 2)
-#define TAG_IS_OUT(tag)	  ((tag) % 2 == 0)
+#define TAG_KICK	 0u
+#define TAG_PORT_IN(i)	 (1u + 2 * (i))
+#define TAG_PORT_OUT(i)	 (2u + 2 * (i))
+#define TAG_TO_PORT(tag) (((tag)-1) / 2)
+#define TAG_IS_OUT(tag)	 ((tag) % 2 == 0)
 
 /* console_port.c */
 int console_port_init(struct console_port *p, struct console *c, unsigned index,
@@ -86,7 +92,9 @@ void console_port_done(struct console_port *p);
 void console_port_reset(struct console_port *p);
 /* Moves input to the guest: 0 or -EPROTO. */
 int console_port_in(struct console_port *p);
-/* Moves at most @max chains from the guest: 1 = done, 0 = the file takes no more for now, -EPROTO. */
+/*
+ * Moves at most @max chains from the guest: 1 = done, 0 = the file takes no more for now, -EPROTO.
+ */
 int console_port_out(struct console_port *p, unsigned max);
 /* Waits for input when the guest can take it. */
 void console_port_watch_in(struct console_port *p);

@@ -1,5 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The console's control queues: what the two sides tell each other of ports (virtio 1.2, section 5.3.6.2). */
+/*
+ * The console's control queues: what the two sides tell each other of ports (virtio 1.2, section
+ * 5.3.6.2).
+ */
 #include "virtio/console.h"
 
 #include "base/mem.h"
@@ -29,7 +32,9 @@ static void device_ready(struct console *c)
 	}
 }
 
-/* The guest has the port: it hears what the port is. Port 0 is the console, named ones are devices. */
+/*
+ * The guest has the port: it hears what the port is. Port 0 is the console, named ones are devices.
+ */
 static void port_ready(struct console_port *p)
 {
 	if (p->ready)
@@ -74,7 +79,8 @@ int console_control_out(struct console *c)
 /* ---- to the guest ---- */
 
 /* Takes the next message for @p out of what is to do, and gives its length in @buf. */
-static size_t next_message(struct console_port *p, uint8_t buf[sizeof(struct message) + VIRTIO_CONSOLE_NAME_MAX])
+static size_t next_message(struct console_port *p,
+			   uint8_t buf[sizeof(struct message) + VIRTIO_CONSOLE_NAME_MAX])
 {
 	struct message msg = { .id = p->index, .value = 1 };
 	unsigned bit = p->todo & -p->todo;

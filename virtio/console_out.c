@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Output to files that others own too: O_NONBLOCK would be theirs as well, so each kind of file has its own way of not
- * keeping the thread.
+ * Output to files that others own too: O_NONBLOCK would be theirs as well, so each kind of file has
+ * its own way of not keeping the thread.
  */
 #include "virtio/console.h"
 

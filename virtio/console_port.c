@@ -58,7 +58,10 @@ static void watch_in(struct console_port *p, bool on)
 
 	if (on == p->in_watched || !p->in_pollable)
 		return;
-	/* First added, then only turned on and off; a file that has hung up would call again and again: one shot. */
+	/*
+	 * First added, then only turned on and off; a file that has hung up would call again and
+	 * again: one shot.
+	 */
 	r = virtio_thread_rewatch(t, p->in_fd, on ? EPOLLIN : EPOLLONESHOT, TAG_PORT_IN(p->index));
 	if (r == -ENOENT && on)
 		r = virtio_thread_watch(t, p->in_fd, EPOLLIN, TAG_PORT_IN(p->index));

@@ -2,9 +2,9 @@
 /*
  * The file system device (virtio 1.2, section 5.11): hands FUSE requests to whoever serves them.
  *
- * Each thread waits for the kicks of all queues in an epoll instance of its own with EPOLLEXCLUSIVE, so that a kick wakes
- * one idle thread, the same one again and again while the others sleep. Who takes a request and sees a further one
- * waiting passes the kick on.
+ * Each thread waits for the kicks of all queues in an epoll instance of its own with
+ * EPOLLEXCLUSIVE, so that a kick wakes one idle thread, the same one again and again while the
+ * others sleep. Who takes a request and sees a further one waiting passes the kick on.
  */
 #include "base/err.h"
 #include "base/fd.h"
@@ -40,8 +40,9 @@ struct fs {
 	void *ctx;
 	int stop_fd;
 	unsigned nqueues, nthreads;
-	struct fs_thread *threads;		    /* while active */
-	pthread_mutex_t locks[FS_QUEUES_HIGH + VIRTIO_FS_QUEUES_MAX]; /* of the queues; the last lock taken */
+	struct fs_thread *threads; /* while active */
+	pthread_mutex_t locks[FS_QUEUES_HIGH +
+			      VIRTIO_FS_QUEUES_MAX]; /* of the queues; the last lock taken */
 };
 
 /* Takes a request; whether yet another waits is for a thread that sleeps. */
@@ -101,7 +102,8 @@ static int thread_start(struct fs *fs, struct fs_thread *t)
 
 	t->fs = fs;
 	for (unsigned i = 0; r == 0 && i < fs->nqueues; i++)
-		r = virtio_thread_watch(&t->t, virtio_mmio_queue(fs->mmio, i)->kick_fd, EPOLLIN | EPOLLEXCLUSIVE, i);
+		r = virtio_thread_watch(&t->t, virtio_mmio_queue(fs->mmio, i)->kick_fd,
+					EPOLLIN | EPOLLEXCLUSIVE, i);
 	if (r == 0)
 		r = virtio_thread_start(&t->t, "fs", fs->stop_fd);
 	if (r < 0)
@@ -174,8 +176,8 @@ static const struct virtio_ops fs_ops = {
 	.free = fs_free,
 };
 
-int virtio_fs_new(const struct virtio_fs_config *cfg, const struct virtio_bus *bus, uint64_t gpa, unsigned gsi,
-		  struct virtio_mmio **ret)
+int virtio_fs_new(const struct virtio_fs_config *cfg, const struct virtio_bus *bus, uint64_t gpa,
+		  unsigned gsi, struct virtio_mmio **ret)
 {
 	struct fs *fs;
 	size_t len = strlen(cfg->tag);
@@ -183,7 +185,8 @@ int virtio_fs_new(const struct virtio_fs_config *cfg, const struct virtio_bus *b
 
 	if (!len || len > VIRTIO_FS_TAG_MAX || cfg->queues > VIRTIO_FS_QUEUES_MAX ||
 	    cfg->threads > VIRTIO_FS_THREADS_MAX)
-		return err(-EINVAL, "virtio fs: bad tag \"%s\" or too many queues or threads", cfg->tag);
+		return err(-EINVAL, "virtio fs: bad tag \"%s\" or too many queues or threads",
+			   cfg->tag);
 	fs = new0(struct fs);
 	if (!fs)
 		return err(-ENOMEM, "virtio fs: no memory");

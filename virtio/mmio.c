@@ -2,10 +2,11 @@
 /*
  * The virtio-mmio transport: the register window of one device (virtio 1.2, section 4.2).
  *
- * What reads give stands in a page that follows every write, so that the bus may let the guest read it without us. An
- * interrupt then costs no exit to user space: its status is read from the page, and the write that acknowledges "used
- * buffers" is swallowed by an eventfd that nobody reads. The bit stays set, which a driver does not mind: it looks only
- * when an interrupt comes, and no other device shares the line.
+ * What reads give stands in a page that follows every write, so that the bus may let the guest read
+ * it without us. An interrupt then costs no exit to user space: its status is read from the page,
+ * and the write that acknowledges "used buffers" is swallowed by an eventfd that nobody reads. The
+ * bit stays set, which a driver does not mind: it looks only when an interrupt comes, and no other
+ * device shares the line.
  */
 #include "base/err.h"
 #include "base/fd.h"
@@ -63,7 +64,7 @@ struct virtio_mmio {
 	const struct virtio_ops *ops;
 	void *dev;
 
-	uint8_t *page; /* what reads give; STATUS and INTERRUPT_STATUS live only here, and are atomic */
+	uint8_t *page; /* what reads give; STATUS and INTERRUPT_STATUS are only here, and atomic */
 	bool page_ours;
 	int ack_fd;
 	uint32_t device_features_sel, driver_features_sel, queue_sel;
@@ -253,8 +254,9 @@ static int page_new(struct virtio_mmio *m)
 static void page_fill(struct virtio_mmio *m);
 static void page_follow(struct virtio_mmio *m);
 
-int virtio_mmio_new(const struct virtio_bus *bus, uint64_t gpa, unsigned gsi, const struct virtio_ops *ops,
-		    unsigned nqueues, void *dev, struct virtio_mmio **ret)
+int virtio_mmio_new(const struct virtio_bus *bus, uint64_t gpa, unsigned gsi,
+		    const struct virtio_ops *ops, unsigned nqueues, void *dev,
+		    struct virtio_mmio **ret)
 {
 	struct virtio_mmio *m = mem_new(1, sizeof(*m) + nqueues * sizeof(m->queues[0]));
 	int r;
@@ -303,7 +305,8 @@ static uint64_t features_offered(const struct virtio_mmio *m)
 
 static bool features_ok(const struct virtio_mmio *m)
 {
-	return (m->driver_features & VIRTIO_F_VERSION_1) && !(m->driver_features & ~features_offered(m));
+	return (m->driver_features & VIRTIO_F_VERSION_1) &&
+	       !(m->driver_features & ~features_offered(m));
 }
 
 static void activate(struct virtio_mmio *m)
@@ -341,7 +344,8 @@ static void driver_features_write(struct virtio_mmio *m, uint32_t v)
 
 	if ((reg_load(m, REG_STATUS) & STATUS_FEATURES_OK) || m->driver_features_sel > 1)
 		return;
-	m->driver_features = (m->driver_features & ~(UINT64_C(0xffffffff) << shift)) | (uint64_t)v << shift;
+	m->driver_features = (m->driver_features & ~(UINT64_C(0xffffffff) << shift)) |
+			     (uint64_t)v << shift;
 }
 
 static void queue_ready_write(struct virtio_mmio *m, struct virtq *q, uint32_t v)
@@ -448,7 +452,9 @@ static void page_fill(struct virtio_mmio *m)
 static void page_follow(struct virtio_mmio *m)
 {
 	const struct virtq *q = virtio_mmio_queue(m, m->queue_sel);
-	uint64_t features = m->device_features_sel > 1 ? 0 : features_offered(m) >> (m->device_features_sel ? 32 : 0);
+	uint64_t features = m->device_features_sel > 1 ?
+				    0 :
+				    features_offered(m) >> (m->device_features_sel ? 32 : 0);
 
 	reg_store(m, REG_DEVICE_FEATURES, (uint32_t)features);
 	reg_store(m, REG_QUEUE_NUM_MAX, q ? m->ops->queue_size : 0);

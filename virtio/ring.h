@@ -1,5 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* What a split ring looks like in guest memory (virtio 1.2, section 2.7), little-endian as we are. */
+/*
+ * What a split ring looks like in guest memory (virtio 1.2, section 2.7), little-endian as we are.
+ */
 #ifndef VIRTIO_RING_H
 #define VIRTIO_RING_H
 
@@ -25,7 +27,7 @@ struct ring_used_elem {
 #define RING_ENTRIES		  4u /* offset of the entries in both */
 
 #define RING_DESC_SIZE(num)  ((uint64_t)(num) * sizeof(struct ring_desc))
-#define RING_AVAIL_SIZE(num) (RING_ENTRIES + (uint64_t)(num) * 2 + 2)
+#define RING_AVAIL_SIZE(num) (RING_ENTRIES + (uint64_t)(num)*2 + 2)
 #define RING_USED_SIZE(num)  (RING_ENTRIES + (uint64_t)(num) * sizeof(struct ring_used_elem) + 2)
 
 #define RING_DESC_ALIGN	 16u

@@ -10,9 +10,10 @@
 #include <sys/eventfd.h>
 #include <sys/random.h>
 
-#define RNG_DEVICE_ID	4
-#define RNG_QUEUE_SIZE	8
-#define RNG_REQUEST_MAX 256 /* bytes for one request, as getrandom(2) gives in one go; the guest asks again */
+#define RNG_DEVICE_ID  4
+#define RNG_QUEUE_SIZE 8
+#define RNG_REQUEST_MAX \
+	256 /* bytes for one request, as getrandom(2) gives in one go; the guest asks again */
 
 struct rng {
 	struct virtio_mmio *mmio;
@@ -53,7 +54,8 @@ static int rng_activate(void *dev)
 	g->stop_fd = eventfd(0, EFD_CLOEXEC);
 	r = virtio_thread_init(&g->thread, rng_event, g);
 	if (r == 0)
-		r = virtio_thread_watch(&g->thread, virtio_mmio_queue(g->mmio, 0)->kick_fd, EPOLLIN, 0);
+		r = virtio_thread_watch(&g->thread, virtio_mmio_queue(g->mmio, 0)->kick_fd, EPOLLIN,
+					0);
 	if (r == 0)
 		r = virtio_thread_start(&g->thread, "rng", g->stop_fd);
 	if (r < 0) {
@@ -82,7 +84,8 @@ static const struct virtio_ops rng_ops = {
 	.free = free,
 };
 
-int virtio_rng_new(const struct virtio_bus *bus, uint64_t gpa, unsigned gsi, struct virtio_mmio **ret)
+int virtio_rng_new(const struct virtio_bus *bus, uint64_t gpa, unsigned gsi,
+		   struct virtio_mmio **ret)
 {
 	_free_ struct rng *g = new0(struct rng);
 	int r;

@@ -11,7 +11,8 @@
 #define TAG_STOP UINT32_MAX
 #define EVENTS	 8 /* taken at a time */
 
-int virtio_thread_init(struct virtio_thread *t, void (*event)(void *ctx, uint32_t tag, uint32_t events), void *ctx)
+int virtio_thread_init(struct virtio_thread *t,
+		       void (*event)(void *ctx, uint32_t tag, uint32_t events), void *ctx)
 {
 	*t = (struct virtio_thread){ .event = event, .ctx = ctx };
 	t->epoll_fd = epoll_create1(EPOLL_CLOEXEC);

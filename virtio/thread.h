@@ -15,7 +15,8 @@ struct virtio_thread {
 };
 
 /* Makes the epoll descriptor: 0 or -errno. */
-int virtio_thread_init(struct virtio_thread *t, void (*event)(void *ctx, uint32_t tag, uint32_t events), void *ctx);
+int virtio_thread_init(struct virtio_thread *t,
+		       void (*event)(void *ctx, uint32_t tag, uint32_t events), void *ctx);
 /* Watches @fd for @events (EPOLLIN...), or for others than before. */
 int virtio_thread_watch(struct virtio_thread *t, int fd, uint32_t events, uint32_t tag);
 int virtio_thread_rewatch(struct virtio_thread *t, int fd, uint32_t events, uint32_t tag);

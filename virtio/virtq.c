@@ -1,5 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The device's side of a split ring. Whoever calls sees to it that one thread at a time is in here for one queue. */
+/*
+ * The device's side of a split ring. Whoever calls sees to it that one thread at a time is in here
+ * for one queue.
+ */
 #include "virtio/ring.h"
 #include "virtio/virtio.h"
 #include <errno.h>
@@ -34,7 +37,10 @@ int virtq_check(const struct virtq *q, const struct mem *m)
 	return 0;
 }
 
-/* A 16-bit field of the avail or used ring at @gpa; virtq_check() saw to its place. NULL if that never passed. */
+/*
+ * A 16-bit field of the avail or used ring at @gpa; virtq_check() saw to its place. NULL if that
+ * never passed.
+ */
 static uint16_t *field(const struct mem *m, uint64_t gpa, uint64_t off)
 {
 	return mem_at(m, gpa + off, sizeof(uint16_t));
@@ -115,7 +121,8 @@ static int chain_add(struct virtq_chain *c, const struct mem *m, const struct ri
 /* Turns to the table that @d points to; in an indirect one there is no further (2.7.5.3.1). */
 static int table_enter(struct table *t, const struct mem *m, const struct ring_desc *d)
 {
-	if (d->flags & DESC_F_NEXT || !d->len || d->len % sizeof(*d) || d->len / sizeof(*d) > VIRTQ_CHAIN_MAX)
+	if (d->flags & DESC_F_NEXT || !d->len || d->len % sizeof(*d) ||
+	    d->len / sizeof(*d) > VIRTQ_CHAIN_MAX)
 		return -EPROTO;
 	t->desc = mem_at(m, d->addr, d->len);
 	if (!t->desc || (uintptr_t)t->desc % sizeof(uint64_t))
@@ -125,8 +132,8 @@ static int table_enter(struct table *t, const struct mem *m, const struct ring_d
 }
 
 /*
- * Walks a chain from @i on: descriptors of the ring, the last of which may be a whole table (2.7.5.3.2). All are counted,
- * so that a loop ends and the arrays of @c suffice.
+ * Walks a chain from @i on: descriptors of the ring, the last of which may be a whole table
+ * (2.7.5.3.2). All are counted, so that a loop ends and the arrays of @c suffice.
  */
 static int chain_walk(struct virtq *q, const struct mem *m, unsigned i, struct virtq_chain *c)
 {
@@ -183,7 +190,8 @@ int virtq_push(struct virtq *q, const struct mem *m, uint16_t head, uint32_t wri
 
 	if (!q->ready || q->broken)
 		return -EPROTO;
-	elem = mem_at(m, q->used + RING_ENTRIES + sizeof(*elem) * (q->used_idx & (q->num - 1u)), sizeof(*elem));
+	elem = mem_at(m, q->used + RING_ENTRIES + sizeof(*elem) * (q->used_idx & (q->num - 1u)),
+		      sizeof(*elem));
 	idx = field(m, q->used, RING_IDX);
 	if (!elem || !idx)
 		return broken(q);
@@ -194,9 +202,10 @@ int virtq_push(struct virtq *q, const struct mem *m, uint16_t head, uint32_t wri
 }
 
 /*
- * Whether the guest wants an interrupt for what was pushed since it was last asked (2.7.7, 2.7.10). We write used.idx and
- * then look what it wants, it writes what it wants and then looks at used.idx: both in one order for all (SEQ_CST), so
- * that one of the two sees the other. The same with avail.idx in virtq_arm().
+ * Whether the guest wants an interrupt for what was pushed since it was last asked (2.7.7, 2.7.10).
+ * We write used.idx and then look what it wants, it writes what it wants and then looks at
+ * used.idx: both in one order for all (SEQ_CST), so that one of the two sees the other. The same
+ * with avail.idx in virtq_arm().
  */
 static bool wanted(struct virtq *q, const struct mem *m)
 {

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Starts the command: a child in a session of its own, with its files, ids, limits and working directory. It keeps all
- * capabilities: it is the VM that holds it.
+ * Starts the command: a child in a session of its own, with its files, ids, limits and working
+ * directory. It keeps all capabilities: it is the VM that holds it.
  */
 #include "microvm/guest/init.h"
 
@@ -93,7 +93,10 @@ static int child_files(const struct files *f, const struct user *u)
 	for (int i = 0; i < 3; i++) {
 		struct stat st;
 
-		/* So that whoever the command runs as may open /dev/stdout again. Not /dev/null, which is everybody's. */
+		/*
+		 * So that whoever the command runs as may open /dev/stdout again. Not /dev/null,
+		 * which is everybody's.
+		 */
 		if (fstat(f->fd[i], &st) < 0 ||
 		    ((f->tty || S_ISFIFO(st.st_mode)) && fchown(f->fd[i], u->uid, (gid_t)-1) < 0))
 			return -errno;
@@ -128,11 +131,12 @@ static int child_exec(const struct config *c)
 		execve(command, c->argv, c->env);
 		return -errno;
 	}
-	for (path = path ? path : DEFAULT_PATH; path; path = strchr(path, ':') ? strchr(path, ':') + 1 : NULL) {
+	for (path = path ? path : DEFAULT_PATH; path;
+	     path = strchr(path, ':') ? strchr(path, ':') + 1 : NULL) {
 		int len = (int)strcspn(path, ":");
 
-		if (snprintf(file, sizeof(file), "%.*s/%s", len ? len : 1, len ? path : ".", command) >=
-		    (int)sizeof(file))
+		if (snprintf(file, sizeof(file), "%.*s/%s", len ? len : 1, len ? path : ".",
+			     command) >= (int)sizeof(file))
 			continue;
 		execve(file, c->argv, c->env);
 		if (errno == EACCES)
@@ -143,7 +147,8 @@ static int child_exec(const struct config *c)
 	return denied ? denied : -ENOENT;
 }
 
-static void child(const struct config *c, const struct user *u, const struct files *f, int report_fd)
+static void child(const struct config *c, const struct user *u, const struct files *f,
+		  int report_fd)
 {
 	struct report report;
 	sigset_t none;
@@ -200,7 +205,8 @@ static int defaults(struct config *c, const struct user *u)
 	return r < 0 ? failing(r, "working directory \"%s\"", c->cwd ? c->cwd : "") : 0;
 }
 
-static int fork_and_watch(const struct config *c, const struct user *u, const struct files *f, struct command *ret)
+static int fork_and_watch(const struct config *c, const struct user *u, const struct files *f,
+			  struct command *ret)
 {
 	struct report report;
 	int fds[2];
@@ -226,7 +232,7 @@ static int fork_and_watch(const struct config *c, const struct user *u, const st
 
 int command_start(struct config *c, struct command *ret)
 {
-	struct files files;
+	struct files files = { { -1, -1, -1 }, false };
 	struct user user;
 	int r = user_find(c->user, &user);
 

@@ -94,7 +94,8 @@ static int check_version(const uint8_t *data, uint32_t len)
 	if (set_fixed(&v, sizeof(v), data, len) < 0)
 		return -EPROTO;
 	if (v != GUEST_VERSION)
-		return failing(-EPROTONOSUPPORT, "this init speaks version %u, the VMM %u", GUEST_VERSION, v);
+		return failing(-EPROTONOSUPPORT, "this init speaks version %u, the VMM %u",
+			       GUEST_VERSION, v);
 	return 0;
 }
 

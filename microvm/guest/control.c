@@ -1,5 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Messages over the port "strata.control": a stream that arrives in pieces. The port does not block. */
+/*
+ * Messages over the port "strata.control": a stream that arrives in pieces. The port does not
+ * block.
+ */
 #include "microvm/guest/init.h"
 
 #include <errno.h>
@@ -42,7 +45,8 @@ int control_config(int fd, struct config *ret)
 	if (r < 0)
 		return r;
 	if (head.type != GUEST_CONFIG || head.len > GUEST_MESSAGE_MAX)
-		return failing(-EPROTO, "message %u of %u bytes where the config should be", head.type, head.len);
+		return failing(-EPROTO, "message %u of %u bytes where the config should be",
+			       head.type, head.len);
 	data = malloc((size_t)head.len + 1);
 	if (!data)
 		return failing(-ENOMEM, "config");
@@ -53,7 +57,10 @@ int control_config(int fd, struct config *ret)
 	return r;
 }
 
-/* A message of the VMM comes whole or is about to: its rest is waited for. One that is too long is skipped. */
+/*
+ * A message of the VMM comes whole or is about to: its rest is waited for. One that is too long is
+ * skipped.
+ */
 int control_next(int fd, uint32_t *ret_type, uint8_t data[64], uint32_t *ret_len)
 {
 	struct pollfd p = { .fd = fd, .events = POLLIN };

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * strata-init: process 1 of a microVM. Mounts what the VMM names, runs one command, tells how it ended, and waits for
- * the machine to be turned off. It never returns.
+ * strata-init: process 1 of a microVM. Mounts what the VMM names, runs one command, tells how it
+ * ended, and waits for the machine to be turned off. It never returns.
  */
 #include "microvm/guest/init.h"
 

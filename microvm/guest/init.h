@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Inside strata-init: process 1 of a microVM, one thread. Functions that can fail give 0 or a count, or -errno after
- * saying what it was about with failing(); main() tells the VMM.
+ * Inside strata-init: process 1 of a microVM, one thread. Functions that can fail give 0 or a
+ * count, or -errno after saying what it was about with failing(); main() tells the VMM.
  */
 #ifndef MICROVM_GUEST_INIT_H
 #define MICROVM_GUEST_INIT_H
@@ -67,7 +67,10 @@ int ports_open(struct ports *p);
 
 /* Waits for the config. */
 int control_config(int fd, struct config *ret);
-/* What has come: 1 = *@ret_type and its @ret_len bytes in @data, 0 = nothing yet, -EPIPE = the VMM has closed it. */
+/*
+ * What has come: 1 = *@ret_type and its @ret_len bytes in @data, 0 = nothing yet, -EPIPE = the VMM
+ * has closed it.
+ */
 int control_next(int fd, uint32_t *ret_type, uint8_t data[64], uint32_t *ret_len);
 void control_started(int fd);
 void control_failed(int fd, int error);
@@ -107,7 +110,10 @@ int command_start(struct config *c, struct command *ret);
 
 /* ---- relay.c ---- */
 
-/* Relays until the command and all that it started have ended, and every byte is with the VMM: its exit status. */
+/*
+ * Relays until the command and all that it started have ended, and every byte is with the VMM: its
+ * exit status.
+ */
 unsigned relay(const struct ports *p, struct command *c);
 
 #endif

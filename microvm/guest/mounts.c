@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Mounts: /dev and /sys for ourselves, then the image's root, those two moved into it, and what a container finds too.
- * An image's /tmp and /run stay its own.
+ * Mounts: /dev and /sys for ourselves, then the image's root, those two moved into it, and what a
+ * container finds too. An image's /tmp and /run stay its own.
  */
 #include "microvm/guest/init.h"
 
@@ -80,7 +80,8 @@ static int move(const char *from, const char *to)
 /* The root becomes /; the initramfs is below it, out of reach. */
 static int switch_root(void)
 {
-	if (chdir(NEW_ROOT) < 0 || mount(".", "/", NULL, MS_MOVE, NULL) < 0 || chroot(".") < 0 || chdir("/") < 0)
+	if (chdir(NEW_ROOT) < 0 || mount(".", "/", NULL, MS_MOVE, NULL) < 0 || chroot(".") < 0 ||
+	    chdir("/") < 0)
 		return failing(-errno, "switch to the root");
 	return 0;
 }
@@ -104,7 +105,8 @@ static int volumes(const struct config *c)
 		const struct volume *v = &c->volumes[i];
 		int r = mkdirs(v->target, 0755);
 
-		if (r == 0 && mount(v->tag, v->target, "virtiofs", v->rdonly ? MS_RDONLY : 0, NULL) < 0)
+		if (r == 0 &&
+		    mount(v->tag, v->target, "virtiofs", v->rdonly ? MS_RDONLY : 0, NULL) < 0)
 			r = -errno;
 		if (r < 0)
 			return failing(r, "volume %s", v->target);
@@ -116,7 +118,8 @@ int mounts_root(const struct config *c)
 {
 	static const struct mounted inside[] = {
 		{ "/proc", "proc", NULL, MS_NOSUID | MS_NODEV | MS_NOEXEC },
-		{ "/dev/pts", "devpts", "newinstance,ptmxmode=0666,mode=0620,gid=5", MS_NOSUID | MS_NOEXEC },
+		{ "/dev/pts", "devpts", "newinstance,ptmxmode=0666,mode=0620,gid=5",
+		  MS_NOSUID | MS_NOEXEC },
 		{ "/dev/shm", "tmpfs", "mode=1777", MS_NOSUID | MS_NODEV | MS_NOEXEC },
 		{ "/dev/mqueue", "mqueue", NULL, MS_NOSUID | MS_NODEV | MS_NOEXEC },
 		{ "/sys/fs/cgroup", "cgroup2", NULL, MS_NOSUID | MS_NODEV | MS_NOEXEC },
@@ -140,7 +143,8 @@ int mounts_root(const struct config *c)
 		return r;
 	dev_links();
 	/* Last, so that places to mount on could be made. */
-	if ((c->flags & GUEST_FLAG_ROOT_RO) && mount(NULL, "/", NULL, MS_REMOUNT | MS_BIND | MS_RDONLY, NULL) < 0)
+	if ((c->flags & GUEST_FLAG_ROOT_RO) &&
+	    mount(NULL, "/", NULL, MS_REMOUNT | MS_BIND | MS_RDONLY, NULL) < 0)
 		return failing(-errno, "root read-only");
 	return 0;
 }

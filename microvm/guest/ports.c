@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Finds our console ports by name. The driver learns of them from the device while the kernel boots, and may not have
- * heard all when we start: then its uevents tell. The name comes last, when the port is connected.
+ * Finds our console ports by name. The driver learns of them from the device while the kernel
+ * boots, and may not have heard all when we start: then its uevents tell. The name comes last, when
+ * the port is connected.
  */
 #include "microvm/guest/init.h"
 

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * What the VMM and strata-init say to each other over the console port "strata.control": docs/formats/guest.md. Both
- * sides are built from this file; numbers are little-endian, as both processors are.
+ * What the VMM and strata-init say to each other over the console port "strata.control":
+ * docs/formats/guest.md. Both sides are built from this file; numbers are little-endian, as both
+ * processors are.
  */
 #ifndef MICROVM_GUEST_PROTOCOL_H
 #define MICROVM_GUEST_PROTOCOL_H
@@ -21,8 +22,9 @@ struct guest_head {
 	uint32_t len;
 };
 
-#define GUEST_MESSAGE_MAX (4u << 20) /* bytes behind a head, to the guest: argv and env are at most as large */
-#define GUEST_REPLY_MAX	  512u	     /* ... from the guest */
+#define GUEST_MESSAGE_MAX \
+	(4u << 20) /* bytes behind a head, to the guest: argv and env are at most as large */
+#define GUEST_REPLY_MAX 512u /* ... from the guest */
 
 enum guest_message {
 	/* to the guest */
@@ -35,25 +37,28 @@ enum guest_message {
 	GUEST_EXITED = 18,  /* struct guest_exited */
 };
 
-/* GUEST_CONFIG is a row of fields: this head and @len bytes. Strings have no NUL inside or behind them. */
+/*
+ * GUEST_CONFIG is a row of fields: this head and @len bytes. Strings have no NUL inside or behind
+ * them.
+ */
 struct guest_field {
 	uint32_t tag;
 	uint32_t len;
 };
 
 enum guest_tag {
-	GUEST_TAG_VERSION = 1,	 /* u32, GUEST_VERSION; the first field */
-	GUEST_TAG_FLAGS = 2,	 /* u32, GUEST_FLAG_ */
-	GUEST_TAG_ROOT = 3,	 /* string: the virtio-fs tag */
-	GUEST_TAG_ARG = 4,	 /* string, once per argument; the first is the command */
-	GUEST_TAG_ENV = 5,	 /* string NAME=VALUE, once each */
-	GUEST_TAG_CWD = 6,	 /* string */
-	GUEST_TAG_USER = 7,	 /* string */
-	GUEST_TAG_HOSTNAME = 8,	 /* string */
-	GUEST_TAG_SIZE = 9,	 /* struct guest_size */
-	GUEST_TAG_VOLUME = 10,	 /* string: the tag, NUL, the target */
+	GUEST_TAG_VERSION = 1,	  /* u32, GUEST_VERSION; the first field */
+	GUEST_TAG_FLAGS = 2,	  /* u32, GUEST_FLAG_ */
+	GUEST_TAG_ROOT = 3,	  /* string: the virtio-fs tag */
+	GUEST_TAG_ARG = 4,	  /* string, once per argument; the first is the command */
+	GUEST_TAG_ENV = 5,	  /* string NAME=VALUE, once each */
+	GUEST_TAG_CWD = 6,	  /* string */
+	GUEST_TAG_USER = 7,	  /* string */
+	GUEST_TAG_HOSTNAME = 8,	  /* string */
+	GUEST_TAG_SIZE = 9,	  /* struct guest_size */
+	GUEST_TAG_VOLUME = 10,	  /* string: the tag, NUL, the target */
 	GUEST_TAG_VOLUME_RO = 11, /* the same, read-only */
-	GUEST_TAG_RLIMIT = 12,	 /* struct guest_rlimit */
+	GUEST_TAG_RLIMIT = 12,	  /* struct guest_rlimit */
 };
 
 #define GUEST_FLAG_TTY	   1u /* a terminal over stdin and stdout */
@@ -80,7 +85,7 @@ struct guest_rlimit {
 
 struct guest_failed {
 	uint32_t error;	 /* errno */
-	uint32_t status; /* what a shell would say: 127 no such command, 126 it cannot be executed, else 125 */
+	uint32_t status; /* a shell's: 127 no such command, 126 it cannot be executed, else 125 */
 };
 
 struct guest_exited {
@@ -88,8 +93,8 @@ struct guest_exited {
 };
 
 /*
- * Ports of the machine (out instructions of one byte). No PC has anything there.
- * MARK: the VMM notes the time at which it first saw each number below 16. END: the machine is off at once.
+ * Ports of the machine (out instructions of one byte). No PC has anything there. MARK: the VMM
+ * notes the time at which it first saw each number below 16. END: the machine is off at once.
  */
 #define GUEST_IO_MARK 0x5d0
 #define GUEST_IO_END  0x5d1

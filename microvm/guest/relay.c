@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Carries bytes between the command and the VMM's ports, does what the VMM asks, and reaps. Nothing here blocks but
- * poll(2). The command's files are pipes and not the ports themselves, since a port can be opened only once and programs
- * open /dev/stdout.
+ * Carries bytes between the command and the VMM's ports, does what the VMM asks, and reaps. Nothing
+ * here blocks but poll(2). The command's files are pipes and not the ports themselves, since a port
+ * can be opened only once and programs open /dev/stdout.
  */
 #include "microvm/guest/init.h"
 
@@ -74,7 +74,8 @@ static void stream_write(struct stream *s)
 static void stream_poll(const struct stream *s, struct pollfd p[2])
 {
 	p[0] = (struct pollfd){ .fd = s->len ? -1 : s->from, .events = POLLIN };
-	p[1] = (struct pollfd){ .fd = s->len || s->to_port ? s->to : -1, .events = s->len ? POLLOUT : 0 };
+	p[1] = (struct pollfd){ .fd = s->len || s->to_port ? s->to : -1,
+				.events = s->len ? POLLOUT : 0 };
 }
 
 static void stream_step(struct stream *s, const struct pollfd p[2])
@@ -148,7 +149,10 @@ static void command_ended(struct relay *r, int wait_status)
 	r->status = WIFSIGNALED(wait_status) ? 128 + (unsigned)WTERMSIG(wait_status) :
 					       (unsigned)WEXITSTATUS(wait_status);
 	machine_mark(GUEST_MARK_EXITED);
-	/* As in a container, what the command started ends with it; then the pipes have an end as well. */
+	/*
+	 * As in a container, what the command started ends with it; then the pipes have an end as
+	 * well.
+	 */
 	kill(-1, SIGKILL);
 	while (waitpid(-1, NULL, 0) > 0 || errno == EINTR)
 		;
@@ -172,8 +176,8 @@ static void reap(struct relay *r)
 
 static bool busy(const struct relay *r)
 {
-	return !r->exited || r->streams[OUT].from >= 0 || r->streams[OUT].len || r->streams[ERR].from >= 0 ||
-	       r->streams[ERR].len;
+	return !r->exited || r->streams[OUT].from >= 0 || r->streams[OUT].len ||
+	       r->streams[ERR].from >= 0 || r->streams[ERR].len;
 }
 
 static void step(struct relay *r)

@@ -1,5 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Who the command runs as, by the image's /etc/passwd and /etc/group, with docker's rules for what is not said. */
+/*
+ * Who the command runs as, by the image's /etc/passwd and /etc/group, with docker's rules for what
+ * is not said.
+ */
 #include "microvm/guest/init.h"
 
 #include <ctype.h>
@@ -125,7 +128,8 @@ int user_find(const char *spec, struct user *ret)
 	struct search s = { .name = name, .user = ret };
 
 	*ret = (struct user){ .home = "/" };
-	snprintf(name, sizeof(name), "%.*s", group ? (int)(group - spec) : 255, spec && *spec ? spec : "0");
+	snprintf(name, sizeof(name), "%.*s", group ? (int)(group - spec) : 255,
+		 spec && *spec ? spec : "0");
 	if (!name[0])
 		snprintf(name, sizeof(name), "0");
 	s.numeric = parse_id(name, &s.id);

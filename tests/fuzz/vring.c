@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * A ring in memory that is all the guest's. The input is a few bytes of set-up and then the memory itself, in which
- * everything lies over everything.
+ * A ring in memory that is all the guest's. The input is a few bytes of set-up and then the memory
+ * itself, in which everything lies over everything.
  */
 #include "base/mem.h"
 #include "virtio/virtio.h"
@@ -47,8 +47,14 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 		mem.regions[0] = (struct mem_region){ 0, RAM, low };
 		mem.regions[1] = (struct mem_region){ 0x100000000, RAM, high };
 		q = (struct virtq){
-			.desc = s.desc, .avail = s.avail, .used = s.used, .num = (uint16_t)(1u << (s.order % 11)),
-			.last_avail = s.last_avail, .ready = true, .event_idx = s.flags & 1, .indirect = s.flags & 2,
+			.desc = s.desc,
+			.avail = s.avail,
+			.used = s.used,
+			.num = (uint16_t)(1u << (s.order % 11)),
+			.last_avail = s.last_avail,
+			.ready = true,
+			.event_idx = s.flags & 1,
+			.indirect = s.flags & 2,
 		};
 		for (unsigned i = 0; virtq_check(&q, &mem) == 0 && i < POPS_MAX; i++) {
 			if (virtq_pop(&q, &mem, &chain) <= 0)

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * A guest of a few plain instructions, which software KVM runs too: it writes a list of registers, waits for a device and
- * turns the machine off. So the whole machine is tried without a kernel: ELF, entry, windows, eventfds, threads, the end.
+ * A guest of a few plain instructions, which software KVM runs too: it writes a list of registers,
+ * waits for a device and turns the machine off. So the whole machine is tried without a kernel:
+ * ELF, entry, windows, eventfds, threads, the end.
  */
 #include "microvm/microvm.h"
 
@@ -22,13 +23,13 @@
 #define AT_BUFFER 0x6000u
 #define AT_STACK  0xf000u
 #define NUM	  8
-#define WINDOW(n) (0xd0000000u + (n) * 0x1000u)
+#define WINDOW(n) (0xd0000000u + (n)*0x1000u)
 #define MARK_OK	  3
 #define MARK_LATE 4
 
 /* The same bytes mean the same in 32-bit and in 64-bit mode. */
-extern const uint8_t guest_lists[], guest_lists_end[], guest_spins[], guest_spins_end[], guest_faults[],
-	guest_faults_end[], guest_resets[], guest_resets_end[];
+extern const uint8_t guest_lists[], guest_lists_end[], guest_spins[], guest_spins_end[],
+	guest_faults[], guest_faults_end[], guest_resets[], guest_resets_end[];
 __asm__(".pushsection .rodata\n"
 	"guest_lists:\n"
 	"mov $0x101000, %esi\n"
@@ -75,13 +76,26 @@ static int image_elf(const struct image *i, bool pvh)
 		uint32_t entry;
 	} note = { { 4, 4, 18 }, "Xen", LOAD };
 	Elf64_Ehdr e = {
-		.e_ident = { 0x7f, 'E', 'L', 'F', ELFCLASS64, ELFDATA2LSB, EV_CURRENT }, .e_type = ET_EXEC,
-		.e_machine = EM_X86_64, .e_version = EV_CURRENT, .e_entry = LOAD, .e_phoff = sizeof(e),
-		.e_ehsize = sizeof(e), .e_phentsize = sizeof(Elf64_Phdr), .e_phnum = pvh ? 2 : 1,
+		.e_ident = { 0x7f, 'E', 'L', 'F', ELFCLASS64, ELFDATA2LSB, EV_CURRENT },
+		.e_type = ET_EXEC,
+		.e_machine = EM_X86_64,
+		.e_version = EV_CURRENT,
+		.e_entry = LOAD,
+		.e_phoff = sizeof(e),
+		.e_ehsize = sizeof(e),
+		.e_phentsize = sizeof(Elf64_Phdr),
+		.e_phnum = pvh ? 2 : 1,
 	};
 	Elf64_Phdr p[2] = {
-		{ .p_type = PT_LOAD, .p_offset = 4096, .p_paddr = LOAD, .p_filesz = SIZE - 100, .p_memsz = SIZE },
-		{ .p_type = PT_NOTE, .p_offset = 1024, .p_filesz = sizeof(note), .p_memsz = sizeof(note) },
+		{ .p_type = PT_LOAD,
+		  .p_offset = 4096,
+		  .p_paddr = LOAD,
+		  .p_filesz = SIZE - 100,
+		  .p_memsz = SIZE },
+		{ .p_type = PT_NOTE,
+		  .p_offset = 1024,
+		  .p_filesz = sizeof(note),
+		  .p_memsz = sizeof(note) },
 	};
 	int fd = memfd_create("guest", MFD_CLOEXEC);
 
@@ -93,7 +107,10 @@ static int image_elf(const struct image *i, bool pvh)
 	return fd;
 }
 
-/* The steps of a driver for one buffer on @queue of device @dev; @out is the descriptor's length for the device to fill. */
+/*
+ * The steps of a driver for one buffer on @queue of device @dev; @out is the descriptor's length
+ * for the device to fill.
+ */
 static void driver(struct image *i, unsigned dev, unsigned queue, const char *text, unsigned out)
 {
 	struct ring_desc *desc = (struct ring_desc *)(i->mem + AT_DESC);
@@ -101,7 +118,8 @@ static void driver(struct image *i, unsigned dev, unsigned queue, const char *te
 	uint32_t w = WINDOW(dev);
 
 	memcpy(i->mem + AT_BUFFER, text, strlen(text));
-	desc[0] = (struct ring_desc){ LOAD + AT_BUFFER, (uint32_t)strlen(text), out ? DESC_F_NEXT : 0, 1 };
+	desc[0] = (struct ring_desc){ LOAD + AT_BUFFER, (uint32_t)strlen(text),
+				      out ? DESC_F_NEXT : 0, 1 };
 	desc[1] = (struct ring_desc){ LOAD + AT_BUFFER + 1024, out, DESC_F_WRITE, 0 };
 	avail[1] = 1;
 	then_write(i, w + 0x70, 0);
@@ -123,7 +141,11 @@ static void driver(struct image *i, unsigned dev, unsigned queue, const char *te
 static struct vm_config config(int kernel)
 {
 	return (struct vm_config){
-		.kernel_fd = kernel, .init_fd = -1, .memory = VM_MEMORY_MIN, .vcpus = 1, .console_out = -1,
+		.kernel_fd = kernel,
+		.init_fd = -1,
+		.memory = VM_MEMORY_MIN,
+		.vcpus = 1,
+		.console_out = -1,
 	};
 }
 
@@ -172,7 +194,8 @@ static void console_says_hello(bool pvh)
 	s = vm_stats(v);
 	assert_true(s->marks[MARK_OK] >= s->started_ns);
 	assert_int_equal(s->marks[MARK_LATE], 0);
-	assert_true(s->exits[2] >= 2 && s->exits[6] >= 13); /* KVM_EXIT_IO, KVM_EXIT_MMIO; not the kick */
+	assert_true(s->exits[2] >= 2 &&
+		    s->exits[6] >= 13); /* KVM_EXIT_IO, KVM_EXIT_MMIO; not the kick */
 	vm_free(v);
 	fd_close(p[0]);
 	fd_close(p[1]);
@@ -357,10 +380,11 @@ static void probe(_unused_ void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(probe), cmocka_unit_test(pvh_entry), cmocka_unit_test(long_mode_entry),
-		cmocka_unit_test(fs_serves), cmocka_unit_test(hostile_ring), cmocka_unit_test(stopped_from_outside),
-		cmocka_unit_test(stopped_before), cmocka_unit_test(resets), cmocka_unit_test(bad_configs),
-		cmocka_unit_test(nothing_is_left),
+		cmocka_unit_test(probe),	   cmocka_unit_test(pvh_entry),
+		cmocka_unit_test(long_mode_entry), cmocka_unit_test(fs_serves),
+		cmocka_unit_test(hostile_ring),	   cmocka_unit_test(stopped_from_outside),
+		cmocka_unit_test(stopped_before),  cmocka_unit_test(resets),
+		cmocka_unit_test(bad_configs),	   cmocka_unit_test(nothing_is_left),
 	};
 
 	if (access("/dev/kvm", R_OK | W_OK) < 0) {

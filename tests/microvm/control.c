@@ -51,6 +51,10 @@ static void events(void **state)
 	struct vm_guest_event e;
 	uint32_t status = 130;
 
+	assert_string_equal(VM_CONTROL_PORT, GUEST_PORT_CONTROL);
+	assert_string_equal(VM_STDIN_PORT, GUEST_PORT_STDIN);
+	assert_string_equal(VM_STDOUT_PORT, GUEST_PORT_STDOUT);
+	assert_string_equal(VM_STDERR_PORT, GUEST_PORT_STDERR);
 	assert_int_equal(vm_control_next(f->c, &e), 0);
 	say(f, GUEST_STARTED, "", 0);
 	say(f, GUEST_EXITED, &status, 4);
@@ -82,7 +86,9 @@ static void failures(void **state)
 	static const struct {
 		struct guest_failed f;
 		int status;
-	} cases[] = { { { ENOENT, 127 }, 127 }, { { EACCES, 126 }, 126 }, { { EINVAL, 0 }, 125 },
+	} cases[] = { { { ENOENT, 127 }, 127 },
+		      { { EACCES, 126 }, 126 },
+		      { { EINVAL, 0 }, 125 },
 		      { { UINT32_MAX, UINT32_MAX }, 125 } };
 	struct fixture *f = *state;
 	struct vm_guest_event e;
@@ -114,8 +120,14 @@ static void long_text(void **state)
 static void nonsense(void **state)
 {
 	static const struct guest_head heads[] = {
-		{ 99, 0 }, { GUEST_STARTED, 1 }, { GUEST_EXITED, 5 }, { GUEST_FAILED, 5 }, { GUEST_CONFIG, 0 },
-		{ GUEST_EXITED, UINT32_MAX }, { GUEST_FAILED, GUEST_REPLY_MAX + 1 }, { 0, 0 },
+		{ 99, 0 },
+		{ GUEST_STARTED, 1 },
+		{ GUEST_EXITED, 5 },
+		{ GUEST_FAILED, 5 },
+		{ GUEST_CONFIG, 0 },
+		{ GUEST_EXITED, UINT32_MAX },
+		{ GUEST_FAILED, GUEST_REPLY_MAX + 1 },
+		{ 0, 0 },
 	};
 
 	teardown(state);
@@ -131,7 +143,8 @@ static void nonsense(void **state)
 			teardown(state);
 			setup(state);
 			f = *state;
-			assert_int_equal(write(f->guest, &heads[i], sizeof(heads[i])), sizeof(heads[i]));
+			assert_int_equal(write(f->guest, &heads[i], sizeof(heads[i])),
+					 sizeof(heads[i]));
 		}
 		assert_int_equal(vm_control_next(f->c, &e), -EPROTO);
 		teardown(state);
@@ -183,8 +196,18 @@ static void config(void **state)
 	const struct vm_guest_volume volumes[] = { { "v0", "/data", true } };
 	const struct vm_guest_rlimit rlimits[] = { { 7, 10, 20 } };
 	const struct vm_guest_config cfg = {
-		.root = "root", .argv = argv, .env = env, .cwd = "/", .user = "1:2", .tty = true, .rows = 24, .cols = 80,
-		.volumes = volumes, .nvolumes = 1, .rlimits = rlimits, .nrlimits = 1,
+		.root = "root",
+		.argv = argv,
+		.env = env,
+		.cwd = "/",
+		.user = "1:2",
+		.tty = true,
+		.rows = 24,
+		.cols = 80,
+		.volumes = volumes,
+		.nvolumes = 1,
+		.rlimits = rlimits,
+		.nrlimits = 1,
 	};
 	struct fixture *f = *state;
 	_buf_done_ struct buf b = { 0 };
@@ -267,8 +290,8 @@ static void impossible_configs(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		test(events), test(byte_by_byte), test(failures), test(long_text), test(nonsense), test(config),
-		test(large_config), test(impossible_configs),
+		test(events),	test(byte_by_byte), test(failures),	test(long_text),
+		test(nonsense), test(config),	    test(large_config), test(impossible_configs),
 	};
 
 	return cmocka_run_group_tests_name("microvm/control", tests, NULL, NULL);

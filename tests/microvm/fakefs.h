@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * A FUSE server over a fixed tree for tests that need a root and not a union: folders to mount on, busybox under some
- * names, a file of each test's own. Read-only, no state, any number of threads.
+ * A FUSE server over a fixed tree for tests that need a root and not a union: folders to mount on,
+ * busybox under some names, a file of each test's own. Read-only, no state, any number of threads.
  */
 #ifndef TESTS_FAKEFS_H
 #define TESTS_FAKEFS_H
@@ -64,7 +64,8 @@ static inline size_t fake_gather(void *p, size_t len, const struct iovec *v, int
 	return done;
 }
 
-static inline size_t fake_scatter(const struct iovec *v, int n, size_t off, const void *p, size_t len)
+static inline size_t fake_scatter(const struct iovec *v, int n, size_t off, const void *p,
+				  size_t len)
 {
 	size_t done = 0;
 
@@ -83,16 +84,20 @@ static inline size_t fake_scatter(const struct iovec *v, int n, size_t off, cons
 	return done;
 }
 
-static inline ssize_t fake_reply(const struct iovec *out, int nout, uint64_t unique, int error, const void *p, size_t len)
+static inline ssize_t fake_reply(const struct iovec *out, int nout, uint64_t unique, int error,
+				 const void *p, size_t len)
 {
-	struct fuse_out_header h = { .len = (uint32_t)(sizeof(h) + len), .error = error, .unique = unique };
+	struct fuse_out_header h = { .len = (uint32_t)(sizeof(h) + len),
+				     .error = error,
+				     .unique = unique };
 
 	fake_scatter(out, nout, 0, &h, sizeof(h));
 	fake_scatter(out, nout, sizeof(h), p, len);
 	return (ssize_t)h.len;
 }
 
-static inline int fake_lookup(const struct fakefs *f, unsigned dir, const char *name, struct fuse_entry_out *ret)
+static inline int fake_lookup(const struct fakefs *f, unsigned dir, const char *name,
+			      struct fuse_entry_out *ret)
 {
 	for (unsigned i = 1; i < f->n; i++) {
 		if (f->nodes[i].parent == dir && strcmp(f->nodes[i].name, name) == 0) {
@@ -108,8 +113,8 @@ static inline int fake_lookup(const struct fakefs *f, unsigned dir, const char *
 	return -ENOENT;
 }
 
-static inline ssize_t fake_read(const struct fakefs *f, const struct fake_node *n, const struct fuse_read_in *r,
-				char *buf, size_t max)
+static inline ssize_t fake_read(const struct fakefs *f, const struct fake_node *n,
+				const struct fuse_read_in *r, char *buf, size_t max)
 {
 	size_t len = n->data ? strlen(n->data) : 0;
 	size_t want = MIN((size_t)r->size, max);
@@ -123,7 +128,8 @@ static inline ssize_t fake_read(const struct fakefs *f, const struct fake_node *
 }
 
 /* struct fakefs is @ctx. */
-static inline ssize_t fake_serve(void *ctx, const struct iovec *in, int nin, const struct iovec *out, int nout)
+static inline ssize_t fake_serve(void *ctx, const struct iovec *in, int nin,
+				 const struct iovec *out, int nout)
 {
 	static __thread char data[1 << 20];
 	struct fakefs *f = ctx;
@@ -131,8 +137,14 @@ static inline ssize_t fake_serve(void *ctx, const struct iovec *in, int nin, con
 		struct fuse_in_header h;
 		char body[4096 + 128];
 	} req = { 0 };
-	struct fuse_init_out init = { .major = 7, .minor = 31, .max_readahead = 1 << 17, .flags = FUSE_MAX_PAGES,
-				      .max_background = 16, .max_write = 1 << 17, .time_gran = 1, .max_pages = 256 };
+	struct fuse_init_out init = { .major = 7,
+				      .minor = 31,
+				      .max_readahead = 1 << 17,
+				      .flags = FUSE_MAX_PAGES,
+				      .max_background = 16,
+				      .max_write = 1 << 17,
+				      .time_gran = 1,
+				      .max_pages = 256 };
 	struct fuse_statfs_out statfs = { .st = { .bsize = 4096, .frsize = 4096, .namelen = 255 } };
 	struct fuse_attr_out attr = { .attr_valid = 1000 };
 	struct fuse_entry_out entry;
@@ -150,15 +162,18 @@ static inline ssize_t fake_serve(void *ctx, const struct iovec *in, int nin, con
 		return fake_reply(out, nout, req.h.unique, 0, &init, sizeof(init));
 	case FUSE_LOOKUP:
 		r = fake_lookup(f, i, req.body, &entry);
-		return fake_reply(out, nout, req.h.unique, (int)r, &entry, r < 0 ? 0 : sizeof(entry));
+		return fake_reply(out, nout, req.h.unique, (int)r, &entry,
+				  r < 0 ? 0 : sizeof(entry));
 	case FUSE_GETATTR:
 		attr.attr = fake_attr(f, i);
 		return fake_reply(out, nout, req.h.unique, 0, &attr, sizeof(attr));
 	case FUSE_READLINK:
-		return fake_reply(out, nout, req.h.unique, 0, f->nodes[i].data, strlen(f->nodes[i].data));
+		return fake_reply(out, nout, req.h.unique, 0, f->nodes[i].data,
+				  strlen(f->nodes[i].data));
 	case FUSE_READ:
 		r = fake_read(f, &f->nodes[i], (void *)req.body, data, sizeof(data));
-		return fake_reply(out, nout, req.h.unique, r < 0 ? -EIO : 0, data, r < 0 ? 0 : (size_t)r);
+		return fake_reply(out, nout, req.h.unique, r < 0 ? -EIO : 0, data,
+				  r < 0 ? 0 : (size_t)r);
 	case FUSE_STATFS:
 		return fake_reply(out, nout, req.h.unique, 0, &statfs, sizeof(statfs));
 	case FUSE_FORGET:

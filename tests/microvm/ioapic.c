@@ -41,7 +41,8 @@ static void registers(_unused_ void **state)
 		assert_int_equal(reg(&a, 0x10 + 2 * i), 0x10000);
 	reg_put(&a, 0x12, 0x00011031);
 	reg_put(&a, 0x13, 0x05000000);
-	assert_int_equal(reg(&a, 0x12), 0x00010031); /* without the delivery status, which is read only */
+	assert_int_equal(reg(&a, 0x12),
+			 0x00010031); /* without the delivery status, which is read only */
 	assert_int_equal(reg(&a, 0x13), 0x05000000);
 	ioapic_done(&a);
 }

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Linux and strata-init in the machine: each test boots. Needs a KVM that can, the kernel (STRATA_KERNEL) and init beside
- * the build (STRATA_INIT); tests/microvm.bats sees to these. The root is tests/microvm/fakefs.h's, or a union.
+ * Linux and strata-init in the machine: each test boots. Needs a KVM that can, the kernel
+ * (STRATA_KERNEL) and init beside the build (STRATA_INIT); tests/microvm.bats sees to these. The
+ * root is tests/microvm/fakefs.h's, or a union.
  */
 #include "microvm/microvm.h"
 
@@ -23,13 +24,19 @@
 
 enum { BIN = 1, ETC, PASSWD = 11 };
 static const struct fake_node nodes[] = {
-	{ "", 0, S_IFDIR | 0755, NULL, false }, { "bin", 0, S_IFDIR | 0755, NULL, false },
-	{ "etc", 0, S_IFDIR | 0755, NULL, false }, { "dev", 0, S_IFDIR | 0755, NULL, false },
-	{ "proc", 0, S_IFDIR | 0755, NULL, false }, { "sys", 0, S_IFDIR | 0755, NULL, false },
-	{ "tmp", 0, S_IFDIR | 01777, NULL, false }, { "data", 0, S_IFDIR | 0755, NULL, false },
-	{ "sh", BIN, S_IFREG | 0755, NULL, true }, { "busybox", BIN, S_IFREG | 0755, NULL, true },
+	{ "", 0, S_IFDIR | 0755, NULL, false },
+	{ "bin", 0, S_IFDIR | 0755, NULL, false },
+	{ "etc", 0, S_IFDIR | 0755, NULL, false },
+	{ "dev", 0, S_IFDIR | 0755, NULL, false },
+	{ "proc", 0, S_IFDIR | 0755, NULL, false },
+	{ "sys", 0, S_IFDIR | 0755, NULL, false },
+	{ "tmp", 0, S_IFDIR | 01777, NULL, false },
+	{ "data", 0, S_IFDIR | 0755, NULL, false },
+	{ "sh", BIN, S_IFREG | 0755, NULL, true },
+	{ "busybox", BIN, S_IFREG | 0755, NULL, true },
 	{ "group", ETC, S_IFREG | 0644, "root:x:0:\nuser:x:1000:\nextra:x:2000:user\n", false },
-	{ "passwd", ETC, S_IFREG | 0644, "root:x:0:0::/root:/bin/sh\nuser:x:1000:1000::/home/u:/bin/sh\n", false },
+	{ "passwd", ETC, S_IFREG | 0644,
+	  "root:x:0:0::/root:/bin/sh\nuser:x:1000:1000::/home/u:/bin/sh\n", false },
 };
 
 /* One boot: what goes in, and what came out. */
@@ -67,10 +74,13 @@ static struct boot *boot_new(char *const *argv)
 
 	b->kernel = open(getenv("STRATA_KERNEL"), O_RDONLY | O_CLOEXEC);
 	b->init = open(getenv("STRATA_INIT"), O_RDONLY | O_CLOEXEC);
-	b->fake = (struct fakefs){ nodes, ARRAY_SIZE(nodes), open("/bin/busybox", O_RDONLY | O_CLOEXEC), 0 };
+	b->fake = (struct fakefs){ nodes, ARRAY_SIZE(nodes),
+				   open("/bin/busybox", O_RDONLY | O_CLOEXEC), 0 };
 	assert_true(b->kernel >= 0 && b->init >= 0 && b->fake.busybox_fd >= 0);
 	b->fs[0] = (struct vm_fs){ .tag = "root", .serve = fake_serve, .ctx = &b->fake };
-	b->vm = (struct vm_config){ .memory = 128 << 20, .vcpus = 1, .nfs = 1, .console_out = -1, .nports = 4 };
+	b->vm = (struct vm_config){
+		.memory = 128 << 20, .vcpus = 1, .nfs = 1, .console_out = -1, .nports = 4
+	};
 	b->guest = (struct vm_guest_config){ .root = "root", .argv = argv, .hostname = "box" };
 	b->output = malloc(OUTPUT_MAX);
 	assert_non_null(b->output);
@@ -95,7 +105,8 @@ static void boot_make(struct boot *b)
 	assert_ok(pipe2(b->out, O_CLOEXEC));
 	assert_ok(pipe2(b->err, O_CLOEXEC));
 	assert_ok(socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, b->control_fds));
-	b->ports[0] = (struct vm_port){ VM_CONTROL_PORT, b->control_fds[1], b->control_fds[1], true };
+	b->ports[0] =
+		(struct vm_port){ VM_CONTROL_PORT, b->control_fds[1], b->control_fds[1], true };
 	b->ports[1] = (struct vm_port){ VM_STDIN_PORT, b->in[0], -1, false };
 	b->ports[2] = (struct vm_port){ VM_STDOUT_PORT, -1, b->out[1], false };
 	b->ports[3] = (struct vm_port){ VM_STDERR_PORT, -1, b->err[1], false };
@@ -149,7 +160,8 @@ static void converse(struct boot *b)
 
 	while (!b->done && clock_ns() < deadline) {
 		struct pollfd p[] = {
-			{ .fd = vm_control_fd(b->control), .events = vm_control_events(b->control) },
+			{ .fd = vm_control_fd(b->control),
+			  .events = vm_control_events(b->control) },
 			{ .fd = b->out[0], .events = POLLIN },
 			{ .fd = b->input ? b->in[1] : -1, .events = POLLOUT },
 		};
@@ -158,7 +170,8 @@ static void converse(struct boot *b)
 
 		assert_true(poll(p, 3, BOOT_MAX_S * 1000) >= 0);
 		if (p[1].revents & POLLIN)
-			b->output_len += (size_t)read(b->out[0], b->output + b->output_len, OUTPUT_MAX - b->output_len - 1);
+			b->output_len += (size_t)read(b->out[0], b->output + b->output_len,
+						      OUTPUT_MAX - b->output_len - 1);
 		if (p[2].revents)
 			feed(b);
 		while (!b->done && (r = vm_control_next(b->control, &e)) > 0)
@@ -200,7 +213,8 @@ static void boot_run(struct boot *b)
 		print_message("# the guest did not say how it ended\n");
 	vm_free(b->v); /* closes what it holds of the pipes */
 	b->v = NULL;
-	while (b->out[0] >= 0 && (n = read(b->out[0], b->output + b->output_len, OUTPUT_MAX - b->output_len - 1)) > 0)
+	while (b->out[0] >= 0 &&
+	       (n = read(b->out[0], b->output + b->output_len, OUTPUT_MAX - b->output_len - 1)) > 0)
 		b->output_len += (size_t)n;
 	b->output[b->output_len] = '\0';
 	n = read(b->err[0], b->errors, sizeof(b->errors) - 1);
@@ -220,11 +234,15 @@ static void exited(const struct boot *b, int status)
 	assert_int_equal(b->last.status, status);
 }
 
-#define SHELL(script) { word("sh"), word("-c"), word(script), NULL }
+#define SHELL(script)                                      \
+	{                                                  \
+		word("sh"), word("-c"), word(script), NULL \
+	}
 
 static void output_and_status(_unused_ void **state)
 {
-	char *argv[] = SHELL("echo out; echo err >&2; busybox hostname; echo $HOME; (busybox sleep 99) & exit 42");
+	char *argv[] = SHELL("echo out; echo err >&2; busybox hostname; echo $HOME;"
+			     " (busybox sleep 99) & exit 42");
 	struct boot *b = boot_new(argv);
 
 	boot_run(b);
@@ -240,7 +258,9 @@ static void what_cannot_start(_unused_ void **state)
 	static const struct {
 		const char *command, *user;
 		int status;
-	} cases[] = { { "nosuch", NULL, 127 }, { "/etc/passwd", NULL, 126 }, { "sh", "nobody", 125 } };
+	} cases[] = { { "nosuch", NULL, 127 },
+		      { "/etc/passwd", NULL, 126 },
+		      { "sh", "nobody", 125 } };
 
 	for (size_t i = 0; i < ARRAY_SIZE(cases); i++) {
 		char *argv[] = { word(cases[i].command), NULL };
@@ -278,7 +298,8 @@ static void much_through_cat(_unused_ void **state)
 
 static void terminal(_unused_ void **state)
 {
-	char *argv[] = SHELL("busybox tty; busybox stty size; read line; echo got $line; echo x >/dev/stdout");
+	char *argv[] = SHELL(
+		"busybox tty; busybox stty size; read line; echo got $line; echo x >/dev/stdout");
 	struct boot *b = boot_new(argv);
 
 	b->guest.tty = true;
@@ -295,7 +316,8 @@ static void terminal(_unused_ void **state)
 
 static void another_user(_unused_ void **state)
 {
-	char *argv[] = SHELL("busybox id -u; busybox id -G; echo $HOME; echo again >/dev/stdout; ulimit -n; pwd");
+	char *argv[] = SHELL("busybox id -u; busybox id -G; echo $HOME; echo again >/dev/stdout;"
+			     " ulimit -n; pwd");
 	const struct vm_guest_rlimit limit = { 7, 321, 321 }; /* RLIMIT_NOFILE */
 	struct boot *b = boot_new(argv);
 
@@ -361,7 +383,8 @@ static void long_mode_entry(_unused_ void **state)
 	p = malloc((size_t)st.st_size);
 	assert_int_equal(fd_pread_full(b->kernel, p, (size_t)st.st_size, 0), st.st_size);
 	for (off_t i = 0; i + 16 < st.st_size; i += 4) {
-		if (memcmp(p + i, "\4\0\0\0", 4) == 0 && memcmp(p + i + 8, "\22\0\0\0Xen", 8) == 0) {
+		if (memcmp(p + i, "\4\0\0\0", 4) == 0 &&
+		    memcmp(p + i + 8, "\22\0\0\0Xen", 8) == 0) {
 			p[i + 12] = 'Y';
 			notes++;
 		}
@@ -377,11 +400,15 @@ static void long_mode_entry(_unused_ void **state)
 	boot_free(b);
 }
 
-/* Two vCPUs, memory above 4 GiB, the entropy device, and all of the jail; in a child, since that is one way. */
+/*
+ * Two vCPUs, memory above 4 GiB, the entropy device, and all of the jail; in a child, since that is
+ * one way.
+ */
 static int jailed_child(void)
 {
-	char *argv[] = SHELL("busybox nproc; busybox awk '/MemTotal/{print ($2>3500000)}' /proc/meminfo;"
-			     " busybox cat /sys/class/misc/hw_random/rng_current");
+	char *argv[] =
+		SHELL("busybox nproc; busybox awk '/MemTotal/{print ($2>3500000)}' /proc/meminfo;"
+		      " busybox cat /sys/class/misc/hw_random/rng_current");
 	struct boot *b = boot_new(argv);
 
 	b->vm.vcpus = 2;
@@ -389,7 +416,9 @@ static int jailed_child(void)
 	b->vm.rng = true;
 	b->jail = true;
 	boot_run(b);
-	return b->done && b->last.status == 0 && strcmp(b->output, "2\n1\nvirtio_rng.0\n") == 0 ? 0 : 1;
+	return b->done && b->last.status == 0 && strcmp(b->output, "2\n1\nvirtio_rng.0\n") == 0 ?
+		       0 :
+		       1;
 }
 
 static void jailed(_unused_ void **state)
@@ -404,7 +433,8 @@ static void jailed(_unused_ void **state)
 	assert_int_equal(status, 0);
 }
 
-static ssize_t union_serve(void *ctx, const struct iovec *in, int nin, const struct iovec *out, int nout)
+static ssize_t union_serve(void *ctx, const struct iovec *in, int nin, const struct iovec *out,
+			   int nout)
 {
 	return ufs_serve(ctx, in, nin, out, nout);
 }
@@ -458,7 +488,8 @@ static void union_init(struct union_fixture *f, uid_t owner)
 	f->lower = (struct ufs_lower){ .kind = UFS_LOWER_DIR };
 	f->lower.fd = openat(f->dir, "lower", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 	assert_ok(file_replace(f->lower.fd, "gone", "soon\n", 5, 0644, false));
-	f->cfg = (struct ufs_config){ .lowers = &f->lower, .nlowers = 1, .upper = UFS_UPPER_MAPPED };
+	f->cfg =
+		(struct ufs_config){ .lowers = &f->lower, .nlowers = 1, .upper = UFS_UPPER_MAPPED };
 	f->cfg.upper_fd = openat(f->dir, "upper", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 	f->cfg.work_fd = openat(f->dir, "work", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 	r = ufs_new(&f->cfg, &f->u);
@@ -482,20 +513,26 @@ static void union_done(struct union_fixture *f)
 /* Runs the guest in a child; whether all was as it should be. */
 static int union_child(struct union_fixture *f, bool jail)
 {
-	char *argv[] = SHELL("busybox mkdir /new && echo kept >/new/file && busybox chown 5:6 /new/file && "
-			     "busybox chmod 4751 /new/file && busybox ln -s file /new/link && busybox mkfifo /new/fifo && "
-			     "busybox mv /new/file /new/moved && busybox truncate -s 7 /new/moved && "
-			     "busybox stat -c '%u %g %s %a' /new/moved && echo more >>/gone && "
-			     "busybox rm /gone && ! busybox cat /gone 2>/dev/null && busybox ls -A /new");
+	char *argv[] = SHELL(
+		"busybox mkdir /new && echo kept >/new/file && busybox chown 5:6 /new/file && "
+		"busybox chmod 4751 /new/file && busybox ln -s file /new/link && "
+		"busybox mkfifo /new/fifo && "
+		"busybox mv /new/file /new/moved && busybox truncate -s 7 /new/moved && "
+		"busybox stat -c '%u %g %s %a' /new/moved && echo more >>/gone && "
+		"busybox rm /gone && ! busybox cat /gone 2>/dev/null && busybox ls -A /new");
 	struct boot *b = boot_new(argv);
 	int r;
 
 	b->fs[0] = (struct vm_fs){ .tag = "root", .serve = union_serve, .ctx = f->conn };
 	b->jail = jail;
 	boot_run(b);
-	r = b->done && b->last.status == 0 && strcmp(b->output, "5 6 7 4751\nfifo\nlink\nmoved\n") == 0 ? 0 : 1;
+	r = b->done && b->last.status == 0 &&
+			    strcmp(b->output, "5 6 7 4751\nfifo\nlink\nmoved\n") == 0 ?
+		    0 :
+		    1;
 	if (r)
-		print_message("# status %d: %s%s%s\n", b->last.status, b->last.text, b->output, b->errors);
+		print_message("# status %d: %s%s%s\n", b->last.status, b->last.text, b->output,
+			      b->errors);
 	boot_free(b);
 	return r;
 }
@@ -537,10 +574,11 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(output_and_status), cmocka_unit_test(what_cannot_start),
-		cmocka_unit_test(much_through_cat), cmocka_unit_test(terminal), cmocka_unit_test(another_user),
-		cmocka_unit_test(signalled), cmocka_unit_test(nobody_reads), cmocka_unit_test(volume),
-		cmocka_unit_test(long_mode_entry), cmocka_unit_test(jailed), cmocka_unit_test(union_plain),
-		cmocka_unit_test(union_jailed),
+		cmocka_unit_test(much_through_cat),  cmocka_unit_test(terminal),
+		cmocka_unit_test(another_user),	     cmocka_unit_test(signalled),
+		cmocka_unit_test(nobody_reads),	     cmocka_unit_test(volume),
+		cmocka_unit_test(long_mode_entry),   cmocka_unit_test(jailed),
+		cmocka_unit_test(union_plain),	     cmocka_unit_test(union_jailed),
 	};
 	char why[256];
 
@@ -550,7 +588,7 @@ int main(void)
 		return 0;
 	}
 	if (!getenv("STRATA_KERNEL") || !getenv("STRATA_INIT")) {
-		printf("1..0 # SKIP no STRATA_KERNEL, STRATA_INIT: tests/microvm.bats gives them\n");
+		printf("1..0 # SKIP no STRATA_KERNEL, STRATA_INIT: see tests/microvm.bats\n");
 		return 0;
 	}
 	if (access("/bin/busybox", X_OK) < 0) {

@@ -288,7 +288,8 @@ static void plain_file(_unused_ void **state)
 	unlink(path);
 	assert_int_equal(write(fd, "content", 7), 7);
 	lseek(fd, 0, SEEK_SET);
-	const struct virtio_console_port ports[] = { { NULL, -1, -1, false }, { "file", fd, fd, false } };
+	const struct virtio_console_port ports[] = { { NULL, -1, -1, false },
+						     { "file", fd, fd, false } };
 	driver_init(&f.d);
 	assert_ok(virtio_console_new(ports, 2, &f.d.bus, 0xd0000000, 1, &f.d.m));
 	driver_start(&f.d, MULTIPORT, 6, NUM);
@@ -356,9 +357,17 @@ static void malformed_ring(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		test(protocol), test(few_buffers_for_control), test(output), test(input), test(input_waits_for_open),
-		test(blocked_output), test(reader_gone), test(both_ways), cmocka_unit_test(plain_file),
-		test(hostile_control), test(malformed_ring),
+		test(protocol),
+		test(few_buffers_for_control),
+		test(output),
+		test(input),
+		test(input_waits_for_open),
+		test(blocked_output),
+		test(reader_gone),
+		test(both_ways),
+		cmocka_unit_test(plain_file),
+		test(hostile_control),
+		test(malformed_ring),
 	};
 
 	return cmocka_run_group_tests_name("virtio/console", tests, NULL, NULL);

@@ -1,5 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* A driver for tests: rings in plain memory, registers through virtio_mmio_access(), interrupts by an eventfd. */
+/*
+ * A driver for tests: rings in plain memory, registers through virtio_mmio_access(), interrupts by
+ * an eventfd.
+ */
 #ifndef TESTS_VIRTIO_DRIVER_H
 #define TESTS_VIRTIO_DRIVER_H
 
@@ -15,10 +18,26 @@
 
 /* Registers (virtio 1.2, 4.2.2), as a driver knows them. */
 enum {
-	R_MAGIC = 0x0, R_VERSION = 0x4, R_DEVICE_ID = 0x8, R_FEATURES = 0x10, R_FEATURES_SEL = 0x14,
-	R_DRIVER_FEATURES = 0x20, R_DRIVER_FEATURES_SEL = 0x24, R_QUEUE_SEL = 0x30, R_QUEUE_NUM_MAX = 0x34,
-	R_QUEUE_NUM = 0x38, R_QUEUE_READY = 0x44, R_NOTIFY = 0x50, R_IRQ = 0x60, R_ACK = 0x64, R_STATUS = 0x70,
-	R_DESC = 0x80, R_AVAIL = 0x90, R_USED = 0xa0, R_SHM_LEN = 0xb0, R_CONFIG = 0x100,
+	R_MAGIC = 0x0,
+	R_VERSION = 0x4,
+	R_DEVICE_ID = 0x8,
+	R_FEATURES = 0x10,
+	R_FEATURES_SEL = 0x14,
+	R_DRIVER_FEATURES = 0x20,
+	R_DRIVER_FEATURES_SEL = 0x24,
+	R_QUEUE_SEL = 0x30,
+	R_QUEUE_NUM_MAX = 0x34,
+	R_QUEUE_NUM = 0x38,
+	R_QUEUE_READY = 0x44,
+	R_NOTIFY = 0x50,
+	R_IRQ = 0x60,
+	R_ACK = 0x64,
+	R_STATUS = 0x70,
+	R_DESC = 0x80,
+	R_AVAIL = 0x90,
+	R_USED = 0xa0,
+	R_SHM_LEN = 0xb0,
+	R_CONFIG = 0x100,
 };
 
 enum { S_ACK = 1, S_DRIVER = 2, S_DRIVER_OK = 4, S_FEATURES_OK = 8, S_NEEDS_RESET = 0x40 };
@@ -92,8 +111,8 @@ static inline void ring_init(struct driver *d, struct ring *r, uint16_t num)
 	r->used = driver_alloc(d, RING_USED_SIZE(num));
 }
 
-static inline void ring_desc_set(struct driver *d, const struct ring *r, unsigned i, uint64_t addr, uint32_t len,
-				 unsigned flags, unsigned next)
+static inline void ring_desc_set(struct driver *d, const struct ring *r, unsigned i, uint64_t addr,
+				 uint32_t len, unsigned flags, unsigned next)
 {
 	struct ring_desc *desc = driver_at(d, r->desc);
 
@@ -108,7 +127,8 @@ static inline void ring_publish(struct driver *d, struct ring *r, uint16_t head)
 }
 
 /* One buffer as a chain of its own: its head. */
-static inline uint16_t ring_add(struct driver *d, struct ring *r, uint64_t gpa, uint32_t len, bool write)
+static inline uint16_t ring_add(struct driver *d, struct ring *r, uint64_t gpa, uint32_t len,
+				bool write)
 {
 	uint16_t head = r->next_desc++ & (r->num - 1u);
 
@@ -199,10 +219,14 @@ static inline bool driver_wait(struct driver *d)
 	return true;
 }
 
-/* Asks for an interrupt when the next buffer is given back (used_event); whether one has been already. */
+/*
+ * Asks for an interrupt when the next buffer is given back (used_event); whether one has been
+ * already.
+ */
 static inline bool ring_arm(struct driver *d, const struct ring *r)
 {
-	__atomic_store_n(driver_u16(d, r->avail + RING_AVAIL_SIZE(r->num) - 2), r->used_seen, __ATOMIC_SEQ_CST);
+	__atomic_store_n(driver_u16(d, r->avail + RING_AVAIL_SIZE(r->num) - 2), r->used_seen,
+			 __ATOMIC_SEQ_CST);
 	return ring_used(d, r);
 }
 

@@ -45,7 +45,11 @@ static struct fixture *start(unsigned queues, unsigned threads)
 {
 	struct fixture *f = new0(struct fixture);
 	struct virtio_fs_config cfg = {
-		.tag = "tag", .serve = serve, .ctx = &f->s, .queues = queues, .threads = threads,
+		.tag = "tag",
+		.serve = serve,
+		.ctx = &f->s,
+		.queues = queues,
+		.threads = threads,
 	};
 
 	pthread_mutex_init(&f->s.lock, NULL);
@@ -213,9 +217,10 @@ static void reset_while_busy(_unused_ void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(config), cmocka_unit_test(bad_tags), cmocka_unit_test(one),
-		cmocka_unit_test(no_reply_and_dropped), cmocka_unit_test(side_by_side), cmocka_unit_test(many),
-		cmocka_unit_test(malformed), cmocka_unit_test(reset_while_busy),
+		cmocka_unit_test(config),	cmocka_unit_test(bad_tags),
+		cmocka_unit_test(one),		cmocka_unit_test(no_reply_and_dropped),
+		cmocka_unit_test(side_by_side), cmocka_unit_test(many),
+		cmocka_unit_test(malformed),	cmocka_unit_test(reset_while_busy),
 	};
 
 	return cmocka_run_group_tests_name("virtio/fs", tests, NULL, NULL);

@@ -28,8 +28,15 @@ static const void *config(_unused_ void *dev)
 }
 
 static const struct virtio_ops ops = {
-	.name = "test", .device_id = 42, .queue_size = 64, .features = 1u << 3, .config_len = 7,
-	.config = config, .activate = activate, .reset = reset, .free = dev_free,
+	.name = "test",
+	.device_id = 42,
+	.queue_size = 64,
+	.features = 1u << 3,
+	.config_len = 7,
+	.config = config,
+	.activate = activate,
+	.reset = reset,
+	.free = dev_free,
 };
 
 static int setup(void **state)
@@ -74,7 +81,8 @@ static void features(void **state)
 
 	reg_put(d, R_FEATURES_SEL, 1);
 	f |= (uint64_t)reg_get(d, R_FEATURES) << 32;
-	assert_int_equal(f, 1u << 3 | VIRTIO_F_VERSION_1 | VIRTIO_F_EVENT_IDX | VIRTIO_F_INDIRECT_DESC);
+	assert_int_equal(f, 1u << 3 | VIRTIO_F_VERSION_1 | VIRTIO_F_EVENT_IDX |
+				    VIRTIO_F_INDIRECT_DESC);
 	reg_put(d, R_FEATURES_SEL, 2);
 	assert_int_equal(reg_get(d, R_FEATURES), 0);
 
@@ -254,9 +262,18 @@ static void notify_kicks(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		test(identity), test(features), test(no_start_without_features), test(life), test(activation_fails),
-		test(reprogramming_while_live), test(ready_queue_keeps_its_place), test(impossible_queue),
-		test(config_space), test(odd_accesses), test(interrupts), test(notify_kicks),
+		test(identity),
+		test(features),
+		test(no_start_without_features),
+		test(life),
+		test(activation_fails),
+		test(reprogramming_while_live),
+		test(ready_queue_keeps_its_place),
+		test(impossible_queue),
+		test(config_space),
+		test(odd_accesses),
+		test(interrupts),
+		test(notify_kicks),
 	};
 
 	return cmocka_run_group_tests_name("virtio/mmio", tests, NULL, NULL);

@@ -23,8 +23,15 @@ static int setup(void **state)
 	driver_init(&f->d);
 	ring_init(&f->d, &f->r, NUM);
 	f->q = (struct virtq){
-		.desc = f->r.desc, .avail = f->r.avail, .used = f->r.used, .num = NUM, .ready = true, .indirect = true,
-		.kick_fd = -1, .notify = notify, .notify_ctx = f,
+		.desc = f->r.desc,
+		.avail = f->r.avail,
+		.used = f->r.used,
+		.num = NUM,
+		.ready = true,
+		.indirect = true,
+		.kick_fd = -1,
+		.notify = notify,
+		.notify_ctx = f,
 	};
 	*state = f;
 	return 0;
@@ -44,7 +51,8 @@ static int pop(struct fixture *f)
 	return virtq_pop(&f->q, &f->d.mem, &f->c);
 }
 
-static void desc(struct fixture *f, unsigned i, uint64_t addr, uint32_t len, unsigned flags, unsigned next)
+static void desc(struct fixture *f, unsigned i, uint64_t addr, uint32_t len, unsigned flags,
+		 unsigned next)
 {
 	ring_desc_set(&f->d, &f->r, i, addr, len, flags, next);
 }
@@ -104,7 +112,8 @@ static void wraps(void **state)
 	uint64_t a = driver_alloc(&f->d, 8);
 
 	f->q.last_avail = f->q.used_idx = f->q.signalled = f->r.avail_idx = f->r.used_seen = 65530;
-	*driver_u16(&f->d, f->r.avail + RING_IDX) = *driver_u16(&f->d, f->r.used + RING_IDX) = 65530;
+	*driver_u16(&f->d, f->r.avail + RING_IDX) = *driver_u16(&f->d, f->r.used + RING_IDX) =
+		65530;
 	for (int i = 0; i < 40; i++) {
 		ring_add(&f->d, &f->r, a, 8, false);
 		assert_int_equal(pop(f), 1);
@@ -191,8 +200,13 @@ static void beyond_memory(void **state)
 		uint64_t addr;
 		uint32_t len;
 	} bad[] = {
-		{ RAM_GPA + RAM_SIZE - 8, 9 }, { RAM_GPA + RAM_SIZE, 1 }, { RAM_GPA - 1, 2 }, { 0, 1 },
-		{ UINT64_MAX, 2 }, { RAM_GPA, UINT32_MAX }, { UINT64_MAX - 7, 8 },
+		{ RAM_GPA + RAM_SIZE - 8, 9 },
+		{ RAM_GPA + RAM_SIZE, 1 },
+		{ RAM_GPA - 1, 2 },
+		{ 0, 1 },
+		{ UINT64_MAX, 2 },
+		{ RAM_GPA, UINT32_MAX },
+		{ UINT64_MAX - 7, 8 },
 	};
 	struct fixture *f = *state;
 
@@ -247,14 +261,14 @@ static void bad_tables(void **state)
 	uint64_t t = driver_alloc(&f->d, 4096);
 	struct ring_desc *table = driver_at(&f->d, t);
 	const struct ring_desc bad[] = {
-		{ t, 0, DESC_F_INDIRECT, 0 },			  /* empty */
-		{ t, 17, DESC_F_INDIRECT, 0 },			  /* no whole entries */
-		{ t, 16, DESC_F_INDIRECT | DESC_F_NEXT, 1 },	  /* goes on */
-		{ t + 1, 16, DESC_F_INDIRECT, 0 },		  /* not aligned */
-		{ RAM_GPA + RAM_SIZE - 16, 32, DESC_F_INDIRECT, 0 }, /* beyond memory */
+		{ t, 0, DESC_F_INDIRECT, 0 },			       /* empty */
+		{ t, 17, DESC_F_INDIRECT, 0 },			       /* no whole entries */
+		{ t, 16, DESC_F_INDIRECT | DESC_F_NEXT, 1 },	       /* goes on */
+		{ t + 1, 16, DESC_F_INDIRECT, 0 },		       /* not aligned */
+		{ RAM_GPA + RAM_SIZE - 16, 32, DESC_F_INDIRECT, 0 },   /* beyond memory */
 		{ t, 16 * (VIRTQ_CHAIN_MAX + 1), DESC_F_INDIRECT, 0 }, /* too long */
-		{ t, 32, DESC_F_INDIRECT, 0 },			  /* a table in a table */
-		{ t + 32, 16, DESC_F_INDIRECT, 0 },		  /* points behind itself */
+		{ t, 32, DESC_F_INDIRECT, 0 },			       /* a table in a table */
+		{ t + 32, 16, DESC_F_INDIRECT, 0 },		       /* points behind itself */
 	};
 
 	table[0] = (struct ring_desc){ t, 16, DESC_F_INDIRECT, 0 };
@@ -284,7 +298,8 @@ static void too_long(void **state)
 	struct ring_desc *table = driver_at(&f->d, t);
 
 	for (unsigned i = 0; i < VIRTQ_CHAIN_MAX; i++)
-		table[i] = (struct ring_desc){ t, 1, i + 1 < VIRTQ_CHAIN_MAX ? DESC_F_NEXT : 0, (uint16_t)(i + 1) };
+		table[i] = (struct ring_desc){ t, 1, i + 1 < VIRTQ_CHAIN_MAX ? DESC_F_NEXT : 0,
+					       (uint16_t)(i + 1) };
 	desc(f, 0, t, 8, DESC_F_NEXT, 1);
 	desc(f, 1, t, VIRTQ_CHAIN_MAX * sizeof(*table), DESC_F_INDIRECT, 0);
 	refused(f);
@@ -333,10 +348,24 @@ static void not_ready(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		test(chain), test(unpopped_again), test(wraps), test(indirect), test(event_idx), test(no_interrupt),
-		test(loop), test(loop_of_one_empty), test(beyond_memory), test(next_beyond_ring),
-		test(head_beyond_ring), test(read_after_write), test(index_jumps), test(bad_tables),
-		test(indirect_not_negotiated), test(too_long), test(placement), test(not_ready),
+		test(chain),
+		test(unpopped_again),
+		test(wraps),
+		test(indirect),
+		test(event_idx),
+		test(no_interrupt),
+		test(loop),
+		test(loop_of_one_empty),
+		test(beyond_memory),
+		test(next_beyond_ring),
+		test(head_beyond_ring),
+		test(read_after_write),
+		test(index_jumps),
+		test(bad_tables),
+		test(indirect_not_negotiated),
+		test(too_long),
+		test(placement),
+		test(not_ready),
 	};
 
 	return cmocka_run_group_tests_name("virtio/virtq", tests, NULL, NULL);
