@@ -76,20 +76,26 @@ static int count_names(const char *dir)
 
 /* ---- reading ---- */
 
-static void case_contents(void)
+static bool is_big(const char *path)
 {
 	char *big = fixture_big(), *got = malloc(FIXTURE_BIG);
-	int fd = open("lib/big", O_RDONLY | O_CLOEXEC);
+	int fd = open(path, O_RDONLY | O_CLOEXEC);
+	bool same;
 
 	CHECK(fd >= 0 && big && got);
-	CHECK(read(fd, got, FIXTURE_BIG) == FIXTURE_BIG);
-	CHECK(memcmp(big, got, FIXTURE_BIG) == 0);
 	CHECK(pread(fd, got, 4096, FIXTURE_BIG - 10) == 10);
 	CHECK(memcmp(big + FIXTURE_BIG - 10, got, 10) == 0);
 	CHECK(pread(fd, got, 10, FIXTURE_BIG + 5) == 0);
+	same = read(fd, got, FIXTURE_BIG) == FIXTURE_BIG && memcmp(big, got, FIXTURE_BIG) == 0;
 	close(fd);
 	free(big);
 	free(got);
+	return same;
+}
+
+static void case_contents(void)
+{
+	CHECK(is_big("lib/big") && is_big("lib/object"));
 	CHECK(holds("lib/small", "s"));
 	CHECK(holds("lib/empty", ""));
 	CHECK(holds("etc/hosts", "top hosts\n"));
@@ -180,6 +186,15 @@ static void case_deep_write(void)
 	CHECK((st_of("etc/conf.d").st_mode & 07777) == 0750);
 	CHECK(st_of("etc/conf.d").st_uid == 10 && st_of("etc/conf.d").st_gid == 20);
 	CHECK(count_names("etc/conf.d") == 4);
+}
+
+static void case_big_copy_up(void)
+{
+	CHECK(chmod("lib/object", 0600) == 0 && is_big("lib/object"));
+	CHECK(chmod("lib/big", 0640) == 0 && is_big("lib/big"));
+	CHECK(st_of("lib/big").st_mode == (S_IFREG | 0640) &&
+	      st_of("lib/big").st_size == FIXTURE_BIG);
+	CHECK(truncate("lib/object", 1000) == 0 && st_of("lib/object").st_size == 1000);
 }
 
 static void case_truncate(void)
@@ -658,6 +673,7 @@ static const struct {
 	{ "statfs", case_statfs },
 	{ "a write copies up", case_write },
 	{ "a write copies parents up", case_deep_write },
+	{ "copy-up of big files", case_big_copy_up },
 	{ "truncate, fallocate, lseek", case_truncate },
 	{ "hard links stay links", case_hard_links },
 	{ "link of a lower file", case_link_lower },

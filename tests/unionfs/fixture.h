@@ -19,7 +19,7 @@
 #include <sys/xattr.h>
 #include <unistd.h>
 
-#define FIXTURE_BIG  300000u /* bytes of lib/big: byte i is i * 7 + i / 251 */
+#define FIXTURE_BIG  300000u /* bytes of lib/big and lib/object: byte i is i * 7 + i / 251 */
 #define FIXTURE_MANY 3000    /* files many/f0000... */
 #define FIXTURE_TIME 1500000000
 
@@ -50,6 +50,7 @@ static const struct fixture_item fixture_items[] = {
 	{ BOTTOM, "etc/passwd", S_IFREG | 0640, 1000, 1001, "root\n" },
 	{ BOTTOM, "lib", S_IFDIR | 0755 },
 	{ BOTTOM, "lib/big", S_IFREG | 0644 },
+	{ BOTTOM, "lib/object", S_IFREG | 0644 },
 	{ BOTTOM, "lib/small", S_IFREG | 0644, 0, 0, "s" },
 	{ BOTTOM, "lib/empty", S_IFREG | 0444 },
 	{ BOTTOM, "links", S_IFDIR | 0755 },
@@ -104,6 +105,11 @@ static const struct fixture_item fixture_items[] = {
 
 #define FIXTURE_ITEMS (sizeof(fixture_items) / sizeof(fixture_items[0]))
 
+static inline bool fixture_is_big(const struct fixture_item *it)
+{
+	return strcmp(it->path, "lib/big") == 0 || strcmp(it->path, "lib/object") == 0;
+}
+
 static inline char *fixture_big(void)
 {
 	char *p = malloc(FIXTURE_BIG);
@@ -146,7 +152,7 @@ static inline void fixture_make(int dir, const struct fixture_item *it)
 			FIXTURE_MUST(linkat(dir, it->text + 1, dir, it->path, 0) == 0);
 			break;
 		}
-		if (strcmp(it->path, "lib/big") == 0)
+		if (fixture_is_big(it))
 			big = fixture_big();
 		fixture_file(dir, it->path,
 			     big      ? big :

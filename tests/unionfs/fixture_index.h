@@ -1,5 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The fixture as an index. */
+/*
+ * The fixture as an index: lib/big is in the pack, lib/object an object, whose content is
+ * fixture_big() too.
+ */
 #ifndef TESTS_UNIONFS_FIXTURE_INDEX_H
 #define TESTS_UNIONFS_FIXTURE_INDEX_H
 
@@ -18,6 +21,12 @@ static inline void fixture_content(struct layer_node *n, const struct fixture_it
 		FIXTURE_MUST(ftruncate(pack, (FIXTURE_BIG + 4095) / 4096 * 4096) == 0);
 		free(big);
 		c = (struct layer_content){ .kind = LAYER_PACK, .device = 1, .block = 0 };
+	} else if (fixture_is_big(it)) {
+		char *big = fixture_big();
+
+		c = (struct layer_content){ .kind = LAYER_OBJECT };
+		c.digest = sha256_of(big, FIXTURE_BIG);
+		free(big);
 	} else if (!it->text || !*it->text) {
 		return;
 	}
@@ -57,9 +66,7 @@ static inline void fixture_put(struct layer_tree *t, const struct fixture_item *
 		return;
 	}
 	if (S_ISREG(it->mode) || S_ISLNK(it->mode))
-		a.size = strcmp(it->path, "lib/big") == 0 ? FIXTURE_BIG :
-			 it->text			  ? strlen(it->text) :
-							    0;
+		a.size = fixture_is_big(it) ? FIXTURE_BIG : it->text ? strlen(it->text) : 0;
 	FIXTURE_MUST(layer_tree_put(t, dir, base, strlen(base), &a, &n) == 0);
 	if (S_ISREG(it->mode) || S_ISLNK(it->mode))
 		fixture_content(n, it, pack);

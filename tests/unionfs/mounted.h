@@ -80,6 +80,24 @@ static inline int mounted_serve(const struct ufs_config *cfg, int fuse, int thre
 	return e != 0;
 }
 
+/* The one object of the fixture. */
+static inline int mounted_object(void *ctx, uint64_t nid, const struct digest *digest)
+{
+	const struct mounted *m = ctx;
+	char *big = fixture_big(), path[128];
+	struct digest d = sha256_of(big, FIXTURE_BIG);
+	int fd = -1;
+
+	(void)nid;
+	snprintf(path, sizeof(path), "%s/object", m->dir);
+	if (digest_eq(&d, digest))
+		fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0444);
+	if (fd >= 0 && write(fd, big, FIXTURE_BIG) != (ssize_t)FIXTURE_BIG)
+		fd = -1;
+	free(big);
+	return fd < 0 ? -EIO : fd;
+}
+
 /* The lowers, upper and work that are in m->dir by now (top, bottom or index, pack). */
 static inline void mounted_begin(struct mounted *m, bool index, enum ufs_upper_mode mode,
 				 int threads)
@@ -93,7 +111,12 @@ static inline void mounted_begin(struct mounted *m, bool index, enum ufs_upper_m
 		fds[0] = mounted_open(m, "index", O_RDONLY);
 		fds[1] = mounted_open(m, "pack", O_RDONLY);
 		lowers[0] = (struct ufs_lower){
-			.kind = UFS_LOWER_INDEX, .fd = fds[0], .packs = &fds[1], .npacks = 1
+			.kind = UFS_LOWER_INDEX,
+			.fd = fds[0],
+			.packs = &fds[1],
+			.npacks = 1,
+			.object_open = mounted_object,
+			.ctx = m,
 		};
 	} else {
 		fds[0] = mounted_open(m, "top", O_RDONLY | O_DIRECTORY);
