@@ -32,7 +32,7 @@ void fsck_damage(struct fsck *f, const struct digest *d, const char *fmt, ...)
 void fsck_failure(struct fsck *f, const struct digest *d, int r);
 
 /* Everything about one layer in the store. */
-int fsck_layer(struct fsck *f, const struct digest *diff_id);
+int fsck_layer(struct fsck *f, const struct digest *layer);
 /* A file against its digest: 1 = good, 0 = damaged and said so. @what: "blob", ... */
 int fsck_file(struct fsck *f, int dirfd, const char *path, const struct digest *want,
 	      const struct digest *owner);

@@ -51,7 +51,7 @@ static int check_blocks(struct fsck *f, const struct digest *layer, int pack, in
 			if (digest_eq(&got, &want[i]))
 				continue;
 			snprintf(line, sizeof(line), "pack block %llu: digest mismatch",
-				 (unsigned long long)(b + i));
+				 (unsigned long long)b + i);
 			damage(f, layer, line);
 		}
 	}

@@ -38,7 +38,7 @@ int manifest_parse(const json_t *manifest, struct image *i)
 {
 	const json_t *layers = json_get_array(manifest, "layers");
 	size_t n = json_array_size(layers);
-	uint64_t size;
+	uint64_t size = 0;
 	int r;
 
 	if (json_get_int(manifest, "schemaVersion", 0) != 2 || !layers)

@@ -27,7 +27,7 @@ static int read_member(struct load *l, const struct load_member *m, json_t **ret
 {
 	_close_ int fd = openat(l->t->dirfd, txn_blob(&m->digest).s, O_RDONLY | O_CLOEXEC);
 	_free_ char *data = NULL;
-	size_t len;
+	size_t len = 0;
 	int r = fd < 0 ? -errno : fd_read_all(fd, JSON_MAX, &data, &len);
 
 	return r < 0 ? err(r, "%s: %s: %s", l->path, m->path, strerror(-r)) :
@@ -146,10 +146,11 @@ static int load_one(struct load *l, const json_t *entry)
 
 int load_docker(struct load *l)
 {
+	const struct load_member *m = find_member(l, MANIFEST);
 	_json_ json_t *list = NULL;
 	json_t *entry;
 	size_t i;
-	int r = read_member(l, find_member(l, MANIFEST), &list);
+	int r = m ? read_member(l, m, &list) : missing(l, "list", MANIFEST);
 
 	if (r < 0)
 		return r;

@@ -96,25 +96,27 @@ int load_blob(struct load *l, const struct digest *d, uint64_t size, const char 
 		       copy_blob(l, fd, d, what); /* an archive's was checked on the way in */
 }
 
+static int read_json(struct load *l, const struct digest *d, const char *what, json_t **ret)
+{
+	_close_ int fd = openat(l->t->dirfd, txn_blob(d).s, O_RDONLY | O_CLOEXEC);
+	_free_ char *data = NULL;
+	size_t len = 0;
+	int r = fd < 0 ? -errno : fd_read_all(fd, JSON_MAX, &data, &len);
+
+	if (r < 0)
+		return err(r, "%s: %s sha256:%s: %s", l->path, what, digest_hex(d).s, strerror(-r));
+	return json_parse(data, len, what, ret);
+}
+
 int load_json(struct load *l, const json_t *desc, const char *what, struct digest *ret_digest,
 	      json_t **ret)
 {
-	_free_ char *data = NULL;
-	_close_ int fd = -1;
-	uint64_t size;
-	size_t len;
+	uint64_t size = 0;
 	int r = descriptor_parse(desc, what, ret_digest, &size);
 
 	if (r >= 0)
 		r = load_blob(l, ret_digest, size, what);
-	if (r < 0)
-		return r;
-	fd = openat(l->t->dirfd, txn_blob(ret_digest).s, O_RDONLY | O_CLOEXEC);
-	r = fd < 0 ? -errno : fd_read_all(fd, JSON_MAX, &data, &len);
-	if (r < 0)
-		return err(r, "%s: %s sha256:%s: %s", l->path, what, digest_hex(ret_digest).s,
-			   strerror(-r));
-	return json_parse(data, len, what, ret);
+	return r < 0 ? r : read_json(l, ret_digest, what, ret);
 }
 
 /* ---- layers ---- */

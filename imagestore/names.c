@@ -64,7 +64,7 @@ static bool entry_has_id(struct store *s, const json_t *entry, const char *digit
 static int find_id(struct store *s, const json_t *index, const char *digits, json_t **ret)
 {
 	json_t *entry, *found = NULL;
-	struct digest d, first;
+	struct digest d, first = { 0 };
 	size_t i;
 
 	json_array_foreach(json_get_array(index, "manifests"), i, entry)
@@ -118,7 +118,7 @@ int image_open(struct store *s, const char *ref, struct image **ret)
 {
 	_json_ json_t *index = NULL;
 	struct digest manifest;
-	json_t *entry;
+	json_t *entry = NULL;
 	bool by_id;
 	int r = index_read(s, &index);
 
@@ -167,7 +167,7 @@ int image_tag(struct store *s, const char *ref, const char *new_name)
 	_free_ char *name = NULL, *type = NULL;
 	_close_ int lock = -1;
 	struct digest manifest;
-	json_t *entry;
+	json_t *entry = NULL;
 	bool by_id;
 	int r = image_name_canonical(new_name, &name);
 
@@ -251,7 +251,7 @@ static int remove_name(struct store *s, const char *ref, struct digest *ret_mani
 {
 	_json_ json_t *index = NULL;
 	_close_ int lock = -1;
-	json_t *entry;
+	json_t *entry = NULL;
 	bool by_id;
 	int r = store_lock(s, true, &lock);
 

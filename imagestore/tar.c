@@ -212,6 +212,12 @@ static int zero_block(struct tar_reader *t)
 	return 0;
 }
 
+/* What says something about the file whose header comes next. */
+static bool is_meta(char type)
+{
+	return type == 'x' || type == 'g' || type == 'L' || type == 'K';
+}
+
 static int take_block(struct tar_reader *t)
 {
 	int r = t->ops->raw(t->ctx, &t->block, TAR_BLOCK);
@@ -225,7 +231,7 @@ static int take_block(struct tar_reader *t)
 		return refuse(t, NULL, err(-EBADMSG, "data behind the end of the archive"));
 	if (tar_header_checksum(&t->block) < 0)
 		return refuse(t, NULL, err(-EBADMSG, "not a tar header: its checksum is wrong"));
-	if (memchr("xgLK", t->block.typeflag, 4))
+	if (is_meta(t->block.typeflag))
 		return begin_meta(t);
 	return begin_file(t);
 }

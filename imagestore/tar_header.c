@@ -221,7 +221,7 @@ static int find_device(const struct tar_header *h, struct tar_entry *e)
 int tar_header_entry(const struct tar_header *h, const struct tar_pax *p, char *names,
 		     struct tar_entry *ret)
 {
-	struct tar_entry e = { .xattrs = p->xattrs, .nxattrs = p->nxattrs };
+	struct tar_entry e = { .path = "", .link = "", .xattrs = p->xattrs, .nxattrs = p->nxattrs };
 	int64_t mode = 0;
 	int r = find_names(h, p, names, &e);
 

@@ -307,8 +307,9 @@ static int write_children(struct walk *k, int fd)
 
 	if (r < 0)
 		return failed(k, r);
-	if (names)
-		qsort(names, strv_len(names), sizeof(*names), compare_names);
+	if (!names)
+		return 0;
+	qsort(names, strv_len(names), sizeof(*names), compare_names);
 	for (size_t i = 0; r == 0 && i < strv_len(names); i++) {
 		if (buf_adds(&k->path, names[i]) < 0)
 			return -ENOMEM;

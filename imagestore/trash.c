@@ -145,21 +145,23 @@ bool tmp_is_covered(struct store *s)
 	       fstatat(s->dirfd, "tmp", &tmp, AT_SYMLINK_NOFOLLOW) < 0 || root.st_dev != tmp.st_dev;
 }
 
-void store_sweep(struct store *s)
+static void bury_dead(struct store *s)
 {
 	_close_ int lock = -1;
 
+	if (store_lock(s, true, &lock) < 0)
+		return;
+	folder_each(s->dirfd, "tmp", bury_txn, s);
+	folder_each(s->dirfd, "snapshots", bury_snapshot, s);
+}
+
+void store_sweep(struct store *s)
+{
 	if (tmp_is_covered(s))
 		return;
 	if (folder_each(s->dirfd, "tmp", found, NULL) == 1 ||
-	    folder_each(s->dirfd, "snapshots", found_dotted, NULL) == 1) {
-		lock = openat(s->dirfd, "lock", O_RDONLY | O_CLOEXEC);
-		if (lock < 0 || fd_lock(lock, true, true) < 0)
-			return;
-		folder_each(s->dirfd, "tmp", bury_txn, s);
-		folder_each(s->dirfd, "snapshots", bury_snapshot, s);
-		lock = fd_close(lock);
-	}
+	    folder_each(s->dirfd, "snapshots", found_dotted, NULL) == 1)
+		bury_dead(s);
 	if (folder_each(s->dirfd, "trash", found, NULL) == 1)
 		trash_empty(s, NULL);
 	err_clear();

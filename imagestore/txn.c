@@ -176,7 +176,7 @@ int txn_seal_object(struct txn *t, const struct txn_file *name, const struct dig
 
 int txn_put_blob(struct txn *t, const void *data, size_t len, struct digest *ret)
 {
-	struct txn_file name;
+	struct txn_file name = { 0 };
 	_close_ int fd = txn_create(t, &name);
 	int r;
 

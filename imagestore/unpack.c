@@ -86,30 +86,40 @@ struct sums {
 	bool has_pack, has_objects;
 };
 
-static int write_objects(struct unpack *u, const char *path, struct sums *sums)
+static int write_bytes(struct unpack *u, const char *path, const void *data, size_t len,
+		       struct digest *ret)
 {
 	_cleanup_(out_file_drop) struct out_file o = OUT_FILE_NONE;
-	_free_ struct digest *list = NULL;
+	int r = out_file_open(u->t, true, &o);
+
+	if (r >= 0)
+		r = out_file_write(&o, data, len);
+	if (r >= 0)
+		r = out_file_close(&o, ret);
+	return r < 0 ? r : out_file_name(&o, path);
+}
+
+static int write_objects(struct unpack *u, const char *path, struct sums *sums)
+{
+	struct digest *list;
 	int r;
 
 	sums->has_objects = u->objects.count > 0;
 	if (!sums->has_objects)
 		return 0;
 	r = digest_set_sorted(&u->objects, &list);
-	if (r >= 0)
-		r = out_file_open(u->t, true, &o);
-	if (r >= 0)
-		r = out_file_write(&o, list, u->objects.count * sizeof(*list));
-	if (r >= 0)
-		r = out_file_close(&o, &sums->objects);
-	return r < 0 ? r : out_file_name(&o, path);
+	if (r < 0)
+		return r;
+	r = write_bytes(u, path, list, u->objects.count * sizeof(*list), &sums->objects);
+	free(list);
+	return r;
 }
 
 static int write_index(struct unpack *u, const struct digest *diff_id, const char *path,
 		       struct sums *sums)
 {
 	struct layer_device device = { .diff_id = *diff_id, .blocks = u->pack.blocks };
-	struct txn_file name;
+	struct txn_file name = { 0 };
 	_close_ int fd = txn_create(u->t, &name);
 	int r;
 
@@ -145,17 +155,14 @@ static json_t *record_json(const struct sums *s, const struct image_layer *layer
 
 static int write_record(struct unpack *u, const struct image_layer *layer, const struct sums *sums)
 {
-	_cleanup_(out_file_drop) struct out_file o = OUT_FILE_NONE;
 	_json_ json_t *record = record_json(sums, layer);
-	size_t len;
+	size_t len = 0;
 	_free_ char *text = record ? json_text(record, &len) : NULL;
-	int r = text ? out_file_open(u->t, false, &o) : -ENOMEM;
+	struct digest own;
 
-	if (r >= 0)
-		r = out_file_write(&o, text, len);
-	if (r >= 0)
-		r = out_file_close(&o, NULL);
-	return r < 0 ? r : out_file_name(&o, layer_file(&layer->diff_id, "record").s);
+	if (!text)
+		return -ENOMEM;
+	return write_bytes(u, layer_file(&layer->diff_id, "record").s, text, len, &own);
 }
 
 static int write_pack(struct unpack *u, const struct digest *diff_id, struct sums *sums)

@@ -19,8 +19,9 @@ static void assert_finds(struct kit *k, const char *what, const char *why)
 	for (size_t i = 0; i < strv_len(lines); i++) {
 		if (strstr(lines[i], what) && strstr(lines[i], why))
 			return;
-		print_error("%s\n", lines[i]);
 	}
+	for (size_t i = 0; i < strv_len(lines); i++)
+		print_error("%s\n", lines[i]);
 	print_error("wanted \"%s ... %s\"\n", what, why);
 	fail();
 }
