@@ -135,7 +135,7 @@ enum vm_guest_event_kind { VM_GUEST_STARTED, VM_GUEST_FAILED, VM_GUEST_EXITED };
 struct vm_guest_event {
 	enum vm_guest_event_kind kind;
 	int error; /* FAILED: an errno of the guest's */
-	/* EXITED: 0..255, 128 + signal; FAILED: 127 no such command, 126 not executable, else 125 */
+	/* EXITED: 0..255, 128 + signal; FAILED: 127 no such command, 126 not executable, or 125 */
 	int status;
 	char text[256]; /* FAILED: one printable line */
 };

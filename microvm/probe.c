@@ -9,6 +9,7 @@
 #include "base/mem.h"
 #include "microvm/microvm.h"
 #include "microvm/probe_guest.h"
+#include <assert.h>
 #include <linux/kvm.h>
 #include <stdarg.h>
 #include <sys/ioctl.h>
@@ -59,6 +60,12 @@ __attribute__((format(printf, 2, 3))) static enum vm_probe_result cannot(struct 
 	snprintf(p->why, p->why_size, "this KVM cannot run an unmodified kernel: %s (at %s)", text,
 		 step_names[p->step]);
 	return VM_PROBE_CANNOT;
+}
+
+/* -errno of the call that has just failed. */
+static int failure(void)
+{
+	return errno > 0 ? -errno : -EIO;
 }
 
 /* ---- the guest's memory and registers ---- */
@@ -132,7 +139,7 @@ static int registers_set(struct probe *p)
 	struct kvm_sregs s;
 
 	if (ioctl(p->vcpu, KVM_GET_SREGS, &s) < 0)
-		return -errno;
+		return failure();
 	s.cs = flat(0x10, 11, true);
 	s.ds = s.es = s.fs = s.gs = s.ss = flat(0x18, 3, false);
 	s.tr = (struct kvm_segment){
@@ -147,7 +154,7 @@ static int registers_set(struct probe *p)
 	s.cr4 = 0x620;	/* OSXMMEXCPT OSFXSR PAE */
 	s.efer = 0xd01; /* NXE LMA LME SCE */
 	if (ioctl(p->vcpu, KVM_SET_SREGS, &s) < 0 || ioctl(p->vcpu, KVM_SET_REGS, &regs) < 0)
-		return -errno;
+		return failure();
 	return 0;
 }
 
@@ -159,7 +166,7 @@ static int cpuid_set(struct probe *p)
 		return -ENOMEM;
 	c->nent = CPUID_MAX;
 	if (ioctl(p->kvm, KVM_GET_SUPPORTED_CPUID, c) < 0 || ioctl(p->vcpu, KVM_SET_CPUID2, c) < 0)
-		return -errno;
+		return failure();
 	return 0;
 }
 
@@ -171,10 +178,10 @@ static int memory_new(struct probe *p)
 		      0);
 	if (p->mem == MAP_FAILED) {
 		p->mem = NULL;
-		return -errno;
+		return failure();
 	}
 	r.userspace_addr = (uintptr_t)p->mem;
-	return ioctl(p->vm, KVM_SET_USER_MEMORY_REGION, &r) < 0 ? -errno : 0;
+	return ioctl(p->vm, KVM_SET_USER_MEMORY_REGION, &r) < 0 ? failure() : 0;
 }
 
 static int vcpu_new(struct probe *p)
@@ -183,12 +190,12 @@ static int vcpu_new(struct probe *p)
 
 	p->vcpu = ioctl(p->vm, KVM_CREATE_VCPU, 0);
 	if (size < (int)sizeof(*p->run) || p->vcpu < 0)
-		return -errno;
+		return failure();
 	p->run_size = (size_t)size;
 	p->run = mmap(NULL, p->run_size, PROT_READ | PROT_WRITE, MAP_SHARED, p->vcpu, 0);
 	if (p->run == MAP_FAILED) {
 		p->run = NULL;
-		return -errno;
+		return failure();
 	}
 	return 0;
 }
@@ -199,7 +206,7 @@ static int guest_new(struct probe *p)
 
 	p->vm = ioctl(p->kvm, KVM_CREATE_VM, 0);
 	if (p->vm < 0)
-		return -errno;
+		return failure();
 	r = memory_new(p);
 	if (r == 0)
 		r = vcpu_new(p);
@@ -207,6 +214,7 @@ static int guest_new(struct probe *p)
 		r = cpuid_set(p);
 	if (r < 0)
 		return r;
+	assert(p->mem && p->run);
 	memory_write(p);
 	return registers_set(p);
 }
@@ -250,7 +258,7 @@ static enum vm_probe_result other_exit(struct probe *p)
 static enum vm_probe_result guest_run(struct probe *p)
 {
 	for (unsigned i = 0; i < EXITS_MAX; i++) {
-		const uint8_t *data = (const uint8_t *)p->run + p->run->io.data_offset;
+		const uint8_t *data;
 
 		if (ioctl(p->vcpu, KVM_RUN, 0) < 0) {
 			if (errno == EAGAIN)
@@ -301,7 +309,7 @@ static int alarm_begin(struct alarm *a, struct probe *p)
 
 	event._sigev_un._tid = (pid_t)syscall(SYS_gettid);
 	if (timer_create(CLOCK_MONOTONIC, &event, &a->timer) < 0)
-		return -errno;
+		return failure();
 	alarmed_run = p->run;
 	sigemptyset(&mask);
 	sigaddset(&mask, VM_KICK_SIGNAL);
@@ -323,7 +331,7 @@ enum vm_probe_result vm_probe(char *why, size_t size)
 {
 	struct probe p = { .vm = -1, .vcpu = -1, .why = why, .why_size = size };
 	enum vm_probe_result result = VM_PROBE_NO_KVM;
-	struct alarm a;
+	struct alarm a = { 0 };
 	int r;
 
 	why[0] = '\0';
@@ -335,7 +343,7 @@ enum vm_probe_result vm_probe(char *why, size_t size)
 	r = guest_new(&p);
 	if (r == 0)
 		r = alarm_begin(&a, &p);
-	if (r < 0) {
+	if (r != 0) {
 		snprintf(why, size, "no KVM: a VM cannot be made: %s", strerror(-r));
 	} else {
 		result = guest_run(&p);

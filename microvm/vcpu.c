@@ -15,12 +15,13 @@
 /* What firmware would have set up. Not every CPU has them. */
 static void msr_set(const struct vcpu *c, uint32_t index, uint64_t value)
 {
-	struct {
-		struct kvm_msrs head;
-		struct kvm_msr_entry entry;
-	} m = { .head.nmsrs = 1, .entry = { .index = index, .data = value } };
+	uint64_t room[(sizeof(struct kvm_msrs) + sizeof(struct kvm_msr_entry)) /
+		      sizeof(uint64_t)] = { 0 };
+	struct kvm_msrs *m = (struct kvm_msrs *)room;
 
-	ioctl(c->fd, KVM_SET_MSRS, &m);
+	m->nmsrs = 1;
+	m->entries[0] = (struct kvm_msr_entry){ .index = index, .data = value };
+	ioctl(c->fd, KVM_SET_MSRS, m);
 }
 
 int vcpu_init(struct vcpu *c, struct vm *v, unsigned index, const struct kvm_cpuid2 *cpuid)

@@ -83,7 +83,7 @@ static void die(int r)
 
 int main(void)
 {
-	struct ports ports;
+	struct ports ports = { -1, -1, -1, -1 };
 	int r;
 
 	machine_mark(GUEST_MARK_INIT);
