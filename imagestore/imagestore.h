@@ -82,10 +82,7 @@ int image_name_canonical(const char *name, char **ret);
 
 /* ---- layers for mounting (read side) ---- */
 
-/*
- * A merged index with its packs, open: as long as it is open, gc leaves all that it names (the
- * pin).
- */
+/* A merged index with its packs: as long as it is open, gc leaves all that it names (the pin). */
 struct stack {
 	int index_fd;
 	int *pack_fds; /* in the order of the index's devices */
@@ -93,29 +90,20 @@ struct stack {
 	struct digest chain_id;
 };
 
-/*
- * Opens the merged index of a chain, making it from the layers' indexes when it is missing or of
- * another version.
- */
+/* Makes the merged index of a chain when it is missing or of another version. */
 int stack_open(struct store *s, const struct digest *diff_ids, size_t n, struct stack *ret);
 void stack_close(struct stack *k);
 /* An object by digest, read-only: what the union's object_open calls. */
 int store_object_open(struct store *s, const struct digest *d);
-/*
- * Path of objects/ and of a chain's merged index and packs, for the kernel's EROFS (device= takes
- * paths).
- */
+/* The paths of a chain's merged index and packs, for the kernel's EROFS (device= takes paths). */
 int stack_paths(struct store *s, const struct digest *diff_ids, size_t n, char **ret_index,
 		char ***ret_packs);
 
 /* ---- snapshots: writable tops ---- */
 
-/* Makes snapshots/<id>/{upper,work,base}; base records @chain_id and the diff_ids. -EEXIST. */
+/* Makes snapshots/<id>/{upper,work,base}; base records the diff_ids. -EEXIST. */
 int snapshot_create(struct store *s, const char *id, const struct digest *diff_ids, size_t n);
-/*
- * Opens it and flocks it exclusively (-EBUSY: mounted elsewhere); each *ret is the caller's to
- * close.
- */
+/* Flocks it exclusively (-EBUSY: mounted elsewhere); each *ret is the caller's to close. */
 int snapshot_open(struct store *s, const char *id, int *ret_lock_fd, int *ret_upper_fd,
 		  int *ret_work_fd);
 /* The diff_ids that it stands on; the caller frees. */
@@ -128,9 +116,8 @@ int snapshot_each(struct store *s, int (*fn)(void *ctx, const char *id), void *c
 
 int image_tag(struct store *s, const char *ref, const char *new_name);
 /*
- * Takes the name away, and what nothing refers to any more by it. A name's new owner takes it from
- * the old one in the same way, but the content stays until gc. By ID: -EBUSY when it has several
- * names.
+ * Takes the name away, and what nothing refers to any more. By ID: -EBUSY when it has several names.
+ * A name that is given to another image leaves the old content for gc.
  */
 int image_remove(struct store *s, const char *ref);
 
@@ -142,14 +129,11 @@ int store_gc(struct store *s, struct gc_result *ret);
 struct fsck_result {
 	uint64_t checked, damaged;
 };
-/*
- * Re-hashes all; @fn is called with one line for each damage ("layer sha256:...: pack block 12:
- * digest mismatch").
- */
+/* Re-hashes all; @fn gets a line for each damage ("layer sha256:...: pack block 12: ... (image x)"). */
 int store_fsck(struct store *s, void (*fn)(void *ctx, const char *line), void *ctx,
 	       struct fsck_result *ret);
 
-/* ---- making layers and images (write side: archive, zstd, ISA-L) ---- */
+/* ---- making layers and images (write side: zstd, ISA-L) ---- */
 
 struct store_bounds {
 	uint64_t max_layer_bytes; /* unpacked, 0 = 64 GiB */
@@ -166,9 +150,8 @@ int txn_commit(struct txn *t);
 void txn_abort(struct txn *t);
 
 /*
- * Pins a layer that is in the store (its index, pack, frame and objects) for as long as @t lives,
- * so that gc leaves it: a build holds the layers of its earlier steps this way, until an image
- * names them. -ENOENT.
+ * Pins a layer that is in the store for as long as @t lives: a build holds the layers of its earlier
+ * steps this way, until an image names them. -ENOENT.
  */
 int txn_hold(struct txn *t, const struct digest *diff_id);
 
@@ -187,10 +170,7 @@ int layer_sink_open(struct txn *t, const struct store_bounds *b, struct layer_si
 int layer_sink_write(struct layer_sink *k, const void *data, size_t len);
 int layer_sink_close(struct layer_sink *k, struct image_layer *ret); /* ret NULL: abort */
 
-/*
- * Whether a layer is in the store already, complete: fills @ret from a manifest that names it or
- * from its own record.
- */
+/* A layer that is in the store, complete: from its own record or a manifest. -ENOENT. */
 int layer_find(struct store *s, const struct digest *diff_id, struct image_layer *ret);
 
 /*
@@ -208,9 +188,9 @@ int cache_put(struct store *s, const struct digest *key, const struct digest *di
 
 /*
  * OCI layouts: a folder or a tar file, which may be compressed. @path "-" is stdin/stdout (tar).
- * Bit for bit: manifests and blobs are what they were. load takes what is for linux/amd64, all of
- * it or, after an error, nothing; names as the layout has them (NULL to @loaded: none). save
- * refuses a folder that is not empty, and replaces a file when it is whole.
+ * Manifests and blobs stay what they were, bit for bit. load takes what is for linux/amd64, all or,
+ * after an error, nothing; @loaded gets each name (NULL: none). It also takes archives of docker's
+ * old form. save refuses a folder that is not empty, and replaces a file only when it is whole.
  */
 int store_load(struct store *s, const char *path, const struct store_bounds *b,
 	       void (*loaded)(void *ctx, const char *name, const struct digest *manifest),
