@@ -72,18 +72,26 @@ static int damaged(struct add_tar *t)
 
 /* ---- where an entry goes ---- */
 
-/* From the root of the step: @dst and what the entry says. */
-static int entry_path(struct add_tar *t, const char *name, char **ret)
+static int check_name(const char *name)
 {
-	_free_ char *clean = NULL, *path = NULL;
-
 	if (!name)
 		return err(-EBADMSG, "an entry of the tar has no name");
 	for (const char *p = name; *p; p += strcspn(p, "/"), p += *p == '/')
 		if (p[0] == '.' && p[1] == '.' && (!p[2] || p[2] == '/'))
 			return err(-EINVAL, "entry '%s' of the tar has '..' in its name", name);
-	if (path_clean(name, &clean, NULL) < 0)
-		return -ENAMETOOLONG;
+	return 0;
+}
+
+/* From the root of the step: @dst and what the entry says. */
+static int entry_path(struct add_tar *t, const char *name, char **ret)
+{
+	_free_ char *clean = NULL, *path = NULL;
+	int r = check_name(name);
+
+	if (r == 0)
+		r = path_clean(name, &clean, NULL);
+	if (r < 0 || !clean)
+		return r;
 	path = str_fmt("%s%s%s", t->dst, *t->dst && *clean ? "/" : "", clean);
 	if (!path)
 		return -ENOMEM;

@@ -22,25 +22,38 @@ static int copy_value(const char *s, char **ret)
 	return s && !*ret ? -ENOMEM : 0;
 }
 
+static int arg_name(const char *word, char **ret)
+{
+	static const char good[] =
+		"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789_";
+	size_t len = strcspn(word, "=");
+
+	if (!len || strspn(word, good) < len)
+		return err(-EINVAL, "'%.*s' is no name of an argument", (int)MIN(len, (size_t)64),
+			   word);
+	*ret = strndup(word, len);
+	return *ret ? 0 : -ENOMEM;
+}
+
+/* @dflt is what follows the name: "=DEFAULT", or NULL. */
+static int choose_value(const char *name, const char *dflt, const struct words_scope *scope,
+			char *const *build_args, char *const *globals, char **ret)
+{
+	if (strv_getenv(build_args, name))
+		return copy_value(strv_getenv(build_args, name), ret);
+	if (dflt)
+		return words_expand(dflt + 1, scope, ret);
+	return copy_value(strv_getenv(globals, name), ret);
+}
+
 int arg_value(const char *word, const struct words_scope *scope, char *const *build_args,
 	      char *const *globals, char **ret_name, char **ret_value)
 {
-	const char *equals = strchr(word, '=');
-	_free_ char *name = strndup(word, equals ? (size_t)(equals - word) : strlen(word)),
-		    *value = NULL;
-	int r;
+	_free_ char *name = NULL, *value = NULL;
+	int r = arg_name(word, &name);
 
-	if (!name)
-		return -ENOMEM;
-	if (!*name ||
-	    name[strspn(name, "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789_")])
-		return err(-EINVAL, "'%s' is no name of an argument", name);
-	if (strv_getenv(build_args, name))
-		r = copy_value(strv_getenv(build_args, name), &value);
-	else if (equals)
-		r = words_expand(equals + 1, scope, &value);
-	else
-		r = copy_value(strv_getenv(globals, name), &value);
+	if (r == 0)
+		r = choose_value(name, strchr(word, '='), scope, build_args, globals, &value);
 	if (r < 0)
 		return r;
 	*ret_name = take_ptr(name);
