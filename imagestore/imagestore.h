@@ -116,7 +116,7 @@ int snapshot_each(struct store *s, int (*fn)(void *ctx, const char *id), void *c
 
 int image_tag(struct store *s, const char *ref, const char *new_name);
 /*
- * Takes the name away, and what nothing refers to any more. By ID: -EBUSY when it has several names.
+ * Takes the name away, and what nothing refers to any more. By ID: -EBUSY when it has more names.
  * A name that is given to another image leaves the old content for gc.
  */
 int image_remove(struct store *s, const char *ref);
@@ -129,7 +129,7 @@ int store_gc(struct store *s, struct gc_result *ret);
 struct fsck_result {
 	uint64_t checked, damaged;
 };
-/* Re-hashes all; @fn gets a line for each damage ("layer sha256:...: pack block 12: ... (image x)"). */
+/* Re-hashes all; a line for each damage ("layer sha256:...: pack block 12: ... (image x)"). */
 int store_fsck(struct store *s, void (*fn)(void *ctx, const char *line), void *ctx,
 	       struct fsck_result *ret);
 
@@ -150,8 +150,8 @@ int txn_commit(struct txn *t);
 void txn_abort(struct txn *t);
 
 /*
- * Pins a layer that is in the store for as long as @t lives: a build holds the layers of its earlier
- * steps this way, until an image names them. -ENOENT.
+ * Pins a layer that is in the store for as long as @t lives: a build holds the layers of its steps
+ * this way, until an image names them. -ENOENT.
  */
 int txn_hold(struct txn *t, const struct digest *diff_id);
 

@@ -3,7 +3,7 @@
  * Names of images as docker has them (distribution/reference, "Grammar"):
  *
  * 	name      := [domain '/'] component ['/' component]* [':' tag]
- * 	domain    := host [':' port], the first part if it has '.', ':', upper case, or is "localhost"
+ * 	domain    := host [':' port]: a first part with '.', ':', upper case, or "localhost"
  * 	component := [a-z0-9]+ ((['.'|'_'|"__"|'-'+]) [a-z0-9]+)*
  * 	tag       := [A-Za-z0-9_][A-Za-z0-9_.-]{0,127}
  */
