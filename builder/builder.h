@@ -4,11 +4,11 @@
  * that are missing through callbacks, and gives the config of the image that results. It mounts
  * nothing and runs nothing itself.
  *
- * The life of a build: containerfile_parse() -> build_run() -> an image config and layers, in the
- * hands of the caller. FROM (with AS and --platform ignored but for linux/amd64), RUN (shell,
- * exec and heredoc form), COPY, ADD (local files and tars), ENV, ARG, WORKDIR, USER, ENTRYPOINT,
- * CMD, LABEL, EXPOSE, VOLUME, STOPSIGNAL, SHELL; what is not supported is refused by name and
- * line, never skipped.
+ * The life of a build: build_run() parses, plans which stages the target needs, builds those, and
+ * hands over the config; the layers are in the hands of the caller. FROM (with AS; --platform only
+ * linux/amd64), RUN (shell, exec and heredoc form), COPY and ADD (local files, heredocs, tars), ENV,
+ * ARG, WORKDIR, USER, ENTRYPOINT, CMD, LABEL, EXPOSE, VOLUME, STOPSIGNAL, SHELL; what is not
+ * supported is refused by name and line, never skipped. Errors begin with FILE:LINE.
  *
  * The cache: a step's key is sha256 over (parent chain, instruction after expansion, content of
  * what it copies, the build arguments in scope for RUN). The caller stores key -> layer.
