@@ -257,6 +257,7 @@ static enum vm_probe_result other_exit(struct probe *p)
 
 static enum vm_probe_result guest_run(struct probe *p)
 {
+	assert(p->run);
 	for (unsigned i = 0; i < EXITS_MAX; i++) {
 		const uint8_t *data;
 

@@ -15,6 +15,8 @@
 #include <sys/uio.h>
 #include <unistd.h>
 
+#define FAKE_READ_MAX (1u << 20)
+
 struct fake_node {
 	const char *name;
 	unsigned parent; /* an index; the nodeid is one more */
@@ -131,7 +133,7 @@ static inline ssize_t fake_read(const struct fakefs *f, const struct fake_node *
 static inline ssize_t fake_serve(void *ctx, const struct iovec *in, int nin,
 				 const struct iovec *out, int nout)
 {
-	static __thread char data[1 << 20];
+	_free_ char *data = NULL;
 	struct fakefs *f = ctx;
 	struct {
 		struct fuse_in_header h;
@@ -171,7 +173,8 @@ static inline ssize_t fake_serve(void *ctx, const struct iovec *in, int nin,
 		return fake_reply(out, nout, req.h.unique, 0, f->nodes[i].data,
 				  strlen(f->nodes[i].data));
 	case FUSE_READ:
-		r = fake_read(f, &f->nodes[i], (void *)req.body, data, sizeof(data));
+		data = malloc(FAKE_READ_MAX);
+		r = data ? fake_read(f, &f->nodes[i], (void *)req.body, data, FAKE_READ_MAX) : -1;
 		return fake_reply(out, nout, req.h.unique, r < 0 ? -EIO : 0, data,
 				  r < 0 ? 0 : (size_t)r);
 	case FUSE_STATFS:
