@@ -53,9 +53,7 @@ static int recover(const struct inst *i)
 	r = proc_boot_id(&now);
 	if (r < 0)
 		return err(r, "boot id: %s", strerror(-r));
-	if (streq(now.s, record.boot.s)) {
-		if (!record.state.monitor)
-			return 0;
+	if (streq(now.s, record.boot.s) && record.state.monitor) {
 		r = kill_recorded(&record);
 		if (r < 0)
 			return r;

@@ -65,7 +65,7 @@ small_image() {
 fails() {
 	local code=$1 text=$2
 	shift 2
-	run --separate-stderr "$@"
+	run -"$code" --separate-stderr "$@"
 	echo "status $status; stderr: $stderr; stdout: $output"
 	[ "$status" = "$code" ]
 	[[ $stderr == *"$text"* ]]
