@@ -6,7 +6,7 @@
  *
  * The life of a build: build_run() parses, plans which stages the target needs, builds those, and
  * hands over the config; the layers are in the hands of the caller. FROM (with AS; --platform only
- * linux/amd64), RUN (shell, exec and heredoc form), COPY and ADD (local files, heredocs, tars), ENV,
+ * linux/amd64), RUN (shell, exec and heredoc form), COPY, ADD (local files, heredocs, tars), ENV,
  * ARG, WORKDIR, USER, ENTRYPOINT, CMD, LABEL, EXPOSE, VOLUME, STOPSIGNAL, SHELL; what is not
  * supported is refused by name and line, never skipped. Errors begin with FILE:LINE.
  *
