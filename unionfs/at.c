@@ -97,6 +97,14 @@ void at_put(struct ufs *u, struct at *at)
 	at->dirfd = -1;
 }
 
+int at_set_times(const struct at *at, const struct timespec times[2])
+{
+	int r = *at->name ? utimensat(at->dirfd, at->name, times, AT_SYMLINK_NOFOLLOW) :
+			    futimens(at->dirfd, times);
+
+	return r < 0 ? -errno : 0;
+}
+
 static int open_file(struct ufs *u, struct node *n)
 {
 	const int flags = O_NOFOLLOW | O_CLOEXEC | O_NONBLOCK | O_NOCTTY;

@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "unionfs/copyup.h"
 
+#include "unionfs/made.h"
 #include "unionfs/view.h"
 
 #include <errno.h>
-#include <linux/fs.h>
 
 static int copy_xattr(struct ufs *u, uint64_t id, const struct at *at, const char *name,
 		      char *value)
@@ -66,17 +66,17 @@ static int copy_attributes(struct ufs *u, uint64_t id, const struct stat *st, co
 
 	if (!e)
 		e = upper_set_origin(u, at, st->st_ino);
-	if (!e && utimensat(at->dirfd, at->name, times, AT_SYMLINK_NOFOLLOW) < 0)
-		e = -errno;
-	return e;
+	return e ? e : at_set_times(at, times);
 }
 
-static int copy_data(struct ufs *u, uint64_t id, const struct at *at, uint64_t limit)
+static int copy_data(struct ufs *u, uint64_t id, const struct made *m, uint64_t limit)
 {
-	_close_ int fd = openat(at->dirfd, at->name, O_RDWR | O_NOFOLLOW | O_CLOEXEC);
+	_close_ int opened = -1;
+	int fd = m->fd, e;
 	struct lower_data d;
-	int e;
 
+	if (fd < 0)
+		fd = opened = openat(u->upper.tmp, m->tmp.s, O_RDWR | O_NOFOLLOW | O_CLOEXEC);
 	if (fd < 0)
 		return -errno;
 	e = lower_data_get(&u->lower, id, &d);
@@ -89,15 +89,15 @@ static int copy_data(struct ufs *u, uint64_t id, const struct at *at, uint64_t l
 	return e;
 }
 
-/* The whole copy in work/tmp. */
+/* The whole copy, without a place yet. */
 static int make_copy(struct ufs *u, uint64_t id, const struct stat *st, uint64_t limit,
-		     struct tmp_name *ret)
+		     struct made *ret)
 {
 	const struct perm p = {
 		.mode = st->st_mode, .uid = st->st_uid, .gid = st->st_gid, .rdev = st->st_rdev
 	};
-	struct at at = { .dirfd = u->upper.tmp };
 	char target[UFS_TARGET_MAX + 1];
+	struct at at;
 	ssize_t n = 0;
 	int e;
 
@@ -106,16 +106,16 @@ static int make_copy(struct ufs *u, uint64_t id, const struct stat *st, uint64_t
 	if (n < 0)
 		return (int)n;
 	target[n] = 0;
-	e = upper_make(u, &p, target, ret);
+	e = made_new(u, u->upper.tmp, &p, target, ret);
 	if (e)
 		return e;
-	at.name = ret->s;
+	at = made_at(u, ret);
 	if (S_ISREG(st->st_mode))
-		e = copy_data(u, id, &at, limit);
+		e = copy_data(u, id, ret, limit);
 	if (!e)
 		e = copy_attributes(u, id, st, &at);
 	if (e)
-		upper_discard(u, ret);
+		made_drop(u, ret);
 	return e;
 }
 
@@ -123,15 +123,11 @@ static int make_copy(struct ufs *u, uint64_t id, const struct stat *st, uint64_t
  * Puts a finished thing at a place without the directory's times showing it: the client did not
  * change that.
  */
-static int put_in_place(int tmp, const char *name, const struct at *at)
+static int put_in_place(struct ufs *u, struct made *m, const struct at *at)
 {
 	struct stat st;
-	int e = 0;
+	int e = fstat(at->dirfd, &st) < 0 ? -errno : made_put(u, m, at, false, false);
 
-	if (fstat(at->dirfd, &st) < 0)
-		return -errno;
-	if (renameat2(tmp, name, at->dirfd, at->name, RENAME_NOREPLACE) < 0)
-		e = -errno;
 	if (!e)
 		futimens(at->dirfd, (const struct timespec[2]){ st.st_atim, st.st_mtim });
 	return e;
@@ -141,19 +137,18 @@ static int put_in_place(int tmp, const char *name, const struct at *at)
 
 static int make_dir(struct ufs *u, struct node *parent, uint64_t id, const struct at *at)
 {
-	struct tmp_name tmp;
+	struct made m;
 	struct stat st;
 	int e = lower_stat(&u->lower, id, &st);
 
 	if (!e)
 		e = copyup_mark_impure(u, parent);
 	if (!e)
-		e = make_copy(u, id, &st, 0, &tmp);
+		e = make_copy(u, id, &st, 0, &m);
 	if (e)
 		return e;
-	e = put_in_place(u->upper.tmp, tmp.s, at);
-	if (e)
-		upper_discard(u, &tmp);
+	e = put_in_place(u, &m, at);
+	made_drop(u, &m);
 	/* Another thread was first. */
 	return e == -EEXIST ? 0 : e;
 }
@@ -252,7 +247,7 @@ struct placing {
 	struct ufs *u;
 	uint64_t id;
 	const struct stat *st;
-	const struct tmp_name *tmp;
+	struct made *made;
 	struct node *node; /* once it has its first name */
 };
 
@@ -285,14 +280,14 @@ static int place_first(struct placing *p, struct node *dir, const struct at *at)
 	int e = copyup_mark_impure(p->u, dir);
 
 	if (!e)
-		e = put_in_place(p->u->upper.tmp, p->tmp->s, at);
+		e = put_in_place(p->u, p->made, at);
 	return e ? e : add_node(p, dir, at);
 }
 
 /* Another name of the same file. */
 static int place_link(struct placing *p, struct node *dir, const struct at *at)
 {
-	struct tmp_name tmp = upper_tmp_name(p->u);
+	struct stat st;
 	struct at from;
 	int e = copyup_mark_impure(p->u, dir);
 
@@ -300,14 +295,11 @@ static int place_link(struct placing *p, struct node *dir, const struct at *at)
 		e = node_at(p->u, p->node, &from);
 	if (e)
 		return e;
-	if (linkat(from.dirfd, from.name, p->u->upper.tmp, tmp.s, 0) < 0)
+	if (fstat(at->dirfd, &st) < 0 || linkat(from.dirfd, from.name, at->dirfd, at->name, 0) < 0)
 		e = -errno;
+	else
+		futimens(at->dirfd, (const struct timespec[2]){ st.st_atim, st.st_mtim });
 	at_put(p->u, &from);
-	if (e)
-		return e;
-	e = put_in_place(p->u->upper.tmp, tmp.s, at);
-	if (e)
-		upper_discard(p->u, &tmp);
 	return e;
 }
 
@@ -353,27 +345,35 @@ static int place(struct placing *p)
 	return place_at(p, p->u->nodes.orphans, name);
 }
 
+/* The copy's descriptor serves its data from now on. */
+static void keep_descriptor(struct ufs *u, struct node *n, struct made *m)
+{
+	if (m->fd >= 0 && S_ISREG(n->type))
+		fdcache_put(&u->fds, fdcache_add(&u->fds, n->id, FD_UPPER_FILE, take_fd(m->fd)));
+}
+
 static int copy_file(struct ufs *u, struct inode *i, uint64_t limit)
 {
 	struct placing p = { .u = u, .id = i->lower };
-	struct tmp_name tmp;
+	struct made m;
 	struct stat st;
 	int e = lower_stat(&u->lower, i->lower, &st);
 
 	if (!e)
-		e = make_copy(u, i->lower, &st, limit, &tmp);
+		e = make_copy(u, i->lower, &st, limit, &m);
 	if (e)
 		return e;
 	p.st = &st;
-	p.tmp = &tmp;
+	p.made = &m;
 	pthread_rwlock_wrlock(&u->tree);
 	e = place(&p);
 	pthread_rwlock_unlock(&u->tree);
+	if (p.node)
+		keep_descriptor(u, p.node, &m);
+	made_drop(u, &m);
 	/* A failure behind the first name leaves that one, with the old content. */
-	if (!p.node) {
-		upper_discard(u, &tmp);
+	if (!p.node)
 		return e ? e : -EIO;
-	}
 	lower_put(&u->lower, i->lower);
 	*i = (struct inode){ .node = p.node, .lower = p.node->lower };
 	return e;

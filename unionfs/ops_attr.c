@@ -110,11 +110,8 @@ static int set_times(const struct at *at, const struct wire_setattr_in *in)
 		time_of(in->valid, WIRE_FATTR_MTIME, WIRE_FATTR_MTIME_NOW, in->mtime,
 			in->mtimensec),
 	};
-	int flags = *at->name ? AT_SYMLINK_NOFOLLOW : 0;
 
-	if (!*at->name)
-		return futimens(at->dirfd, times) < 0 ? -errno : 0;
-	return utimensat(at->dirfd, at->name, times, flags) < 0 ? -errno : 0;
+	return at_set_times(at, times);
 }
 
 #define FATTR_OWNER_MODE (WIRE_FATTR_MODE | WIRE_FATTR_UID | WIRE_FATTR_GID)

@@ -1,11 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "unionfs/acl.h"
 #include "unionfs/copyup.h"
+#include "unionfs/made.h"
 #include "unionfs/request.h"
 #include "unionfs/view.h"
 
 #include <errno.h>
-#include <linux/fs.h>
 #include <sys/sysmacros.h>
 
 /* What is to be made, and where. */
@@ -16,6 +16,7 @@ struct making {
 	struct perm perm;
 	uint32_t umask;
 	const char *target;
+	struct made made;
 	bool whiteout; /* stands at the place */
 	bool beneath;  /* a lower has that name */
 };
@@ -88,39 +89,23 @@ static int finish(struct making *m, const struct at *tmp, const char *acl, size_
 	return e;
 }
 
-/* Over a whiteout: a directory cannot replace it, so they change places. */
-static int put(struct making *m, const struct tmp_name *tmp)
-{
-	bool dir = S_ISDIR(m->perm.mode);
-	unsigned int flags = !m->whiteout ? RENAME_NOREPLACE : dir ? RENAME_EXCHANGE : 0;
-
-	if (renameat2(m->u->upper.tmp, tmp->s, m->at.dirfd, m->at.name, flags) < 0)
-		return -errno;
-	if (m->whiteout && dir)
-		upper_discard(m->u, tmp);
-	return 0;
-}
-
 static int make(struct making *m)
 {
 	char acl[ACL_MAX], deflt[ACL_MAX];
-	struct tmp_name tmp;
-	struct at at = { .dirfd = m->u->upper.tmp };
 	size_t acl_len, default_len;
+	struct at at;
 	int e = check_free(m);
 
 	if (!e)
 		e = inherit(m, acl, deflt, &acl_len, &default_len);
 	if (!e)
-		e = upper_make(m->u, &m->perm, m->target, &tmp);
+		e = made_new(m->u, m->at.dirfd, &m->perm, m->target, &m->made);
 	if (e)
 		return e;
-	at.name = tmp.s;
+	at = made_at(m->u, &m->made);
 	e = finish(m, &at, acl, acl_len, deflt, default_len);
 	if (!e)
-		e = put(m, &tmp);
-	if (e)
-		upper_discard(m->u, &tmp);
+		e = made_put(m->u, &m->made, &m->at, m->whiteout, S_ISDIR(m->perm.mode));
 	return e;
 }
 
@@ -134,11 +119,16 @@ static int introduce(struct making *m, struct node **ret, struct stat *st)
 		return e;
 	i = (struct inode){ .node = *ret, .lower = (*ret)->lower };
 	e = upper_stat_node(m->u, *ret, st);
-	if (e)
+	if (e) {
 		node_put(m->u, *ret);
-	else
-		view_remember(m->u, &i);
-	return e;
+		return e;
+	}
+	view_remember(m->u, &i);
+	/* It was made by a descriptor that will do for its data too. */
+	if (m->made.fd >= 0 && S_ISREG((*ret)->type))
+		fdcache_put(&m->u->fds, fdcache_add(&m->u->fds, (*ret)->id, FD_UPPER_FILE,
+						    take_fd(m->made.fd)));
+	return 0;
 }
 
 /* Under the tree lock: makes sure of the directory, does @fn there, answers with the new entry. */
@@ -151,6 +141,7 @@ static int in_directory(struct request *r, struct making *m, int (*fn)(struct ma
 	if (e)
 		return e;
 	m->u = r->u;
+	m->made = MADE_NONE;
 	e = view_dir_up(r->u, &dir, &m->dir);
 	inode_unpin(r->u, &dir);
 	if (e)
@@ -162,6 +153,7 @@ static int in_directory(struct request *r, struct making *m, int (*fn)(struct ma
 			listing_changed(&r->u->listings, m->dir->id);
 			e = introduce(m, ret, st);
 		}
+		made_drop(r->u, &m->made);
 		at_put(r->u, &m->at);
 	}
 	node_put(r->u, m->dir);
@@ -254,10 +246,12 @@ static int link_to(struct making *m, const struct at *from)
 	tmp = upper_tmp_name(m->u);
 	if (linkat(from->dirfd, from->name, m->u->upper.tmp, tmp.s, 0) < 0)
 		return -errno;
-	e = put(m, &tmp);
-	if (e)
+	if (renameat2(m->u->upper.tmp, tmp.s, m->at.dirfd, m->at.name, 0) < 0) {
+		e = -errno;
 		upper_discard(m->u, &tmp);
-	return e;
+		return e;
+	}
+	return 0;
 }
 
 static int link_fn(struct making *m)

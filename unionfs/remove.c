@@ -10,7 +10,6 @@
 #include <dirent.h>
 #include <errno.h>
 #include <linux/fs.h>
-#include <sys/sysmacros.h>
 
 struct orphan_name {
 	char s[24];
@@ -107,13 +106,6 @@ static int put_whiteout(struct removal *m, unsigned int flags)
 	return 0;
 }
 
-static int remove_lower(struct removal *m)
-{
-	if (mknodat(m->at.dirfd, m->at.name, S_IFCHR, makedev(0, 0)) < 0)
-		return -errno;
-	return 0;
-}
-
 static int remove_upper_file(struct removal *m)
 {
 	struct node *n = m->child.node;
@@ -156,7 +148,7 @@ static int remove_at(struct removal *m)
 	if (kind == UPPER_WHITEOUT)
 		return -ENOENT;
 	if (kind == UPPER_ABSENT)
-		e = remove_lower(m);
+		e = upper_whiteout_at(m->u, &m->at);
 	else
 		e = m->is_dir ? remove_upper_dir(m) : remove_upper_file(m);
 	if (e)

@@ -3,6 +3,7 @@
 
 #include "base/err.h"
 #include "base/str.h"
+#include "unionfs/made.h"
 #include "unionfs/union.h"
 #include "unionfs/xat.h"
 
@@ -79,8 +80,10 @@ static int open_work(struct ufs *u, const struct ufs_config *cfg)
 
 static int probe(struct ufs *u)
 {
+	const char *xattrs = u->upper.user ? "user" : "trusted";
 	struct tmp_name tmp;
-	struct at at = { .dirfd = u->upper.tmp };
+	struct made m;
+	struct at at;
 	int e = upper_make_whiteout(u, &tmp);
 
 	if (e)
@@ -88,14 +91,15 @@ static int probe(struct ufs *u)
 			   "union: the upper's file system makes no whiteouts (a device 0/0): %s",
 			   strerror(-e));
 	upper_discard(u, &tmp);
-	e = upper_make(u, &(struct perm){ .mode = S_IFDIR | 0755 }, NULL, &tmp);
+	u->upper.nameless = made_probe(u);
+	e = made_new(u, u->upper.tmp, &(struct perm){ .mode = S_IFDIR | 0755 }, NULL, &m);
 	if (!e) {
-		at.name = tmp.s;
+		at = made_at(u, &m);
 		e = upper_mark(u, &at, "overlay.opaque");
-		upper_discard(u, &tmp);
+		made_drop(u, &m);
 	}
-	return e ? err(e, "union: the upper's file system takes no %s xattrs: %s",
-		       u->upper.user ? "user" : "trusted", strerror(-e)) :
+	return e ? err(e, "union: the upper's file system takes no %s xattrs: %s", xattrs,
+		       strerror(-e)) :
 		   0;
 }
 
@@ -139,22 +143,42 @@ struct tmp_name upper_tmp_name(struct ufs *u)
 	return t;
 }
 
-int upper_make(struct ufs *u, const struct perm *p, const char *target, struct tmp_name *ret)
+#define WHITEOUT "whiteout" /* the one in work/tmp that all are links of */
+
+static int new_whiteout(struct ufs *u)
 {
 	struct tmp_name tmp = upper_tmp_name(u);
-	int e = u->upper.dialect->make(u, tmp.s, p, target);
 
-	if (e)
+	if (mknodat(u->upper.tmp, tmp.s, S_IFCHR, makedev(0, 0)) < 0)
+		return -errno;
+	if (renameat(u->upper.tmp, tmp.s, u->upper.tmp, WHITEOUT) < 0) {
+		int e = -errno;
+
 		upper_discard(u, &tmp);
-	else
-		*ret = tmp;
-	return e;
+		return e;
+	}
+	return 0;
+}
+
+int upper_whiteout_at(struct ufs *u, const struct at *at)
+{
+	int e = 0;
+
+	/* A file system has a limit to the links of one (ext4 65,000): then another one begins. */
+	for (int i = 0; i < 2 && !e; i++) {
+		if (linkat(u->upper.tmp, WHITEOUT, at->dirfd, at->name, 0) == 0)
+			return 0;
+		e = errno == EMLINK || errno == ENOENT ? new_whiteout(u) : -errno;
+	}
+	if (e)
+		return e;
+	return mknodat(at->dirfd, at->name, S_IFCHR, makedev(0, 0)) < 0 ? -errno : 0;
 }
 
 int upper_make_whiteout(struct ufs *u, struct tmp_name *ret)
 {
 	*ret = upper_tmp_name(u);
-	return mknodat(u->upper.tmp, ret->s, S_IFCHR, makedev(0, 0)) < 0 ? -errno : 0;
+	return upper_whiteout_at(u, &(struct at){ .dirfd = u->upper.tmp, .name = ret->s });
 }
 
 void upper_discard(struct ufs *u, const struct tmp_name *tmp)

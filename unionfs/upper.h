@@ -21,6 +21,7 @@ struct upper {
 	bool user;	  /* P is "user.", else "trusted." */
 	uint64_t ino_bit; /* NODE_UPPER_BIT above an index: or'ed into st_ino */
 	dev_t dev;
+	bool nameless; /* files are made without a name: made.h */
 	atomic_uint_fast64_t next_tmp;
 };
 
@@ -37,6 +38,7 @@ struct at {
 int node_at(struct ufs *u, struct node *n, struct at *ret);
 int node_at_child(struct ufs *u, struct node *dir, const char *name, struct at *ret);
 void at_put(struct ufs *u, struct at *at);
+int at_set_times(const struct at *at, const struct timespec times[2]);
 /*
  * The file of a regular @n, open for reading and writing, held. Takes the tree lock if it must open
  * it.
@@ -57,10 +59,9 @@ struct tmp_name {
 	char s[24];
 };
 struct tmp_name upper_tmp_name(struct ufs *u);
-/* Makes what @p says, empty, in work/tmp; @target: of a symbolic link. */
-int upper_make(struct ufs *u, const struct perm *p, const char *target, struct tmp_name *ret);
 void upper_discard(struct ufs *u, const struct tmp_name *tmp);
-/* Puts a whiteout into work/tmp. */
+/* Makes a whiteout at @at: -EEXIST; or in work/tmp. They are links of one, as overlayfs makes them. */
+int upper_whiteout_at(struct ufs *u, const struct at *at);
 int upper_make_whiteout(struct ufs *u, struct tmp_name *ret);
 /* Gives @at another owner or mode. */
 int upper_set_perm(struct ufs *u, const struct at *at, const struct perm *from,

@@ -1,0 +1,118 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "unionfs/made.h"
+
+#include "unionfs/union.h"
+
+#include <errno.h>
+#include <linux/fs.h>
+
+static int give_target(int fd, const char *target)
+{
+	return target ? fd_write_full(fd, target, strlen(target)) : 0;
+}
+
+/* A file without a name: regular, or what a regular file stands for. */
+static int make_nameless(struct ufs *u, int near, const struct perm *p, const char *target)
+{
+	const int flags = O_TMPFILE | O_RDWR | O_CLOEXEC;
+	bool native = u->mode == UFS_UPPER_NATIVE;
+	_close_ int fd = openat(near, ".", flags, native ? p->mode & 0777 : 0600);
+	struct at at = { .dirfd = fd, .name = "" };
+	struct perm from;
+	struct stat st;
+	int e;
+
+	if (fd < 0 || fstat(fd, &st) < 0)
+		return -errno;
+	from = (struct perm){ .mode = st.st_mode, .uid = st.st_uid, .gid = st.st_gid };
+	e = give_target(fd, S_ISLNK(p->mode) ? target : NULL);
+	if (!e)
+		e = upper_set_perm(u, &at, &from, p);
+	return e ? e : take_fd(fd);
+}
+
+int made_new(struct ufs *u, int near, const struct perm *p, const char *target, struct made *ret)
+{
+	bool regular = S_ISREG(p->mode) || (u->mode == UFS_UPPER_MAPPED && !S_ISDIR(p->mode));
+	struct made m = MADE_NONE;
+	int e;
+
+	if (regular && u->upper.nameless) {
+		m.fd = make_nameless(u, near, p, target);
+		if (m.fd < 0)
+			return m.fd;
+	} else {
+		m.tmp = upper_tmp_name(u);
+		e = u->upper.dialect->make(u, m.tmp.s, p, target);
+		if (e) {
+			made_drop(u, &m);
+			return e;
+		}
+	}
+	*ret = m;
+	return 0;
+}
+
+void made_drop(struct ufs *u, struct made *m)
+{
+	if (m->fd < 0 && m->tmp.s[0])
+		upper_discard(u, &m->tmp);
+	fd_close(m->fd);
+	*m = MADE_NONE;
+}
+
+struct at made_at(const struct ufs *u, const struct made *m)
+{
+	if (m->fd >= 0)
+		return (struct at){ .dirfd = m->fd, .name = "" };
+	return (struct at){ .dirfd = u->upper.tmp, .name = m->tmp.s };
+}
+
+static int put_nameless(struct ufs *u, struct made *m, const struct at *at, bool over)
+{
+	struct tmp_name tmp;
+
+	if (!over)
+		return linkat(m->fd, "", at->dirfd, at->name, AT_EMPTY_PATH) < 0 ? -errno : 0;
+	tmp = upper_tmp_name(u);
+	if (linkat(m->fd, "", u->upper.tmp, tmp.s, AT_EMPTY_PATH) < 0)
+		return -errno;
+	if (renameat2(u->upper.tmp, tmp.s, at->dirfd, at->name, 0) < 0) {
+		int e = -errno;
+
+		upper_discard(u, &tmp);
+		return e;
+	}
+	return 0;
+}
+
+/* Over a whiteout: a directory cannot replace it, so they change places. */
+static int put_named(struct ufs *u, struct made *m, const struct at *at, bool over, bool is_dir)
+{
+	unsigned int flags = !over ? RENAME_NOREPLACE : is_dir ? RENAME_EXCHANGE : 0;
+
+	if (renameat2(u->upper.tmp, m->tmp.s, at->dirfd, at->name, flags) < 0)
+		return -errno;
+	if (over && is_dir)
+		upper_discard(u, &m->tmp);
+	m->tmp.s[0] = 0;
+	return 0;
+}
+
+int made_put(struct ufs *u, struct made *m, const struct at *at, bool over, bool is_dir)
+{
+	return m->fd >= 0 ? put_nameless(u, m, at, over) : put_named(u, m, at, over, is_dir);
+}
+
+bool made_probe(struct ufs *u)
+{
+	const int flags = O_TMPFILE | O_RDWR | O_CLOEXEC;
+	_close_ int fd = openat(u->upper.tmp, ".", flags, 0600);
+	struct tmp_name tmp = upper_tmp_name(u);
+
+	/* Linux before 6.10 lets only CAP_DAC_READ_SEARCH give a descriptor's file a name. */
+	if (fd < 0 || linkat(fd, "", u->upper.tmp, tmp.s, AT_EMPTY_PATH) < 0)
+		return false;
+	upper_discard(u, &tmp);
+	return true;
+}

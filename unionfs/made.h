@@ -1,0 +1,30 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * A thing made for the upper that has no place yet: finished first, then put in place by one call.
+ * A regular file has no name at all until then (O_TMPFILE; on ext4 a tenth of what a name in one
+ * crowded directory and a rename cost), everything else one in work/tmp.
+ */
+#ifndef UNIONFS_MADE_H
+#define UNIONFS_MADE_H
+
+#include "unionfs/upper.h"
+
+struct made {
+	int fd; /* of a file without a name, readable and writable; else -1 */
+	struct tmp_name tmp;
+};
+
+#define MADE_NONE ((struct made){ .fd = -1 })
+
+/* Makes what @p says, empty, near directory @near; @target: of a symbolic link. */
+int made_new(struct ufs *u, int near, const struct perm *p, const char *target, struct made *ret);
+/* What is not in place goes. */
+void made_drop(struct ufs *u, struct made *m);
+/* Where it is, for giving it what it shall have. */
+struct at made_at(const struct ufs *u, const struct made *m);
+/* Puts it at @at: -EEXIST when something is there; or, @over, in the place of the whiteout there. */
+int made_put(struct ufs *u, struct made *m, const struct at *at, bool over, bool is_dir);
+/* Whether files without a name can be had here, and get one: asked once. */
+bool made_probe(struct ufs *u);
+
+#endif
