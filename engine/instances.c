@@ -74,16 +74,18 @@ int engine_rm(struct engine *e, const char *id_or_name, bool force)
 		r = inst_state(i, &state);
 	if (r < 0)
 		return r;
-	if (state.status == INST_RUNNING || state.status == INST_PAUSED) {
-		if (!force)
-			return err(-EBUSY, "%s is %s: stop it, or remove it with --force",
-				   id_or_name, inst_status_name(state.status));
+	if (state.status != INST_STOPPED && force) {
 		r = inst_stop(i, SIGKILL, 0);
 		if (r < 0 && r != -ESRCH)
 			return r;
 		err_clear();
+	} else if (state.status == INST_RUNNING || state.status == INST_PAUSED) {
+		return err(-EBUSY, "%s is %s: stop it, or remove it with --force", id_or_name,
+			   inst_status_name(state.status));
 	}
 	r = inst_recover(i);
+	if (r == -EBUSY)
+		return err(r, "%s is just starting: try again, or remove it with --force", id_or_name);
 	if (r < 0)
 		return r;
 	r = snapshot_remove(e->store, inst_id(i));
