@@ -89,8 +89,6 @@ static int empty_root(void)
 
 static int ids(const struct vm_jail *j)
 {
-	if (j->gid == getegid() && j->uid == geteuid() && geteuid() != 0)
-		return 0;
 	if (setgroups(0, NULL) < 0 || setresgid(j->gid, j->gid, j->gid) < 0 ||
 	    setresuid(j->uid, j->uid, j->uid) < 0)
 		return err_sys("VM's jail: user %u", j->uid);
@@ -118,6 +116,8 @@ static void no_bounding_set(void)
 
 int vm_jail(const struct vm_jail *j, char *weak, size_t size)
 {
+	/* Noted before a namespace may show another. */
+	bool own = geteuid() != 0 && j->uid == geteuid() && j->gid == getegid();
 	int r;
 
 	weak[0] = '\0';
@@ -128,7 +128,7 @@ int vm_jail(const struct vm_jail *j, char *weak, size_t size)
 		weakness(weak, size, "the VMM is not in an empty root and namespaces of its own",
 			 r);
 	no_bounding_set();
-	r = ids(j);
+	r = own ? 0 : ids(j);
 	if (r == 0)
 		r = no_capabilities();
 	if (r < 0)

@@ -1,0 +1,189 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * What a process in the VMM's jail still can do, and what it cannot. Each test is a child, since it
+ * is one way.
+ */
+#include "microvm/microvm.h"
+
+#include "base/err.h"
+#include "tests/base/unit.h"
+#include <dirent.h>
+#include <pthread.h>
+#include <sys/mman.h>
+#include <sys/prctl.h>
+#include <sys/socket.h>
+#include <sys/syscall.h>
+#include <sys/wait.h>
+
+#define NOBODY 65534
+
+/* Runs @fn in a child: its wait status. @as: the user to begin as. */
+static int in_child(uid_t as, int (*fn)(void))
+{
+	int status;
+	pid_t pid = fork();
+
+	assert_true(pid >= 0);
+	if (pid == 0) {
+		if (as && (setresgid(as, as, as) < 0 || setresuid(as, as, as) < 0))
+			_exit(99);
+		prctl(PR_SET_DUMPABLE, 1, 0, 0, 0); /* as after an exec: /proc/self is its own */
+		_exit(fn());
+	}
+	assert_int_equal(waitpid(pid, &status, 0), pid);
+	return status;
+}
+
+static bool jail(uid_t uid, char *weak, size_t size)
+{
+	const struct vm_jail j = { uid, uid };
+
+	return vm_jail(&j, weak, size) == 0;
+}
+
+static void *thread(void *arg)
+{
+	return arg;
+}
+
+static int count_entries(void)
+{
+	int n = 0, fd = open("/", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	DIR *d = fd < 0 ? NULL : fdopendir(fd);
+
+	while (d && readdir(d))
+		n++;
+	if (d)
+		closedir(d);
+	return n;
+}
+
+/* capget(2) is not on the list either, so what needs a capability is tried. */
+static bool capable_of_nothing(void)
+{
+	return fchownat(AT_FDCWD, "/", 0, 0, 0) < 0 && mkdir("/x", 0755) < 0;
+}
+
+/* A number for what is wrong, 0 for nothing. */
+static int check(uid_t uid)
+{
+	char weak[256] = "", *p;
+	pthread_t t;
+	pid_t parent = getppid();
+
+	if (!jail(uid, weak, sizeof(weak)))
+		return 1;
+	if (getuid() != uid || geteuid() != uid || getgid() != uid)
+		return 2;
+	if (!weak[0] && (count_entries() != 2 || access("/etc/passwd", F_OK) == 0))
+		return 3;
+	if (!capable_of_nothing())
+		return 4;
+	if (kill(parent, 0) == 0 || errno != EPERM)
+		return 5;
+	if (mmap(NULL, 4096, PROT_READ | PROT_EXEC, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0) !=
+	    MAP_FAILED)
+		return 6;
+	p = mmap(NULL, 4096, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+	if (p == MAP_FAILED || mprotect(p, 4096, PROT_READ | PROT_EXEC) == 0)
+		return 7;
+	if (pthread_create(&t, NULL, thread, NULL) != 0 || pthread_join(t, NULL) != 0)
+		return 8;
+	if (syscall(9999) != -1 || errno != ENOSYS)
+		return 9;
+	return 0;
+}
+
+static int as_root(void)
+{
+	return check(NOBODY);
+}
+
+static int as_user(void)
+{
+	return check(1000);
+}
+
+static void holds(_unused_ void **state)
+{
+	if (getuid() != 0)
+		skip();
+	assert_int_equal(in_child(0, as_root), 0);
+}
+
+/* With a user namespace of its own, or without where that is not allowed. */
+static void holds_without_privilege(_unused_ void **state)
+{
+	assert_int_equal(getuid() ? as_user() : in_child(1000, as_user), 0);
+}
+
+static int opens_socket(void)
+{
+	char weak[256];
+
+	if (!jail(NOBODY, weak, sizeof(weak)))
+		return 1;
+	socket(AF_INET, SOCK_STREAM, 0);
+	return 0;
+}
+
+static int executes(void)
+{
+	char *argv[] = { NULL };
+	char weak[256];
+
+	if (!jail(NOBODY, weak, sizeof(weak)))
+		return 1;
+	execve("/bin/true", argv, argv);
+	return 0;
+}
+
+static int forks(void)
+{
+	char weak[256];
+
+	if (!jail(NOBODY, weak, sizeof(weak)))
+		return 1;
+	return syscall(SYS_clone, SIGCHLD, 0, 0, 0, 0) < 0 && errno == EPERM ? 0 : 2;
+}
+
+static void kills_attackers(_unused_ void **state)
+{
+	int s;
+
+	if (getuid() != 0)
+		skip();
+	s = in_child(0, opens_socket);
+	assert_true(WIFSIGNALED(s) && WTERMSIG(s) == SIGSYS);
+	s = in_child(0, executes);
+	assert_true(WIFSIGNALED(s) && WTERMSIG(s) == SIGSYS);
+	assert_int_equal(in_child(0, forks), 0);
+}
+
+static int becomes_root(void)
+{
+	char weak[256];
+	int r = jail(0, weak, sizeof(weak)) ? 1 : 0;
+
+	return r || !err_text() || strchr(err_text(), '\n') ? 1 : 0;
+}
+
+/* Another user than one's own cannot be had without privilege: an error, not a weak jail. */
+static void does_not_pretend(_unused_ void **state)
+{
+	if (getuid() != 0)
+		skip();
+	assert_int_equal(in_child(1000, becomes_root), 0);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(holds),
+		cmocka_unit_test(holds_without_privilege),
+		cmocka_unit_test(kills_attackers),
+		cmocka_unit_test(does_not_pretend),
+	};
+
+	return cmocka_run_group_tests_name("microvm/jail", tests, NULL, NULL);
+}
