@@ -10,6 +10,7 @@
 #include "container/container.h"
 #include "engine/commit.h"
 #include "engine/engine_.h"
+#include "engine/top.h"
 #include <signal.h>
 #include <sys/random.h>
 #include <sys/stat.h>
@@ -90,6 +91,18 @@ static void step_free(struct build *b, struct build_step *s)
 	free(s);
 }
 
+static int create_top(struct build *b, struct build_step *s)
+{
+	struct stack k;
+	int r = stack_open(b->e->store, s->spec.layers, s->spec.nlayers, &k);
+
+	if (r < 0)
+		return r;
+	r = top_create(b->e->store, s->spec.id, s->spec.layers, s->spec.nlayers, &k, false);
+	stack_close(&k);
+	return r;
+}
+
 static int open_step(struct build *b, struct build_step *s, const json_t *config)
 {
 	int r = diff_ids(config, &s->spec.layers, &s->spec.nlayers);
@@ -97,7 +110,7 @@ static int open_step(struct build *b, struct build_step *s, const json_t *config
 	if (r >= 0)
 		r = step_id(&s->spec.id);
 	if (r >= 0)
-		r = snapshot_create(b->e->store, s->spec.id, s->spec.layers, s->spec.nlayers);
+		r = create_top(b, s);
 	if (r >= 0)
 		r = rootfs_open(b->e->store, &s->spec, STDERR_FILENO, &s->root);
 	return r;

@@ -9,24 +9,13 @@
 #include "engine/engine_.h"
 #include "engine/kernel.h"
 #include "engine/spec.h"
+#include "engine/top.h"
 #include <poll.h>
 #include <sys/socket.h>
 
 static void spec_freep(struct run_spec **s)
 {
 	spec_free(*s);
-}
-
-/* Makes the merged index now if it is missing: errors come before anything exists, and the
- * supervisor stays small. */
-static int prepare_stack(struct engine *e, const struct run_spec *spec)
-{
-	struct stack k;
-	int r = stack_open(e->store, spec->layers, spec->nlayers, &k);
-
-	if (r == 0)
-		stack_close(&k);
-	return r;
 }
 
 static int prepare_kind(struct engine *e, struct run_spec *spec)
@@ -69,7 +58,8 @@ static int keep_config(struct engine *e, const char *id, const json_t *config)
 
 /* The instance comes before its snapshot and goes after it: a snapshot without an instance is a
  * leftover. */
-static int create_instance(struct engine *e, struct run_spec *spec, struct inst **ret)
+static int create_instance(struct engine *e, struct run_spec *spec, const struct stack *k,
+			   struct inst **ret)
 {
 	char id[INST_ID_LEN + 1];
 	_json_ json_t *config = NULL;
@@ -86,7 +76,7 @@ static int create_instance(struct engine *e, struct run_spec *spec, struct inst 
 	r = inst_create(e->runroot_fd, id, config, &inst);
 	if (r < 0)
 		return r;
-	r = snapshot_create(e->store, id, spec->layers, spec->nlayers);
+	r = top_create(e->store, id, spec->layers, spec->nlayers, k, spec->kind == RUN_VM);
 	if (r >= 0)
 		r = keep_config(e, id, config);
 	if (r < 0) {
@@ -128,6 +118,7 @@ int engine_run(struct engine *e, const struct run_options *o, struct run *ret)
 {
 	_cleanup_(image_closep) struct image *image = NULL;
 	_cleanup_(spec_freep) struct run_spec *spec = NULL;
+	struct stack stack;
 	struct inst *inst;
 	int r = image_open(e->store, o->image, &image);
 
@@ -135,10 +126,14 @@ int engine_run(struct engine *e, const struct run_options *o, struct run *ret)
 		r = spec_new(o, image, &spec);
 	if (r >= 0)
 		r = prepare_kind(e, spec);
+	/* The merged index is made now if it is missing: errors come before anything exists, and the
+	 * supervisor stays small. */
 	if (r >= 0)
-		r = prepare_stack(e, spec);
-	if (r >= 0)
-		r = create_instance(e, spec, &inst);
+		r = stack_open(e->store, spec->layers, spec->nlayers, &stack);
+	if (r < 0)
+		return r;
+	r = create_instance(e, spec, &stack, &inst);
+	stack_close(&stack);
 	if (r < 0)
 		return r;
 	r = spawn_monitor(e, o, spec, ret);

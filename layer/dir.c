@@ -21,9 +21,10 @@ static struct erofs_dirent entry_at(const struct dirblock *d, unsigned k)
 int dirblock_get(const struct layer_index *x, const struct inode *dir, uint64_t b,
 		 struct dirblock *ret)
 {
-	struct dirblock d = { .data = inode_block(x, dir, b, &d.len) };
+	struct dirblock d = { 0 };
 	size_t names;
 
+	d.data = inode_block(x, dir, b, &d.len);
 	if (!d.data)
 		return -EBADMSG;
 	if (d.len < sizeof(struct erofs_dirent))
