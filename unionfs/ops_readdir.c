@@ -13,7 +13,8 @@
 #include <errno.h>
 
 #define REPLY_MAX   (128u << 10)
-#define ENOUGH_WALK 8 /* names that the last directory must have had, to say anything */
+#define PROBE_EVERY 64 /* directories with attributes, to one without */
+#define ENOUGH_WALK 8  /* names that the last directory must have had, to say anything */
 
 struct encoding {
 	struct request *r;
@@ -78,16 +79,26 @@ static int encode(void *ctx, const struct dir_entry *d)
 	return 0;
 }
 
-/* Whether the walker wants attributes; a new directory begins. */
+/*
+ * Whether the walker wants attributes; with cookie 0 a new directory begins. While they are filled
+ * in, no LOOKUP tells whether they are wanted: so every now and then one directory goes without.
+ */
 static bool wants_attributes(struct ufs_conn *c, uint64_t cookie)
 {
 	uint32_t listed = c->walk_listed, looked = c->walk_looked;
 
-	if (cookie == 0 && listed >= ENOUGH_WALK) {
-		c->walk_listed = 0;
-		c->walk_looked = 0;
-		c->walk_fills = looked >= listed / 2 || c->walk_fills;
+	if (cookie)
+		return c->walk_fills;
+	if (c->walk_fills && ++c->walk_filled >= PROBE_EVERY) {
+		c->walk_fills = false;
+	} else if (!c->walk_fills && listed >= ENOUGH_WALK) {
+		c->walk_fills = looked >= listed / 2;
+	} else {
+		return c->walk_fills;
 	}
+	c->walk_filled = 0;
+	c->walk_listed = 0;
+	c->walk_looked = 0;
 	return c->walk_fills;
 }
 

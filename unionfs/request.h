@@ -28,7 +28,7 @@ struct ufs_conn {
 	 * Of the directory last listed without attributes: its entries, the LOOKUPs since; whether
 	 * to give them now.
 	 */
-	_Atomic uint32_t walk_listed, walk_looked;
+	_Atomic uint32_t walk_listed, walk_looked, walk_filled;
 	_Atomic bool walk_fills;
 };
 

@@ -65,7 +65,8 @@ enum ufs_upper_mode {
 };
 
 struct ufs_config {
-	const struct ufs_lower *lowers; /* topmost first, as lowerdir= has them; at least one */
+	/* One index; or 1 to 500 directories, topmost first, as lowerdir= has them. */
+	const struct ufs_lower *lowers;
 	size_t nlowers;
 	enum ufs_upper_mode upper;
 	int upper_fd, work_fd; /* directories of one file system; duplicated */
@@ -73,6 +74,10 @@ struct ufs_config {
 	bool is_volatile;      /* no sync of the top at all */
 };
 
+/*
+ * Takes the top for this process (-EBUSY: another one has it) and clears away what a killed one
+ * left. A text is attached to each error (base/err.h). ufs_free() syncs the top, unless volatile.
+ */
 int ufs_new(const struct ufs_config *cfg, struct ufs **ret);
 void ufs_free(struct ufs *u);
 
@@ -112,8 +117,8 @@ ssize_t ufs_serve(struct ufs_conn *c, const struct iovec *in, int nin, const str
 int ufs_mount(const char *source, bool rdonly, int *ret_fuse_fd, int *ret_mount_fd);
 
 /*
- * Serves requests from @fuse_fd on @nthreads threads until the file system is unmounted (0) or the
- * descriptor fails (-errno). The calling thread is one of them.
+ * Serves requests from @fuse_fd on @nthreads threads (1 to 64) until the file system is unmounted
+ * (0) or the descriptor fails (-errno). The calling thread is one of them.
  */
 int ufs_fuse_serve(struct ufs *u, int fuse_fd, int nthreads);
 
