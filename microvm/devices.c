@@ -20,10 +20,12 @@ static int bus_ioeventfd(void *ctx, uint64_t gpa, uint32_t value, int fd, bool o
 		.len = 4,
 		.fd = fd,
 		.datamatch = value == VIRTIO_ANY_VALUE ? 0 : value,
-		.flags = (value == VIRTIO_ANY_VALUE ? 0 : KVM_IOEVENTFD_FLAG_DATAMATCH) |
-			 (on ? 0 : KVM_IOEVENTFD_FLAG_DEASSIGN),
+		.flags = (value == VIRTIO_ANY_VALUE ? 0 : KVM_IOEVENTFD_FLAG_DATAMATCH),
 	};
 
+	/* Undone with the machine, when KVM drops it by itself; here it would wait for ms. */
+	if (!on)
+		return 0;
 	return ioctl(v->fd, KVM_IOEVENTFD, &e) < 0 ? err_sys("KVM: ioeventfd") : 0;
 }
 
