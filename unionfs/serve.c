@@ -134,16 +134,21 @@ static size_t fixed_size(const struct request *r, const struct op *op)
 	return op->fixed;
 }
 
+#define ARG_ROOM 128u /* no fixed argument is longer; what a client leaves out of it is zero */
+
 static int decode(struct request *r, const struct op *op, size_t total)
 {
 	size_t fixed = fixed_size(r, op), len;
 
 	if (r->h.len != total)
 		return -EINVAL;
-	len = request_gather(r, sizeof(r->h), r->buf.bytes, REQUEST_ARG_MAX);
+	/* Without names what follows the argument is a payload, which stays where it is. */
+	len = request_gather(r, sizeof(r->h), r->buf.bytes,
+			     *op->names ? REQUEST_ARG_MAX : ARG_ROOM);
 	if (len < fixed)
 		return -EINVAL;
-	memset(r->buf.bytes + len, 0, MIN(sizeof(uint64_t) * 16, REQUEST_ARG_MAX - len));
+	if (len < ARG_ROOM)
+		memset(r->buf.bytes + len, 0, ARG_ROOM - len);
 	return take_names(r, op->names, fixed, len);
 }
 
