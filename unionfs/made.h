@@ -22,7 +22,9 @@ int made_new(struct ufs *u, int near, const struct perm *p, const char *target, 
 void made_drop(struct ufs *u, struct made *m);
 /* Where it is, for giving it what it shall have. */
 struct at made_at(const struct ufs *u, const struct made *m);
-/* Puts it at @at: -EEXIST when something is there; or, @over, in the place of the whiteout there. */
+/*
+ * Puts it at @at: -EEXIST when something is there; or, @over, in the place of the whiteout there.
+ */
 int made_put(struct ufs *u, struct made *m, const struct at *at, bool over, bool is_dir);
 /* Whether files without a name can be had here, and get one: asked once. */
 bool made_probe(struct ufs *u);

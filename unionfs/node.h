@@ -31,7 +31,8 @@
 
 struct ufs;
 
-#define NODE_UPPER_BIT	(1ull << 62) /* nodeids of what was born in the upper: this and its st_ino */
+/* nodeids of what was born in the upper: this and its st_ino */
+#define NODE_UPPER_BIT	(1ull << 62)
 #define NODE_SPARE_BITS (3ull << 61) /* of what cannot have that one; no st_ino has bit 61 */
 
 /* Who owns a thing and what it is. */

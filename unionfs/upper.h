@@ -60,7 +60,9 @@ struct tmp_name {
 };
 struct tmp_name upper_tmp_name(struct ufs *u);
 void upper_discard(struct ufs *u, const struct tmp_name *tmp);
-/* Makes a whiteout at @at: -EEXIST; or in work/tmp. They are links of one, as overlayfs makes them. */
+/*
+ * Makes a whiteout at @at: -EEXIST; or in work/tmp. They are links of one, as overlayfs makes them.
+ */
 int upper_whiteout_at(struct ufs *u, const struct at *at);
 int upper_make_whiteout(struct ufs *u, struct tmp_name *ret);
 /* Gives @at another owner or mode. */
