@@ -28,7 +28,7 @@ static void entry_write(uint8_t *at, const char *name, unsigned name_len, unsign
 	snprintf(head, sizeof(head), "070701%08x%08x%08x%08x%08x%08x%08x%08x%08x%08x%08x%08x%08x",
 		 0, mode, 0, 0, 1, 0, size, 0, 0, 0, 0, name_len, 0);
 	memcpy(at, head, HEAD_LEN);
-	memcpy(at + HEAD_LEN, name, strlen(name));
+	memcpy(at + HEAD_LEN, name, strlen(name) + 1);
 }
 
 int vm_initramfs_load(struct vm *v, int fd, const struct vm_kernel *kernel,
