@@ -25,15 +25,25 @@
  * What a shell, nohup(1) or our own programs leave ignored; handlers end with execve by themselves.
  */
 static const int ignored[] = {
-	SIGHUP, SIGINT, SIGQUIT, SIGPIPE, SIGCHLD, SIGTSTP, SIGTTIN, SIGTTOU
+	SIGHUP,	 SIGINT,  SIGQUIT, SIGPIPE, SIGCHLD, SIGTSTP,
+	SIGTTIN, SIGTTOU, SIGXFSZ, 32,	    33, /* the C library's own, which perl leaves ignored */
+};
+
+/* The kernel's struct sigaction: the C library's calls refuse its own signals. */
+struct kernel_sigaction {
+	void *handler;
+	unsigned long flags;
+	void *restorer;
+	uint64_t mask;
 };
 
 static int reset_signals(struct child *c _unused_)
 {
+	const struct kernel_sigaction dfl = { 0 };
 	sigset_t none;
 
 	for (size_t i = 0; i < ARRAY_SIZE(ignored); i++)
-		signal(ignored[i], SIG_DFL);
+		syscall(SYS_rt_sigaction, ignored[i], &dfl, NULL, sizeof(dfl.mask));
 	sigemptyset(&none);
 	sigprocmask(SIG_SETMASK, &none, NULL);
 	return 0;
