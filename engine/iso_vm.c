@@ -259,6 +259,7 @@ static int enter_cgroup(struct iso_vm *v)
 	int r;
 
 	limits.memory = 0; /* bounded by the memory that the machine has */
+	limits.pids = 0;   /* the guest's processes are the guest's to count */
 	r = cgroup_new(v->c.spec->id, &limits, &v->cgroup);
 	return r < 0 ? r : cgroup_enter(v->cgroup, v->pid, true);
 }

@@ -196,7 +196,8 @@ static int tell_guest(struct vmm *v)
 				       .tty = s->tty,
 				       .stdin_open = s->interactive || s->tty,
 				       .volumes = volumes,
-				       .nvolumes = s->nvolumes };
+				       .nvolumes = s->nvolumes,
+				       .pids = (uint32_t)s->limits.pids };
 	int r = volumes && tags ? 0 : -ENOMEM;
 
 	snprintf(host, sizeof(host), "%.12s", s->id);
@@ -274,6 +275,12 @@ static int hear_monitor(struct vmm *v)
 	return 0;
 }
 
+/* ENOENT and EACCES speak of the command, and of nothing else that may be missing or denied. */
+static int failed_errno(const struct vm_guest_event *e)
+{
+	return e->status == 127 ? ENOENT : e->status == 126 ? EACCES : EIO;
+}
+
 /* With its last message the guest has synced and waits for the power to go (formats/guest.md). */
 static void hear_guest(struct vmm *v)
 {
@@ -285,7 +292,7 @@ static void hear_guest(struct vmm *v)
 			tell_monitor(v, VMM_STARTED, 0, "");
 			break;
 		case VM_GUEST_FAILED:
-			tell_monitor(v, VMM_FAILED, e.error, e.text);
+			tell_monitor(v, VMM_FAILED, failed_errno(&e), e.text);
 			vm_stop(v->vm);
 			break;
 		case VM_GUEST_EXITED:

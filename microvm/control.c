@@ -177,6 +177,8 @@ int vm_control_config(struct vm_control *c, const struct vm_guest_config *cfg)
 		volume(&b, &cfg->volumes[i]);
 	for (size_t i = 0; i < cfg->nrlimits; i++)
 		rlimit(&b, &cfg->rlimits[i]);
+	if (cfg->pids)
+		field_u32(&b, GUEST_TAG_PIDS, cfg->pids);
 	if (b.failed)
 		return err(-ENOMEM, "no memory");
 	return message(c, GUEST_CONFIG, b.data, b.len);

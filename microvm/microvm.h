@@ -128,6 +128,7 @@ struct vm_guest_config {
 	size_t nvolumes;
 	const struct vm_guest_rlimit *rlimits;
 	size_t nrlimits;
+	uint32_t pids; /* processes and threads of the command at most */
 };
 
 enum vm_guest_event_kind { VM_GUEST_STARTED, VM_GUEST_FAILED, VM_GUEST_EXITED };

@@ -83,6 +83,40 @@ static void files_close(const struct files *f)
 		close(f->fd[i]);
 }
 
+/* ---- limits ---- */
+
+#define CGROUP_ROOT "/sys/fs/cgroup"
+#define CGROUP	    CGROUP_ROOT "/command"
+
+static int write_file(const char *path, const char *text)
+{
+	int fd = open(path, O_WRONLY | O_CLOEXEC), r = 0;
+
+	if (fd < 0)
+		return -errno;
+	if (write(fd, text, strlen(text)) < 0)
+		r = -errno;
+	close(fd);
+	return r;
+}
+
+/* The group that the command will join, when it has a limit. */
+static int cgroup_make(const struct config *c)
+{
+	char max[16];
+	int r;
+
+	if (!c->pids)
+		return 0;
+	snprintf(max, sizeof(max), "%u", c->pids);
+	r = write_file(CGROUP_ROOT "/cgroup.subtree_control", "+pids");
+	if (r == 0 && mkdir(CGROUP, 0755) < 0)
+		r = -errno;
+	if (r == 0)
+		r = write_file(CGROUP "/pids.max", max);
+	return r < 0 ? failing(r, "limit of processes") : 0;
+}
+
 /* ---- the child ---- */
 
 static int child_files(const struct files *f, const struct user *u)
@@ -108,6 +142,10 @@ static int child_files(const struct files *f, const struct user *u)
 
 static int child_ids(const struct config *c, const struct user *u)
 {
+	int r = c->pids ? write_file(CGROUP "/cgroup.procs", "0") : 0;
+
+	if (r < 0)
+		return r;
 	for (unsigned i = 0; i < c->nrlimits; i++) {
 		struct rlimit l = { c->rlimits[i].soft, c->rlimits[i].hard };
 
@@ -239,6 +277,8 @@ int command_start(struct config *c, struct command *ret)
 	*ret = (struct command){ .in = -1, .out = -1, .err = -1 };
 	if (r == 0)
 		r = defaults(c, &user);
+	if (r == 0)
+		r = cgroup_make(c);
 	if (r < 0)
 		return r;
 	r = c->flags & GUEST_FLAG_TTY ? tty_open(c, ret, &files) : pipes_open(c, ret, &files);

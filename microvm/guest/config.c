@@ -125,6 +125,8 @@ static int field(struct config *c, uint32_t tag, const uint8_t *data, uint32_t l
 		return add_volume(c, data, len, tag == GUEST_TAG_VOLUME_RO);
 	case GUEST_TAG_RLIMIT:
 		return add_rlimit(c, data, len);
+	case GUEST_TAG_PIDS:
+		return set_fixed(&c->pids, sizeof(c->pids), data, len);
 	default:
 		return -EPROTO;
 	}

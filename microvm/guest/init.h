@@ -47,6 +47,7 @@ struct config {
 	unsigned nvolumes;
 	struct guest_rlimit rlimits[GUEST_RLIMITS_MAX];
 	unsigned nrlimits;
+	uint32_t pids; /* 0 = no limit */
 };
 
 /* Of a GUEST_CONFIG message of @len bytes. Never freed: the machine ends before. */

@@ -59,6 +59,7 @@ enum guest_tag {
 	GUEST_TAG_VOLUME = 10,	  /* string: the tag, NUL, the target */
 	GUEST_TAG_VOLUME_RO = 11, /* the same, read-only */
 	GUEST_TAG_RLIMIT = 12,	  /* struct guest_rlimit */
+	GUEST_TAG_PIDS = 13,	  /* u32: processes and threads of the command at most */
 };
 
 #define GUEST_FLAG_TTY	   1u /* a terminal over stdin and stdout */
