@@ -114,6 +114,7 @@ vm_host() {
 		kib=$("$strata" run --rm --vm --memory 96m small grep MemTotal /proc/meminfo | tr -dc 0-9)
 		[ $kib -gt 60000 ] && [ $kib -lt 98304 ]
 		[ "$("$strata" run --rm --vm --vcpus 3 small grep -c ^processor /proc/cpuinfo)" = 3 ]
+		"$strata" run --rm --vm --pids-limit 4 small sh -c "for i in 1 2 3 4 5 6; do sleep 1 & done; wait" 2>&1 | grep fork
 		script -qec "stty rows 33 cols 77; \"$strata\" run --rm -it --vm small sh -c \"sleep 1; stty size; test -t 0 && echo yes; exit 5\"" /dev/null >"$work/tty" || rc=$?
 		[ "$rc" = 5 ]
 		grep "33 77" "$work/tty"; grep yes "$work/tty"'
