@@ -21,7 +21,6 @@
 
 struct cli {
 	struct engine_options where; /* --root, --runroot */
-	bool debug;
 	struct engine *engine; /* opened by cli_engine() */
 };
 

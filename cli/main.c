@@ -85,7 +85,7 @@ static int global_options(struct cli *c, const struct verb *verbs, int argc, cha
 			return -1;
 		}
 		if (streq(argv[i], "--debug")) {
-			c->debug = true;
+			setenv("STRATA_DEBUG", "1", 1); /* for the programs that we start, too */
 			continue;
 		}
 		if ((value = global_value("--root", argc, argv, &i)))

@@ -92,9 +92,9 @@ static void check_fuse(struct doctor *d)
 	say(d, "fuse", DOCTOR_YES, "/dev/fuse opens");
 	if (kernel_at_least(d, 6, 9)) {
 		say(d, "resend", DOCTOR_YES,
-		    "a killed file server can be replaced under its mount (Linux 6.9)");
+		    "the kernel keeps the requests of a killed file server (Linux 6.9); not used yet");
 		say(d, "passthrough", geteuid() == 0 ? DOCTOR_YES : DOCTOR_NO,
-		    "reads without the server: Linux 6.9 and root");
+		    "reads without the server (Linux 6.9, root); not used yet");
 	} else {
 		say(d, "resend", DOCTOR_NO,
 		    "Linux %u.%u: needs 6.9; a killed file server ends its mount", d->major,

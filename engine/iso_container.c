@@ -111,6 +111,7 @@ static int create(void *ctx, const int stdio[3], struct run_process *ret)
 	ret->pid = ctr_pid(i->ctr);
 	ret->pidfd = ctr_pidfd(i->ctr);
 	ret->console = ctr_console(i->ctr);
+	log_debug("%s: process %d", i->c.spec->id, (int)ret->pid);
 	return 0;
 }
 

@@ -282,6 +282,7 @@ static int create(void *ctx, const int stdio[3], struct run_process *ret)
 	ret->pid = v->pid;
 	ret->pidfd = v->pidfd;
 	ret->console = v->console;
+	log_debug("%s: VMM %d, uid %u", v->c.spec->id, (int)v->pid, (unsigned)vmm_uid(v->c.spec->id));
 	return 0;
 }
 

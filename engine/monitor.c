@@ -48,13 +48,17 @@ static int keep_stdio(struct monitor *m)
 	return 0;
 }
 
+/* monitor.log of the instance; with --debug the client's stderr, and more of it. */
 static int open_log(struct monitor *m)
 {
-	m->log_fd = openat(inst_dirfd(m->inst), "monitor.log",
-			   O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0600);
+	bool debug = getenv("STRATA_DEBUG") && m->stdio[2] >= 0;
+
+	m->log_fd = debug ? fcntl(m->stdio[2], F_DUPFD_CLOEXEC, REPORT_FD + 1) :
+			    openat(inst_dirfd(m->inst), "monitor.log",
+				   O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0600);
 	if (m->log_fd < 0)
 		return err_sys("monitor.log of %s", inst_id(m->inst));
-	log_setup("strata-monitor", m->log_fd, LOG_INFO);
+	log_setup("strata-monitor", m->log_fd, debug ? LOG_DEBUG : LOG_INFO);
 	return 0;
 }
 

@@ -2,6 +2,7 @@
 #include "engine/rootfs.h"
 #include "base/err.h"
 #include "base/fd.h"
+#include "base/log.h"
 #include "base/proc.h"
 #include "base/str.h"
 #include "unionfs/unionfs.h"
@@ -111,10 +112,13 @@ int rootfs_open(struct store *s, const struct run_spec *spec, int log_fd, struct
 		return r;
 	if (spec->driver != RUN_DRIVER_FUSE) {
 		r = rootfs_mount_overlay(s, spec, ret);
+		if (r == 0)
+			log_debug("%s: root by the driver overlay", spec->id);
 		if (r == 0 || spec->driver == RUN_DRIVER_OVERLAY)
 			return r;
-		err_clear();
+		log_debug("%s: not the driver overlay: %s", spec->id, err_take(r));
 	}
+	log_debug("%s: root by the driver fuse", spec->id);
 	return mount_fuse(s, spec, log_fd, ret);
 }
 

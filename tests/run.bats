@@ -229,6 +229,12 @@ both_drivers() {
 	[[ $output == *"not a dynamic executable"* || $output == *"statically linked"* ]]
 }
 
+@test "--debug tells what goes on, on stderr" {
+	run --separate-stderr "$strata" --debug run --rm --driver fuse small echo x
+	[ "$output" = x ]
+	[[ $stderr == *"driver fuse"* && $stderr == *"process "* ]]
+}
+
 @test "bench startup and doctor" {
 	need jq
 	run "$strata" bench startup -n 2 small true
