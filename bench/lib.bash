@@ -30,11 +30,17 @@ row() {
 	echo "$*"
 }
 
+# A mount namespace of its own, that nothing stays mounted: bench_namespace "$@", first of all.
+bench_namespace() {
+	[ "${BENCH_NAMESPACE-}" ] || BENCH_NAMESPACE=1 exec unshare -m --propagation private "$0" "$@"
+}
+
 # Ends what this bench started and removes what it wrote; a bench adds to it by defining bench_end.
 bench_cleanup() {
 	[ "$(type -t bench_end)" != function ] || bench_end || true
 	if [ -d "$tmp/run" ]; then
 		"$strata" ps -aq 2>/dev/null | xargs -r "$strata" rm -f >/dev/null 2>&1 || true
+		umount "$tmp/run" || true
 	fi
 	rm -rf --one-file-system "$tmp"
 }
@@ -47,6 +53,9 @@ bench_setup() {
 	trap 'exit 130' INT
 	trap 'exit 143' TERM HUP
 	export STRATA_ROOT=$tmp/store STRATA_RUNROOT=$tmp/run
+	# As /run is.
+	mkdir -m 700 "$tmp/run"
+	mount -t tmpfs -o mode=700 strata-bench "$tmp/run"
 	measure=$build/bench/measure
 	if [ ! -x "$measure" ] || [ "$here/measure.c" -nt "$measure" ]; then
 		mkdir -p "$build/bench"

@@ -213,7 +213,8 @@ static int split(char **argv, struct command *c)
 
 static void usage(void)
 {
-	fputs("usage: measure [-n RUNS] [-w WARMUP] [-p PID]... -- CMD [ARG...] [--- CMD [ARG...]]...\n",
+	fputs("usage: measure [-n RUNS] [-w WARMUP] [-p PID]... "
+	      "-- CMD [ARG...] [--- CMD [ARG...]]...\n",
 	      stderr);
 	exit(2);
 }

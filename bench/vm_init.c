@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The init of the guests that bench/vm starts by QEMU: writes 1 to the port where strata's own init leaves its marks
- * (microvm/guest/protocol.h), runs the command in BENCH_RUN if there is one, writes 6, and turns the machine off by
- * QEMU's isa-debug-exit at the port behind.
+ * The init of the guests that bench/vm starts by QEMU: writes 1 to the port where strata's own init
+ * leaves its marks (microvm/guest/protocol.h), runs the command in BENCH_RUN if there is one,
+ * writes 6, and turns the machine off by QEMU's isa-debug-exit at the port behind.
  */
 #include <stdlib.h>
 #include <sys/io.h>
