@@ -16,7 +16,7 @@ static _Thread_local struct {
 	bool waiting;
 } state;
 
-int err(int e, const char *fmt, ...)
+void err_attach(const char *fmt, ...)
 {
 	int saved = errno;
 	va_list ap;
@@ -28,7 +28,6 @@ int err(int e, const char *fmt, ...)
 		state.waiting = true;
 	}
 	errno = saved;
-	return e;
 }
 
 /* Cuts the text rather than the meaning of errno. */
@@ -45,9 +44,9 @@ static void attach_sys(int e, const char *fmt, va_list ap)
 	state.waiting = true;
 }
 
-int err_sys(const char *fmt, ...)
+int err_attach_sys(const char *fmt, ...)
 {
-	int saved = errno;
+	int saved = errno ? errno : EIO; /* a short count has no errno */
 	va_list ap;
 
 	if (!state.waiting) {

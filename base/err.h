@@ -12,11 +12,30 @@
 
 #define ERR_TEXT_MAX 1024 /* bytes of a text, with its NUL; longer ones are cut */
 
-/* Attaches a text to the negative errno @e, unless one waits already; returns @e. Keeps errno. */
-int err(int e, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
+/*
+ * err(e, format, ...): attaches a text to the negative errno @e, unless one waits already; gives @e.
+ * Keeps errno. A macro, so that compilers and analysers see the number that comes back.
+ */
+#define err(e, ...)                                             \
+	({                                                      \
+		__attribute__((unused)) const int err_e_ = (e); \
+		err_attach(__VA_ARGS__);                        \
+		err_e_;                                         \
+	})
+void err_attach(const char *fmt, ...) __attribute__((format(printf, 1, 2)));
 
-/* As err() for a failed system call: takes -errno, and appends ": " and its meaning to the text. */
-int err_sys(const char *fmt, ...) __attribute__((format(printf, 1, 2)));
+/*
+ * err_sys(format, ...): the same for a failed system call: takes -errno, and appends ": " and its
+ * meaning to the text.
+ */
+#define err_sys(...)                                                                    \
+	({                                                                              \
+		__attribute__((unused)) const int err_e_ = err_attach_sys(__VA_ARGS__); \
+		if (err_e_ >= 0)                                                        \
+			__builtin_unreachable();                                        \
+		err_e_;                                                                 \
+	})
+int err_attach_sys(const char *fmt, ...) __attribute__((format(printf, 1, 2)));
 
 /*
  * The waiting text, or NULL. Stays valid until the next err_take() or err_clear() of this thread.

@@ -100,13 +100,14 @@ static void print_summary(struct bench *b)
 
 		for (unsigned p = 0; p < PHASES && s->n; p++) {
 			char min[24], median[24], p99[24];
+			size_t half = s->n / 2, last = (s->n * 99 - 1) / 100;
 
 			qsort(s->values[p], s->n, sizeof(uint64_t), compare);
 			snprintf(min, sizeof(min), "%.2f", (double)s->values[p][0] / 1e6);
 			snprintf(median, sizeof(median), "%.2f",
-				 (double)s->values[p][s->n / 2] / 1e6);
+				 (double)s->values[p][half] / 1e6);
 			snprintf(p99, sizeof(p99), "%.2f",
-				 (double)s->values[p][(s->n * 99 - 1) / 100] / 1e6);
+				 (double)s->values[p][last] / 1e6);
 			table_row(t, (const char *[]){ s->mode, phase_names[p], min, median, p99 });
 		}
 	}

@@ -96,7 +96,7 @@ void table_free(struct table *t)
 	free(t);
 }
 
-struct ago cli_ago(int64_t then)
+struct ago cli_ago(int64_t seconds_since_1970)
 {
 	static const struct {
 		int64_t seconds;
@@ -107,7 +107,7 @@ struct ago cli_ago(int64_t then)
 		{ 3600, "hour", "hours" },	  { 60, "minute", "minutes" },
 		{ 1, "second", "seconds" },
 	};
-	int64_t age = time(NULL) - then;
+	int64_t age = time(NULL) - seconds_since_1970;
 	struct ago a = { "now" };
 
 	for (unsigned i = 0; i < ARRAY_SIZE(units); i++) {

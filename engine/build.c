@@ -324,7 +324,7 @@ static int name_image(struct build *b, const char *name, const json_t *config,
 {
 	_free_ struct digest *ids = NULL;
 	_free_ struct image_layer *layers = NULL;
-	size_t n;
+	size_t n = 0;
 	int r = diff_ids(config, &ids, &n);
 
 	layers = r < 0 ? NULL : mem_new(n, sizeof(*layers));
@@ -360,21 +360,21 @@ int engine_own_mounts(void)
 	return rootfs_namespace();
 }
 
-int engine_build(struct engine *e, const struct engine_build *o, struct digest *ret_manifest)
+int engine_build(struct engine *e, const struct engine_build *b, struct digest *ret_manifest)
 {
-	_close_ int context = open(o->context, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	_close_ int context = open(b->context, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 	_cleanup_(txn_abortp) struct txn *t = NULL;
 	_free_ char *name = NULL;
-	struct build b = { .e = e, .opts = o };
+	struct build build = { .e = e, .opts = b };
 	int r;
 
 	if (context < 0)
-		return err_sys("context %s", o->context);
-	r = o->name ? image_name_canonical(o->name, &name) : 0;
+		return err_sys("context %s", b->context);
+	r = b->name ? image_name_canonical(b->name, &name) : 0;
 	if (r >= 0)
 		r = txn_begin(e->store, &t);
 	if (r < 0)
 		return r;
-	b.txn = t;
-	return build_image(&b, context, name, ret_manifest);
+	build.txn = t;
+	return build_image(&build, context, name, ret_manifest);
 }

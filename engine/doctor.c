@@ -51,10 +51,11 @@ static bool kernel_at_least(const struct doctor *d, unsigned major, unsigned min
 static void check_kernel(struct doctor *d)
 {
 	struct utsname u;
+	char *end;
 
 	uname(&u);
-	if (sscanf(u.release, "%u.%u", &d->major, &d->minor) != 2)
-		d->major = d->minor = 0;
+	d->major = strtoul(u.release, &end, 10);
+	d->minor = *end == '.' ? strtoul(end + 1, NULL, 10) : 0;
 	say(d, "kernel", kernel_at_least(d, 5, 15) ? DOCTOR_YES : DOCTOR_NO,
 	    "Linux %s; strata needs 5.15 or later", u.release);
 }

@@ -119,7 +119,7 @@ int engine_run(struct engine *e, const struct run_options *o, struct run *ret)
 	_cleanup_(image_closep) struct image *image = NULL;
 	_cleanup_(spec_freep) struct run_spec *spec = NULL;
 	struct stack stack;
-	struct inst *inst;
+	struct inst *inst = NULL;
 	int r = image_open(e->store, o->image, &image);
 
 	if (r >= 0)

@@ -181,10 +181,10 @@ static int join_argv(struct run_spec *s, const struct run_options *o, const json
 		r = json_to_strv(json_get_array(config, "Cmd"), &cmd);
 	if (r < 0)
 		return err(r, "image %s: its Entrypoint or Cmd is no list of strings", s->image);
-	for (size_t i = 0; r >= 0 && i < strv_len(entrypoint); i++)
-		r = strv_add(&s->argv, entrypoint[i]);
-	for (size_t i = 0; r >= 0 && i < strv_len(cmd); i++)
-		r = strv_add(&s->argv, cmd[i]);
+	for (char **a = entrypoint; r >= 0 && a && *a; a++)
+		r = strv_add(&s->argv, *a);
+	for (char **a = cmd; r >= 0 && a && *a; a++)
+		r = strv_add(&s->argv, *a);
 	if (r >= 0 && !strv_len(s->argv) && o->kind != RUN_MOUNT)
 		return err(-EINVAL, "image %s names no command: give one after the image",
 			   s->image);

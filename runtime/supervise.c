@@ -129,7 +129,7 @@ static void supervisor_record_end(struct supervisor *v, const char *error)
 	r->pid_start = 0;
 	r->state.exit_code = v->exit_code;
 	r->state.finished = v->finished;
-	snprintf(r->state.error, sizeof(r->state.error), "%s", error);
+	snprintf(r->state.error, sizeof(r->state.error), "%.255s", error);
 	if (inst_record_write(v->s->inst, r) < 0)
 		log_err("instance %s: its end is not recorded: %s", inst_id(v->s->inst),
 			err_take(-EIO));
