@@ -112,6 +112,7 @@ int output_relay(struct output *o, struct relay *r, int source, int sink)
 	r->source = source;
 	r->sink = open_sink(sink);
 	r->drain = true;
+	r->breaks = !o->s->tty;
 	r->tap = o->log.fd >= 0 ? tap_log : NULL;
 	r->ended = on_ended;
 	r->ctx = o;

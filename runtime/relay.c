@@ -50,6 +50,9 @@ static int at_end(struct relay *r)
 	if (r->over)
 		return 0;
 	r->over = true;
+	/* Its writer is to have the SIGPIPE that our reader gave us. */
+	if (!r->drain)
+		r->source = fd_close(r->source);
 	return r->ended ? r->ended(r->ctx, r) : 0;
 }
 
@@ -74,8 +77,10 @@ static int push(struct relay *r)
 		n = write(r->sink, r->buf + r->off, r->len);
 		if (n < 0 && errno == EAGAIN)
 			return 1;
-		if (n < 0 && errno != EINTR)
+		if (n < 0 && errno != EINTR) {
+			r->drain = r->drain && !(r->breaks && errno == EPIPE);
 			sink_close(r);
+		}
 		if (n > 0) {
 			r->off += (size_t)n;
 			r->len -= (size_t)n;

@@ -22,6 +22,7 @@ struct relay {
 	struct loop *loop;
 	int source, sink; /* the relay's own; sink -1 = none */
 	bool drain;	  /* goes on reading when there is no sink (any more) */
+	bool breaks;	  /* but a sink that nobody reads (EPIPE) ends it: so does the source then */
 	void (*tap)(void *ctx, struct relay *r, const char *data, size_t len); /* NULL = none */
 	/* At the source's end; gives what the loop's callback gives. */
 	int (*ended)(void *ctx, struct relay *r);
