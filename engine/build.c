@@ -127,6 +127,7 @@ static int step_begin(void *ctx, const json_t *config, struct build_step **ret, 
 	s->spec.image = strdup("build");
 	/* Our union: its tops hold whole files, where overlayfs' may be metadata alone. */
 	s->spec.driver = RUN_DRIVER_FUSE;
+	s->spec.rm = true; /* what is kept of it is the layer, which the store syncs */
 	r = s->spec.image ? open_step(ctx, s, config) : -ENOMEM;
 	if (r < 0) {
 		step_free(ctx, s);
@@ -357,6 +358,9 @@ static int build_image(struct build *b, int context, const char *name, struct di
 
 int engine_own_mounts(void)
 {
+	if (geteuid() != 0)
+		return err(-EPERM, "build needs root: as uid %u only images can be handled",
+			   (unsigned)geteuid());
 	return rootfs_namespace();
 }
 

@@ -27,12 +27,19 @@ static int ps_one(void *ctx, struct inst *i)
 	struct ps_entry p = { .id = inst_id(i), .name = inst_name(i), .state = &state };
 	int r = inst_state(i, &state);
 
+	if (r == -EBADMSG) { /* `rm -f` takes it, so it has to be seen */
+		state = (struct inst_state){ .status = INST_STOPPED, .exit_code = -1 };
+		r = 0;
+	}
 	if (r >= 0)
 		r = spec_from_json(inst_config(i), &spec);
-	if (r < 0) { /* vanished or damaged: the others still count */
-		err_clear();
-		return 0;
+	err_clear();
+	if (r == -EBADMSG) {
+		p.image = p.kind = p.driver = "damaged";
+		return w->fn(w->ctx, &p);
 	}
+	if (r < 0) /* vanished: the others still count */
+		return 0;
 	p.image = spec->image;
 	p.kind = spec_kind_name(spec->kind);
 	p.driver = spec_driver_name(spec->driver);
@@ -72,6 +79,11 @@ int engine_rm(struct engine *e, const char *id_or_name, bool force)
 
 	if (r >= 0)
 		r = inst_state(i, &state);
+	if (r == -EBADMSG && i && force) { /* whatever it was, it goes */
+		err_clear();
+		state.status = INST_RUNNING;
+		r = 0;
+	}
 	if (r < 0)
 		return r;
 	if (state.status != INST_STOPPED && force) {

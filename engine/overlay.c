@@ -63,10 +63,13 @@ static int mount_union(const struct run_spec *spec, const char *lower, const cha
 		return err_sys("overlayfs");
 	if (e == 0)
 		e = fs_set(fs, "lowerdir", lowers);
-	if (e == 0 && !spec->read_only)
+	if (e == 0 && !rootfs_rdonly(spec))
 		e = fs_set(fs, "upperdir", upper.s);
-	if (e == 0 && !spec->read_only)
+	if (e == 0 && !rootfs_rdonly(spec))
 		e = fs_set(fs, "workdir", work.s);
+	/* A top that will be thrown away need not be synced at its unmount (Linux 5.10). */
+	if (e == 0 && spec->rm && !rootfs_rdonly(spec))
+		e = syscall(SYS_fsconfig, fs, FSCONFIG_SET_FLAG, "volatile", NULL, 0) < 0 ? -errno : 0;
 	if (e == 0)
 		e = fs_set(fs, "metacopy", "on");
 	if (e == 0)

@@ -46,7 +46,9 @@ static int spawn_server(struct store *s, const struct run_spec *spec, int log_fd
 	_free_ int *fds = NULL;
 	_close_ int objects = open_objects(s);
 	char *argv[] = { (char[]){ "strata-server" },
-			 spec->read_only ? (char[]){ "none" } : (char[]){ "native" },
+			 rootfs_rdonly(spec) ? (char[]){ "none" } :
+			 spec->rm	 ? (char[]){ "volatile" } :
+					   (char[]){ "native" },
 			 (char[]){ SERVER_THREADS }, NULL };
 	int e;
 
@@ -91,7 +93,7 @@ static int mount_fuse(struct store *s, const struct run_spec *spec, int log_fd, 
 	_free_ char *source = str_fmt("strata:%s", spec->image);
 	_close_ int fuse_fd = -1, ready_fd = -1;
 	int pipefd[2],
-		e = source ? ufs_mount(source, spec->read_only, &fuse_fd, &r->mount_fd) : -ENOMEM;
+		e = source ? ufs_mount(source, rootfs_rdonly(spec), &fuse_fd, &r->mount_fd) : -ENOMEM;
 
 	if (e < 0)
 		return e;

@@ -27,6 +27,15 @@ struct rootfs {
 			  .work_fd = -1,               \
 			  .server_pidfd = -1 })
 
+/*
+ * Whether the file system itself is to refuse writes. Not a container's: what it mounts on is made
+ * in the top first, and then container/ seals the root.
+ */
+static inline bool rootfs_rdonly(const struct run_spec *s)
+{
+	return s->read_only && s->kind != RUN_CONTAINER;
+}
+
 /* Opens layers and snapshot, without a mount: what a VM's file server is handed. */
 int rootfs_open_parts(struct store *s, const struct run_spec *spec, struct rootfs *ret);
 /*

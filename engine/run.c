@@ -18,6 +18,15 @@ static void spec_freep(struct run_spec **s)
 	spec_free(*s);
 }
 
+/* Mounts and namespaces: without root it would fail half way, by a line that does not say why. */
+static int need_root(const struct run_options *o)
+{
+	return geteuid() == 0 ? 0 :
+				err(-EPERM, "%s %s needs root: as uid %u only images can be handled",
+				    o->kind == RUN_MOUNT ? "mount" : "run", o->image,
+				    (unsigned)geteuid());
+}
+
 static int prepare_kind(struct engine *e, struct run_spec *spec)
 {
 	int r;
@@ -120,8 +129,10 @@ int engine_run(struct engine *e, const struct run_options *o, struct run *ret)
 	_cleanup_(spec_freep) struct run_spec *spec = NULL;
 	struct stack stack;
 	struct inst *inst = NULL;
-	int r = image_open(e->store, o->image, &image);
+	int r = need_root(o);
 
+	if (r >= 0)
+		r = image_open(e->store, o->image, &image);
 	if (r >= 0)
 		r = spec_new(o, image, &spec);
 	if (r >= 0)

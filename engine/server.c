@@ -18,19 +18,21 @@ static int object_open(void *ctx, _unused_ uint64_t nid, const struct digest *di
 	return object_openat(*(int *)ctx, digest);
 }
 
-static int parse_upper(const char *word, enum ufs_upper_mode *ret)
+/* native and synced when it is asked for, native and never synced, or none. */
+static int parse_upper(const char *word, struct ufs_config *cfg)
 {
-	if (streq(word, "native"))
-		*ret = UFS_UPPER_NATIVE;
+	cfg->is_volatile = streq(word, "volatile");
+	if (cfg->is_volatile || streq(word, "native"))
+		cfg->upper = UFS_UPPER_NATIVE;
 	else if (streq(word, "none"))
-		*ret = UFS_UPPER_NONE;
+		cfg->upper = UFS_UPPER_NONE;
 	else
-		return err(-EINVAL, "upper '%s': must be native or none", word);
+		return err(-EINVAL, "upper '%s': must be native, volatile or none", word);
 	return 0;
 }
 
 /* *@ready_fd is closed, and -1, once it serves. */
-static int serve(enum ufs_upper_mode upper, int nthreads, int *ready_fd)
+static int serve(struct ufs_config *cfg, int nthreads, int *ready_fd)
 {
 	struct layer_index *index;
 	struct ufs *u;
@@ -39,11 +41,6 @@ static int serve(enum ufs_upper_mode upper, int nthreads, int *ready_fd)
 				   .fd = SERVER_INDEX,
 				   .object_open = object_open,
 				   .ctx = &objects };
-	struct ufs_config cfg = { .lowers = &lower,
-				  .nlowers = 1,
-				  .upper = upper,
-				  .upper_fd = SERVER_UPPER,
-				  .work_fd = SERVER_WORK };
 	int r = layer_index_open(SERVER_INDEX, &index);
 
 	if (r < 0)
@@ -56,7 +53,9 @@ static int serve(enum ufs_upper_mode upper, int nthreads, int *ready_fd)
 	for (size_t i = 0; i < lower.npacks; i++)
 		packs[i] = SERVER_PACKS + i;
 	lower.packs = packs;
-	r = ufs_new(&cfg, &u);
+	cfg->lowers = &lower;
+	cfg->nlowers = 1;
+	r = ufs_new(cfg, &u);
 	free(packs);
 	if (r < 0)
 		return r;
@@ -68,18 +67,18 @@ static int serve(enum ufs_upper_mode upper, int nthreads, int *ready_fd)
 
 int server_main(int argc, char **argv)
 {
-	enum ufs_upper_mode upper = UFS_UPPER_NONE;
+	struct ufs_config cfg = { .upper_fd = SERVER_UPPER, .work_fd = SERVER_WORK };
 	uint64_t nthreads;
 	int ready_fd = SERVER_READY, r;
 
 	log_setup("strata-server", 2, LOG_INFO);
 	if (argc != 3 || str_u64(argv[2], 1, SERVER_THREADS_MAX, &nthreads) < 0) {
-		log_err("usage: strata-server native|none THREADS (started by strata-monitor)");
+		log_err("usage: strata-server native|volatile|none THREADS (started by strata-monitor)");
 		return 2;
 	}
-	r = parse_upper(argv[1], &upper);
+	r = parse_upper(argv[1], &cfg);
 	if (r >= 0)
-		r = serve(upper, nthreads, &ready_fd);
+		r = serve(&cfg, nthreads, &ready_fd);
 	if (r < 0) {
 		const char *why = err_take(r);
 

@@ -21,6 +21,7 @@ static const char *const kind_names[] = {
 
 #define DEFAULT_PATH	  "PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 #define VM_DEFAULT_MEMORY (512ull << 20)
+#define MEMORY_MIN	  (6ull << 20) /* docker's: less does not hold a process being made */
 
 const char *spec_driver_name(enum run_driver d)
 {
@@ -114,6 +115,8 @@ static int parse_volume(struct run_spec *s, const char *text)
 	if (opt && !streq(opt, ":ro") && !streq(opt, ":rw"))
 		return err(-EINVAL, "volume '%s': the only options are ro and rw", text);
 	rdonly = opt && streq(opt, ":ro");
+	if (strspn(dst, "/.") == (opt ? (size_t)(opt - dst) : strlen(dst)))
+		return err(-EINVAL, "volume '%s': it cannot be in place of the whole root", text);
 	source = strndup(text, dst - text - 1);
 	real = source ? realpath(source, NULL) : NULL;
 	if (!real)
@@ -244,6 +247,9 @@ static int copy_options(struct run_spec *s, const struct run_options *o, const j
 	const char *cwd = o->workdir ? o->workdir : json_get_str(config, "WorkingDir");
 	const char *user = o->user ? o->user : json_get_str(config, "User");
 
+	if (o->limits.memory && o->limits.memory < MEMORY_MIN)
+		return err(-EINVAL, "memory of %llu bytes: must be 6m or more",
+			   (unsigned long long)o->limits.memory);
 	if (o->workdir && o->workdir[0] != '/')
 		return err(-EINVAL, "working directory '%s': must be an absolute path", o->workdir);
 	if (set_str(&s->name, o->name ? o->name : "") || set_str(&s->hostname, o->hostname) ||
@@ -276,6 +282,38 @@ static int copy_image(struct run_spec *s, const struct image *image)
 	return 0;
 }
 
+static int check_text(const char *what, const char *text)
+{
+	_json_ json_t *j = text ? json_string(text) : NULL;
+
+	return !text || j ? 0 : err(-EILSEQ, "%s '%s': must be UTF-8", what, text);
+}
+
+/* config.json is JSON, and JSON is UTF-8 (RFC 8259, section 8.1). */
+static int check_texts(const struct run_spec *s)
+{
+	int r = check_text("working directory", s->cwd);
+
+	if (r >= 0)
+		r = check_text("user", s->user);
+	if (r >= 0)
+		r = check_text("host name", s->hostname);
+	if (r >= 0)
+		r = check_text("mount point", s->mountpoint);
+	if (r >= 0)
+		r = check_text("kernel", s->kernel);
+	for (size_t i = 0; r >= 0 && i < strv_len(s->argv); i++)
+		r = check_text("argument", s->argv[i]);
+	for (size_t i = 0; r >= 0 && i < strv_len(s->env); i++)
+		r = check_text("environment", s->env[i]);
+	for (size_t i = 0; r >= 0 && i < s->nvolumes; i++) {
+		r = check_text("volume", s->volumes[i].source);
+		if (r >= 0)
+			r = check_text("volume", s->volumes[i].target);
+	}
+	return r;
+}
+
 int spec_new(const struct run_options *o, const struct image *image, struct run_spec **ret)
 {
 	_cleanup_(spec_freep) struct run_spec *s = new0(struct run_spec);
@@ -293,6 +331,8 @@ int spec_new(const struct run_options *o, const struct image *image, struct run_
 		r = join_argv(s, o, config);
 	if (r >= 0)
 		r = join_rest(s, o, config);
+	if (r >= 0)
+		r = check_texts(s);
 	if (r < 0)
 		return r;
 	*ret = take_ptr(s);
