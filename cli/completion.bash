@@ -40,8 +40,8 @@ _strata() {
 			awk 'NR > 1 && $1 != "<none>" { print $1 ":" $2; if ($2 == "latest") print $1 }')" -- "$cur")
 		;;
 	logs | stop | rm)
-		mapfile -t COMPREPLY < <(compgen -W "$("$strata" "${where[@]}" ps -a 2>/dev/null |
-			awk 'NR > 1 { print $1; print $NF }')" -- "$cur")
+		mapfile -t COMPREPLY < <(compgen -W "$("$strata" "${where[@]}" ps -a --format json 2>/dev/null |
+			sed -n 's/^ *"\(id\|name\)": "\(..*\)",*$/\2/p')" -- "$cur")
 		;;
 	import | build | umount) mapfile -t COMPREPLY < <(compgen -f -- "$cur") ;;
 	bench) mapfile -t COMPREPLY < <(compgen -W startup -- "$cur") ;;

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* What happens before a verb: global options, finding it, or the program that has it. */
 #include "base/err.h"
+#include "base/fd.h"
 #include "base/mem.h"
 #include "base/proc.h"
 #include "base/str.h"
@@ -94,7 +95,10 @@ static int global_options(struct cli *c, const struct verb *verbs, int argc, cha
 			c->where.runroot = value;
 		else {
 			*ret_status =
-				cli_fail_text("unknown option %s; see `strata --help`", argv[i]);
+				streq(argv[i], "--root") || streq(argv[i], "--runroot") ?
+					cli_fail_text("a value is missing after %s", argv[i]) :
+					cli_fail_text("unknown option %s; see `strata --help`",
+						      argv[i]);
 			return -1;
 		}
 	}
@@ -102,12 +106,35 @@ static int global_options(struct cli *c, const struct verb *verbs, int argc, cha
 	return -1;
 }
 
+/*
+ * A standard stream that is closed would be the number of the next file opened, a folder of the
+ * store even, and the command of a run would get it. It becomes /dev/null, which gives nothing to
+ * read and takes nothing.
+ */
+static int fill_stdio(void)
+{
+	int fd;
+
+	do {
+		fd = open("/dev/null", O_RDONLY | O_CLOEXEC);
+		if (fd >= 0 && fd < 3)
+			fd_cloexec(fd, false);
+	} while (fd >= 0 && fd < 3);
+	if (fd < 0)
+		return -errno;
+	fd_close(fd);
+	return 0;
+}
+
 int cli_main(const struct verb *verbs, int argc, char **argv)
 {
 	struct cli c = { 0 };
 	const struct verb *v;
-	int status = EXIT_ERROR, at = global_options(&c, verbs, argc, argv, &status);
+	int status = EXIT_ERROR, at;
 
+	if (fill_stdio() < 0)
+		return EXIT_ERROR;
+	at = global_options(&c, verbs, argc, argv, &status);
 	if (at < 0)
 		return status;
 	v = find_verb(verbs, argv[at]);

@@ -119,7 +119,9 @@ static int take_option(const struct usage *u, const struct getopt_tables *t, int
 		       int *ret_status)
 {
 	const struct option_def *o;
-	char what[160];
+	char what[160], letter[3] = { '-', (char)optopt, '\0' };
+	/* Of several letters in one word getopt names the bad one by optopt alone. */
+	const char *word = optopt > 0 && optopt < 256 ? letter : argv[optind - 1];
 
 	if (c == 'h') {
 		print_help(u);
@@ -127,10 +129,10 @@ static int take_option(const struct usage *u, const struct getopt_tables *t, int
 		return 1;
 	}
 	if (c == ':')
-		return fail(u, ret_status, "a value is missing after", argv[optind - 1]);
+		return fail(u, ret_status, "a value is missing after", word);
 	o = find_option(u, t, c);
 	if (!o)
-		return fail(u, ret_status, "unknown option", argv[optind - 1]);
+		return fail(u, ret_status, "unknown option", word);
 	if (store_value(o, optarg) < 0) {
 		snprintf(what, sizeof(what), "--%s cannot be", o->name);
 		return fail(u, ret_status, what, optarg);
