@@ -95,6 +95,11 @@ int inst_open_id(int runroot, const char *id, struct inst **ret)
 		return -ENOENT;
 	snprintf(path, sizeof(path), "instance %s", id);
 	r = json_parse_file(i->dir, "config.json", path, &i->config);
+	if (r == -EBADMSG) { /* damaged: nothing is known of it, but it can be removed */
+		err_clear();
+		i->config = json_object();
+		r = i->config ? 0 : -ENOMEM;
+	}
 	if (r < 0)
 		return r;
 	*ret = take_ptr(i);

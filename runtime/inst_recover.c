@@ -48,6 +48,10 @@ static int recover(const struct inst *i)
 	int r;
 
 	r = inst_record_read(i, &record);
+	if (r == -EBADMSG) { /* what it ran is not known, but all of it is in the cgroup */
+		err_clear();
+		r = cgroup_purge(i->id);
+	}
 	if (r < 0 || record.state.status == INST_STOPPED)
 		return r == -ENOENT ? 0 : r;
 	r = proc_boot_id(&now);
