@@ -110,7 +110,7 @@ static int find_entry(struct store *s, const json_t *index, const char *ref, jso
 		return -EINVAL; /* with the text of image_name_canonical() */
 	str_printable(shown, sizeof(shown), name ? name : ref);
 	return err(-ENOENT,
-		   "no image \"%s\" in %s: `strata images` lists them, `strata pull` fetches one",
+		   "no image \"%s\" in %s: `strata images` lists them, `strata import` or `strata load` makes one",
 		   shown, s->path);
 }
 
