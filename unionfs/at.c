@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "unionfs/union.h"
+#include "unionfs/upper_plain.h"
 
 #include <errno.h>
 
@@ -62,6 +63,10 @@ static int dir_fd(struct ufs *u, struct node *dir, struct fd_ref **ret_ref, int 
 		ref = NULL;
 		if (next < 0)
 			return next;
+		if (u->mode == UFS_UPPER_PLAIN && !plain_is(n, next)) {
+			fd_close(next);
+			return -ESTALE;
+		}
 		ref = fdcache_add(&u->fds, n->id, FD_UPPER_DIR, next);
 		if (!ref)
 			return -ENOMEM;
@@ -109,8 +114,11 @@ static int open_file(struct ufs *u, struct node *n)
 {
 	const int flags = O_NOFOLLOW | O_CLOEXEC | O_NONBLOCK | O_NOCTTY;
 	struct at at;
-	int fd, e = node_at(u, n, &at);
+	int fd, e;
 
+	if (n->fixed_fd >= 0)
+		return fcntl(n->fixed_fd, F_DUPFD_CLOEXEC, 0);
+	e = node_at(u, n, &at);
 	if (e)
 		return e;
 	fd = openat(at.dirfd, at.name, O_RDWR | flags);
@@ -118,11 +126,15 @@ static int open_file(struct ufs *u, struct node *n)
 		fdcache_shrink(&u->fds);
 		fd = openat(at.dirfd, at.name, O_RDWR | flags);
 	}
-	/* An immutable file can be read at least. */
-	if (fd < 0 && (errno == EPERM || errno == EACCES))
+	/* An immutable file, or one on a read-only mount, can be read at least. */
+	if (fd < 0 && (errno == EPERM || errno == EACCES || errno == EROFS))
 		fd = openat(at.dirfd, at.name, O_RDONLY | flags);
 	e = fd < 0 ? -errno : fd;
 	at_put(u, &at);
+	if (fd >= 0 && u->mode == UFS_UPPER_PLAIN && !plain_is(n, fd)) {
+		fd_close(fd);
+		return -ESTALE;
+	}
 	return e == -ENOENT || e == -ELOOP ? -ESTALE : e;
 }
 

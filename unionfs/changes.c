@@ -180,7 +180,7 @@ int ufs_changes(struct ufs *u, int (*fn)(void *ctx, const struct ufs_change *c),
 	bool dir;
 	int e;
 
-	if (u->mode == UFS_UPPER_NONE)
+	if (u->mode == UFS_UPPER_NONE || u->mode == UFS_UPPER_PLAIN)
 		return 0;
 	e = visit(&w, u->upper.root, "", &dir);
 	if (!e)

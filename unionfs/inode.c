@@ -17,7 +17,7 @@ int inode_pin(struct ufs *u, uint64_t nodeid, struct inode *ret)
 		*ret = (struct inode){ .node = n, .lower = n->lower };
 		return 0;
 	}
-	e = lower_get(&u->lower, nodeid);
+	e = u->mode == UFS_UPPER_PLAIN ? -ESTALE : lower_get(&u->lower, nodeid);
 	if (e)
 		return -ESTALE;
 	*ret = (struct inode){ .lower = nodeid };

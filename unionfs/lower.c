@@ -17,6 +17,8 @@ int lower_init(struct ufs *u, const struct ufs_lower *lowers, size_t n)
 
 	l->u = u;
 	l->index_fd = -1;
+	if (!n)
+		return 0; /* a plain top stands on nothing */
 	l->kind = lowers[0].kind;
 	if (is_index(l))
 		return n == 1 ? lower_index_init(l, lowers) :
@@ -38,7 +40,7 @@ void lower_done(struct lower *l)
 
 void lower_reset(struct lower *l)
 {
-	if (!is_index(l))
+	if (l->dirs)
 		lower_dirs_reset(l);
 }
 
@@ -59,13 +61,13 @@ void lower_put(struct lower *l, uint64_t id)
 
 void lower_remember(struct lower *l, uint64_t id)
 {
-	if (!is_index(l))
+	if (l->dirs)
 		lower_dirs_count(l, id, 0, 1);
 }
 
 void lower_forget(struct lower *l, uint64_t id, uint64_t count)
 {
-	if (!is_index(l))
+	if (l->dirs)
 		lower_dirs_count(l, id, 0, -(int64_t)MIN(count, (uint64_t)INT64_MAX));
 }
 

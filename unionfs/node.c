@@ -75,7 +75,8 @@ void node_ref(struct ufs *u, struct node *n)
 /* Out of the tables, when nothing holds it any more. Under the lock. */
 static bool unhash_unused(struct node_table *t, struct node *n)
 {
-	if (n->refs || n->lookups || (n->kept && !n->orphan && !n->dead) || n->fixed_fd >= 0)
+	if (n->refs || n->lookups || (n->kept && !n->orphan && !n->dead) ||
+	    (n->fixed_fd >= 0 && !n->orphan))
 		return false;
 	hash_table_remove(&t->by_id, &n->by_id);
 	if (!n->dead)
@@ -89,7 +90,9 @@ static struct node *destroy(struct ufs *u, struct node *n)
 	struct node *parent = n->parent;
 
 	fdcache_drop(&u->fds, n->id, S_ISDIR(n->type) ? FD_UPPER_DIR : FD_UPPER_FILE);
-	if (n->orphan)
+	if (n->orphan && u->mode == UFS_UPPER_PLAIN)
+		fd_close(n->fixed_fd);
+	else if (n->orphan)
 		upper_drop_orphan(u, n->name, S_ISDIR(n->type));
 	if (n->lower)
 		lower_put(&u->lower, n->lower);
@@ -225,10 +228,10 @@ bool node_in_use(struct ufs *u, struct node *n)
 	return used;
 }
 
-void node_set_orphan(struct ufs *u, struct node *n)
+void node_set_orphan(struct ufs *u, struct node *n, bool orphan)
 {
 	lock(u);
-	n->orphan = true;
+	n->orphan = orphan;
 	unlock(u);
 }
 
@@ -278,7 +281,7 @@ int node_table_init(struct ufs *u)
 	if (e || u->mode == UFS_UPPER_NONE)
 		return e;
 	e = add_fixed(u, UFS_ROOT, u->upper.root, &u->nodes.root);
-	if (!e)
+	if (!e && u->mode != UFS_UPPER_PLAIN)
 		e = add_fixed(u, UINT64_MAX, u->upper.orphans, &u->nodes.orphans);
 	return e;
 }

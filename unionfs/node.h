@@ -56,18 +56,19 @@ struct node {
 	uint32_t type;	  /* S_IFMT of its mode: never changes */
 	struct perm perm; /* mapped only */
 	bool kept;
-	bool orphan;	    /* its place is in work/orphans/: written under both locks */
+	bool orphan;	    /* its place is in work/orphans/, or a descriptor (plain): both locks */
 	bool dead;	    /* is nowhere: not found by st_ino */
 	atomic_bool fresh;  /* copied up, and the way to it not synced since */
 	atomic_bool impure; /* a directory that holds copied-up things */
-	int fixed_fd;	    /* the root's and the orphans' directory's; -1 for all others */
+	/* the root's and the orphans' directory's; a plain top's orphan's; -1 for all others */
+	int fixed_fd;
 };
 
 struct node_table {
 	pthread_mutex_t lock;
 	struct hash_table by_id, by_ino;
 	uint64_t next_spare;
-	struct node *root, *orphans; /* NULL without an upper */
+	struct node *root, *orphans; /* NULL without an upper; plain: no orphans */
 };
 
 int node_table_init(struct ufs *u);
@@ -94,9 +95,10 @@ int node_move(struct ufs *u, struct node *n, struct node *parent, const char *na
 /* Whether the client may still use it. */
 bool node_in_use(struct ufs *u, struct node *n);
 /*
- * Its place is in work/orphans/ now: it goes with the client's interest in it. Tree lock written.
+ * Its place is in work/orphans/ now (plain: its descriptor): it goes with the client's interest in
+ * it. Plain: @orphan false when another name of it is found. Tree lock written.
  */
-void node_set_orphan(struct ufs *u, struct node *n);
+void node_set_orphan(struct ufs *u, struct node *n, bool orphan);
 /*
  * A directory that another one replaced: it is nowhere any more, and its st_ino may be another's
  * soon.

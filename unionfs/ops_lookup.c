@@ -12,7 +12,7 @@ static int lookup(struct request *r, struct inode *ret, struct stat *st)
 
 	if (e)
 		return e;
-	pthread_rwlock_rdlock(&u->tree);
+	ufs_lock_names(u);
 	e = view_lookup(u, &dir, r->name[0], ret);
 	if (!e) {
 		e = inode_stat(u, ret, st);

@@ -3,6 +3,7 @@
 #include "unionfs/copyup.h"
 #include "unionfs/made.h"
 #include "unionfs/request.h"
+#include "unionfs/upper_plain.h"
 #include "unionfs/view.h"
 
 #include <errno.h>
@@ -98,6 +99,8 @@ static int make(struct making *m)
 
 	if (!e)
 		e = inherit(m, acl, deflt, &acl_len, &default_len);
+	if (!e && m->u->mode == UFS_UPPER_PLAIN)
+		return plain_make(m->u, &m->at, &m->perm, m->target, &m->made.fd);
 	if (!e)
 		e = made_new(m->u, m->at.dirfd, &m->perm, m->target, &m->made);
 	if (e)
@@ -167,7 +170,7 @@ static ssize_t make_and_reply(struct request *r, struct making *m, int (*fn)(str
 	ssize_t len;
 	int e;
 
-	pthread_rwlock_rdlock(&r->u->tree);
+	ufs_lock_names(r->u);
 	e = in_directory(r, m, fn, &n, &st);
 	pthread_rwlock_unlock(&r->u->tree);
 	if (e)

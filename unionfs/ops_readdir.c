@@ -41,7 +41,7 @@ static void fill_entry(struct encoding *enc, const struct dir_entry *d, struct w
 		return;
 	if (inode_stat(u, &i, &st) == 0) {
 		ret->nodeid = inode_id(&i);
-		ret->entry_valid = ret->attr_valid = REQUEST_FOREVER;
+		ret->entry_valid = ret->attr_valid = request_valid(enc->r);
 		wire_attr_fill(&ret->attr, &st);
 		view_remember(u, &i);
 	}
@@ -131,7 +131,7 @@ static ssize_t readdir_request(struct request *r, bool plus)
 	enc.buf = reply_buffer(r, enc.max, &bounce);
 	enc.fill = plus && wants_attributes(r->conn, in->offset);
 	if (enc.buf) {
-		pthread_rwlock_rdlock(&r->u->tree);
+		ufs_lock_names(r->u);
 		e = dir_walk(r->u, &dir, in->offset, encode, &enc);
 		pthread_rwlock_unlock(&r->u->tree);
 	} else {

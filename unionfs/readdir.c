@@ -82,7 +82,7 @@ static int look_at(struct ufs *u, struct node *dir, int dirfd, const struct raw_
 	struct at at = { .dirfd = dirfd, .name = d->name };
 	struct stat st;
 	struct perm p;
-	bool mapped = u->mode == UFS_UPPER_MAPPED;
+	bool mapped = u->mode == UFS_UPPER_MAPPED, plain = u->mode == UFS_UPPER_PLAIN;
 	int e;
 
 	*whiteout = false;
@@ -97,13 +97,14 @@ static int look_at(struct ufs *u, struct node *dir, int dirfd, const struct raw_
 		ret->ino = dir->shown;
 		return 0;
 	}
-	if (d->type == DT_CHR || d->type == DT_UNKNOWN || (mapped && d->type != DT_DIR)) {
+	if ((d->type == DT_CHR && !plain) || d->type == DT_UNKNOWN ||
+	    (mapped && d->type != DT_DIR)) {
 		e = upper_load(u, &at, &st, &p);
 		if (e == -ENOENT)
 			*whiteout = true;
 		if (e)
 			return e == -ENOENT ? 0 : e;
-		*whiteout = upper_is_whiteout(&st) && (!mapped || d->type != DT_REG);
+		*whiteout = !plain && upper_is_whiteout(&st) && (!mapped || d->type != DT_REG);
 		ret->type = (uint8_t)IFTODT(st.st_mode);
 	}
 	if (dir->impure && !*whiteout)

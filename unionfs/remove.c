@@ -5,6 +5,7 @@
 #include "base/str.h"
 #include "unionfs/copyup.h"
 #include "unionfs/request.h"
+#include "unionfs/upper_plain.h"
 #include "unionfs/view.h"
 
 #include <dirent.h>
@@ -25,13 +26,15 @@ static struct orphan_name orphan_name(const struct node *n)
 
 bool node_is_at(const struct node *n, const struct node *dir, const char *name)
 {
-	return n->parent == dir && n->name && streq(n->name, name);
+	return !n->orphan && n->parent == dir && n->name && streq(n->name, name);
 }
 
 int orphan_link(struct ufs *u, struct node *n, struct node *dir, const struct at *at)
 {
 	if (!node_is_at(n, dir, at->name) || !node_in_use(u, n))
 		return 0;
+	if (u->mode == UFS_UPPER_PLAIN)
+		return plain_hold(u, n, at);
 	/* What a change that failed in the middle may have left there. */
 	unlinkat(u->upper.orphans, orphan_name(n).s, 0);
 	return linkat(at->dirfd, at->name, u->upper.orphans, orphan_name(n).s, 0) < 0 ? -errno : 0;
@@ -41,14 +44,21 @@ void orphan_commit(struct ufs *u, struct node *n, struct node *dir, const char *
 {
 	if (!node_is_at(n, dir, name))
 		return;
+	if (u->mode == UFS_UPPER_PLAIN) {
+		if (n->fixed_fd >= 0)
+			node_set_orphan(u, n, true);
+		return;
+	}
 	/* Without memory it keeps a place that is no more: the client gets ESTALE. */
 	if (node_move(u, n, u->nodes.orphans, orphan_name(n).s) == 0)
-		node_set_orphan(u, n);
+		node_set_orphan(u, n, true);
 }
 
 void orphan_abort(struct ufs *u, struct node *n, struct node *dir, const char *name)
 {
-	if (node_is_at(n, dir, name))
+	if (u->mode == UFS_UPPER_PLAIN)
+		plain_release(n);
+	else if (node_is_at(n, dir, name))
 		unlinkat(u->upper.orphans, orphan_name(n).s, 0);
 }
 
@@ -64,7 +74,7 @@ int empty_whiteouts(struct ufs *u, struct node *n, const struct at *at)
 	/* Before its whiteouts go: else what they hide would show. */
 	if (n->lower)
 		e = upper_mark(u, at, "overlay.opaque");
-	while (!e && (entry = readdir(d))) {
+	while (!e && u->mode != UFS_UPPER_PLAIN && (entry = readdir(d))) {
 		if (entry->d_type == DT_CHR && unlinkat(dirfd(d), entry->d_name, 0) < 0)
 			e = -errno;
 	}
@@ -124,11 +134,29 @@ static int remove_upper_file(struct removal *m)
 	return e;
 }
 
+static int remove_plain_dir(struct removal *m)
+{
+	struct node *n = m->child.node;
+	int e = orphan_link(m->u, n, m->up, &m->at);
+
+	if (e)
+		return e;
+	if (unlinkat(m->at.dirfd, m->at.name, AT_REMOVEDIR) < 0)
+		e = -errno;
+	if (e)
+		orphan_abort(m->u, n, m->up, m->name);
+	else
+		orphan_commit(m->u, n, m->up, m->name);
+	return e;
+}
+
 static int remove_upper_dir(struct removal *m)
 {
 	struct node *n = m->child.node;
 	int e = 0;
 
+	if (m->u->mode == UFS_UPPER_PLAIN)
+		return remove_plain_dir(m);
 	if (m->beneath)
 		e = put_whiteout(m, RENAME_EXCHANGE);
 	else if (renameat2(m->at.dirfd, m->at.name, m->u->upper.orphans, orphan_name(n).s, 0) < 0)

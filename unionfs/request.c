@@ -119,7 +119,7 @@ void wire_attr_fill(struct wire_attr *a, const struct stat *st)
 
 ssize_t request_reply_attr(const struct request *r, const struct stat *st)
 {
-	struct wire_attr_out o = { .attr_valid = REQUEST_FOREVER };
+	struct wire_attr_out o = { .attr_valid = request_valid(r) };
 
 	wire_attr_fill(&o.attr, st);
 	return request_reply(r, 0, &o, sizeof(o));
@@ -129,8 +129,8 @@ ssize_t request_reply_entry(const struct request *r, uint64_t nodeid, const stru
 {
 	struct wire_entry_out o = {
 		.nodeid = nodeid,
-		.entry_valid = REQUEST_FOREVER,
-		.attr_valid = REQUEST_FOREVER,
+		.entry_valid = request_valid(r),
+		.attr_valid = request_valid(r),
 	};
 
 	wire_attr_fill(&o.attr, st);
@@ -139,7 +139,7 @@ ssize_t request_reply_entry(const struct request *r, uint64_t nodeid, const stru
 
 ssize_t request_reply_absent(const struct request *r)
 {
-	struct wire_entry_out o = { .entry_valid = REQUEST_FOREVER };
+	struct wire_entry_out o = { .entry_valid = request_valid(r) };
 
 	return request_reply(r, 0, &o, sizeof(o));
 }

@@ -7,7 +7,7 @@
 #ifndef UNIONFS_REQUEST_H
 #define UNIONFS_REQUEST_H
 
-#include "unionfs/unionfs.h"
+#include "unionfs/union.h"
 #include "unionfs/wire.h"
 
 #include <sys/stat.h>
@@ -64,6 +64,12 @@ ssize_t request_done(const struct request *r, size_t len);
 static inline ssize_t request_fail(const struct request *r, int e)
 {
 	return request_reply(r, e, NULL, 0);
+}
+
+/* Seconds that the client may keep what it is told: none where others change the files too. */
+static inline uint64_t request_valid(const struct request *r)
+{
+	return r->u->mode == UFS_UPPER_PLAIN ? 0 : REQUEST_FOREVER;
 }
 
 void wire_attr_fill(struct wire_attr *a, const struct stat *st);

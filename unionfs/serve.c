@@ -199,7 +199,7 @@ ssize_t ufs_serve(struct ufs_conn *c, const struct iovec *in, int nin, const str
 	e = decode(&r, op, total_length(in, nin));
 	if (!e && r.h.opcode != WIRE_INIT && !c->ready)
 		e = -EIO;
-	if (!e && op->changes && c->u->mode == UFS_UPPER_NONE)
+	if (!e && op->changes && (c->u->mode == UFS_UPPER_NONE || c->u->rdonly))
 		e = -EROFS;
 	if (e)
 		return is_silent(r.h.opcode) ? 0 : request_fail(&r, e);
@@ -235,6 +235,14 @@ void ufs_conn_free(struct ufs_conn *c)
 #define NEEDED	  (WIRE_NO_OPEN_SUPPORT | WIRE_NO_OPENDIR_SUPPORT)
 #define MAX_PAGES 256u
 
+/* Others change a plain top too: then the size and time of a file say whether its pages hold. */
+static uint64_t wanted(const struct ufs *u)
+{
+	const uint64_t forever = WIRE_CACHE_SYMLINKS | WIRE_EXPLICIT_INVAL_DATA;
+
+	return u->mode == UFS_UPPER_PLAIN ? (WANTED & ~forever) | WIRE_AUTO_INVAL_DATA : WANTED;
+}
+
 /*
  * A second INIT is a client that starts anew (a guest that was reset): what it knew of before is
  * gone.
@@ -243,7 +251,7 @@ ssize_t op_init(struct request *r)
 {
 	const struct wire_init_in *in = r->arg;
 	uint64_t offered = in->flags | (in->flags & WIRE_INIT_EXT ? (uint64_t)in->flags2 << 32 : 0);
-	uint64_t flags = offered & WANTED;
+	uint64_t flags = offered & wanted(r->u);
 	struct wire_init_out o = {
 		.major = WIRE_MAJOR,
 		.minor = MIN(in->minor, (uint32_t)WIRE_MINOR),

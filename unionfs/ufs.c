@@ -50,13 +50,18 @@ static int load_root(struct ufs *u)
 	struct node *root = u->nodes.root;
 	struct at at = { .dirfd = u->upper.root, .name = "" };
 	struct stat st;
-	int e = is_empty(u->upper.root) ? adopt_root(u) : 0;
+	bool plain = u->mode == UFS_UPPER_PLAIN;
+	int e = !plain && is_empty(u->upper.root) ? adopt_root(u) : 0;
 
 	if (e)
 		return err(e, "union: the upper's root: %s", strerror(-e));
 	e = upper_load(u, &at, &st, &root->perm);
 	if (e)
 		return err(e, "union: the upper's root: %s", strerror(-e));
+	if (plain) {
+		root->shown = root->ino;
+		return 0;
+	}
 	if (!upper_marked(u, &at, "overlay.opaque"))
 		root->lower = UFS_ROOT;
 	root->impure = upper_marked(u, &at, "overlay.impure");
@@ -100,7 +105,7 @@ int ufs_new(const struct ufs_config *cfg, struct ufs **ret)
 	struct ufs *u;
 	int e;
 
-	if (!cfg->nlowers || cfg->nlowers > LAYER_DEVICES_MAX)
+	if ((!cfg->nlowers && cfg->upper != UFS_UPPER_PLAIN) || cfg->nlowers > LAYER_DEVICES_MAX)
 		return err(-EINVAL, "union: %zu lowers: 1 to %u are possible", cfg->nlowers,
 			   LAYER_DEVICES_MAX);
 	u = new0(struct ufs);
@@ -108,7 +113,8 @@ int ufs_new(const struct ufs_config *cfg, struct ufs **ret)
 		return -ENOMEM;
 	u->mode = cfg->upper;
 	u->userxattr = cfg->userxattr;
-	u->is_volatile = cfg->is_volatile;
+	u->rdonly = cfg->rdonly;
+	u->is_volatile = cfg->is_volatile || cfg->rdonly;
 	u->lower.index_fd = -1;
 	u->upper = (struct upper){ .root = -1, .work = -1, .tmp = -1, .orphans = -1 };
 	list_init(&u->fds.idle);

@@ -24,7 +24,7 @@
 struct ufs {
 	struct lower lower;
 	enum ufs_upper_mode mode;
-	bool userxattr, is_volatile;
+	bool userxattr, is_volatile, rdonly;
 	struct upper upper; /* its descriptors are -1 without an upper */
 	struct fdcache fds;
 	struct node_table nodes;
@@ -53,6 +53,18 @@ static inline uint64_t inode_id(const struct inode *i)
 
 /* What the client sees of it; st_ino is what it shows. Tree lock held. */
 int inode_stat(struct ufs *u, const struct inode *i, struct stat *ret);
+
+/*
+ * Takes the tree lock for finding nodes by name: read; of a plain top written, since what is found
+ * may have been moved by others.
+ */
+static inline void ufs_lock_names(struct ufs *u)
+{
+	if (u->mode == UFS_UPPER_PLAIN)
+		pthread_rwlock_wrlock(&u->tree);
+	else
+		pthread_rwlock_rdlock(&u->tree);
+}
 
 static inline pthread_mutex_t *ufs_stripe(struct ufs *u, uint64_t id)
 {

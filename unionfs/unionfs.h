@@ -62,16 +62,22 @@ enum ufs_upper_mode {
 	 * user.containers.override_stat
 	 */
 	UFS_UPPER_MAPPED,
+	/*
+	 * the directory itself, without lowers and work: no copy-up, no whiteouts, and others may
+	 * change it meanwhile. The serving uid and gid show as 0, all others as 65534
+	 */
+	UFS_UPPER_PLAIN,
 };
 
 struct ufs_config {
-	/* One index; or 1 to 500 directories, topmost first, as lowerdir= has them. */
+	/* One index; or 1 to 500 directories, topmost first, as lowerdir= has them. PLAIN: none. */
 	const struct ufs_lower *lowers;
 	size_t nlowers;
 	enum ufs_upper_mode upper;
-	int upper_fd, work_fd; /* directories of one file system; duplicated */
+	int upper_fd, work_fd; /* directories of one file system; duplicated. PLAIN: no work */
 	bool userxattr;	       /* user.overlay.* in place of trusted.overlay.* */
 	bool is_volatile;      /* no sync of the top at all */
+	bool rdonly;	       /* PLAIN: EROFS for all that changes it */
 };
 
 /*

@@ -5,6 +5,7 @@
 #include "base/str.h"
 #include "unionfs/made.h"
 #include "unionfs/union.h"
+#include "unionfs/upper_plain.h"
 #include "unionfs/xat.h"
 
 #include <dirent.h>
@@ -111,6 +112,10 @@ int upper_init(struct ufs *u, const struct ufs_config *cfg)
 	*up = (struct upper){ .root = -1, .work = -1, .tmp = -1, .orphans = -1 };
 	if (u->mode == UFS_UPPER_NONE)
 		return 0;
+	if (u->mode == UFS_UPPER_PLAIN) {
+		up->dialect = &dialect_plain;
+		return plain_open(u, cfg);
+	}
 	up->dialect = u->mode == UFS_UPPER_MAPPED ? &dialect_mapped : &dialect_native;
 	up->user = u->mode == UFS_UPPER_MAPPED || u->userxattr;
 	up->ino_bit = cfg->lowers[0].kind == UFS_LOWER_INDEX ? NODE_UPPER_BIT : 0;
@@ -214,7 +219,7 @@ int upper_load(struct ufs *u, const struct at *at, struct stat *st, struct perm 
 	/* A mount that someone put into the upper is none of ours. */
 	if (st->st_dev != u->upper.dev)
 		return -EXDEV;
-	if (upper_is_whiteout(st)) {
+	if (u->mode != UFS_UPPER_PLAIN && upper_is_whiteout(st)) {
 		*ret = (struct perm){ .mode = S_IFCHR };
 		return 0;
 	}
@@ -243,8 +248,10 @@ int upper_stat_node(struct ufs *u, struct node *n, struct stat *ret)
 		st.st_gid = p.gid;
 		st.st_rdev = p.rdev;
 	}
+	if (u->mode == UFS_UPPER_PLAIN)
+		u->upper.dialect->load(u, &at, &st, &p);
 	st.st_ino = n->shown;
-	if (n->orphan)
+	if (n->orphan && u->mode != UFS_UPPER_PLAIN)
 		st.st_nlink = S_ISDIR(st.st_mode) || !st.st_nlink ? 0 : st.st_nlink - 1;
 	else if (n->lower)
 		st.st_nlink = 1;
@@ -279,7 +286,7 @@ static struct mark_name mark_name(const struct ufs *u, const char *mark)
 
 bool upper_marked(struct ufs *u, const struct at *at, const char *mark)
 {
-	return xat_is_y(at->dirfd, at->name, mark_name(u, mark).s);
+	return u->mode != UFS_UPPER_PLAIN && xat_is_y(at->dirfd, at->name, mark_name(u, mark).s);
 }
 
 int upper_mark(struct ufs *u, const struct at *at, const char *mark)
@@ -292,11 +299,13 @@ int upper_mark(struct ufs *u, const struct at *at, const char *mark)
 int upper_origin(struct ufs *u, const struct at *at, uint64_t *ret)
 {
 	char digits[ORIGIN_DIGITS + 1] = { 0 };
-	ssize_t n = xat_get(at->dirfd, at->name, mark_name(u, "strata.origin").s, digits,
-			    ORIGIN_DIGITS);
+	ssize_t n;
 	char *end;
 	uint64_t ino;
 
+	if (u->mode == UFS_UPPER_PLAIN)
+		return -ENODATA;
+	n = xat_get(at->dirfd, at->name, mark_name(u, "strata.origin").s, digits, ORIGIN_DIGITS);
 	if (n != ORIGIN_DIGITS)
 		return -ENODATA;
 	ino = strtoull(digits, &end, 16);

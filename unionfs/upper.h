@@ -21,6 +21,8 @@ struct upper {
 	bool user;	  /* P is "user.", else "trusted." */
 	uint64_t ino_bit; /* NODE_UPPER_BIT above an index: or'ed into st_ino */
 	dev_t dev;
+	uid_t uid; /* PLAIN: whom we serve as, shown as 0 */
+	gid_t gid;
 	bool nameless; /* files are made without a name: made.h */
 	atomic_uint_fast64_t next_tmp;
 };
@@ -87,11 +89,12 @@ int upper_mark(struct ufs *u, const struct at *at, const char *mark);
 int upper_origin(struct ufs *u, const struct at *at, uint64_t *ret);
 int upper_set_origin(struct ufs *u, const struct at *at, uint64_t ino);
 
-/* ---- the dialects: upper_native.c, upper_mapped.c ---- */
+/* ---- the dialects: upper_native.c, upper_mapped.c, upper_plain.c ---- */
 
 struct dialect {
 	/* From @st, whose owner, mode, type and size it puts right. */
 	int (*load)(struct ufs *u, const struct at *at, struct stat *st, struct perm *ret);
+	/* In work/tmp; not for a plain top. */
 	int (*make)(struct ufs *u, const char *tmp, const struct perm *p, const char *target);
 	int (*set_perm)(struct ufs *u, const struct at *at, const struct perm *from,
 			const struct perm *to);
@@ -103,6 +106,6 @@ struct dialect {
 	int (*xname)(const struct ufs *u, const char *name, char ret[256]);
 	const char *(*xname_back)(const struct ufs *u, const char *stored);
 };
-extern const struct dialect dialect_native, dialect_mapped;
+extern const struct dialect dialect_native, dialect_mapped, dialect_plain;
 
 #endif

@@ -7,13 +7,14 @@
 
 bool upper_hides(const struct ufs *u, const char *name)
 {
+	bool ours = u->mode == UFS_UPPER_MAPPED || u->mode == UFS_UPPER_PLAIN;
 	const char *rest = str_after(name, "trusted.");
 
-	if (!rest && (u->userxattr || u->mode == UFS_UPPER_MAPPED))
+	if (!rest && (u->userxattr || ours))
 		rest = str_after(name, "user.");
 	if (rest && (str_after(rest, "overlay.") || str_after(rest, "strata.")))
 		return true;
-	return u->mode == UFS_UPPER_MAPPED && streq(name, "user.containers.override_stat");
+	return ours && streq(name, "user.containers.override_stat");
 }
 
 ssize_t upper_getxattr(struct ufs *u, const struct at *at, const char *name, void *value,

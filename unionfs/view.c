@@ -3,6 +3,7 @@
 
 #include "unionfs/copyup.h"
 #include "unionfs/readdir.h"
+#include "unionfs/upper_plain.h"
 
 #include <errno.h>
 
@@ -15,11 +16,10 @@ int view_upper(struct ufs *u, const struct at *at, enum upper_kind *ret)
 {
 	struct stat st;
 
-	(void)u;
 	*ret = UPPER_ABSENT;
 	if (fstatat(at->dirfd, at->name, &st, AT_SYMLINK_NOFOLLOW | AT_NO_AUTOMOUNT) < 0)
 		return errno == ENOENT ? 0 : -errno;
-	*ret = upper_is_whiteout(&st) ? UPPER_WHITEOUT : UPPER_THING;
+	*ret = u->mode != UFS_UPPER_PLAIN && upper_is_whiteout(&st) ? UPPER_WHITEOUT : UPPER_THING;
 	return 0;
 }
 
@@ -85,6 +85,11 @@ int view_node(struct ufs *u, struct node *dir, const struct at *at, struct node 
 	if (st.st_dev != u->upper.dev)
 		return -EXDEV;
 	*ret = node_get_by_ino(u, st.st_ino);
+	if (*ret && u->mode == UFS_UPPER_PLAIN) {
+		e = plain_settle(u, ret, dir, at, st.st_mode & S_IFMT);
+		if (e)
+			return e;
+	}
 	if (*ret)
 		return 0;
 	e = upper_load(u, at, &st, &like.perm);

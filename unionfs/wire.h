@@ -63,6 +63,7 @@ enum wire_opcode {
 #define WIRE_ASYNC_READ		 (1ull << 0)
 #define WIRE_BIG_WRITES		 (1ull << 5)
 #define WIRE_DONT_MASK		 (1ull << 6)
+#define WIRE_AUTO_INVAL_DATA	 (1ull << 12)
 #define WIRE_DO_READDIRPLUS	 (1ull << 13)
 #define WIRE_READDIRPLUS_AUTO	 (1ull << 14)
 #define WIRE_NO_OPEN_SUPPORT	 (1ull << 17)
