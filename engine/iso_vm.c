@@ -13,15 +13,13 @@
 #include "base/str.h"
 #include "engine/iso.h"
 #include "engine/object.h"
+#include "engine/vm_volume.h"
 #include "engine/vmm.h"
-#include <linux/mount.h>
 #include <poll.h>
 #include <signal.h>
 #include <sys/epoll.h>
-#include <sys/mount.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
-#include <sys/syscall.h>
 
 struct iso_vm {
 	struct iso_context c;
@@ -65,23 +63,6 @@ struct vmm_tag vmm_volume_tag(size_t i)
 
 /* ---- what the VMM is handed ---- */
 
-/*
- * The folder @path as a mount of its own where nothing is executed, no device opened and no
- * symbolic link followed, so that whatever a broken VMM puts there stays data.
- */
-static int open_confined(const char *path, bool rdonly)
-{
-	struct mount_attr attr = { .attr_set = MOUNT_ATTR_NOSUID | MOUNT_ATTR_NODEV |
-					       MOUNT_ATTR_NOEXEC | MOUNT_ATTR_NOSYMFOLLOW |
-					       (rdonly ? MOUNT_ATTR_RDONLY : 0) };
-	_close_ int fd =
-		syscall(SYS_open_tree, AT_FDCWD, path, OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC);
-
-	if (fd < 0 || syscall(SYS_mount_setattr, fd, "", AT_EMPTY_PATH, &attr, sizeof(attr)) < 0)
-		return err_sys("%s", path);
-	return take_fd(fd);
-}
-
 static int give_away(int fd, uid_t uid)
 {
 	struct stat st;
@@ -98,7 +79,7 @@ static int give_away(int fd, uid_t uid)
 static int confine_top(struct iso_vm *v)
 {
 	_free_ char *path = str_fmt("%s/snapshots/%s", store_path(v->c.store), v->c.spec->id);
-	_close_ int top = path ? open_confined(path, false) : -ENOMEM;
+	_close_ int top = path ? vm_open_confined(path, false) : -ENOMEM;
 	uid_t uid = vmm_uid(v->c.spec->id);
 	int r;
 
@@ -176,7 +157,7 @@ static int hand_files(struct iso_vm *v, struct handout *h)
 		r = hand_own(h, VMM_INIT, open_program("strata-init"));
 	for (size_t i = 0; r >= 0 && i < spec->nvolumes; i++)
 		r = hand_own(h, VMM_MORE + v->root.stack.npacks + i,
-			     open_confined(spec->volumes[i].source, spec->volumes[i].rdonly));
+			     vm_open_volume(&spec->volumes[i], vmm_uid(spec->id)));
 	return r;
 }
 
@@ -282,7 +263,8 @@ static int create(void *ctx, const int stdio[3], struct run_process *ret)
 	ret->pid = v->pid;
 	ret->pidfd = v->pidfd;
 	ret->console = v->console;
-	log_debug("%s: VMM %d, uid %u", v->c.spec->id, (int)v->pid, (unsigned)vmm_uid(v->c.spec->id));
+	log_debug("%s: VMM %d, uid %u", v->c.spec->id, (int)v->pid,
+		  (unsigned)vmm_uid(v->c.spec->id));
 	return 0;
 }
 

@@ -107,14 +107,12 @@ static int serve_root(struct vmm *v, size_t *ret_npacks)
 	return serve_union(&v->served[0], &cfg);
 }
 
-static int serve_volume(struct served *s, int fd)
+/* The folder comes with its owner mapped to the uid that we serve as (engine/vm_volume.h). */
+static int serve_volume(struct served *s, int fd, bool rdonly)
 {
-	struct ufs_lower lower = { .kind = UFS_LOWER_DIR, .fd = fd };
-	struct ufs_config cfg = { .lowers = &lower,
-				  .nlowers = 1,
-				  .upper = UFS_UPPER_NONE,
-				  .upper_fd = -1,
-				  .work_fd = -1 };
+	struct ufs_config cfg = {
+		.upper = UFS_UPPER_PLAIN, .upper_fd = fd, .work_fd = -1, .rdonly = rdonly
+	};
 
 	return serve_union(s, &cfg);
 }
@@ -127,7 +125,8 @@ static int serve_all(struct vmm *v)
 
 	r = serve_root(v, &npacks);
 	for (size_t i = 0; r >= 0 && i < v->spec->nvolumes; i++)
-		r = serve_volume(&v->served[1 + i], VMM_MORE + npacks + i);
+		r = serve_volume(&v->served[1 + i], VMM_MORE + npacks + i,
+				 v->spec->volumes[i].rdonly);
 	return r;
 }
 

@@ -95,17 +95,25 @@ vm_host() {
 		[ -z "$(ls "$STRATA_ROOT/snapshots")" ]'
 }
 
+# In /tmp, which in the testbed is a tmpfs of its own: ids of this machine's file system cannot be mapped there.
 @test "volumes of a microVM: read-only and read-write, with the host's owner" {
 	need jq
-	mkdir "$work/vol" && echo in >"$work/vol/file" && chmod 600 "$work/vol/file"
 	vm_host '
-		[ "$("$strata" run --rm --vm -v "$work/vol:/vol:ro" small cat /vol/file)" = in ]
-		! "$strata" run --rm --vm -v "$work/vol:/vol:ro" small sh -c "echo no >/vol/made" 2>/dev/null
-		[ ! -e "$work/vol/made" ]
-		"$strata" run --rm --vm -v "$work/vol:/vol" small sh -c "cat /vol/file; echo out >/vol/made; mkdir /vol/d; mv /vol/made /vol/d/; rm /vol/file"
-		[ "$(cat "$work/vol/d/made")" = out ]; [ ! -e "$work/vol/file" ]
-		[ "$(stat -c %u "$work/vol/d/made")" = "$(stat -c %u "$work/vol")" ]
-		[ "$(ls -A "$work/vol")" = d ]'
+		vol=$(mktemp -d /tmp/strata-vol.XXXXXX); trap "rm -rf $vol" EXIT
+		echo in >"$vol/file"; chmod 600 "$vol/file"; chown -R 1234:4321 "$vol"
+		[ "$("$strata" run --rm --vm -v "$vol:/vol:ro" small cat /vol/file)" = in ]
+		! "$strata" run --rm --vm -v "$vol:/vol:ro" small sh -c "echo no >/vol/made" 2>/dev/null
+		[ ! -e "$vol/made" ]
+		"$strata" run --rm --vm -v "$vol:/vol" small sh -c "cat /vol/file; echo out >/vol/made; mkdir /vol/d; mv /vol/made /vol/d/
+			exec 3</vol/file; rm /vol/file; cat <&3; stat -c owner:%u:%g /vol/d/made; chown 7 /vol/d || echo refused
+			chmod 4755 /vol/d/made; ln -s /etc/passwd /vol/d/sym"
+		[ "$(cat "$vol/d/made")" = out ]; [ ! -e "$vol/file" ]
+		[ "$(stat -c %u:%g:%a "$vol/d/made")" = 1234:4321:755 ]
+		[ "$(stat -c %u "$vol/d/sym")" = 1234 ]
+		[ "$(ls -A "$vol")" = d ]
+		! "$strata" run --rm --vm -v "$vol/d/made:/made" small true 2>"$vol/err"
+		grep "must be a folder" "$vol/err"'
+	[[ $output == *in*in*owner:0:0*refused* ]]
 }
 
 @test "memory and CPUs are what was asked for; a terminal" {
