@@ -123,6 +123,12 @@ $(TEST_BIN): $(BUILD)/%: $(BUILD)/obj/%.o $(filter-out $(BUILD)/libcli.a,$(ROOM_
 	@mkdir -p $(@D)
 	$(call say,LD,$@)$(CC) $(LDFLAGS) -o $@ $< -Wl,--start-group $(filter %.a,$^) -Wl,--end-group $(TEST_LIBS)
 
+# The union suite for a guest: libc alone, never sanitized.
+ATTACHED := $(BUILD)/tests/unionfs/attached
+$(ATTACHED): tests/unionfs/suite.c $(wildcard tests/unionfs/*.h)
+	@mkdir -p $(@D)
+	$(call say,CC,$@)$(CC) $(BANNED) $(CPPFLAGS) -std=gnu17 -g -O2 $(WARN) -DSUITE_ATTACHED -static -o $@ $<
+
 FUZZ_SRC := $(filter-out tests/fuzz/replay.c,$(wildcard tests/fuzz/*.c))
 FUZZ_BIN := $(FUZZ_SRC:%.c=$(BUILD)/%)
 $(FUZZ_BIN): $(BUILD)/%: $(BUILD)/obj/%.o $(BUILD)/obj/tests/fuzz/replay.o $(filter-out $(BUILD)/libcli.a,$(ROOM_LIBS))
@@ -130,7 +136,7 @@ $(FUZZ_BIN): $(BUILD)/%: $(BUILD)/obj/%.o $(BUILD)/obj/tests/fuzz/replay.o $(fil
 	$(call say,LD,$@)$(CC) $(LDFLAGS) -o $@ $(filter %.o,$^) -Wl,--start-group $(filter %.a,$^) -Wl,--end-group $(TEST_LIBS)
 
 .PHONY: check check-all check-bats tests kernel testbed-kernel demo bench lint fuzz install clean
-tests: $(TEST_BIN) $(FUZZ_BIN)
+tests: $(TEST_BIN) $(FUZZ_BIN) $(ATTACHED)
 
 define check_room
 check-$(1): $(filter $(BUILD)/tests/$(1)/%,$(TEST_BIN))

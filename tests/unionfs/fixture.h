@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * What the tests of the union stand on: a tree in two layers, as plain directories or as the index
- * that their merge is. fixture_dirs() makes it below a directory (top/, bottom/), fixture_index()
- * (fixture_index.h) builds an index and its one pack out of the merged tree. What is in it: the
- * table below.
+ * that their merge is. fixture_dirs() makes it below a directory (top/, bottom/), fixture_merged()
+ * the merged tree as one, fixture_index() (fixture_index.h) builds an index and its one pack out of
+ * that. What is in it: the table below.
  */
 #ifndef TESTS_UNIONFS_FIXTURE_H
 #define TESTS_UNIONFS_FIXTURE_H
@@ -176,25 +176,52 @@ static inline void fixture_times(int dir, const struct fixture_item *it)
 	FIXTURE_MUST(utimensat(dir, it->path, t, AT_SYMLINK_NOFOLLOW) == 0);
 }
 
+/* The 3,000 files, and xattrs that a layer's file has. */
+static inline void fixture_more(int dir)
+{
+	char name[32];
+	int fd;
+
+	for (int i = 0; i < FIXTURE_MANY; i++) {
+		snprintf(name, sizeof(name), "many/f%04d", i);
+		fixture_file(dir, name, "", 0);
+	}
+	fd = openat(dir, "xattr/file", O_RDONLY | O_CLOEXEC);
+	FIXTURE_MUST(fsetxattr(fd, "user.color", "blue", 4, 0) == 0);
+	FIXTURE_MUST(fsetxattr(fd, "trusted.secret", "t", 1, 0) == 0);
+	close(fd);
+}
+
+static inline bool fixture_again(const struct fixture_item *it)
+{
+	return it->layer == TOP && S_ISDIR(it->mode);
+}
+
+/* The merged tree in @dir. Needs root. */
+static inline void fixture_merged(int dir)
+{
+	for (size_t i = 0; i < FIXTURE_ITEMS; i++) {
+		if (!fixture_items[i].hidden && !fixture_again(&fixture_items[i]))
+			fixture_make(dir, &fixture_items[i]);
+	}
+	fixture_more(dir);
+	for (size_t i = FIXTURE_ITEMS; i--;) {
+		if (!fixture_items[i].hidden)
+			fixture_times(dir, &fixture_items[i]);
+	}
+}
+
 /* top/ and bottom/ below @dir. Needs root. */
 static inline void fixture_dirs(int dir)
 {
 	int layer[2], fd;
-	char name[32];
 
 	FIXTURE_MUST(mkdirat(dir, "bottom", 0755) == 0 && mkdirat(dir, "top", 0755) == 0);
 	layer[BOTTOM] = openat(dir, "bottom", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 	layer[TOP] = openat(dir, "top", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 	for (size_t i = 0; i < FIXTURE_ITEMS; i++)
 		fixture_make(layer[fixture_items[i].layer], &fixture_items[i]);
-	for (int i = 0; i < FIXTURE_MANY; i++) {
-		snprintf(name, sizeof(name), "many/f%04d", i);
-		fixture_file(layer[BOTTOM], name, "", 0);
-	}
-	fd = openat(layer[BOTTOM], "xattr/file", O_RDONLY | O_CLOEXEC);
-	FIXTURE_MUST(fsetxattr(fd, "user.color", "blue", 4, 0) == 0);
-	FIXTURE_MUST(fsetxattr(fd, "trusted.secret", "t", 1, 0) == 0);
-	close(fd);
+	fixture_more(layer[BOTTOM]);
 	fd = openat(layer[TOP], "opq", O_RDONLY | O_CLOEXEC);
 	FIXTURE_MUST(fsetxattr(fd, "trusted.overlay.opaque", "y", 1, 0) == 0);
 	close(fd);

@@ -3,7 +3,7 @@
  * The union suite over /dev/fuse: each kind of lower under each kind of top; and after each, the
  * same top mounted anew shows the same. With UNION_DIR set it runs on what is mounted there (the
  * fixture with a fresh top), mounts nothing, and, built with -DSUITE_ATTACHED, needs libc alone: so
- * a guest can run it over virtio-fs.
+ * a guest can run it over virtio-fs. That one makes the fixture too: --fixture DIR.
  */
 #include "cases.h"
 
@@ -19,10 +19,33 @@ static int run_attached(const char *dir)
 
 #ifdef SUITE_ATTACHED
 
-int main(void)
+/* An import drops trusted.*: set anew, where it is not there. */
+static void restore_xattr(const char *dir)
+{
+	char path[256];
+
+	snprintf(path, sizeof(path), "%s/xattr/file", dir);
+	if (getxattr(path, "trusted.secret", NULL, 0) < 0 && errno == ENODATA)
+		FIXTURE_MUST(setxattr(path, "trusted.secret", "t", 1, 0) == 0);
+}
+
+static int make_fixture(const char *dir)
+{
+	int fd = open(dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+
+	FIXTURE_MUST(fd >= 0);
+	fixture_merged(fd);
+	close(fd);
+	return 0;
+}
+
+int main(int argc, char **argv)
 {
 	const char *dir = getenv("UNION_DIR");
 
+	if (argc == 3 && strcmp(argv[1], "--fixture") == 0)
+		return make_fixture(argv[2]);
+	restore_xattr(dir ? dir : ".");
 	return run_attached(dir ? dir : ".");
 }
 
