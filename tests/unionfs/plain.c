@@ -8,6 +8,7 @@
 #include "tap.h"
 
 #include <dirent.h>
+#include <sys/resource.h>
 
 static struct mounted m;
 static int host = -1; /* the directory itself; the working directory is the union */
@@ -241,12 +242,32 @@ static void case_rdonly(void)
 	CHECK(unlinkat(host, "r", 0) == 0);
 }
 
+/* More names than the server may have descriptors. */
+static void case_many(void)
+{
+	char name[32];
+
+	CHECK(mkdir("many", 0755) == 0);
+	for (int i = 0; i < 3000; i++) {
+		snprintf(name, sizeof(name), "many/%d", i);
+		put(AT_FDCWD, name, "x", O_CREAT | O_EXCL);
+	}
+	CHECK(count(AT_FDCWD, "many") == 3000);
+	for (int i = 0; i < 3000; i++) {
+		snprintf(name, sizeof(name), "many/%d", i);
+		CHECK(unlink(name) == 0);
+	}
+	CHECK(rmdir("many") == 0);
+}
+
 int main(void)
 {
+	const struct rlimit few = { 256, 256 };
 	const char *missing = mounted_missing();
 
 	if (missing)
 		return tap_skip(missing);
+	setrlimit(RLIMIT_NOFILE, &few);
 	mounted_dir(&m);
 	begin(false);
 	tap_run("plain", "things are made in their place", case_make);
@@ -256,6 +277,7 @@ int main(void)
 	tap_run("plain", "xattrs", case_xattrs);
 	tap_run("plain", "what others change", case_others);
 	tap_run("plain", "no way out", case_escape);
+	tap_run("plain", "more files than descriptors", case_many);
 	tap_run("plain", "the server ends well", end);
 	begin(true);
 	tap_run("plain, read-only", "nothing changes", case_rdonly);
