@@ -219,7 +219,8 @@ static int spawn_vmm(struct iso_vm *v, const int stdio[3])
 {
 	_cleanup_(handout_done) struct handout h = { 0 };
 	_free_ char *path = NULL;
-	char *argv[] = { (char[]){ "strata-vmm" }, NULL }, *env[] = { NULL };
+	char *argv[] = { (char[]){ "strata-vmm" }, NULL };
+	char *env[] = { getenv("STRATA_DEBUG") ? (char[]){ "STRATA_DEBUG=1" } : NULL, NULL };
 	int r = fill_handout(v, &h, stdio);
 
 	if (r >= 0)

@@ -89,7 +89,8 @@ static int serve_root(struct vmm *v, size_t *ret_npacks)
 				  .nlowers = 1,
 				  .upper_fd = VMM_UPPER,
 				  .work_fd = VMM_WORK,
-				  .upper = v->spec->read_only ? UFS_UPPER_NONE : UFS_UPPER_MAPPED };
+				  .upper = v->spec->read_only ? UFS_UPPER_NONE : UFS_UPPER_MAPPED,
+				  .is_volatile = v->spec->rm };
 	_free_ int *packs = NULL;
 	int r = layer_index_open(VMM_INDEX, &index);
 
@@ -163,7 +164,7 @@ static int new_machine(struct vmm *v)
 				 .console_out = VMM_LOG,
 				 .ports = ports,
 				 .nports = ARRAY_SIZE(ports),
-				 .verbose = s->trace };
+				 .verbose = getenv("STRATA_DEBUG") != NULL };
 	int r = tags && fs ? 0 : -ENOMEM;
 
 	for (size_t i = 0; r == 0 && i < v->nserved; i++) {
