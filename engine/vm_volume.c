@@ -116,9 +116,8 @@ int vm_open_volume(const struct run_volume *volume, uid_t uid)
 			   strerror(-map));
 	attr.userns_fd = (uint64_t)map;
 	if (syscall(SYS_mount_setattr, fd, "", AT_EMPTY_PATH, &attr, sizeof(attr)) < 0)
-		return err(
-			-errno,
-			"volume %s: its file system cannot be mounted with other owners (%s), which a microVM needs",
-			volume->source, strerror(errno));
+		return err(-errno,
+			   "volume %s: a microVM needs a file system with id-mapped mounts: %s",
+			   volume->source, strerror(errno));
 	return take_fd(fd);
 }
