@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
+#include "unionfs/metacopy.h"
 #include "unionfs/union.h"
 #include "unionfs/upper_plain.h"
 
@@ -138,10 +139,20 @@ static int open_file(struct ufs *u, struct node *n)
 	return e == -ENOENT || e == -ELOOP ? -ESTALE : e;
 }
 
+int node_complete(struct ufs *u, struct node *n)
+{
+	_close_ int fd = -1;
+
+	if (!n->data)
+		return 0;
+	fd = open_file(u, n);
+	return fd < 0 ? fd : metacopy_fill(u, n, fd);
+}
+
 int node_file(struct ufs *u, struct node *n, struct fd_ref **ret)
 {
 	struct fd_ref *r = fdcache_get(&u->fds, n->id, FD_UPPER_FILE);
-	int fd;
+	int fd, e;
 
 	if (!r) {
 		if (!S_ISREG(n->type))
@@ -151,6 +162,11 @@ int node_file(struct ufs *u, struct node *n, struct fd_ref **ret)
 		pthread_rwlock_unlock(&u->tree);
 		if (fd < 0)
 			return fd;
+		e = metacopy_fill(u, n, fd);
+		if (e) {
+			fd_close(fd);
+			return e;
+		}
 		r = fdcache_add(&u->fds, n->id, FD_UPPER_FILE, fd);
 	}
 	*ret = r;

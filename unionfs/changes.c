@@ -1,12 +1,16 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* What the upper holds, for `diff` and `commit`. */
 #include "base/buf.h"
+#include "base/err.h"
 #include "base/str.h"
+#include "unionfs/metacopy.h"
+#include "unionfs/redirect.h"
 #include "unionfs/union.h"
 
 #include <dirent.h>
 #include <errno.h>
 #include <limits.h>
+#include <sys/mman.h>
 
 /* A directory being walked. */
 struct level {
@@ -99,6 +103,54 @@ static int thing_getxattr(const struct ufs_change *c, const char *name, void *va
 	return (int)upper_getxattr(t->u, &t->at, name, value, size);
 }
 
+/* The lower file that has the bytes of what the walk is at, held; 0: it has them itself. */
+static int find_data(struct walk *w, const struct at *at, uint64_t *ret)
+{
+	const char *slash = strrchr(w->path, '/');
+	uint64_t dir = 0;
+	char parent[PATH_MAX];
+	int e;
+
+	snprintf(parent, sizeof(parent), "%.*s", slash ? (int)(slash - w->path) : 0, w->path);
+	e = redirect_walk(w->u, parent, &dir);
+	if (e && e != -ENOENT)
+		return e;
+	e = metacopy_find(w->u, dir, at, ret);
+	if (dir)
+		lower_put(&w->u->lower, dir);
+	return e;
+}
+
+/* A file without a name, with those bytes: the top itself stays as it is. */
+static int copy_of_data(struct ufs *u, uint64_t id)
+{
+	_close_ int fd = openat(u->upper.tmp, ".", O_TMPFILE | O_RDWR | O_CLOEXEC, 0600);
+	int e;
+
+	if (fd < 0)
+		fd = memfd_create("strata-data", MFD_CLOEXEC);
+	if (fd < 0)
+		return -errno;
+	e = metacopy_copy(u, id, fd);
+	return e ? e : take_fd(fd);
+}
+
+static int open_data(struct walk *w, const struct at *at)
+{
+	uint64_t id;
+	int fd, e = find_data(w, at, &id);
+
+	if (e)
+		return err(e, "%s: its content is not in the image", w->path);
+	if (id) {
+		fd = copy_of_data(w->u, id);
+		lower_put(&w->u->lower, id);
+		return fd;
+	}
+	fd = openat(at->dirfd, at->name, O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC);
+	return fd < 0 ? -errno : fd;
+}
+
 /* Fills in what needs more calls than one, and gives it to the caller. */
 static int give(struct walk *w, const struct thing *t, struct ufs_change *c)
 {
@@ -120,12 +172,13 @@ static int give(struct walk *w, const struct thing *t, struct ufs_change *c)
 		target[n] = 0;
 		c->target = target;
 	} else if (S_ISREG(c->mode)) {
-		fd = openat(t->at.dirfd, t->at.name,
-			    O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC);
+		fd = open_data(w, &t->at);
 		if (fd < 0)
-			return -errno;
+			return fd;
 		c->fd = fd;
 	} else if (S_ISDIR(c->mode)) {
+		if (redirect_is(w->u, &t->at))
+			return err(-EXDEV, "%s: a directory of the image that was moved", w->path);
 		c->opaque = upper_marked(w->u, &t->at, "overlay.opaque");
 	}
 	return w->fn(w->ctx, c);

@@ -96,6 +96,8 @@ static struct node *destroy(struct ufs *u, struct node *n)
 		upper_drop_orphan(u, n->name, S_ISDIR(n->type));
 	if (n->lower)
 		lower_put(&u->lower, n->lower);
+	if (n->data)
+		lower_put(&u->lower, n->data);
 	free(n->name);
 	free(n);
 	return parent;
@@ -182,6 +184,8 @@ struct node *node_add(struct ufs *u, const struct node *like)
 	if (n) {
 		if (n->lower)
 			lower_put(&u->lower, n->lower);
+		if (n->data)
+			lower_put(&u->lower, n->data);
 		free(n->name);
 		free(n);
 	}

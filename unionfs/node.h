@@ -9,6 +9,7 @@
  * 2. ufs.tree, a rwlock. Written: by who takes a name away or moves one (UNLINK, RMDIR, RENAME, the
  *    last step of a file's copy-up, a second INIT). Read: by who uses a node's place (parent and
  *    name), over system calls.
+ *    ufs.filling, inside it or alone: while a metacopy file gets its bytes.
  * 3. listing.lock: of one directory's listing.
  * 4. node_table.lock: both tables, and refs, lookups and perm of every node. No system call.
  * 5. fdcache.lock, listing_cache.lock, the lower's own: likewise.
@@ -49,6 +50,8 @@ struct node {
 	uint64_t shown; /* st_ino for the client */
 	/* of a directory: the lower one that shows beneath, 0 = none; counted in the lower */
 	uint64_t lower;
+	/* of a metacopy file: the lower file that has its bytes, 0 = none; counted there */
+	atomic_uint_fast64_t data;
 	struct node *parent; /* pinned; NULL for the root and the orphans' directory */
 	char *name;	     /* in parent; under the tree lock, as parent is */
 	uint32_t refs;

@@ -275,6 +275,8 @@ static int link_fn(struct making *m)
 	if (!e && n->shown != (n->ino | m->u->upper.ino_bit))
 		e = copyup_mark_impure(m->u, m->dir);
 	if (!e)
+		e = node_complete(m->u, n);
+	if (!e)
 		e = node_at(m->u, n, &from);
 	if (e)
 		return e;

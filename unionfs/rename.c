@@ -110,6 +110,8 @@ static int prepare(struct renaming *m, const struct end *end, const struct end *
 
 	if (end->is_dir && (other->beneath || other->kind == UPPER_WHITEOUT))
 		e = upper_mark(m->u, &end->at, "overlay.opaque");
+	if (!e)
+		e = node_complete(m->u, n);
 	if (!e && n->shown != (n->ino | m->u->upper.ino_bit))
 		e = copyup_mark_impure(m->u, other->up);
 	return e;

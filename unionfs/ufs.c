@@ -98,6 +98,7 @@ static void init_locks(struct ufs *u)
 	pthread_rwlockattr_destroy(&attr);
 	for (size_t i = 0; i < UFS_COPY_STRIPES; i++)
 		pthread_mutex_init(&u->copying[i], NULL);
+	pthread_mutex_init(&u->filling, NULL);
 }
 
 int ufs_new(const struct ufs_config *cfg, struct ufs **ret)
@@ -141,5 +142,6 @@ void ufs_free(struct ufs *u)
 	pthread_rwlock_destroy(&u->tree);
 	for (size_t i = 0; i < UFS_COPY_STRIPES; i++)
 		pthread_mutex_destroy(&u->copying[i]);
+	pthread_mutex_destroy(&u->filling);
 	free(u);
 }

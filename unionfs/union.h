@@ -33,6 +33,7 @@ struct ufs {
 	pthread_mutex_t copying
 		/* one copy-up or change of attributes of a node at a time, by id */
 		[UFS_COPY_STRIPES];
+	pthread_mutex_t filling; /* a metacopy file that gets its bytes */
 };
 
 /* A thing that the client named: pinned until inode_unpin(). */

@@ -46,6 +46,11 @@ int at_set_times(const struct at *at, const struct timespec times[2]);
  * it.
  */
 int node_file(struct ufs *u, struct node *n, struct fd_ref **ret);
+/*
+ * Before @n gets another name: overlayfs would look for the bytes of a metacopy file by that. Tree
+ * lock held.
+ */
+int node_complete(struct ufs *u, struct node *n);
 
 /*
  * What is there as the client sees it, but for st_ino and the correction of links: st and, from it,

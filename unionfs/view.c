@@ -2,7 +2,9 @@
 #include "unionfs/view.h"
 
 #include "unionfs/copyup.h"
+#include "unionfs/metacopy.h"
 #include "unionfs/readdir.h"
+#include "unionfs/redirect.h"
 #include "unionfs/upper_plain.h"
 
 #include <errno.h>
@@ -42,9 +44,9 @@ static int lower_beneath(struct ufs *u, struct node *dir, const struct at *at, u
 	int e;
 
 	*ret = 0;
-	if (!dir->lower || upper_marked(u, at, "overlay.opaque"))
+	if ((!dir->lower && !redirect_is(u, at)) || upper_marked(u, at, "overlay.opaque"))
 		return 0;
-	e = lower_lookup(&u->lower, dir->lower, at->name, &id);
+	e = redirect_lower(u, dir->lower, at, &id);
 	if (e)
 		return e == -ENOENT ? 0 : e;
 	e = lower_stat(&u->lower, id, &st);
@@ -103,6 +105,13 @@ int view_node(struct ufs *u, struct node *dir, const struct at *at, struct node 
 		if (e)
 			return e;
 		like.impure = upper_marked(u, at, "overlay.impure");
+	} else if (S_ISREG(st.st_mode)) {
+		uint64_t data;
+
+		e = metacopy_find(u, dir->lower, at, &data);
+		if (e)
+			return e;
+		like.data = data;
 	}
 	number(u, &like, has_origin);
 	*ret = node_add(u, &like);

@@ -9,15 +9,20 @@
 
 static struct mounted m;
 
-static int mount_overlay(void)
+static int mount_with(const char *more)
 {
 	char options[512];
 
 	snprintf(
 		options, sizeof(options),
-		"lowerdir=%s/top:%s/bottom,upperdir=%s/upper,workdir=%s/work,redirect_dir=off,index=off",
-		m.dir, m.dir, m.dir, m.dir);
+		"lowerdir=%s/top:%s/bottom,upperdir=%s/upper,workdir=%s/work,index=off,%s",
+		m.dir, m.dir, m.dir, m.dir, more);
 	return mount("overlay", m.point, "overlay", 0, options);
+}
+
+static int mount_overlay(void)
+{
+	return mount_with("redirect_dir=off");
 }
 
 static void touch(const char *name, const char *text)
@@ -88,6 +93,25 @@ static void same_as_kernel(void)
 	CHECK(mounted_end(&m) == 0);
 }
 
+/* Owner and mode without the bytes, and a directory that was moved. */
+static void same_as_metacopy(void)
+{
+	char *ours, *theirs;
+
+	CHECK(mount_with("metacopy=on,redirect_dir=on") == 0 && chdir(m.point) == 0);
+	CHECK(chmod("lib/object", 0601) == 0 && rename("lib/object", "attr/object") == 0);
+	CHECK(chmod("move/c", 0711) == 0 && rename("lib", "lib2") == 0);
+	CHECK(chdir("/") == 0);
+	theirs = snapshot(m.point, SNAPSHOT_TIMES);
+	CHECK(theirs && umount2(m.point, 0) == 0);
+	mounted_begin(&m, false, UFS_UPPER_NATIVE, 2);
+	ours = snapshot(m.point, SNAPSHOT_TIMES);
+	CHECK(ours && snapshot_same(theirs, ours));
+	free(ours);
+	free(theirs);
+	CHECK(mounted_end(&m) == 0);
+}
+
 int main(void)
 {
 	const char *missing = mounted_missing();
@@ -109,6 +133,7 @@ int main(void)
 	mounted_begin(&m, false, UFS_UPPER_NATIVE, 2);
 	tap_run("overlayfs", "shows what the union left", same_in_kernel);
 	tap_run("overlayfs", "leaves what the union shows", same_as_kernel);
+	tap_run("overlayfs", "leaves metacopy and redirects", same_as_metacopy);
 	while (umount2(m.point, MNT_DETACH) == 0)
 		;
 	mounted_remove(&m);
