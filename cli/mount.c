@@ -4,6 +4,7 @@
 #include "base/mem.h"
 #include "cli/cli.h"
 #include <stdio.h>
+#include <sys/stat.h>
 
 /* Waits for the supervisor's word; the mount goes on without us. */
 static int wait_mounted(struct run *run)
@@ -37,6 +38,7 @@ int verb_mount(struct cli *c, int argc, char **argv)
 				 2,
 				 false };
 	_free_ char *dir = NULL;
+	struct stat st;
 	struct run run;
 	int status, r;
 
@@ -47,6 +49,8 @@ int verb_mount(struct cli *c, int argc, char **argv)
 	dir = realpath(argv[1], NULL);
 	if (!dir)
 		return cli_fail_text("mount point %s: %s", argv[1], strerror(errno));
+	if (stat(dir, &st) < 0 || !S_ISDIR(st.st_mode))
+		return cli_fail_text("mount point %s: not a directory", argv[1]);
 	o.mountpoint = dir;
 	if (!cli_engine(c, STORE_CREATE))
 		return EXIT_ERROR;

@@ -110,6 +110,8 @@ struct ago cli_ago(int64_t seconds_since_1970)
 	int64_t age = time(NULL) - seconds_since_1970;
 	struct ago a = { "now" };
 
+	if (seconds_since_1970 <= 0) /* not told, or damaged */
+		return (struct ago){ "unknown" };
 	for (unsigned i = 0; i < ARRAY_SIZE(units); i++) {
 		int64_t n = age / units[i].seconds;
 

@@ -115,7 +115,10 @@ int engine_bench_startup(struct engine *e, const char *image, unsigned n, char *
 		modes[m].unusable = r < 0;
 		usable += r == 0;
 		if (r < 0) {
-			_free_ char *line = str_fmt("%s: %s", modes[m].name, err_take(r));
+			const char *why = err_take(r);
+			_free_ char *line = str_after(why, modes[m].name) ?
+						    strdup(why) :
+						    str_fmt("%s: %s", modes[m].name, why);
 
 			skipped(ctx, line ? line : modes[m].name);
 		}

@@ -103,6 +103,15 @@ static int create_top(struct build *b, struct build_step *s)
 	return r;
 }
 
+/* Between the making of a snapshot and its lock, engine_revive() must not take it for a leftover. */
+static int open_top(struct build *b, struct build_step *s)
+{
+	_close_ int making = snapshots_lock(b->e, false);
+	int r = making < 0 ? making : create_top(b, s);
+
+	return r < 0 ? r : rootfs_open(b->e->store, &s->spec, STDERR_FILENO, &s->root);
+}
+
 static int open_step(struct build *b, struct build_step *s, const json_t *config)
 {
 	int r = diff_ids(config, &s->spec.layers, &s->spec.nlayers);
@@ -110,9 +119,7 @@ static int open_step(struct build *b, struct build_step *s, const json_t *config
 	if (r >= 0)
 		r = step_id(&s->spec.id);
 	if (r >= 0)
-		r = create_top(b, s);
-	if (r >= 0)
-		r = rootfs_open(b->e->store, &s->spec, STDERR_FILENO, &s->root);
+		r = open_top(b, s);
 	return r;
 }
 

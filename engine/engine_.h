@@ -12,6 +12,12 @@ struct engine {
 	int runroot_fd;
 };
 
+/*
+ * flock of the folder of all snapshots: shared (waits) while one is made and not yet locked itself,
+ * exclusive (does not wait) to remove what looks like a leftover. A descriptor that holds it.
+ */
+int snapshots_lock(struct engine *e, bool exclusive);
+
 static inline void engine_closep(struct engine **e)
 {
 	engine_close(*e);

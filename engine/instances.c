@@ -6,6 +6,7 @@
 #include "base/str.h"
 #include "engine/engine_.h"
 #include "engine/spec.h"
+#include <poll.h>
 #include <signal.h>
 #include <sys/mount.h>
 
@@ -71,6 +72,38 @@ int engine_stop(struct engine *e, const char *id_or_name, int timeout_ms)
 	return r < 0 ? r : inst_stop(i, spec->stop_signal, timeout_ms);
 }
 
+#define RM_TRIES    50 /* one that is just starting is there for SIGKILL within milliseconds */
+#define RM_RETRY_MS 20
+
+static int remove_once(struct engine *e, struct inst *i)
+{
+	int r = inst_recover(i);
+
+	if (r >= 0)
+		r = snapshot_remove(e->store, inst_id(i));
+	return r < 0 ? r : inst_delete(i);
+}
+
+/* With @force also one whose supervisor came to life between the look at it and the removal. */
+static int remove_stopped(struct engine *e, struct inst *i, bool force)
+{
+	int r = remove_once(e, i);
+
+	for (unsigned n = 0; r == -EBUSY && force && n < RM_TRIES; n++) {
+		err_clear();
+		r = inst_stop(i, SIGKILL, 0);
+		if (r < 0 && r != -ESRCH)
+			return r;
+		err_clear();
+		r = remove_once(e, i);
+		if (r == -EBUSY)
+			poll(NULL, 0, RM_RETRY_MS);
+	}
+	if (r == -EBUSY)
+		err_clear();
+	return r;
+}
+
 int engine_rm(struct engine *e, const char *id_or_name, bool force)
 {
 	_cleanup_(inst_closep) struct inst *i = NULL;
@@ -95,13 +128,14 @@ int engine_rm(struct engine *e, const char *id_or_name, bool force)
 		return err(-EBUSY, "%s is %s: stop it, or remove it with --force", id_or_name,
 			   inst_status_name(state.status));
 	}
-	r = inst_recover(i);
-	if (r == -EBUSY)
-		return err(r, "%s is just starting: try again, or remove it with --force", id_or_name);
-	if (r < 0)
-		return r;
-	r = snapshot_remove(e->store, inst_id(i));
-	return r < 0 ? r : inst_delete(i);
+	r = remove_stopped(e, i, force);
+	if (r == -ENOENT) { /* --rm, or somebody else, was faster */
+		err_clear();
+		return 0;
+	}
+	return r == -EBUSY ? err(r, "%s is just starting: try again, or remove it with --force",
+				 id_or_name) :
+			     r;
 }
 
 struct umount_walk {
@@ -164,10 +198,20 @@ static int read_kept_config(struct engine *e, const char *id, json_t **ret)
 	return 0;
 }
 
+int snapshots_lock(struct engine *e, bool exclusive)
+{
+	_close_ int fd = openat(store_dirfd(e->store), "snapshots",
+				O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	int r = fd < 0 ? -errno : fd_lock(fd, exclusive, !exclusive);
+
+	return r < 0 ? err(r, "%s/snapshots: %s", e->root, strerror(-r)) : take_fd(fd);
+}
+
 static int revive_one(struct engine *e, const char *id)
 {
 	_json_ json_t *config = NULL;
 	_cleanup_(inst_closep) struct inst *i = NULL;
+	_close_ int making = -1;
 	int r = inst_open(e->runroot_fd, id, &i);
 
 	if (r != -ENOENT)
@@ -183,9 +227,10 @@ static int revive_one(struct engine *e, const char *id)
 		return r;
 	/* Half made, a build's, or one that --rm would have removed. In use it is locked, and
 	 * stays. */
-	r = snapshot_remove(e->store, id);
-	if (r == 0)
+	making = snapshots_lock(e, true);
+	if (making >= 0 && snapshot_remove(e->store, id) == 0)
 		cgroup_purge(id);
+	err_clear();
 	return 0;
 }
 

@@ -154,6 +154,10 @@ static int mark_snapshot(void *ctx, const char *id)
 	size_t n;
 	int r = snapshot_base(gc->s, id, &ids, &n);
 
+	if (r == -ENOENT) { /* removed meanwhile */
+		err_clear();
+		return 0;
+	}
 	return r < 0 ? r : mark_chain(gc, ids, n);
 }
 
