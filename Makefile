@@ -87,7 +87,9 @@ LINK_ROOMS = -Wl,--start-group $(ROOM_LIBS) -Wl,--end-group
 
 # Kept out of the run path: what loads here costs every command. jansson and libcrypto (SHA-256 alone) are static.
 LIGHT_LIBS := -Wl,-Bstatic -ljansson -lcrypto -Wl,-Bdynamic
-HEAVY_LIBS := -larchive -lzstd -lisal -lz
+HEAVY_LIBS := -larchive -lzstd -lisal -lz -lcurl
+# libcurl and libarchive bring libcrypto as a shared library; a second, static one beside it would be mixed up with it.
+SHARED_LIBS := -Wl,-Bstatic -ljansson -Wl,-Bdynamic -lcrypto
 SECCOMP_LIBS := -Wl,-Bstatic -lseccomp -Wl,-Bdynamic
 STATIC_LIBS := -ljansson -lseccomp -lcrypto
 
@@ -95,7 +97,7 @@ $(BUILD)/strata: $(BUILD)/obj/cli/strata.o $(ROOM_LIBS)
 	$(call say,LD,$@)$(CC) $(LDFLAGS) -o $@ $< $(LINK_ROOMS) $(SECCOMP_LIBS) $(LIGHT_LIBS)
 
 $(BUILD)/strata-image: $(BUILD)/obj/cli/strata-image.o $(ROOM_LIBS)
-	$(call say,LD,$@)$(CC) $(LDFLAGS) -o $@ $< $(LINK_ROOMS) $(HEAVY_LIBS) $(SECCOMP_LIBS) $(LIGHT_LIBS)
+	$(call say,LD,$@)$(CC) $(LDFLAGS) -o $@ $< $(LINK_ROOMS) $(HEAVY_LIBS) $(SECCOMP_LIBS) $(SHARED_LIBS)
 
 $(BUILD)/strata-server: $(BUILD)/obj/cli/strata-server.o $(ROOM_LIBS)
 	$(call say,LD,$@)$(CC) $(LDFLAGS) -o $@ $< $(LINK_ROOMS) $(LIGHT_LIBS)
@@ -116,7 +118,7 @@ $(BUILD)/strata-init: $(INIT_OBJS)
 
 TEST_SRC := $(filter-out tests/fuzz/%,$(wildcard tests/*/*.c))
 TEST_BIN := $(TEST_SRC:%.c=$(BUILD)/%)
-TEST_LIBS := -lcmocka $(HEAVY_LIBS) $(SECCOMP_LIBS) $(LIGHT_LIBS)
+TEST_LIBS := -lcmocka $(HEAVY_LIBS) $(SECCOMP_LIBS) $(SHARED_LIBS)
 PROVE := prove --timer -e tests/run
 
 $(TEST_BIN): $(BUILD)/%: $(BUILD)/obj/%.o $(filter-out $(BUILD)/libcli.a,$(ROOM_LIBS))

@@ -35,7 +35,7 @@ _strata() {
 		return
 	fi
 	case $verb in
-	run | tag | rmi | history | save | inspect | mount)
+	run | push | tag | rmi | history | save | inspect | mount)
 		mapfile -t COMPREPLY < <(compgen -W "$("$strata" "${where[@]}" images 2>/dev/null |
 			awk 'NR > 1 && $1 != "<none>" { print $1 ":" $2; if ($2 == "latest") print $1 }')" -- "$cur")
 		;;

@@ -5,6 +5,10 @@
 
 static const struct verb verbs[] = {
 	{ "build", verb_build, "build an image from a Containerfile" },
+	{ "pull", verb_pull, "take an image from a registry" },
+	{ "push", verb_push, "send an image to a registry" },
+	{ "login", verb_login, "keep a password for a registry" },
+	{ "logout", verb_logout, "forget the password for a registry" },
 	{ "import", verb_import, "make an image of one layer from a directory or a tar" },
 	{ "load", verb_load, "take images from an OCI layout (folder or tar)" },
 	{ "save", verb_save, "write images as an OCI layout (folder or tar)" },

@@ -5,6 +5,10 @@
 
 static const struct verb verbs[] = {
 	{ "build", NULL, "build an image from a Containerfile" },
+	{ "pull", NULL, "take an image from a registry" },
+	{ "push", NULL, "send an image to a registry" },
+	{ "login", NULL, "keep a password for a registry" },
+	{ "logout", NULL, "forget the password for a registry" },
 	{ "import", NULL, "make an image of one layer from a directory or a tar" },
 	{ "load", NULL, "take images from an OCI layout (folder or tar)" },
 	{ "save", NULL, "write images as an OCI layout (folder or tar)" },

@@ -197,6 +197,27 @@ int store_load(struct store *s, const char *path, const struct store_bounds *b,
 	       void *ctx);
 int store_save(struct store *s, char *const *refs, const char *path, bool as_tar);
 
+/* ---- registries (write side, libcurl; docs/formats/registries.md) ---- */
+
+struct pull_options {
+	void (*progress)(void *ctx, const char *line); /* one line a blob; NULL: none */
+	void *ctx;
+};
+/*
+ * Takes an image from a registry. @name: as docker has it ("alpine" is docker.io/library/alpine),
+ * with ":tag" or "@sha256:<hex>"; the image is stored by the name as it was said, by digest without
+ * one. A download that ended early is resumed by the next.
+ */
+int image_pull(struct store *s, const char *name, const struct store_bounds *b,
+	       const struct pull_options *o, struct digest *ret_manifest);
+/* @to NULL: where its name says. The manifest arrives as it is, byte for byte. */
+int image_push(struct store *s, const char *ref, const char *to, const struct pull_options *o,
+	       struct digest *ret_manifest);
+/* Tries the password, then keeps it in podman's auth.json. */
+int registry_login(const char *host, const char *user, const char *password);
+/* -ENOENT: was not logged in. */
+int registry_logout(const char *host);
+
 /* The tar of a layer, bit for bit, from its blob or from its frame, written to @fd. */
 int layer_export(struct store *s, const struct digest *diff_id, int fd);
 

@@ -9,18 +9,18 @@
 #define MANIFESTS_MAX	256 /* entries of one index */
 #define CONTAINERD_NAME "io.containerd.image.name"
 
-static bool is_manifest(const char *type)
+bool load_is_manifest(const char *type)
 {
 	return streq(type, MEDIA_MANIFEST) || streq(type, MEDIA_DOCKER_MANIFEST);
 }
 
-static bool is_index(const char *type)
+bool load_is_index(const char *type)
 {
 	return streq(type, MEDIA_INDEX) || streq(type, MEDIA_DOCKER_LIST);
 }
 
 /* Whether an entry is for linux/amd64, or does not say. */
-static bool is_ours(const json_t *desc)
+bool load_is_ours(const json_t *desc)
 {
 	const json_t *platform = json_get_object(desc, "platform");
 	const char *os = json_get_str(platform, "os"),
@@ -61,7 +61,7 @@ static int load_nested(struct load *l, const json_t *desc, const char *name, int
 		return r;
 	json_array_foreach(json_get_array(index, "manifests"), i, entry)
 	{
-		if (is_ours(entry))
+		if (load_is_ours(entry))
 			return load_entry(l, entry, name, nesting + 1);
 	}
 	return err(-ENOENT, "%s: \"%s\" has no manifest for linux/amd64", l->path,
@@ -73,9 +73,9 @@ static int load_entry(struct load *l, const json_t *desc, const char *name, int 
 	const char *type = json_get_str(desc, "mediaType");
 	char shown[96];
 
-	if (type && is_manifest(type))
+	if (type && load_is_manifest(type))
 		return load_image(l, desc, name);
-	if (type && is_index(type))
+	if (type && load_is_index(type))
 		return load_nested(l, desc, name, nesting);
 	str_printable(shown, sizeof(shown), type ? type : "");
 	return err(-EBADMSG, "%s: the media type \"%s\" is not one of images", l->path, shown);
@@ -107,7 +107,7 @@ static int load_all(struct load *l, const json_t *index)
 		return r;
 	json_array_foreach(json_get_array(index, "manifests"), i, entry)
 	{
-		if (!is_ours(entry))
+		if (!load_is_ours(entry))
 			continue;
 		r = load_entry(l, entry, entry_name(entry), 0);
 		if (r < 0)

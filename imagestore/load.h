@@ -44,6 +44,10 @@ int load_docker(struct load *l);
 
 /* One image by its descriptor; @name NULL = unnamed. */
 int load_image(struct load *l, const json_t *desc, const char *name);
+bool load_is_manifest(const char *type);
+bool load_is_index(const char *type);
+/* Whether an entry of an index is for linux/amd64, or does not say. */
+bool load_is_ours(const json_t *desc);
 /* Whether a config is for this machine: 0, or -EBADMSG. */
 int load_check_platform(struct load *l, const json_t *config);
 

@@ -1,0 +1,123 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* A blob into partial/<hex>: hashed on the way, resumed where it stopped. */
+#include "imagestore/registry/registry.h"
+
+#include <sys/stat.h>
+
+#define HASH_CHUNK (256u << 10)
+
+struct fetch {
+	struct partial *p;
+	struct http_reply *reply;
+	struct sha256 hash;
+	uint64_t have; /* bytes written and hashed */
+};
+
+static int start_over(struct fetch *f)
+{
+	sha256_init(&f->hash);
+	f->have = 0;
+	return ftruncate(f->p->fd, 0) < 0 ? err_sys("partial download") : 0;
+}
+
+/* What a killed download left. */
+static int take_up(struct fetch *f)
+{
+	_free_ char *chunk = malloc(HASH_CHUNK);
+	struct stat st;
+	ssize_t n;
+
+	sha256_init(&f->hash);
+	if (!chunk)
+		return -ENOMEM;
+	if (fstat(f->p->fd, &st) < 0)
+		return err_sys("partial download");
+	if ((uint64_t)st.st_size > f->p->size)
+		return start_over(f);
+	while ((n = fd_pread_full(f->p->fd, chunk, HASH_CHUNK, (off_t)f->have)) > 0) {
+		sha256_update(&f->hash, chunk, (size_t)n);
+		f->have += (uint64_t)n;
+	}
+	return n < 0 ? (int)n : 0;
+}
+
+static int on_bytes(void *ctx, long status, const void *data, size_t len)
+{
+	struct fetch *f = ctx;
+	uint64_t asked = f->have;
+	int r = 0;
+
+	if (status != 206 && asked && f->reply->status == 0) {
+		r = start_over(f); /* a server without ranges sends all again */
+	} else if (status == 206 && f->reply->status == 0 && f->reply->range_from != asked) {
+		return err(-EPROTO, "the registry sent another range than was asked for");
+	}
+	f->reply->status = status; /* known from now on */
+	if (r < 0)
+		return r;
+	if (len > f->p->size - f->have)
+		return err(
+			-EBADMSG,
+			"blob sha256:%.12s: the registry sends more than the %llu bytes of its descriptor",
+			digest_hex(&f->p->digest).s, (unsigned long long)f->p->size);
+	r = fd_pwrite_full(f->p->fd, data, len, (off_t)f->have);
+	if (r < 0)
+		return err(r, "partial download: %s", strerror(-r));
+	sha256_update(&f->hash, data, len);
+	f->have += len;
+	return 0;
+}
+
+static int download(struct registry *r, struct fetch *f)
+{
+	_cleanup_(http_reply_done) struct http_reply p = { 0 };
+	_free_ char *url =
+		str_fmt("%s/v2/%s/blobs/sha256:%s", r->base, r->repo, digest_hex(&f->p->digest).s);
+	struct http_request q = { .url = url, .sink = on_bytes, .ctx = f };
+	unsigned n = 0;
+	int e;
+
+	if (!url)
+		return -ENOMEM;
+	f->reply = &p;
+	do {
+		q.from = f->have;
+		e = registry_try(r, "pull", &q, &p);
+		if (e >= 0 && p.status == 416 && f->have)
+			e = start_over(f) < 0 ? -EIO : -EAGAIN;
+	} while (f->have < f->p->size && registry_again(++n, e, &p));
+	if (e < 0)
+		return e == -EAGAIN ? -EIO : e;
+	return p.status == 200 || p.status == 206 ? 0 : registry_status_err(r, url, &p);
+}
+
+static int check(struct fetch *f)
+{
+	struct digest got = sha256_final(&f->hash);
+
+	if (f->have != f->p->size)
+		return err(-EBADMSG, "blob sha256:%.12s: %llu bytes came, its descriptor says %llu",
+			   digest_hex(&f->p->digest).s, (unsigned long long)f->have,
+			   (unsigned long long)f->p->size);
+	if (!digest_eq(&got, &f->p->digest))
+		return err(-EBADMSG, "blob sha256:%.12s: digest mismatch: sha256:%.12s came",
+			   digest_hex(&f->p->digest).s, digest_hex(&got).s);
+	return 0;
+}
+
+int partial_fetch(struct registry *r, struct store *s, struct partial *p)
+{
+	struct fetch f = { .p = p };
+	char path[80];
+	int e = take_up(&f);
+
+	if (e >= 0 && f.have < p->size)
+		e = download(r, &f);
+	if (e >= 0)
+		e = check(&f);
+	if (e == -EBADMSG) {
+		snprintf(path, sizeof(path), "partial/%s", digest_hex(&p->digest).s);
+		unlinkat(s->dirfd, path, 0);
+	}
+	return e;
+}
