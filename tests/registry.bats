@@ -139,3 +139,52 @@ insecure() { echo "{\"registries\":{\"$host\":{\"insecure\":true}}}" >"$STRATA_C
 		grep -wE "(written=|HTTP/1.1\" 206 )$(($(stat -c %s "$blob") - 20000000))"
 	"$strata" fsck
 }
+
+@test "a hostile registry is refused with one line, and nothing is left behind" {
+	python3 "$top/tests/fake_registry.py" "$work/host" 3>&- &
+	echo $! >"$work/registry.pid"
+	for _ in $(seq 100); do
+		[ -s "$work/host" ] && break
+		sleep 0.1
+	done
+	host=$(cat "$work/host")
+	insecure
+	fails 125 "over 4194304 bytes" "$strata" pull -q "$host/huge"
+	fails 125 "redirects" "$strata" pull -q "$host/loop"
+	fails 125 "Unsupported protocol" "$strata" pull -q "$host/file"
+	fails 125 'text/evil\x1b[31m' "$strata" pull -q "$host/media"
+	fails 125 "digest mismatch" "$strata" pull -q "$host/cyclic"
+	fails 125 "Unsupported protocol" "$strata" pull -q "$host/realm"
+	fails 125 'evil\x0aline' "$strata" pull -q "$host/error"
+	fails 125 "digest mismatch" "$strata" pull -q "$host/wrong"
+	fails 125 "more than the 1000 bytes" "$strata" pull -q "$host/long"
+	fails 125 "500 bytes came" "$strata" pull -q "$host/short"
+	fails 125 "not a tar header" "$strata" pull -q "$host/notar"
+	echo "{\"auths\":{\"$host\":{\"auth\":\"bWU6c2VjcmV0\"}}}" >"$REGISTRY_AUTH_FILE"
+	fails 125 "got None" "$strata" pull -q "$host/leak"
+	[ -z "$(find "$STRATA_ROOT/partial" "$STRATA_ROOT/tmp" "$STRATA_ROOT/blobs/sha256" -mindepth 1)" ]
+}
+
+@test "a pull that was killed goes on where it was" {
+	registry
+	insecure
+	make_rootfs "$work/rootfs"
+	head -c 200000000 /dev/urandom >"$work/rootfs/large"
+	"$strata" import -q "$work/rootfs" small
+	"$strata" push -q small "$host/s:1"
+	size=$("$strata" inspect small | jq -r '.[0].layers[0].size')
+	export STRATA_ROOT=$work/second
+	"$build/strata-image" pull -q "$host/s:1" 3>&- &
+	pull=$!
+	for _ in $(seq 500); do
+		had=$(stat -c %s "$STRATA_ROOT"/partial/* 2>/dev/null) && [ "${had:-0}" -gt 1000000 ] && break
+		sleep 0.01
+	done
+	kill -9 "$pull"
+	wait "$pull" || true
+	had=$(stat -c %s "$STRATA_ROOT"/partial/*)
+	[ "$had" -lt "$size" ]
+	"$strata" pull -q "$host/s:1"
+	grep -w 206 "$work/registry.log" | grep -w "$((size - had))"
+	"$strata" fsck
+}
