@@ -56,10 +56,10 @@ static int on_bytes(void *ctx, long status, const void *data, size_t len)
 	if (r < 0)
 		return r;
 	if (len > f->p->size - f->have)
-		return err(
-			-EBADMSG,
-			"blob sha256:%.12s: the registry sends more than the %llu bytes of its descriptor",
-			digest_hex(&f->p->digest).s, (unsigned long long)f->p->size);
+		return err(-EBADMSG,
+			   "blob sha256:%.12s: the registry sends more than the %llu bytes of "
+			   "its descriptor",
+			   digest_hex(&f->p->digest).s, (unsigned long long)f->p->size);
 	r = fd_pwrite_full(f->p->fd, data, len, (off_t)f->have);
 	if (r < 0)
 		return err(r, "partial download: %s", strerror(-r));

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Who we are to a registry: podman's auth.json and docker's config.json, {"auths":{HOST:{"auth"}}}. */
+/* Who we are to a registry: podman's auth.json and docker's config.json. */
 #include "imagestore/registry/registry.h"
 
 #define DOCKER_KEY "https://index.docker.io/v1/" /* docker's own name for docker.io */

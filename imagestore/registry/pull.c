@@ -14,20 +14,18 @@
 #define NESTING_MAX   4
 #define MANIFESTS_MAX 256
 #define ACCEPT	      MEDIA_MANIFEST ", " MEDIA_INDEX ", " MEDIA_DOCKER_MANIFEST ", " MEDIA_DOCKER_LIST
-
-struct pull {
-	struct store *s;
-	struct registry_name name;
-	struct registry *r;
-	struct load l;
-	const struct pull_options *o;
-	struct partial *parts; /* in the order of their digests */
-	size_t nparts;
-	pthread_mutex_t lock; /* of what follows, and of the progress callback */
-	size_t next;
-	int failed;
-	char why[ERR_TEXT_MAX];
-};
+struct registry_name name;
+struct registry *r;
+struct load l;
+const struct pull_options *o;
+struct partial *parts; /* in the order of their digests */
+size_t nparts;
+pthread_mutex_t lock; /* of what follows, and of the progress callback */
+size_t next;
+int failed;
+char why[ERR_TEXT_MAX];
+}
+;
 
 /* ---- documents ---- */
 
