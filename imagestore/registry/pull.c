@@ -13,19 +13,22 @@
 #define THREADS	      3
 #define NESTING_MAX   4
 #define MANIFESTS_MAX 256
-#define ACCEPT	      MEDIA_MANIFEST ", " MEDIA_INDEX ", " MEDIA_DOCKER_MANIFEST ", " MEDIA_DOCKER_LIST
-struct registry_name name;
-struct registry *r;
-struct load l;
-const struct pull_options *o;
-struct partial *parts; /* in the order of their digests */
-size_t nparts;
-pthread_mutex_t lock; /* of what follows, and of the progress callback */
-size_t next;
-int failed;
-char why[ERR_TEXT_MAX];
-}
-;
+static const char accept_types[] = MEDIA_MANIFEST ", " MEDIA_INDEX ", " MEDIA_DOCKER_MANIFEST
+						  ", " MEDIA_DOCKER_LIST;
+
+struct pull {
+	struct store *s;
+	struct registry_name name;
+	struct registry *r;
+	struct load l;
+	const struct pull_options *o;
+	struct partial *parts; /* in the order of their digests */
+	size_t nparts;
+	pthread_mutex_t lock; /* of what follows, and of the progress callback */
+	size_t next;
+	int failed;
+	char why[ERR_TEXT_MAX];
+};
 
 /* ---- documents ---- */
 
@@ -46,7 +49,7 @@ static int get_document(struct pull *p, const char *kind, const char *ref,
 			struct digest *ret)
 {
 	_free_ char *url = str_fmt("%s/v2/%s/%s/%s", p->r->base, p->r->repo, kind, ref);
-	int r = url ? registry_get(p->r, url, streq(kind, "manifests") ? ACCEPT : NULL, b,
+	int r = url ? registry_get(p->r, url, streq(kind, "manifests") ? accept_types : NULL, b,
 				   ret_type) :
 		      -ENOMEM;
 
