@@ -32,8 +32,9 @@ static int parse_upper(const char *word, struct ufs_config *cfg)
 }
 
 /* *@ready_fd is closed, and -1, once it serves. */
-static int serve(struct ufs_config *cfg, int nthreads, int *ready_fd)
+static int serve(const struct ufs_config *cfg, int nthreads, int *ready_fd)
 {
+	struct ufs_config own = *cfg;
 	struct layer_index *index;
 	struct ufs *u;
 	int objects = SERVER_OBJECTS, *packs = NULL;
@@ -53,9 +54,9 @@ static int serve(struct ufs_config *cfg, int nthreads, int *ready_fd)
 	for (size_t i = 0; i < lower.npacks; i++)
 		packs[i] = SERVER_PACKS + i;
 	lower.packs = packs;
-	cfg->lowers = &lower;
-	cfg->nlowers = 1;
-	r = ufs_new(cfg, &u);
+	own.lowers = &lower;
+	own.nlowers = 1;
+	r = ufs_new(&own, &u);
 	free(packs);
 	if (r < 0)
 		return r;

@@ -271,8 +271,8 @@ static int list_layer(struct lower *l, struct dirs_entry *e, uint16_t layer, str
 	d = fstat(fd, &st) < 0 ? NULL :
 				 fdopendir(openat(fd, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC));
 	if (!d)
-		r = -errno;
-	while (!r && (entry = readdir(d)))
+		r = errno ? -errno : -EIO;
+	while (d && !r && (entry = readdir(d)))
 		r = add_name(l, list, fd, st.st_dev, entry);
 	if (d)
 		closedir(d);

@@ -48,7 +48,7 @@ static ssize_t list_lower(struct ufs *u, uint64_t id, char *list, size_t size)
 			continue;
 		if (size && len + l > size)
 			return -ERANGE;
-		if (size)
+		if (size && list)
 			memcpy(list + len, s, l);
 		len += l;
 	}

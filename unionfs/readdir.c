@@ -123,7 +123,7 @@ static int walk_upper(struct walk *w, uint64_t cookie)
 
 	if (e)
 		return e;
-	while ((e = raw_next(&r, &raw)) > 0) {
+	while ((e = raw_next(&r, &raw)) > 0 && raw) {
 		e = look_at(w->u, dir, r.fd, raw, &d, &whiteout);
 		if (!e && !whiteout)
 			e = w->fn(w->ctx, &d);
@@ -146,7 +146,7 @@ static int fill_listing(struct ufs *u, struct node *dir, struct listing *l)
 
 	if (e)
 		return e;
-	while ((e = raw_next(&r, &raw)) > 0) {
+	while ((e = raw_next(&r, &raw)) > 0 && raw) {
 		e = look_at(u, dir, r.fd, raw, &d, &whiteout);
 		if (!e && !is_dots(d.name, d.namelen))
 			e = listing_add(l, d.name, d.namelen, d.type, d.ino, whiteout);

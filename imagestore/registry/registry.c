@@ -38,6 +38,12 @@ int registry_open(const char *host, const char *server, const char *repo, struct
 	return 0;
 }
 
+static int dup_known(const char *s, char **ret)
+{
+	*ret = s ? strdup(s) : NULL;
+	return s && !*ret ? -ENOMEM : 0;
+}
+
 int registry_clone(const struct registry *r, struct registry **ret)
 {
 	struct registry *c = new0(struct registry);
@@ -49,9 +55,8 @@ int registry_clone(const struct registry *r, struct registry **ret)
 	c->base = strdup(r->base);
 	c->repo = strdup(r->repo);
 	c->insecure = r->insecure;
-	if (!c->curl || !c->host || !c->base || !c->repo || (r->ca && !(c->ca = strdup(r->ca))) ||
-	    (r->basic && !(c->basic = strdup(r->basic))) ||
-	    (r->authorization && !(c->authorization = strdup(r->authorization)))) {
+	if (!c->curl || !c->host || !c->base || !c->repo || dup_known(r->ca, &c->ca) ||
+	    dup_known(r->basic, &c->basic) || dup_known(r->authorization, &c->authorization)) {
 		registry_close(c);
 		return -ENOMEM;
 	}
