@@ -13,8 +13,8 @@
 #define ERR_TEXT_MAX 1024 /* bytes of a text, with its NUL; longer ones are cut */
 
 /*
- * err(e, format, ...): attaches a text to the negative errno @e, unless one waits already; gives @e.
- * Keeps errno. A macro, so that compilers and analysers see the number that comes back.
+ * err(e, format, ...): attaches a text to the negative errno @e, unless one waits already; gives
+ * @e. Keeps errno. A macro, so that compilers and analysers see the number that comes back.
  */
 #define err(e, ...)                                             \
 	({                                                      \

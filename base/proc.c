@@ -152,3 +152,24 @@ int proc_sibling(const char *name, char **ret)
 	*ret = take_ptr(path);
 	return 0;
 }
+
+int proc_find(const char *name, char **ret)
+{
+	const char *given = getenv("PATH");
+	_free_ char *path = strdup(given ? given : "/usr/local/bin:/usr/bin:/bin");
+	char *save = NULL;
+
+	if (!path)
+		return -ENOMEM;
+	for (char *dir = strtok_r(path, ":", &save); dir; dir = strtok_r(NULL, ":", &save)) {
+		_free_ char *file = str_fmt("%s/%s", dir, name);
+
+		if (!file)
+			return -ENOMEM;
+		if (dir[0] == '/' && access(file, X_OK) == 0) {
+			*ret = take_ptr(file);
+			return 0;
+		}
+	}
+	return -ENOENT;
+}

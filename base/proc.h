@@ -35,11 +35,21 @@ int proc_wait(int pidfd, int *ret_status);
  */
 int proc_spawn(const char *path, char *const *argv, char *const *env, const int *fds, int nfds,
 	       pid_t *ret_pid, int *ret_pidfd);
+/*
+ * The same, begun inside the cgroup v2 group behind @cgroup_fd, where to move there later costs ms.
+ * It may fail where the other does not: an old kernel, a seccomp filter around us, a group that
+ * refuses (threaded).
+ */
+int proc_spawn_in(int cgroup_fd, const char *path, char *const *argv, char *const *env,
+		  const int *fds, int nfds, pid_t *ret_pid, int *ret_pidfd);
 
 /*
  * Where a program of ours is: beside the running one (/proc/self/exe), else in the LIBEXECDIR that
  * it was built for. The caller frees *@ret.
  */
 int proc_sibling(const char *name, char **ret);
+
+/* Where PATH has the program @name, which the caller frees; -ENOENT without a text. */
+int proc_find(const char *name, char **ret);
 
 #endif

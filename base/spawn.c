@@ -8,6 +8,7 @@
 
 #include "base/fd.h"
 #include <errno.h>
+#include <linux/sched.h>
 #include <sched.h>
 #include <signal.h>
 #include <sys/mman.h>
@@ -33,7 +34,7 @@ struct spawn {
 	const int *fds;
 	int *high; /* room for nfds */
 	unsigned int nfds;
-	int error; /* set by the child */
+	int *error; /* set by the child */
 };
 
 /* What the kernel takes (struct kernel_sigaction); all zero is SIG_DFL. */
@@ -82,11 +83,11 @@ _child_ static int child_main(void *arg)
 {
 	struct spawn *s = arg;
 
-	s->error = child_fds(s);
-	if (!s->error) {
+	*s->error = child_fds(s);
+	if (!*s->error) {
 		child_signals();
 		syscall(SYS_execve, s->path, s->argv, s->env);
-		s->error = errno;
+		*s->error = errno;
 	}
 	syscall(SYS_exit_group, 127);
 	return 127;
@@ -117,9 +118,51 @@ static int spawn_clone(struct spawn *s, pid_t *ret_pid, int *ret_pidfd)
 	return 0;
 }
 
+/*
+ * Into a cgroup goes only clone3(2), which gives the child no stack to call a function on: so it
+ * has a copy of our memory, and of this stack, and its error in a page that both see.
+ */
+static int spawn_clone3(struct spawn *s, int cgroup_fd, pid_t *ret_pid, int *ret_pidfd)
+{
+	int *error = mmap(NULL, sizeof(*error), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS,
+			  -1, 0);
+	int pidfd = -1, *ours = s->error;
+	struct clone_args a = { .flags = CLONE_INTO_CGROUP | CLONE_VFORK | CLONE_PIDFD,
+				.pidfd = (uintptr_t)&pidfd,
+				.exit_signal = SIGCHLD,
+				.cgroup = (uint64_t)cgroup_fd };
+	uint64_t all = ~UINT64_C(0), old;
+	long r;
+
+	if (error == MAP_FAILED)
+		return -errno;
+	s->error = error;
+	syscall(SYS_rt_sigprocmask, SIG_SETMASK, &all, &old, SIGSET_BYTES);
+	r = syscall(SYS_clone3, &a, sizeof(a));
+	if (r == 0)
+		child_main(s);
+	if (r < 0)
+		r = -errno;
+	syscall(SYS_rt_sigprocmask, SIG_SETMASK, &old, NULL, SIGSET_BYTES);
+	*ours = *error;
+	munmap(error, sizeof(*error));
+	if (r < 0)
+		return (int)r;
+	*ret_pid = (pid_t)r;
+	*ret_pidfd = pidfd;
+	return 0;
+}
+
 int proc_spawn(const char *path, char *const *argv, char *const *env, const int *fds, int nfds,
 	       pid_t *ret_pid, int *ret_pidfd)
 {
+	return proc_spawn_in(-1, path, argv, env, fds, nfds, ret_pid, ret_pidfd);
+}
+
+int proc_spawn_in(int cgroup_fd, const char *path, char *const *argv, char *const *env,
+		  const int *fds, int nfds, pid_t *ret_pid, int *ret_pidfd)
+{
+	int error = 0;
 	size_t n = nfds > 0 ? (size_t)nfds : 0;
 	_free_ int *high = mem_new(n, sizeof(*high));
 	struct spawn s = {
@@ -129,6 +172,7 @@ int proc_spawn(const char *path, char *const *argv, char *const *env, const int 
 		.fds = fds,
 		.high = high,
 		.nfds = (unsigned int)n,
+		.error = &error,
 	};
 	_close_ int pidfd = -1;
 	pid_t pid = -1;
@@ -136,12 +180,13 @@ int proc_spawn(const char *path, char *const *argv, char *const *env, const int 
 
 	if (!high)
 		return -ENOMEM;
-	r = spawn_clone(&s, &pid, &pidfd);
+	r = cgroup_fd < 0 ? spawn_clone(&s, &pid, &pidfd) :
+			    spawn_clone3(&s, cgroup_fd, &pid, &pidfd);
 	if (r < 0)
 		return r;
-	if (s.error) {
+	if (error) {
 		proc_wait(pidfd, NULL);
-		return -s.error;
+		return -error;
 	}
 	if (ret_pid)
 		*ret_pid = pid;
