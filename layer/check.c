@@ -65,6 +65,8 @@ static int check_xattrs(const struct check *c, const struct inode *i)
 		if (last.name && xattr_cmp(last.prefix, last.name, last.name_len, w.prefix, w.name,
 					   w.name_len) >= 0)
 			return index_bad(i->nid, "xattrs in no order");
+		if (c->x->no_acls && xattr_is_acl(w.prefix))
+			return index_bad(i->nid, "an ACL, and the superblock says there is none");
 		last = w;
 	}
 	return r;

@@ -18,6 +18,11 @@
 #define EROFS_DEVT_SLOT	   9u	       /* ours: the device table follows the superblock */
 #define EROFS_NULL_ADDR	   0xffffffffu
 #define EROFS_VOLUME	   "strata.index.1"
+/*
+ * Ours, a bit of feature_compat that no kernel has a meaning for (they ignore what they do not
+ * know): no inode has a POSIX ACL. Merged indexes alone say it.
+ */
+#define EROFS_NO_ACLS 0x80000000u
 
 struct erofs_super {
 	uint32_t magic;

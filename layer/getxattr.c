@@ -10,6 +10,9 @@ static int xattr_head(struct xattr_walk *w)
 	w->pos = sizeof(struct erofs_inode);
 	if (w->i->core == w->pos)
 		return 0;
+	/* All of them, for the names and values that are given out. */
+	if (!index_read(w->x, w->i->off, w->i->core))
+		return -EBADMSG;
 	memcpy(&h, w->x->map + w->i->off + w->pos, sizeof(h));
 	if (memcmp(&h, &none, sizeof(h)))
 		return index_bad(w->i->nid, "shared xattrs");

@@ -10,13 +10,16 @@
 #include "base/err.h"
 #include "base/mem.h"
 #include "layer/erofs.h"
+#include "layer/guard.h"
 #include <sys/stat.h>
 
 struct layer_index {
-	const uint8_t *map;
+	const uint8_t *map; /* to be read through index_read() */
 	size_t size;
+	struct guard *guard;
 	uint64_t meta; /* where the metadata begins */
 	uint64_t ninodes;
+	bool no_acls; /* it says that no inode has one */
 	size_t ndevices;
 	struct layer_device *devices;
 };
@@ -36,6 +39,15 @@ static inline int index_bad(uint64_t nid, const char *what)
 {
 	index_bad_text(nid, what);
 	return -EBADMSG;
+}
+
+/*
+ * Bytes [@off, @off + @len) of the map, which are inside it; NULL (with a text): not what was
+ * written.
+ */
+static inline const uint8_t *index_read(const struct layer_index *x, uint64_t off, size_t len)
+{
+	return guard_read(x->guard, (size_t)off, len) < 0 ? NULL : x->map + off;
 }
 
 int inode_get(const struct layer_index *x, uint64_t nid, struct inode *ret);

@@ -40,6 +40,7 @@ static int check_type(const struct inode *i)
 int inode_get(const struct layer_index *x, uint64_t nid, struct inode *ret)
 {
 	struct inode i = { .nid = nid };
+	const uint8_t *at;
 	int r;
 
 	if (nid == 0 || nid > (x->size - x->meta) >> EROFS_SLOT_BITS)
@@ -47,7 +48,10 @@ int inode_get(const struct layer_index *x, uint64_t nid, struct inode *ret)
 	i.off = x->meta + (nid << EROFS_SLOT_BITS);
 	if (x->size - i.off < sizeof(i.e))
 		return index_bad(nid, "cut by the end");
-	memcpy(&i.e, x->map + i.off, sizeof(i.e));
+	at = index_read(x, i.off, sizeof(i.e));
+	if (!at)
+		return -EIO; /* it is there, and cannot be told */
+	memcpy(&i.e, at, sizeof(i.e));
 	r = check_format(x, &i);
 	if (r < 0 || (r = check_type(&i)) < 0)
 		return r;
@@ -80,7 +84,7 @@ const uint8_t *inode_block(const struct layer_index *x, const struct inode *i, u
 		return NULL;
 	}
 	*ret_len = len;
-	return x->map + off;
+	return index_read(x, off, len);
 }
 
 void inode_attr(const struct inode *i, struct layer_attr *ret)
@@ -134,6 +138,7 @@ static int chunk_content(const struct layer_index *x, const struct inode *i,
 			 struct layer_content *ret)
 {
 	uint64_t off = ROUND_UP(i->off + i->core, sizeof(struct erofs_chunk));
+	const uint8_t *at;
 	struct erofs_chunk c;
 	uint32_t blocks;
 
@@ -141,7 +146,10 @@ static int chunk_content(const struct layer_index *x, const struct inode *i,
 		return index_bad(i->nid, "more or less than one chunk");
 	if (off > x->size || x->size - off < sizeof(c))
 		return index_bad(i->nid, "its chunk goes past the end");
-	memcpy(&c, x->map + off, sizeof(c));
+	at = index_read(x, off, sizeof(c));
+	if (!at)
+		return -EBADMSG;
+	memcpy(&c, at, sizeof(c));
 	if (c.block == EROFS_NULL_ADDR)
 		return null_chunk(x, i, ret);
 	if (c.device == 0 || c.device > x->ndevices)

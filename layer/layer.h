@@ -17,8 +17,9 @@
  *
  * The index is not trusted: a disk can lie. Every offset is checked before it is followed; damage
  * is -EBADMSG with a text, never a crash. A file that shrinks or a disk that dies under the map
- * raises SIGBUS: that is the caller's, who knows what to answer then. Errors as in base/err.h;
- * -ENOENT, -ENODATA, -ENOTDIR and 0 = end carry no text.
+ * raises SIGBUS: this room's handler puts zeros in the place of the page and counts it
+ * (layer_index_lost()). Errors as in base/err.h; -ENOENT, -ENODATA, -ENOTDIR and 0 = end carry no
+ * text.
  *
  * Numbers: blocks are 4,096 bytes. A node's number is its EROFS nid (its byte offset in the
  * metadata / 32). The root's nid is always 1, which is also FUSE's root. Inodes are the extended
@@ -119,6 +120,8 @@ int layer_tree_link_lower(struct layer_tree *t, struct layer_node *dir, const ch
 /* Takes a name and all below it away; -ENOENT. */
 int layer_tree_remove(struct layer_tree *t, struct layer_node *dir, const char *name, size_t len);
 const struct layer_attr *layer_node_attr(const struct layer_node *n);
+/* Of a symbolic link, attr's size bytes without a NUL; NULL before it has its content. */
+const char *layer_node_target(const struct layer_node *n);
 /*
  * Keeps type, xattrs and content: -EINVAL for another type, or another size of an inline content.
  * The node is no longer implied: so the root is named.
@@ -162,12 +165,26 @@ struct layer_index;
  * Maps the image in @fd (which stays the caller's). -EBADMSG: not an image that this room writes.
  */
 int layer_index_open(int fd, struct layer_index **ret);
+/*
+ * The same, and from now on each block is compared with its digest in @sums_fd (duplicated; -1:
+ * none) when it is read first: -EBADMSG. The verdict is remembered while it is open.
+ */
+int layer_index_open_verified(int fd, int sums_fd, struct layer_index **ret);
+/* Writes 32 bytes of SHA-256 for each block of the image in @fd to the empty file @sums_fd. */
+int layer_index_sums(int fd, int sums_fd);
+/*
+ * How many blocks SIGBUS took so far. Who finds it grown over a call cannot rely on what that call
+ * gave: it may have been zeros.
+ */
+unsigned layer_index_lost(const struct layer_index *x);
 void layer_index_close(struct layer_index *x);
 size_t layer_index_ndevices(const struct layer_index *x);
 const struct layer_device *layer_index_device(const struct layer_index *x,
 					      size_t i); /* i from 0 = device 1 */
 uint64_t layer_index_ninodes(const struct layer_index *x);
 size_t layer_index_size(const struct layer_index *x); /* bytes of the image */
+/* False: no inode has a POSIX ACL. True: one may have (only a merged index tells). */
+bool layer_index_has_acls(const struct layer_index *x);
 
 /* -ENOENT, -ENOTDIR, -ENAMETOOLONG. */
 int layer_lookup(const struct layer_index *x, uint64_t dir, const char *name, size_t len,
@@ -221,8 +238,11 @@ int layer_index_check(const struct layer_index *x);
 
 /* ---- merging ---- */
 
-#define LAYER_MERGE_VERSION \
-	1 /* part of a merged index's name; grows when the same stack would give other bytes */
+/*
+ * Part of a merged index's name; grows when the same stack would give other bytes, or needs other
+ * files beside it (2: the digests of its blocks; 3: it says whether it has ACLs).
+ */
+#define LAYER_MERGE_VERSION 3
 
 /*
  * Writes the merge of @stack (lowest first) to the empty file @fd: whiteouts and opaque directories

@@ -3,6 +3,7 @@
 
 #include "base/err.h"
 #include "layer/dirblock.h"
+#include "layer/xattr.h"
 #include <sys/stat.h>
 
 uint64_t layout_content(const struct layer_node *n)
@@ -84,6 +85,8 @@ static int visit(struct layout *l, struct layer_node *n, struct layer_node *pare
 		return -ENOMEM;
 	place(l, n);
 	l->nodes[l->nnodes++] = n;
+	for (const struct tree_xattr *x = n->xattrs; x; x = x->next)
+		l->acls = l->acls || xattr_is_acl(x->prefix);
 	if (!S_ISDIR(n->attr.mode))
 		return 0;
 	for (size_t i = 0; i < dirblock_count(n) && r == 0; i++) {
@@ -102,6 +105,7 @@ int layout_init(struct layout *l, struct layer_tree *t, const struct layer_devic
 
 	*l = (struct layout){ .devices = devices,
 			      .ndevices = ndevices,
+			      .merged = t->merged,
 			      .pos = LAYER_ROOT_NID * (1u << EROFS_SLOT_BITS) };
 	r = visit(l, t->root, t->root);
 	if (r == 0 && layout_plain(l) + l->nblocks > UINT32_MAX)

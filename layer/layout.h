@@ -13,6 +13,8 @@ struct layout {
 	size_t nnodes, cap;
 	uint64_t pos;	  /* bytes of metadata */
 	uint64_t nblocks; /* plain blocks behind it */
+	bool acls;	  /* some node has one */
+	bool merged;	  /* layer_tree.merged */
 	struct arena scratch;
 };
 

@@ -292,6 +292,8 @@ static int merge_stack(struct merge *m, struct layer_index *const *stack, size_t
 {
 	int r = layer_tree_new(&m->tree);
 
+	if (r == 0)
+		m->tree->merged = true;
 	for (size_t i = 0; i < n && r == 0; i++)
 		r = apply_layer(m, stack[i], i);
 	if (r == 0)

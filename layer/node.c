@@ -10,6 +10,11 @@ const struct layer_attr *layer_node_attr(const struct layer_node *n)
 	return &n->attr;
 }
 
+const char *layer_node_target(const struct layer_node *n)
+{
+	return S_ISLNK(n->attr.mode) && n->content.kind == LAYER_INLINE ? n->content.data : NULL;
+}
+
 static int check_size(const struct layer_attr *a)
 {
 	if (S_ISREG(a->mode) && a->size > LAYER_SIZE_MAX)

@@ -64,6 +64,7 @@ struct layer_tree {
 	uint64_t live;	/* inodes in the tree */
 	uint64_t made;	/* names ever made */
 	uint64_t lower; /* links to lower files in the tree */
+	bool merged;	/* what is written says whether it has ACLs */
 };
 
 /* Memory of the tree, zeroed; NULL without memory or past its bound. */

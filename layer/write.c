@@ -10,6 +10,7 @@ static void write_super(struct out *o, const struct layout *l)
 {
 	struct erofs_super s = {
 		.magic = EROFS_MAGIC,
+		.feature_compat = l->merged && !l->acls ? EROFS_NO_ACLS : 0,
 		.blkszbits = EROFS_BLOCK_BITS,
 		.root_nid = LAYER_ROOT_NID,
 		.inos = l->nnodes,

@@ -11,8 +11,8 @@ static const struct {
 	const char *text;
 } prefixes[] = {
 	{ 1, false, "user." },
-	{ 2, true, "system.posix_acl_access" },
-	{ 3, true, "system.posix_acl_default" },
+	{ XATTR_ACL_ACCESS, true, "system.posix_acl_access" },
+	{ XATTR_ACL_DEFAULT, true, "system.posix_acl_default" },
 	{ XATTR_TRUSTED, false, "trusted." },
 	{ 6, false, "security." },
 };

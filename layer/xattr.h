@@ -9,7 +9,14 @@
 #include "layer/erofs.h"
 #include <string.h>
 
-#define XATTR_TRUSTED 4
+#define XATTR_ACL_ACCESS  2
+#define XATTR_ACL_DEFAULT 3
+#define XATTR_TRUSTED	  4
+
+static inline bool xattr_is_acl(uint8_t prefix)
+{
+	return prefix == XATTR_ACL_ACCESS || prefix == XATTR_ACL_DEFAULT;
+}
 
 /* The names behind "trusted." that this room knows, for a call's (prefix, name, length). */
 #define XATTR_OPAQUE   XATTR_TRUSTED, "overlay.opaque", 14
