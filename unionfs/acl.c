@@ -3,6 +3,7 @@
 
 #include <endian.h>
 #include <errno.h>
+#include <stddef.h>
 #include <string.h>
 
 #define ACL_VERSION 2
@@ -20,6 +21,11 @@ struct acl_entry {
 	uint16_t tag, perm;
 	uint32_t id;
 };
+
+bool acl_is_name(const char *name)
+{
+	return strcmp(name, ACL_ACCESS) == 0 || strcmp(name, ACL_DEFAULT) == 0;
+}
 
 static size_t count(size_t len)
 {
@@ -130,4 +136,21 @@ bool acl_inherit(void *value, size_t len, mode_t *mode)
 	}
 	*mode = (*mode & ~0777u) | granted;
 	return more;
+}
+
+void acl_map(void *value, size_t len, uint32_t (*fn)(const struct ids *ids, uint32_t id),
+	     const struct ids *uids, const struct ids *gids)
+{
+	if (acl_check(value, len) < 0)
+		return;
+	for (size_t i = 0; i < count(len); i++) {
+		char *at = (char *)value + sizeof(uint32_t) + i * sizeof(struct acl_entry);
+		struct acl_entry e = load(value, i);
+		uint32_t id;
+
+		if (e.tag != ACL_USER && e.tag != ACL_GROUP)
+			continue;
+		id = htole32(fn(e.tag == ACL_USER ? uids : gids, le32toh(e.id)));
+		memcpy(at + offsetof(struct acl_entry, id), &id, sizeof(id));
+	}
 }

@@ -15,6 +15,7 @@
 #define ACL_DEFAULT "system.posix_acl_default"
 #define ACL_MAX	    (4 + 8 * 1024) /* bytes that we handle: 1,024 entries */
 
+bool acl_is_name(const char *name);
 /* Whether the value is a well-formed ACL: 0 or -EINVAL. */
 int acl_check(const void *value, size_t len);
 /* The permission bits (0777) that the ACL stands for. */
@@ -26,5 +27,10 @@ void acl_chmod(void *value, size_t len, mode_t mode);
  * *@mode what it does not grant. True: the ACL says more than the mode does, so it must be stored.
  */
 bool acl_inherit(void *value, size_t len, mode_t *mode);
+
+/* Gives each named user and group of a well-formed ACL the id that @fn makes of it. */
+struct ids;
+void acl_map(void *value, size_t len, uint32_t (*fn)(const struct ids *ids, uint32_t id),
+	     const struct ids *uids, const struct ids *gids);
 
 #endif

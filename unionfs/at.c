@@ -103,6 +103,32 @@ void at_put(struct ufs *u, struct at *at)
 	at->dirfd = -1;
 }
 
+DIR *at_opendir(int dirfd, const char *name)
+{
+	int fd = openat(dirfd, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+	DIR *d = fd < 0 ? NULL : fdopendir(fd);
+
+	if (!d && fd >= 0) {
+		int e = errno;
+
+		fd_close(fd);
+		errno = e;
+	}
+	return d;
+}
+
+bool at_born(const struct at *at, struct timespec *ret)
+{
+	struct statx sx;
+
+	if (statx(at->dirfd, at->name, AT_EMPTY_PATH | AT_SYMLINK_NOFOLLOW | AT_NO_AUTOMOUNT,
+		  STATX_BTIME, &sx) < 0 ||
+	    !(sx.stx_mask & STATX_BTIME))
+		return false;
+	*ret = (struct timespec){ .tv_sec = sx.stx_btime.tv_sec, .tv_nsec = sx.stx_btime.tv_nsec };
+	return true;
+}
+
 int at_set_times(const struct at *at, const struct timespec times[2])
 {
 	int r = *at->name ? utimensat(at->dirfd, at->name, times, AT_SYMLINK_NOFOLLOW) :
@@ -146,13 +172,13 @@ int node_complete(struct ufs *u, struct node *n)
 	if (!n->data)
 		return 0;
 	fd = open_file(u, n);
-	return fd < 0 ? fd : metacopy_fill(u, n, fd);
+	return fd < 0 ? fd : metacopy_fill(u, n, fd, UINT64_MAX);
 }
 
-int node_file(struct ufs *u, struct node *n, struct fd_ref **ret)
+int node_fd(struct ufs *u, struct node *n, struct fd_ref **ret)
 {
 	struct fd_ref *r = fdcache_get(&u->fds, n->id, FD_UPPER_FILE);
-	int fd, e;
+	int fd;
 
 	if (!r) {
 		if (!S_ISREG(n->type))
@@ -162,13 +188,23 @@ int node_file(struct ufs *u, struct node *n, struct fd_ref **ret)
 		pthread_rwlock_unlock(&u->tree);
 		if (fd < 0)
 			return fd;
-		e = metacopy_fill(u, n, fd);
-		if (e) {
-			fd_close(fd);
-			return e;
-		}
 		r = fdcache_add(&u->fds, n->id, FD_UPPER_FILE, fd);
 	}
 	*ret = r;
 	return r ? 0 : -ENOMEM;
+}
+
+int node_file(struct ufs *u, struct node *n, struct fd_ref **ret)
+{
+	struct fd_ref *r;
+	int e = node_fd(u, n, &r);
+
+	if (e)
+		return e;
+	e = metacopy_fill(u, n, r->fd, UINT64_MAX);
+	if (e)
+		fdcache_put(&u->fds, r);
+	else
+		*ret = r;
+	return e;
 }

@@ -1,21 +1,25 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* What the upper holds, for `diff` and `commit`. */
+/*
+ * What the upper holds, for `diff` and `commit`. Who reads that knows nothing of redirects: a lower
+ * directory at another place is told in full, with all that it shows, and so is what is in it.
+ */
+#include "unionfs/changes.h"
+
 #include "base/buf.h"
 #include "base/err.h"
 #include "base/str.h"
-#include "unionfs/metacopy.h"
 #include "unionfs/redirect.h"
-#include "unionfs/union.h"
 
 #include <dirent.h>
 #include <errno.h>
 #include <limits.h>
-#include <sys/mman.h>
 
 /* A directory being walked. */
 struct level {
-	int fd;
-	char **names; /* in byte order */
+	int fd;		/* in the upper, or -1 */
+	uint64_t lower; /* that merges with it, held; 0 = none */
+	bool full;	/* told in full: the lower's names too */
+	char **names;	/* in byte order */
 	size_t n, at;
 	size_t path_len; /* of the directory's own path */
 };
@@ -29,215 +33,237 @@ struct walk {
 	char path[PATH_MAX];
 };
 
-struct thing {
-	struct ufs *u;
-	struct at at;
-};
-
 static int by_bytes(const void *a, const void *b)
 {
 	return strcmp(*(char *const *)a, *(char *const *)b);
 }
 
-static int read_names(int fd, char ***ret, size_t *ret_n)
+struct names {
+	char **v;
+	size_t n, cap;
+};
+
+static int add_name(struct names *s, const char *name, size_t len)
 {
-	DIR *d = fdopendir(openat(fd, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC));
-	size_t cap = 0, n = 0;
+	int e = mem_grow(&s->v, &s->cap, s->n + 2, sizeof(*s->v));
+
+	if ((len == 1 && name[0] == '.') || (len == 2 && name[0] == '.' && name[1] == '.'))
+		return 0;
+	if (!e && !(s->v[s->n] = strndup(name, len)))
+		e = -ENOMEM;
+	if (!e)
+		s->v[++s->n] = NULL;
+	return e;
+}
+
+static int add_upper(struct names *s, int fd)
+{
+	DIR *d = at_opendir(fd, ".");
 	struct dirent *entry;
-	char **v = NULL;
 	int e = 0;
 
 	if (!d)
 		return -errno;
-	while (!e && (entry = readdir(d))) {
-		if (streq(entry->d_name, ".") || streq(entry->d_name, ".."))
-			continue;
-		e = mem_grow(&v, &cap, n + 2, sizeof(*v));
-		if (!e && !(v[n] = strdup(entry->d_name)))
-			e = -ENOMEM;
-		if (!e)
-			v[++n] = NULL;
-	}
+	while (!e && (entry = readdir(d)))
+		e = add_name(s, entry->d_name, strlen(entry->d_name));
 	closedir(d);
+	return e;
+}
+
+static int add_lower(struct names *s, struct lower *l, uint64_t dir)
+{
+	struct lower_entry entry;
+	struct lower_iter it;
+	int e = lower_iter_init(l, dir, 0, &it);
+
+	if (e)
+		return e;
+	while ((e = lower_iter_next(l, &it, &entry)) > 0) {
+		e = add_name(s, entry.name, entry.namelen);
+		if (e)
+			break;
+	}
+	lower_iter_done(l, &it);
+	return e;
+}
+
+/* Sorted, each once. */
+static void tidy(struct names *s)
+{
+	size_t n = 0;
+
+	if (s->n)
+		qsort(s->v, s->n, sizeof(*s->v), by_bytes);
+	for (size_t i = 0; i < s->n; i++) {
+		if (n && streq(s->v[n - 1], s->v[i]))
+			free(s->v[i]);
+		else
+			s->v[n++] = s->v[i];
+	}
+	s->n = n;
+	if (s->v)
+		s->v[n] = NULL;
+}
+
+static int read_names(struct walk *w, struct level *l)
+{
+	struct names s = { 0 };
+	int e = l->fd >= 0 ? add_upper(&s, l->fd) : 0;
+
+	if (!e && l->full && l->lower)
+		e = add_lower(&s, &w->u->lower, l->lower);
+	tidy(&s);
 	if (e) {
-		strv_free(v);
+		strv_free(s.v);
 		return e;
 	}
-	if (n)
-		qsort(v, n, sizeof(*v), by_bytes);
-	*ret = v;
-	*ret_n = n;
+	l->names = s.v;
+	l->n = s.n;
 	return 0;
+}
+
+static void done(struct walk *w, struct level *l)
+{
+	fd_close(l->fd);
+	strv_free(l->names);
+	if (l->lower)
+		lower_put(&w->u->lower, l->lower);
 }
 
 static void leave(struct walk *w)
 {
-	struct level *l = &w->levels[--w->depth];
-
-	fd_close(l->fd);
-	strv_free(l->names);
+	done(w, &w->levels[--w->depth]);
 }
 
-static int enter(struct walk *w, int dirfd, const char *name)
+/* @lower is the level's from now on. */
+static int enter(struct walk *w, const struct at *at, uint64_t lower, bool full)
 {
-	struct level l = { .path_len = strlen(w->path) };
-	int e;
+	struct level l = { .fd = -1, .lower = lower, .full = full, .path_len = strlen(w->path) };
+	int e = mem_grow(&w->levels, &w->cap, w->depth + 1, sizeof(*w->levels)) < 0 ? -ENOMEM : 0;
 
-	if (mem_grow(&w->levels, &w->cap, w->depth + 1, sizeof(*w->levels)) < 0)
-		return -ENOMEM;
-	l.fd = openat(dirfd, *name ? name : ".", O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
-	if (l.fd < 0)
-		return -errno;
-	e = read_names(l.fd, &l.names, &l.n);
+	if (!e && at->dirfd >= 0) {
+		l.fd = openat(at->dirfd, *at->name ? at->name : ".",
+			      O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+		e = l.fd < 0 ? -errno : 0;
+	}
+	if (!e)
+		e = read_names(w, &l);
 	if (e)
-		fd_close(l.fd);
+		done(w, &l);
 	else
 		w->levels[w->depth++] = l;
 	return e;
 }
 
-static int thing_getxattr(const struct ufs_change *c, const char *name, void *value, size_t size)
-{
-	const struct thing *t = c->priv;
-
-	return (int)upper_getxattr(t->u, &t->at, name, value, size);
-}
-
-/* The lower file that has the bytes of what the walk is at, held; 0: it has them itself. */
-static int find_data(struct walk *w, const struct at *at, uint64_t *ret)
-{
-	const char *slash = strrchr(w->path, '/');
-	uint64_t dir = 0;
-	char parent[PATH_MAX];
-	int e;
-
-	snprintf(parent, sizeof(parent), "%.*s", slash ? (int)(slash - w->path) : 0, w->path);
-	e = redirect_walk(w->u, parent, &dir);
-	if (e && e != -ENOENT)
-		return e;
-	e = metacopy_find(w->u, dir, at, ret);
-	if (dir)
-		lower_put(&w->u->lower, dir);
-	return e;
-}
-
-/* A file without a name, with those bytes: the top itself stays as it is. */
-static int copy_of_data(struct ufs *u, uint64_t id)
-{
-	_close_ int fd = openat(u->upper.tmp, ".", O_TMPFILE | O_RDWR | O_CLOEXEC, 0600);
-	int e;
-
-	if (fd < 0)
-		fd = memfd_create("strata-data", MFD_CLOEXEC);
-	if (fd < 0)
-		return -errno;
-	e = metacopy_copy(u, id, fd);
-	return e ? e : take_fd(fd);
-}
-
-static int open_data(struct walk *w, const struct at *at)
+/* Whether lower directory @dir has that name: else there is nothing to hide. 1, 0, -errno. */
+static int has_beneath(struct walk *w, uint64_t dir, const char *name)
 {
 	uint64_t id;
-	int fd, e = find_data(w, at, &id);
+	int e = dir ? lower_lookup(&w->u->lower, dir, name, &id) : -ENOENT;
 
-	if (e)
-		return err(e, "%s: its content is not in the image", w->path);
-	if (id) {
-		fd = copy_of_data(w->u, id);
+	if (!e)
 		lower_put(&w->u->lower, id);
-		return fd;
-	}
-	fd = openat(at->dirfd, at->name, O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC);
-	return fd < 0 ? -errno : fd;
+	return e == -ENOENT ? 0 : e ? e : 1;
 }
 
-/* Fills in what needs more calls than one, and gives it to the caller. */
-static int give(struct walk *w, const struct thing *t, struct ufs_change *c)
+/*
+ * A directory: whether it is told in full, and whether it hides what the lowers have there. New
+ * directories of overlayfs' say so always; beneath the new place of a moved one there may be one.
+ */
+static int look_at_dir(struct walk *w, const struct thing *t, bool over_full, uint64_t dir,
+		       bool *ret_full, bool *ret_opaque)
 {
-	_free_ char *list = malloc(UFS_XATTR_MAX);
-	_close_ int fd = -1;
-	char target[UFS_TARGET_MAX + 1];
-	ssize_t n = list ? upper_listxattr(w->u, &t->at, list, UFS_XATTR_MAX) : -ENOMEM;
+	bool in_upper = t->at.dirfd >= 0, moved;
+	int e = 0;
 
-	if (n < 0 && n != -EOPNOTSUPP)
-		return (int)n;
-	c->xattrs = list;
-	c->xattrs_len = n < 0 ? 0 : (size_t)n;
-	c->getxattr = thing_getxattr;
-	c->priv = t;
-	if (S_ISLNK(c->mode)) {
-		n = upper_readlink(w->u, &t->at, target, UFS_TARGET_MAX);
-		if (n < 0)
-			return (int)n;
-		target[n] = 0;
-		c->target = target;
-	} else if (S_ISREG(c->mode)) {
-		fd = open_data(w, &t->at);
-		if (fd < 0)
-			return fd;
-		c->fd = fd;
-	} else if (S_ISDIR(c->mode)) {
-		if (redirect_is(w->u, &t->at))
-			return err(-EXDEV, "%s: a directory of the image that was moved", w->path);
-		c->opaque = upper_marked(w->u, &t->at, "overlay.opaque");
+	moved = in_upper && *t->at.name && redirect_is(w->u, &t->at);
+	*ret_full = over_full || moved;
+	*ret_opaque = in_upper && upper_marked(w->u, &t->at, "overlay.opaque");
+	if (over_full)
+		*ret_opaque = false;
+	else if (*t->at.name && (moved || *ret_opaque)) {
+		e = has_beneath(w, dir, t->at.name);
+		*ret_opaque = e > 0;
 	}
-	return w->fn(w->ctx, c);
+	return e < 0 ? e : 0;
 }
 
-static int visit(struct walk *w, int dirfd, const char *name, bool *ret_dir)
+/* Tells of it; a directory is entered. */
+static int tell(struct walk *w, struct thing *t, bool over_full, uint64_t dir)
 {
-	struct thing t = { w->u, { .dirfd = dirfd, .name = name } };
 	struct ufs_change c = { .kind = UFS_CHANGE_PUT, .path = w->path, .fd = -1 };
-	struct stat st;
-	struct perm p;
-	int e = upper_load(w->u, &t.at, &st, &p);
+	bool gone, full = false;
+	int e = thing_load(t, dir, &c, &gone);
 
-	*ret_dir = false;
 	if (e)
 		return e;
-	if (upper_is_whiteout(&st)) {
+	if (gone) {
 		c.kind = UFS_CHANGE_DELETE;
-		return w->fn(w->ctx, &c);
+		e = over_full ? 0 : has_beneath(w, dir, t->at.name);
+		return e > 0 ? w->fn(w->ctx, &c) : e;
 	}
-	*ret_dir = S_ISDIR(p.mode);
-	c.mode = p.mode;
-	c.uid = p.uid;
-	c.gid = p.gid;
-	c.rdev = p.rdev;
-	c.size = S_ISREG(p.mode) || S_ISLNK(p.mode) ? (uint64_t)st.st_size : 0;
-	c.ino = st.st_ino;
-	c.nlink = (uint32_t)st.st_nlink;
-	c.mtime_sec = st.st_mtim.tv_sec;
-	c.mtime_nsec = (uint32_t)st.st_mtim.tv_nsec;
-	return give(w, &t, &c);
+	if (S_ISDIR(c.mode))
+		e = look_at_dir(w, t, over_full, dir, &full, &c.opaque);
+	if (!e)
+		e = thing_give(t, &c, w->fn, w->ctx);
+	if (e || !S_ISDIR(c.mode))
+		return e;
+	e = enter(w, &t->at, t->lower, full);
+	t->lower = 0;
+	return e;
 }
 
 static int step(struct walk *w)
 {
-	struct level *l = &w->levels[w->depth - 1];
-	size_t room = sizeof(w->path) - l->path_len;
-	const char *name = l->names[l->at++];
-	bool dir;
+	const struct level *l = &w->levels[w->depth - 1];
+	const size_t room = sizeof(w->path) - l->path_len;
+	const char *name = l->names[w->levels[w->depth - 1].at++];
+	struct thing t = { .u = w->u, .path = w->path, .at = { .dirfd = l->fd, .name = name } };
+	struct stat st;
 	int e;
 
 	if ((size_t)snprintf(w->path + l->path_len, room, "%s%s", l->path_len ? "/" : "", name) >=
 	    room)
 		return -ENAMETOOLONG;
-	e = visit(w, l->fd, name, &dir);
-	return e || !dir ? e : enter(w, l->fd, name);
+	if (l->fd >= 0 && fstatat(l->fd, name, &st, AT_SYMLINK_NOFOLLOW | AT_NO_AUTOMOUNT) < 0) {
+		if (errno != ENOENT)
+			return -errno;
+		t.at.dirfd = -1;
+	}
+	e = tell(w, &t, l->full, l->lower);
+	if (t.lower)
+		lower_put(&w->u->lower, t.lower);
+	return e;
+}
+
+static int begin(struct walk *w)
+{
+	struct thing t = { .u = w->u,
+			   .path = w->path,
+			   .at = { .dirfd = w->u->upper.root, .name = "" } };
+	int e = 0;
+
+	if (!upper_marked(w->u, &t.at, "overlay.opaque"))
+		e = lower_get(&w->u->lower, UFS_ROOT);
+	else
+		return tell(w, &t, false, 0);
+	if (e)
+		return e;
+	t.lower = UFS_ROOT;
+	e = tell(w, &t, false, 0);
+	if (t.lower)
+		lower_put(&w->u->lower, t.lower);
+	return e;
 }
 
 int ufs_changes(struct ufs *u, int (*fn)(void *ctx, const struct ufs_change *c), void *ctx)
 {
 	struct walk w = { .u = u, .fn = fn, .ctx = ctx };
-	bool dir;
 	int e;
 
 	if (u->mode == UFS_UPPER_NONE || u->mode == UFS_UPPER_PLAIN)
 		return 0;
-	e = visit(&w, u->upper.root, "", &dir);
-	if (!e)
-		e = enter(&w, u->upper.root, "");
+	e = begin(&w);
 	while (!e && w.depth) {
 		if (w.levels[w.depth - 1].at < w.levels[w.depth - 1].n)
 			e = step(&w);

@@ -74,14 +74,28 @@ static int copy_sparse(int in, int out, uint64_t len)
 	return 0;
 }
 
-int copy_content(const struct lower_data *from, int fd, uint64_t limit)
+/* A file system that clones nothing is asked once. */
+static bool clone_all(struct ufs *u, int in, int out)
+{
+	if (u->upper.no_clones)
+		return false;
+	if (ioctl(out, FICLONE, in) == 0)
+		return true;
+	if (errno == EOPNOTSUPP || errno == ENOTTY)
+		u->upper.no_clones = true;
+	return false;
+}
+
+int copy_content(struct ufs *u, const struct lower_data *from, int fd, uint64_t limit)
 {
 	uint64_t len = MIN(from->size, limit);
 
 	if (!len)
 		return 0;
-	if (len == from->size && from->whole && ioctl(fd, FICLONE, from->fd) == 0)
+	if (len == from->size && from->whole && clone_all(u, from->fd, fd))
 		return 0;
+	if (from->whole && from->dense)
+		return copy_range(from->fd, 0, fd, 0, len);
 	if (ftruncate(fd, (off_t)len) < 0)
 		return -errno;
 	if (from->mem)

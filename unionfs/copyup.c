@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "unionfs/copyup.h"
 
-#include "unionfs/made.h"
+#include "unionfs/metacopy.h"
 #include "unionfs/view.h"
 
 #include <errno.h>
@@ -9,15 +9,16 @@
 static int copy_xattr(struct ufs *u, uint64_t id, const struct at *at, const char *name,
 		      char *value)
 {
+	char shown[256];
 	ssize_t n;
 	int e;
 
-	if (upper_hides(u, name))
+	if (!xname_show(u, name, shown))
 		return 0;
 	n = lower_getxattr(&u->lower, id, name, value, UFS_XATTR_MAX);
 	if (n < 0)
 		return n == -ENODATA ? 0 : (int)n;
-	e = upper_setxattr(u, at, name, value, (size_t)n, 0);
+	e = upper_setxattr(u, at, shown, value, (size_t)n, 0);
 	return e == -EOPNOTSUPP ? 0 : e;
 }
 
@@ -66,12 +67,17 @@ static int copy_attributes(struct ufs *u, uint64_t id, const struct stat *st, co
 
 	if (!e)
 		e = upper_set_origin(u, at, st->st_ino);
+	/* Linux lets nobody set user.* on these: a number that changes with a remount. */
+	if (e == -EPERM && u->upper.user && !S_ISREG(st->st_mode) && !S_ISDIR(st->st_mode))
+		e = 0;
 	return e ? e : at_set_times(at, times);
 }
 
-static int copy_data(struct ufs *u, uint64_t id, const struct made *m, uint64_t limit)
+static int copy_data(struct ufs *u, uint64_t id, const struct stat *st, const struct made *m,
+		     uint64_t limit)
 {
 	_close_ int opened = -1;
+	uint64_t want;
 	int fd = m->fd, e;
 	struct lower_data d;
 
@@ -79,19 +85,27 @@ static int copy_data(struct ufs *u, uint64_t id, const struct made *m, uint64_t 
 		fd = opened = openat(u->upper.tmp, m->tmp.s, O_RDWR | O_NOFOLLOW | O_CLOEXEC);
 	if (fd < 0)
 		return -errno;
+	if (limit == COPYUP_META)
+		return metacopy_begin(u, fd, id);
 	e = lower_data_get(&u->lower, id, &d);
 	if (e)
 		return e;
-	e = copy_content(&d, fd, limit);
-	if (!e && !u->is_volatile && d.size && limit && fdatasync(fd) < 0)
-		e = -errno;
+	want = quota_need(st, limit);
+	e = quota_take(u, want);
+	if (!e) {
+		e = copy_content(u, &d, fd, limit);
+		if (!e && !u->is_volatile && d.size && limit && fdatasync(fd) < 0)
+			e = -errno;
+		if (e)
+			quota_give(u, want);
+		else
+			e = quota_copied(u, fd, want);
+	}
 	lower_data_put(&u->lower, &d);
 	return e;
 }
 
-/* The whole copy, without a place yet. */
-static int make_copy(struct ufs *u, uint64_t id, const struct stat *st, uint64_t limit,
-		     struct made *ret)
+int copyup_make(struct ufs *u, uint64_t id, const struct stat *st, uint64_t limit, struct made *ret)
 {
 	const struct perm p = {
 		.mode = st->st_mode, .uid = st->st_uid, .gid = st->st_gid, .rdev = st->st_rdev
@@ -111,7 +125,7 @@ static int make_copy(struct ufs *u, uint64_t id, const struct stat *st, uint64_t
 		return e;
 	at = made_at(u, ret);
 	if (S_ISREG(st->st_mode))
-		e = copy_data(u, id, ret, limit);
+		e = copy_data(u, id, st, ret, limit);
 	if (!e)
 		e = copy_attributes(u, id, st, &at);
 	if (e)
@@ -119,125 +133,13 @@ static int make_copy(struct ufs *u, uint64_t id, const struct stat *st, uint64_t
 	return e;
 }
 
-/*
- * Puts a finished thing at a place without the directory's times showing it: the client did not
- * change that.
- */
-static int put_in_place(struct ufs *u, struct made *m, const struct at *at)
+int copyup_put(struct ufs *u, struct made *m, const struct at *at)
 {
 	struct stat st;
 	int e = fstat(at->dirfd, &st) < 0 ? -errno : made_put(u, m, at, false, false);
 
 	if (!e)
 		futimens(at->dirfd, (const struct timespec[2]){ st.st_atim, st.st_mtim });
-	return e;
-}
-
-/* ---- directories ---- */
-
-static int make_dir(struct ufs *u, struct node *parent, uint64_t id, const struct at *at)
-{
-	struct made m;
-	struct stat st;
-	int e = lower_stat(&u->lower, id, &st);
-
-	if (!e)
-		e = copyup_mark_impure(u, parent);
-	if (!e)
-		e = make_copy(u, id, &st, 0, &m);
-	if (e)
-		return e;
-	e = put_in_place(u, &m, at);
-	made_drop(u, &m);
-	/* Another thread was first. */
-	return e == -EEXIST ? 0 : e;
-}
-
-static int dir_step(struct ufs *u, struct node *parent, uint64_t id, const char *name,
-		    struct node **ret)
-{
-	enum upper_kind kind;
-	struct node *n = NULL;
-	struct at at;
-	int e = node_at_child(u, parent, name, &at);
-
-	if (e)
-		return e;
-	e = view_upper(u, &at, &kind);
-	if (!e && kind == UPPER_WHITEOUT)
-		e = -ENOENT;
-	if (!e && kind == UPPER_ABSENT)
-		e = make_dir(u, parent, id, &at);
-	if (!e)
-		e = view_node(u, parent, &at, &n);
-	if (!e && kind == UPPER_ABSENT)
-		n->fresh = true;
-	at_put(u, &at);
-	if (!e && n->lower != id) {
-		node_put(u, n);
-		e = -ENOENT;
-	}
-	if (!e)
-		*ret = n;
-	return e;
-}
-
-struct step {
-	uint64_t id;
-	char name[256];
-};
-
-/* The directories from @id up to the first that has a node, nearest to it last; holds each id. */
-static int steps_up(struct ufs *u, uint64_t id, struct step **steps, size_t *n, struct node **ret)
-{
-	size_t cap = 0;
-	struct node *dir;
-	int e = lower_get(&u->lower, id);
-
-	while (!e && !(dir = node_get(u, id))) {
-		struct step *s;
-
-		if (mem_grow(steps, &cap, *n + 1, sizeof(**steps)) < 0) {
-			lower_put(&u->lower, id);
-			return -ENOMEM;
-		}
-		s = &(*steps)[*n];
-		s->id = id;
-		(*n)++;
-		e = lower_parent(&u->lower, s->id, &id, s->name);
-	}
-	if (e)
-		return e;
-	lower_put(&u->lower, id);
-	*ret = dir;
-	return 0;
-}
-
-int copyup_dir(struct ufs *u, uint64_t id, struct node **ret)
-{
-	_free_ struct step *steps = NULL;
-	struct node *dir = NULL, *next;
-	uint64_t over = 0;
-	size_t n = 0;
-	int e = steps_up(u, id, &steps, &n, &dir);
-
-	for (size_t i = n; !e && i--; dir = next) {
-		next = NULL;
-		/* The directory above is another one by now, or opaque. */
-		e = dir->orphan || (over && dir->lower != over) || !dir->lower ? -ENOENT : 0;
-		if (!e)
-			e = dir_step(u, dir, steps[i].id, steps[i].name, &next);
-		over = steps[i].id;
-		node_put(u, dir);
-	}
-	for (size_t i = 0; i < n; i++)
-		lower_put(&u->lower, steps[i].id);
-	if (!e && (dir->orphan || !S_ISDIR(dir->type))) {
-		e = dir->orphan ? -ENOENT : -ENOTDIR;
-		node_put(u, dir);
-	}
-	if (!e)
-		*ret = dir;
 	return e;
 }
 
@@ -248,6 +150,7 @@ struct placing {
 	uint64_t id;
 	const struct stat *st;
 	struct made *made;
+	bool meta;	   /* its bytes stay in the lower */
 	struct node *node; /* once it has its first name */
 };
 
@@ -271,6 +174,9 @@ static int add_node(struct placing *p, struct node *dir, const struct at *at)
 	if (e)
 		return e;
 	like.ino = st.st_ino;
+	like.counted = quota_cost(&st);
+	if (p->meta && lower_get(&p->u->lower, p->id) == 0)
+		like.data = p->id;
 	p->node = node_add(p->u, &like);
 	return p->node ? 0 : -ENOMEM;
 }
@@ -280,8 +186,14 @@ static int place_first(struct placing *p, struct node *dir, const struct at *at)
 	int e = copyup_mark_impure(p->u, dir);
 
 	if (!e)
-		e = put_in_place(p->u, p->made, at);
-	return e ? e : add_node(p, dir, at);
+		e = copyup_put(p->u, p->made, at);
+	if (e)
+		return e;
+	e = add_node(p, dir, at);
+	/* By its number the client would still find the lower's. */
+	if (e)
+		made_take_back(p->u, at, false);
+	return e;
 }
 
 /* Another name of the same file. */
@@ -359,8 +271,13 @@ static int copy_file(struct ufs *u, struct inode *i, uint64_t limit)
 	struct stat st;
 	int e = lower_stat(&u->lower, i->lower, &st);
 
+	p.meta = !e && limit == COPYUP_META && u->metacopy && S_ISREG(st.st_mode) && st.st_size;
 	if (!e)
-		e = make_copy(u, i->lower, &st, limit, &m);
+		e = copyup_make(u, i->lower, &st,
+				p.meta		     ? COPYUP_META :
+				limit == COPYUP_META ? COPYUP_ALL :
+						       limit,
+				&m);
 	if (e)
 		return e;
 	p.st = &st;
@@ -403,14 +320,12 @@ int copyup_file(struct ufs *u, struct inode *i, uint64_t limit)
 int copyup(struct ufs *u, struct inode *i, uint64_t limit)
 {
 	struct node *n;
-	struct stat st;
 	int e;
 
 	if (i->node)
 		return 0;
-	e = lower_stat(&u->lower, i->lower, &st);
-	if (e || !S_ISDIR(st.st_mode))
-		return e ? e : copyup_file(u, i, limit);
+	if (!lower_is_dir(&u->lower, i->lower))
+		return copyup_file(u, i, limit);
 	pthread_rwlock_rdlock(&u->tree);
 	e = copyup_dir(u, i->lower, &n);
 	pthread_rwlock_unlock(&u->tree);

@@ -6,9 +6,12 @@
 #ifndef UNIONFS_COPYUP_H
 #define UNIONFS_COPYUP_H
 
+#include "unionfs/made.h"
 #include "unionfs/union.h"
 
 #define COPYUP_ALL UINT64_MAX
+/* Everything but the bytes, where the union leaves those in the lower (metacopy.h); else all. */
+#define COPYUP_META (UINT64_MAX - 1)
 
 /*
  * Makes sure that @i, which is no directory, is in the upper: i->node is not NULL then. Only the
@@ -28,10 +31,19 @@ int copyup_xattrs(struct ufs *u, uint64_t id, const struct at *at);
 /* Marks @dir as holding copied-up things. */
 int copyup_mark_impure(struct ufs *u, struct node *dir);
 
+/* The whole copy of lower @id, which is as @st says, without a place yet. */
+int copyup_make(struct ufs *u, uint64_t id, const struct stat *st, uint64_t limit,
+		struct made *ret);
+/*
+ * Puts a finished thing at a place without the directory's times showing it: the client did not
+ * change that.
+ */
+int copyup_put(struct ufs *u, struct made *m, const struct at *at);
+
 /*
  * Copies what @from has below @limit to the empty file @fd: by reflink, else in the kernel, holes
  * left out.
  */
-int copy_content(const struct lower_data *from, int fd, uint64_t limit);
+int copy_content(struct ufs *u, const struct lower_data *from, int fd, uint64_t limit);
 
 #endif

@@ -2,6 +2,8 @@
 /* The /dev/fuse carrier: one descriptor, any number of threads. */
 #include "base/err.h"
 #include "base/fd.h"
+#include "unionfs/journal.h"
+#include "unionfs/request.h"
 #include "unionfs/unionfs.h"
 #include "unionfs/wire.h"
 
@@ -13,6 +15,7 @@
 #define PAYLOAD_MAX (1u << 20)
 #define HEADERS_MAX (2 * PAGE) /* headers, arguments and names around a payload */
 #define BUFFER	    (PAYLOAD_MAX + HEADERS_MAX)
+#define RESIDENT    (PAGE + (64u << 10)) /* of a buffer for requests, from the start */
 #define THREADS_MAX 64
 
 /* Where the payload of a WRITE, or the data of a READ, begins at a page: copied by whole pages. */
@@ -21,6 +24,7 @@
 
 struct serving {
 	struct ufs_conn *conn;
+	struct journal_slot slot; /* of no journal: j is NULL */
 	int fd;
 	char *buffers; /* one for requests, one for replies */
 	int result;
@@ -32,6 +36,28 @@ static int notify(void *ctx, const struct iovec *iov, int n)
 	const int *fd = ctx;
 
 	return writev(*fd, iov, n) < 0 ? -errno : 0;
+}
+
+static void end_request(struct serving *s)
+{
+	struct journal *j = s->slot.j;
+
+	if (!j->ready && ufs_conn_agreed(s->conn)) {
+		j->flags = ufs_conn_agreed(s->conn);
+		j->ready = 1;
+	}
+	journal_end(&s->slot);
+}
+
+/* A server before this one was killed: what INIT agreed on holds, and what it left undone comes
+ * again. */
+static int take_over(struct ufs_conn *c, int fuse_fd, struct journal *j)
+{
+	const struct wire_out_header again = { .len = sizeof(again), .error = WIRE_NOTIFY_RESEND };
+
+	journal_recover(j);
+	ufs_conn_resume(c, j->flags);
+	return write(fuse_fd, &again, sizeof(again)) < 0 ? err_sys("serve: FUSE_NOTIFY_RESEND") : 0;
 }
 
 /* One request: 1 = done, 0 = unmounted, -errno. */
@@ -48,13 +74,19 @@ static int serve_one(struct serving *s)
 		return errno == ENODEV ? 0 : -errno;
 	}
 	in.iov_len = (size_t)n;
-	n = ufs_serve(s->conn, &in, 1, &out, 1);
+	n = request_serve(s->conn, s->slot.j ? &s->slot : NULL, &in, 1, &out, 1);
+	if (s->slot.j)
+		journal_count(&s->slot);
 	/*
 	 * A reply that the kernel does not want (the request was taken back, the mount is going) is
 	 * its affair.
 	 */
-	if (n > 0 && write(s->fd, out.iov_base, (size_t)n) < 0 && errno == ENODEV)
+	if (n > 0)
+		n = write(s->fd, out.iov_base, (size_t)n);
+	if (n < 0 && errno == ENODEV)
 		return 0;
+	if (s->slot.j)
+		end_request(s);
 	return 1;
 }
 
@@ -68,18 +100,34 @@ static void *serve_thread(void *arg)
 	return NULL;
 }
 
-static int serving_init(struct serving *s, struct ufs_conn *conn, int fd)
+/*
+ * A thread that is killed while it waits still takes the request that came in the same moment. Its
+ * copy goes into pages that are there, and the request comes again; a page that would have to be
+ * made fails for a process that is dying, and Linux ends the request with EIO. So the pages that
+ * all requests but large writes need are there from the start.
+ */
+static void make_resident(char *buffers)
+{
+	for (size_t at = 0; at < RESIDENT; at += PAGE)
+		*(volatile char *)(buffers + at) = 0;
+}
+
+static int serving_init(struct serving *s, struct ufs_conn *conn, int fd, struct journal *j, int n)
 {
 	void *p = mmap(NULL, 2 * BUFFER, PROT_READ | PROT_WRITE,
 		       MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
 
 	if (p == MAP_FAILED)
 		return err_sys("serve: buffers");
-	*s = (struct serving){ .conn = conn, .fd = fd, .buffers = p };
+	if (j)
+		make_resident(p);
+	*s = (struct serving){
+		.conn = conn, .slot = { .j = j, .n = (unsigned int)n }, .fd = fd, .buffers = p
+	};
 	return 0;
 }
 
-int ufs_fuse_serve(struct ufs *u, int fuse_fd, int nthreads)
+int ufs_fuse_serve(struct ufs *u, int fuse_fd, int nthreads, struct journal *j)
 {
 	struct serving s[THREADS_MAX];
 	const struct ufs_carrier carrier = { .notify = notify };
@@ -88,8 +136,10 @@ int ufs_fuse_serve(struct ufs *u, int fuse_fd, int nthreads)
 
 	nthreads = MIN(nthreads, THREADS_MAX);
 	nthreads = MAX(nthreads, 1);
+	if (!e && j && ufs_journal_used(j))
+		e = take_over(conn, fuse_fd, j);
 	while (!e && n < nthreads) {
-		e = serving_init(&s[n], conn, fuse_fd);
+		e = serving_init(&s[n], conn, fuse_fd, j, n);
 		if (!e)
 			n++;
 	}

@@ -35,5 +35,9 @@ void inode_unpin(struct ufs *u, struct inode *i)
 
 int inode_stat(struct ufs *u, const struct inode *i, struct stat *ret)
 {
-	return i->node ? upper_stat_node(u, i->node, ret) : lower_stat(&u->lower, i->lower, ret);
+	int e = i->node ? upper_stat_node(u, i->node, ret) : lower_stat(&u->lower, i->lower, ret);
+
+	if (!e && !i->node && gone_is(&u->gone, i->lower))
+		ret->st_nlink = 0;
+	return e;
 }

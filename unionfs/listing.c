@@ -98,7 +98,7 @@ struct listing *listing_new(uint64_t dir, bool upper)
 	return l;
 }
 
-static uint64_t cookie_of(const char *name, size_t len)
+uint64_t listing_cookie(const char *name, size_t len)
 {
 	uint64_t h = hash_bytes(name, len) & LISTING_COOKIE_MAX;
 
@@ -111,7 +111,7 @@ int listing_add(struct listing *l, const char *name, size_t len, uint8_t type, u
 	if (l->n >= NAMES_MAX || mem_grow(&l->v, &l->cap, l->n + 1, sizeof(*l->v)) < 0)
 		return -ENOMEM;
 	l->v[l->n++] = (struct listing_name){
-		.cookie = cookie_of(name, len),
+		.cookie = listing_cookie(name, len),
 		.ino = ino,
 		.off = (uint32_t)l->text.len,
 		.len = (uint8_t)len,
@@ -220,7 +220,7 @@ static size_t lower_bound(const struct listing *l, uint64_t cookie)
 
 const struct listing_name *listing_find(const struct listing *l, const char *name, size_t len)
 {
-	uint64_t cookie = cookie_of(name, len);
+	uint64_t cookie = listing_cookie(name, len);
 
 	for (size_t i = lower_bound(l, cookie); i < l->n && l->v[i].cookie == cookie; i++) {
 		const struct listing_name *n = &l->v[i];

@@ -48,6 +48,8 @@ struct listing_cache {
 int listing_cache_init(struct listing_cache *c);
 void listing_cache_done(struct listing_cache *c);
 
+/* A name's cookie. */
+uint64_t listing_cookie(const char *name, size_t len);
 /* The kept one, held; NULL: build one. *@ret_stamp goes to listing_keep(). */
 struct listing *listing_get(struct listing_cache *c, uint64_t dir, bool upper, uint64_t *ret_stamp);
 void listing_put(struct listing_cache *c, struct listing *l);

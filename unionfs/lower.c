@@ -38,6 +38,16 @@ void lower_done(struct lower *l)
 	lower_dirs_done(l);
 }
 
+unsigned lower_lost(const struct lower *l)
+{
+	return l->index ? layer_index_lost(l->index) : 0;
+}
+
+bool lower_has_acls(const struct lower *l)
+{
+	return !is_index(l) || layer_index_has_acls(l->index);
+}
+
 void lower_reset(struct lower *l)
 {
 	if (l->dirs)
@@ -47,10 +57,12 @@ void lower_reset(struct lower *l)
 int lower_get(struct lower *l, uint64_t id)
 {
 	struct layer_attr a;
+	int e;
 
 	if (!is_index(l))
 		return lower_dirs_count(l, id, 1, 0);
-	return id < NODE_UPPER_BIT && layer_stat(l->index, id, &a) == 0 ? 0 : -ESTALE;
+	e = id < NODE_UPPER_BIT ? layer_stat(l->index, id, &a) : -ESTALE;
+	return e && e != -EIO ? -ESTALE : e;
 }
 
 void lower_put(struct lower *l, uint64_t id)
@@ -78,9 +90,24 @@ int lower_lookup(struct lower *l, uint64_t dir, const char *name, uint64_t *ret_
 	return lower_dirs_lookup(l, dir, name, ret_id);
 }
 
+bool lower_is_dir(struct lower *l, uint64_t id)
+{
+	struct layer_attr a;
+
+	if (!is_index(l))
+		return lower_dirs_is_dir(l, id);
+	return layer_stat(l->index, id, &a) == 0 && S_ISDIR(a.mode);
+}
+
 int lower_stat(struct lower *l, uint64_t id, struct stat *ret)
 {
 	return is_index(l) ? lower_index_stat(l, id, ret) : lower_dirs_stat(l, id, ret);
+}
+
+/* EROFS keeps no such time. */
+bool lower_born(struct lower *l, uint64_t id, struct timespec *ret)
+{
+	return !is_index(l) && lower_dirs_born(l, id, ret);
 }
 
 ssize_t lower_readlink(struct lower *l, uint64_t id, char *buf, size_t size)

@@ -14,6 +14,7 @@
 
 #include "layer/layer.h"
 #include "unionfs/unionfs.h"
+#include "unionfs/verify.h"
 
 #include <stdbool.h>
 #include <sys/stat.h>
@@ -33,12 +34,17 @@ struct lower {
 	size_t npacks;
 	ufs_object_open_fn *object_open;
 	void *ctx;
+	struct verify verify;
 	/* DIR */
 	struct lower_dirs *dirs;
 };
 
 int lower_init(struct ufs *u, const struct ufs_lower *lowers, size_t n);
 void lower_done(struct lower *l);
+/* Blocks of the index that the disk lost under its map so far (layer_index_lost()). */
+unsigned lower_lost(const struct lower *l);
+/* False: nothing in them has a POSIX ACL. */
+bool lower_has_acls(const struct lower *l);
 /* The client starts anew: nothing is known to it. */
 void lower_reset(struct lower *l);
 
@@ -50,8 +56,12 @@ void lower_forget(struct lower *l, uint64_t id, uint64_t count);
 
 /* The entry @name of directory @dir, held for the caller; -ENOENT. */
 int lower_lookup(struct lower *l, uint64_t dir, const char *name, uint64_t *ret_id);
+/* Of an @id that is held. */
+bool lower_is_dir(struct lower *l, uint64_t id);
 /* st_ino is what the client sees. */
 int lower_stat(struct lower *l, uint64_t id, struct stat *ret);
+/* When it was made; false: nobody knows. */
+bool lower_born(struct lower *l, uint64_t id, struct timespec *ret);
 /* At most @size bytes of the target, without NUL: their number. */
 ssize_t lower_readlink(struct lower *l, uint64_t id, char *buf, size_t size);
 /* As getxattr(2) and listxattr(2): all names, also those that are hidden from the client. */
@@ -66,6 +76,7 @@ struct lower_data {
 	uint64_t base;
 	/* the descriptor holds this file alone, so that its holes and reflinks can be used */
 	bool whole;
+	bool dense;	    /* and it has no holes */
 	struct fd_ref *ref; /* held */
 };
 int lower_data_get(struct lower *l, uint64_t id, struct lower_data *ret);
@@ -113,7 +124,9 @@ void lower_dirs_done(struct lower *l);
 void lower_dirs_reset(struct lower *l);
 int lower_dirs_count(struct lower *l, uint64_t id, int refs, int64_t lookups);
 int lower_dirs_lookup(struct lower *l, uint64_t dir, const char *name, uint64_t *ret_id);
+bool lower_dirs_is_dir(struct lower *l, uint64_t id);
 int lower_dirs_stat(struct lower *l, uint64_t id, struct stat *ret);
+bool lower_dirs_born(struct lower *l, uint64_t id, struct timespec *ret);
 ssize_t lower_dirs_readlink(struct lower *l, uint64_t id, char *buf, size_t size);
 ssize_t lower_dirs_getxattr(struct lower *l, uint64_t id, const char *name, void *value,
 			    size_t size);

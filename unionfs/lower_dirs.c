@@ -3,6 +3,8 @@
 
 #include "base/err.h"
 #include "base/str.h"
+#include "unionfs/dirs_names.h"
+#include "unionfs/foreign.h"
 #include "unionfs/xat.h"
 
 #include <errno.h>
@@ -36,7 +38,8 @@ static struct dirs_entry *find_key(struct lower_dirs *d, const struct dirs_entry
 		struct dirs_entry *e = container_of(h, struct dirs_entry, by_key);
 
 		/* The same directory may be a lower twice. */
-		if (e->dev == like->dev && e->ino == like->ino && e->layers[0] == like->layers[0])
+		if (e->dev == like->dev && e->ino == like->ino &&
+		    e->parts[0].layer == like->parts[0].layer)
 			return e;
 	}
 	return NULL;
@@ -52,18 +55,37 @@ struct dirs_entry *dirs_find(struct lower *l, uint64_t id)
 	return e;
 }
 
-static void entry_free(struct dirs_entry *e)
+struct dirs_entry *dirs_new(struct dirs_entry *parent, const char *name, size_t max)
 {
-	if (e)
-		free(e->name);
+	struct dirs_entry *e = mem_new(1, sizeof(*e) + max * sizeof(e->parts[0]));
+
+	if (!e)
+		return NULL;
+	e->parent = parent;
+	e->name = strdup(name);
+	if (!e->name) {
+		free(e);
+		return NULL;
+	}
+	return e;
+}
+
+void dirs_free(struct lower *l, struct dirs_entry *e)
+{
+	if (!e)
+		return;
+	dirs_names_free(l, e);
+	for (uint16_t i = 0; i < e->nparts; i++)
+		free(e->parts[i].path);
+	free(e->name);
 	free(e);
 }
 
 static void drop_fds(struct lower *l, const struct dirs_entry *e)
 {
 	fdcache_drop(&l->u->fds, e->id, FD_LOWER_FILE);
-	for (uint16_t i = 0; i < e->nlayers; i++)
-		fdcache_drop(&l->u->fds, e->id, FD_LOWER_DIR + e->layers[i]);
+	for (uint16_t i = 0; i < e->nparts; i++)
+		fdcache_drop(&l->u->fds, e->id, FD_LOWER_DIR + e->parts[i].layer);
 }
 
 /*
@@ -101,7 +123,7 @@ int lower_dirs_count(struct lower *l, uint64_t id, int refs, int64_t lookups)
 	while ((parent = unhash_unused(d, e))) {
 		pthread_mutex_unlock(&d->lock);
 		drop_fds(l, e);
-		entry_free(e);
+		dirs_free(l, e);
 		pthread_mutex_lock(&d->lock);
 		e = parent;
 	}
@@ -109,43 +131,66 @@ int lower_dirs_count(struct lower *l, uint64_t id, int refs, int64_t lookups)
 	return 0;
 }
 
-/* Finds or makes the entry; held. Under the lock. */
-static struct dirs_entry *intern(struct lower_dirs *d, struct dirs_entry *fresh)
+/* Puts it into the tables, held by one. Under the lock. */
+static int hash_entry(struct lower_dirs *d, struct dirs_entry *e)
 {
-	struct dirs_entry *e = find_key(d, fresh);
+	e->id = d->next_id++;
+	e->refs = 1;
+	if (hash_table_add(&d->by_id, &e->by_id, hash_u64(e->id)) < 0)
+		return -ENOMEM;
+	if (hash_table_add(&d->by_key, &e->by_key, key_of(e->dev, e->ino)) < 0) {
+		hash_table_remove(&d->by_id, &e->by_id);
+		return -ENOMEM;
+	}
+	if (e->parent)
+		e->parent->refs++;
+	return 0;
+}
 
-	if (e) {
+struct dirs_entry *dirs_intern(struct lower *l, struct dirs_entry *fresh)
+{
+	struct dirs_entry *e, *small;
+
+	/* Most have one or two parts of many that were possible. */
+	small = realloc(fresh, sizeof(*fresh) + fresh->nparts * sizeof(fresh->parts[0]));
+	fresh = small ? small : fresh;
+	pthread_mutex_lock(&l->dirs->lock);
+	e = find_key(l->dirs, fresh);
+	if (e)
 		e->refs++;
-		return e;
-	}
-	fresh->id = d->next_id++;
-	fresh->refs = 1;
-	if (hash_table_add(&d->by_id, &fresh->by_id, hash_u64(fresh->id)) < 0)
-		return NULL;
-	if (hash_table_add(&d->by_key, &fresh->by_key, key_of(fresh->dev, fresh->ino)) < 0) {
-		hash_table_remove(&d->by_id, &fresh->by_id);
-		return NULL;
-	}
-	if (fresh->parent)
-		fresh->parent->refs++;
-	return fresh;
+	else if (hash_entry(l->dirs, fresh) == 0)
+		e = take_ptr(fresh);
+	pthread_mutex_unlock(&l->dirs->lock);
+	dirs_free(l, fresh);
+	return e;
 }
 
 /* ---- places ---- */
 
-/* The path of directory @e below a layer's root, without a slash in front. */
-static int path_of(const struct dirs_entry *e, char path[PATH_MAX])
+/* Its own path in that layer; NULL: in its parent, by its name. */
+static const char *own_path(const struct dirs_entry *e, uint16_t layer)
+{
+	for (uint16_t i = 0; i < e->nparts; i++) {
+		if (e->parts[i].layer == layer)
+			return e->parts[i].path;
+	}
+	return NULL;
+}
+
+int dirs_path(const struct dirs_entry *e, uint16_t layer, char path[PATH_MAX])
 {
 	size_t at = PATH_MAX - 1;
+	const char *own = NULL;
 
 	path[at] = 0;
-	for (; e->parent; e = e->parent) {
-		size_t len = strlen(e->name);
+	for (; e->parent && !own; e = e->parent) {
+		const char *text = (own = own_path(e, layer)) ? own : e->name;
+		size_t len = strlen(text);
 
 		if (at < len + 1)
 			return -ENAMETOOLONG;
 		at -= len;
-		memcpy(path + at, e->name, len);
+		memcpy(path + at, text, len);
 		path[--at] = '/';
 	}
 	memmove(path, path + at + (path[at] == '/'), PATH_MAX - at - (path[at] == '/'));
@@ -178,7 +223,7 @@ int dirs_dir_fd(struct lower *l, struct dirs_entry *e, uint16_t layer, struct fd
 	}
 	r = fdcache_get(&l->u->fds, e->id, FD_LOWER_DIR + layer);
 	if (!r) {
-		fd = path_of(e, path);
+		fd = dirs_path(e, layer, path);
 		if (!fd)
 			fd = open_path(l, l->dirs->fds[layer], path);
 		if (fd < 0)
@@ -199,7 +244,7 @@ int dirs_at(struct lower *l, struct dirs_entry *e, struct at *ret)
 		return 0;
 	}
 	ret->name = e->name;
-	return dirs_dir_fd(l, e->parent, e->layers[0], &ret->ref, &ret->dirfd);
+	return dirs_dir_fd(l, e->parent, e->parts[0].layer, &ret->ref, &ret->dirfd);
 }
 
 uint64_t dirs_shown_ino(struct lower_dirs *d, dev_t dev, ino_t ino)
@@ -215,77 +260,11 @@ uint64_t dirs_shown_ino(struct lower_dirs *d, dev_t dev, ino_t ino)
 	return (uint64_t)ino ^ ((uint64_t)i << 48);
 }
 
-/* ---- LOOKUP ---- */
-
-static bool is_opaque(const struct lower *l, int dirfd, const char *name)
-{
-	bool user = l->u->userxattr || l->u->mode == UFS_UPPER_MAPPED;
-
-	return xat_is_y(dirfd, name, "trusted.overlay.opaque") ||
-	       (user && xat_is_y(dirfd, name, "user.overlay.opaque"));
-}
-
-/* One layer's part of a name: 1 = the layers below have no say, 0 = go on. */
-static int look_in_layer(struct lower *l, struct dirs_entry *dir, uint16_t layer, const char *name,
-			 bool last, struct dirs_entry *found)
-{
-	struct at at = { .name = name };
-	struct stat st;
-	int e = dirs_dir_fd(l, dir, layer, &at.ref, &at.dirfd);
-
-	if (e)
-		return e;
-	if (fstatat(at.dirfd, name, &st, AT_SYMLINK_NOFOLLOW | AT_NO_AUTOMOUNT) < 0) {
-		e = errno == ENOENT || errno == ENOTDIR ? 0 : -errno;
-	} else if (upper_is_whiteout(&st) || (found->nlayers && !S_ISDIR(st.st_mode))) {
-		e = 1;
-	} else {
-		if (!found->nlayers) {
-			found->dev = st.st_dev;
-			found->ino = st.st_ino;
-			found->is_dir = S_ISDIR(st.st_mode);
-		}
-		found->layers[found->nlayers++] = layer;
-		e = !found->is_dir || last || is_opaque(l, at.dirfd, name);
-	}
-	fdcache_put(&l->u->fds, at.ref);
-	return e;
-}
-
-int lower_dirs_lookup(struct lower *l, uint64_t dir_id, const char *name, uint64_t *ret_id)
-{
-	struct dirs_entry *dir = dirs_find(l, dir_id), *fresh, *e;
-	int r = 0;
-
-	if (!dir || !dir->is_dir)
-		return dir ? -ENOTDIR : -ESTALE;
-	fresh = mem_new(1, sizeof(*fresh) + dir->nlayers * sizeof(fresh->layers[0]));
-	if (!fresh)
-		return -ENOMEM;
-	for (uint16_t i = 0; !r && i < dir->nlayers; i++)
-		r = look_in_layer(l, dir, dir->layers[i], name, i + 1 == dir->nlayers, fresh);
-	if (r >= 0)
-		r = !fresh->nlayers ? -ENOENT : (fresh->name = strdup(name)) ? 0 : -ENOMEM;
-	if (r) {
-		entry_free(fresh);
-		return r;
-	}
-	fresh->parent = dir;
-	pthread_mutex_lock(&l->dirs->lock);
-	e = intern(l->dirs, fresh);
-	if (e)
-		*ret_id = e->id;
-	pthread_mutex_unlock(&l->dirs->lock);
-	if (e != fresh)
-		entry_free(fresh);
-	return e ? 0 : -ENOMEM;
-}
-
 /* ---- life ---- */
 
 static int add_root(struct lower *l)
 {
-	struct dirs_entry *root = mem_new(1, sizeof(*root) + l->dirs->n * sizeof(root->layers[0]));
+	struct dirs_entry *root = dirs_new(NULL, "", l->dirs->n);
 	struct stat st;
 
 	if (!root)
@@ -294,12 +273,14 @@ static int add_root(struct lower *l)
 	root->dev = st.st_dev;
 	root->ino = st.st_ino;
 	root->is_dir = true;
-	for (size_t i = 0; i < l->dirs->n; i++)
-		root->layers[root->nlayers++] = (uint16_t)i;
+	for (size_t i = 0; i < l->dirs->n; i++) {
+		root->parts[root->nparts++].layer = (uint16_t)i;
+		if (l->u->foreign && (foreign_opaque_xattr(l->dirs->fds[i], "") ||
+				      foreign_opaque_name(l->dirs->fds[i], "")))
+			break;
+	}
 	l->dirs->next_id = UFS_ROOT;
-	l->dirs->root = intern(l->dirs, root);
-	if (!l->dirs->root)
-		free(root);
+	l->dirs->root = dirs_intern(l, root);
 	return l->dirs->root ? 0 : -ENOMEM;
 }
 
@@ -372,7 +353,7 @@ void lower_dirs_done(struct lower *l)
 		return;
 	while ((h = hash_table_walk(&d->by_id, NULL))) {
 		hash_table_remove(&d->by_id, h);
-		entry_free(container_of(h, struct dirs_entry, by_id));
+		dirs_free(l, container_of(h, struct dirs_entry, by_id));
 	}
 	hash_table_done(&d->by_id);
 	hash_table_done(&d->by_key);

@@ -8,6 +8,21 @@
 
 #include "unionfs/union.h"
 
+#include <limits.h>
+
+/* Where a thing is. */
+struct dirs_part {
+	uint16_t layer;
+	/* from the layer's root, without a slash in front; NULL: in its parent, by its name */
+	char *path;
+	/* a directory's: whether a name in it is a foreign mark; 0 = not known yet, DIRS_* */
+	atomic_uchar marks;
+};
+#define DIRS_UNMARKED 1
+#define DIRS_MARKED   2
+
+struct dirs_names;
+
 /*
  * A thing in the stack of directories. Immutable but for the counts; its parent lives as long as it
  * does.
@@ -19,10 +34,15 @@ struct dirs_entry {
 	ino_t ino;
 	struct dirs_entry *parent; /* NULL: the root */
 	char *name;
-	bool is_dir;
+	bool is_dir, is_file; /* a directory / a regular file */
+	bool one_name;	      /* st_nlink is 1 */
+	/* a metacopy file: its bytes are in the second part, or nowhere */
+	bool meta;
 	uint64_t refs, lookups;
-	uint16_t nlayers;
-	uint16_t layers[]; /* where it is, topmost first; a directory may be in several */
+	atomic_uint looks; /* in vain: dirs_names.h */
+	_Atomic(struct dirs_names *) names;
+	uint16_t nparts;
+	struct dirs_part parts[]; /* topmost first; a directory may be in several layers */
 };
 
 #define DIRS_DEVICES_MAX 256
@@ -36,10 +56,27 @@ struct lower_dirs {
 	struct dirs_entry *root;
 	dev_t devices[DIRS_DEVICES_MAX]; /* what a device's number is in st_ino */
 	size_t ndevices;
+	atomic_size_t names; /* dirs_names.h: of all entries */
 };
 
 /* The entry; the caller holds it. NULL: there is none. */
 struct dirs_entry *dirs_find(struct lower *l, uint64_t id);
+/* A new one with room for @max parts; its name is copied. NULL without memory. */
+struct dirs_entry *dirs_new(struct dirs_entry *parent, const char *name, size_t max);
+void dirs_free(struct lower *l, struct dirs_entry *e);
+/*
+ * The entry that is known by now, or @fresh, which is the table's in any case; held. NULL without
+ * memory.
+ */
+struct dirs_entry *dirs_intern(struct lower *l, struct dirs_entry *fresh);
+/*
+ * Whiteouts that are files (Linux 6.7): empty, with an "overlay.whiteout" xattr, in a directory
+ * whose "overlay.opaque" is "x".
+ */
+bool dirs_has_xwhiteouts(const struct lower *l, int dirfd);
+bool dirs_is_xwhiteout(const struct lower *l, const struct at *at);
+/* Where @e is in a layer, from its root, without a slash in front. */
+int dirs_path(const struct dirs_entry *e, uint16_t layer, char path[PATH_MAX]);
 /* The directory @e as it is in layer @layer, open, held. */
 int dirs_dir_fd(struct lower *l, struct dirs_entry *e, uint16_t layer, struct fd_ref **ret_ref,
 		int *ret_fd);

@@ -3,6 +3,7 @@
 #include "unionfs/lower_dirs.h"
 
 #include "base/str.h"
+#include "unionfs/foreign.h"
 #include "unionfs/xat.h"
 
 #include <dirent.h>
@@ -13,6 +14,35 @@ static int open_at(struct lower *l, uint64_t id, struct dirs_entry **ret, struct
 	*at = (struct at){ .dirfd = -1 };
 	*ret = dirs_find(l, id);
 	return *ret ? dirs_at(l, *ret, at) : -ESTALE;
+}
+
+/* The file that has the bytes of @e, which the caller closes. */
+static int open_beneath(struct lower *l, const struct dirs_entry *e, uint64_t flags)
+{
+	char path[PATH_MAX];
+	int r;
+
+	if (e->nparts < 2)
+		return -EIO;
+	r = dirs_path(e, e->parts[1].layer, path);
+	return r ? r : fd_open_beneath(l->dirs->fds[e->parts[1].layer], path, flags, 0);
+}
+
+/* What a metacopy file occupies is what its bytes do, beneath. */
+static void add_blocks(struct lower *l, const struct dirs_entry *e, struct stat *st)
+{
+	_close_ int fd = open_beneath(l, e, O_PATH | O_NOFOLLOW);
+	struct stat data;
+
+	if (fd >= 0 && fstat(fd, &data) == 0)
+		st->st_blocks = data.st_blocks;
+}
+
+bool lower_dirs_is_dir(struct lower *l, uint64_t id)
+{
+	const struct dirs_entry *e = dirs_find(l, id);
+
+	return e && e->is_dir;
 }
 
 int lower_dirs_stat(struct lower *l, uint64_t id, struct stat *ret)
@@ -31,10 +61,25 @@ int lower_dirs_stat(struct lower *l, uint64_t id, struct stat *ret)
 	if (r)
 		return r;
 	st.st_ino = dirs_shown_ino(l->dirs, st.st_dev, st.st_ino);
-	if (e->nlayers > 1)
+	if (e->is_dir && e->nparts > 1)
 		st.st_nlink = 1;
+	if (e->meta)
+		add_blocks(l, e, &st);
 	*ret = st;
 	return 0;
+}
+
+bool lower_dirs_born(struct lower *l, uint64_t id, struct timespec *ret)
+{
+	struct dirs_entry *e;
+	struct at at;
+	bool known;
+
+	if (open_at(l, id, &e, &at))
+		return false;
+	known = at_born(&at, ret);
+	at_put(l->u, &at);
+	return known;
 }
 
 ssize_t lower_dirs_readlink(struct lower *l, uint64_t id, char *buf, size_t size)
@@ -79,17 +124,19 @@ ssize_t lower_dirs_listxattr(struct lower *l, uint64_t id, char *list, size_t si
 	return n;
 }
 
-static int open_file(struct lower *l, const struct at *at)
+static int open_file(struct lower *l, const struct dirs_entry *e, const struct at *at)
 {
 	const int flags = O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_NOCTTY | O_CLOEXEC;
 	struct stat st;
 	int fd;
 
-	/* Opening a device does things. */
-	if (fstatat(at->dirfd, at->name, &st, AT_SYMLINK_NOFOLLOW) < 0)
+	/* Opening a device does things; where others change the lowers it may be one by now. */
+	if (!e->is_file)
+		return e->is_dir ? -EISDIR : -EINVAL;
+	if (l->u->others && fstatat(at->dirfd, at->name, &st, AT_SYMLINK_NOFOLLOW) < 0)
 		return -errno;
-	if (!S_ISREG(st.st_mode))
-		return S_ISDIR(st.st_mode) ? -EISDIR : -EINVAL;
+	if (l->u->others && !S_ISREG(st.st_mode))
+		return -ESTALE;
 	fd = openat(at->dirfd, at->name, flags);
 	if (fd < 0 && errno == EMFILE) {
 		fdcache_shrink(&l->u->fds);
@@ -111,7 +158,10 @@ int lower_dirs_data(struct lower *l, uint64_t id, struct lower_data *ret)
 		fd = open_at(l, id, &e, &at);
 		if (fd)
 			return fd;
-		fd = open_file(l, &at);
+		if (e->meta)
+			fd = open_beneath(l, e, O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_NOCTTY);
+		else
+			fd = open_file(l, e, &at);
 		at_put(l->u, &at);
 		if (fd < 0)
 			return fd;
@@ -125,7 +175,11 @@ int lower_dirs_data(struct lower *l, uint64_t id, struct lower_data *ret)
 		return fd;
 	}
 	*ret = (struct lower_data){
-		.size = (uint64_t)st.st_size, .fd = r->fd, .whole = true, .ref = r
+		.size = (uint64_t)st.st_size,
+		.fd = r->fd,
+		.whole = true,
+		.dense = st.st_blocks >= (st.st_size + 511) / 512,
+		.ref = r,
 	};
 	return 0;
 }
@@ -194,7 +248,7 @@ static int visit(struct links *k, const char *dir, const struct dirent *d)
 
 static int walk_dir(struct links *k, const char *path)
 {
-	int fd = fd_open_beneath(k->l->dirs->fds[k->want->layers[0]], *path ? path : ".",
+	int fd = fd_open_beneath(k->l->dirs->fds[k->want->parts[0].layer], *path ? path : ".",
 				 O_RDONLY | O_DIRECTORY, 0);
 	DIR *d = fd < 0 ? NULL : fdopendir(fd);
 	struct dirent *entry;
@@ -233,11 +287,13 @@ int lower_dirs_names(struct lower *l, uint64_t id, int (*fn)(void *, uint64_t, c
 	struct dirs_entry *e = dirs_find(l, id);
 	struct links k = { .l = l, .want = e, .fn = fn, .ctx = ctx };
 	struct stat st;
-	int r = e && e->parent ? lower_dirs_stat(l, id, &st) : -ESTALE;
+	int r = e && e->parent ? 0 : -ESTALE;
 
+	if (!r && !e->one_name)
+		r = lower_dirs_stat(l, id, &st);
 	if (r)
 		return r;
-	if (st.st_nlink <= 1)
+	if (e->one_name || st.st_nlink <= 1)
 		return fn(ctx, e->parent->id, e->name);
 	k.left = st.st_nlink;
 	return walk_links(&k);
@@ -245,37 +301,57 @@ int lower_dirs_names(struct lower *l, uint64_t id, int (*fn)(void *, uint64_t, c
 
 /* ---- listing ---- */
 
+/* Foreign whiteouts go to *@marks: they hide names of other layers, none of this one. */
 static int add_name(struct lower *l, struct listing *list, int dirfd, dev_t dev,
-		    const struct dirent *d)
+		    const struct dirent *d, bool xwhiteouts, char ***marks)
 {
+	const struct at at = { .dirfd = dirfd, .name = d->d_name };
 	bool whiteout = false;
 	struct stat st;
 
+	if (l->u->foreign && foreign_is_mark(d->d_name))
+		return foreign_hides(d->d_name) ? strv_add(marks, foreign_hides(d->d_name)) : 0;
 	if (d->d_type == DT_CHR)
 		whiteout = fstatat(dirfd, d->d_name, &st, AT_SYMLINK_NOFOLLOW) == 0 &&
 			   upper_is_whiteout(&st);
+	else if (xwhiteouts && d->d_type == DT_REG)
+		whiteout = dirs_is_xwhiteout(l, &at);
 	return listing_add(list, d->d_name, strlen(d->d_name), d->d_type,
 			   dirs_shown_ino(l->dirs, dev, d->d_ino), whiteout);
 }
 
+static int add_marks(struct listing *list, char *const *marks)
+{
+	int r = 0;
+
+	for (; marks && *marks && !r; marks++)
+		r = listing_add(list, *marks, strlen(*marks), DT_CHR, 0, true);
+	return r;
+}
+
 static int list_layer(struct lower *l, struct dirs_entry *e, uint16_t layer, struct listing *list)
 {
+	char **marks = NULL;
 	struct fd_ref *ref;
 	struct stat st;
 	struct dirent *entry;
+	bool xwhiteouts;
 	DIR *d;
 	int fd, r = dirs_dir_fd(l, e, layer, &ref, &fd);
 
 	if (r)
 		return r;
-	d = fstat(fd, &st) < 0 ? NULL :
-				 fdopendir(openat(fd, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC));
+	xwhiteouts = dirs_has_xwhiteouts(l, fd);
+	d = fstat(fd, &st) < 0 ? NULL : at_opendir(fd, ".");
 	if (!d)
 		r = errno ? -errno : -EIO;
 	while (d && !r && (entry = readdir(d)))
-		r = add_name(l, list, fd, st.st_dev, entry);
+		r = add_name(l, list, fd, st.st_dev, entry, xwhiteouts, &marks);
 	if (d)
 		closedir(d);
+	if (!r)
+		r = add_marks(list, marks);
+	strv_free(marks);
 	fdcache_put(&l->u->fds, ref);
 	return r;
 }
@@ -294,8 +370,8 @@ struct listing *lower_dirs_listing(struct lower *l, uint64_t dir, int *ret_error
 	if (list)
 		return list;
 	list = listing_new(dir, false);
-	for (uint16_t i = 0; list && !r && i < e->nlayers; i++)
-		r = list_layer(l, e, e->layers[i], list);
+	for (uint16_t i = 0; list && !r && i < e->nparts; i++)
+		r = list_layer(l, e, e->parts[i].layer, list);
 	if (list && !r)
 		r = listing_sort(list);
 	if (list && !r) {

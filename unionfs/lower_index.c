@@ -16,7 +16,7 @@ int lower_index_init(struct lower *l, const struct ufs_lower *from)
 	l->index_fd = fcntl(from->fd, F_DUPFD_CLOEXEC, 3);
 	if (l->index_fd < 0)
 		return err_sys("union: index");
-	e = layer_index_open(l->index_fd, &l->index);
+	e = layer_index_open_verified(l->index_fd, from->sums ? from->sums[0] : -1, &l->index);
 	if (e < 0)
 		return e;
 	if (layer_index_ndevices(l->index) != from->npacks)
@@ -30,7 +30,7 @@ int lower_index_init(struct lower *l, const struct ufs_lower *from)
 		if (l->packs[l->npacks] < 0)
 			return err_sys("union: pack %zu", l->npacks);
 	}
-	return 0;
+	return verify_init(&l->verify, l->index, from->sums ? from->sums + 1 : NULL);
 }
 
 void lower_index_done(struct lower *l)
@@ -38,6 +38,7 @@ void lower_index_done(struct lower *l)
 	for (size_t i = 0; i < l->npacks; i++)
 		fd_close(l->packs[i]);
 	free(l->packs);
+	verify_done(&l->verify);
 	layer_index_close(l->index);
 	l->index_fd = fd_close(l->index_fd);
 	l->index = NULL;
@@ -76,7 +77,7 @@ static int open_object(struct lower *l, uint64_t id, const struct digest *digest
 	ret->whole = true;
 	ret->ref = fdcache_get(c, id, FD_LOWER_FILE);
 	if (!ret->ref) {
-		int fd = l->object_open ? l->object_open(l->ctx, id, digest) : -EIO;
+		int e, fd = l->object_open ? l->object_open(l->ctx, id, digest) : -EIO;
 
 		if (fd == -EMFILE) {
 			fdcache_shrink(c);
@@ -84,6 +85,11 @@ static int open_object(struct lower *l, uint64_t id, const struct digest *digest
 		}
 		if (fd < 0)
 			return fd;
+		e = verify_object(&l->verify, fd, id, digest);
+		if (e) {
+			fd_close(fd);
+			return e;
+		}
 		ret->ref = fdcache_add(c, id, FD_LOWER_FILE, fd);
 	}
 	if (!ret->ref)
@@ -116,7 +122,8 @@ int lower_index_data(struct lower *l, uint64_t id, struct lower_data *ret)
 			return -EBADMSG;
 		ret->fd = l->packs[c.device - 1];
 		ret->base = (uint64_t)c.block * LAYER_BLOCK;
-		return 0;
+		return verify_blocks(&l->verify, l->index, ret->fd, c.device, c.block,
+				     (a.size + LAYER_BLOCK - 1) / LAYER_BLOCK);
 	case LAYER_OBJECT:
 		return open_object(l, id, &c.digest, ret);
 	}

@@ -35,8 +35,10 @@ int made_new(struct ufs *u, int near, const struct perm *p, const char *target, 
 {
 	bool regular = S_ISREG(p->mode) || (u->mode == UFS_UPPER_MAPPED && !S_ISDIR(p->mode));
 	struct made m = MADE_NONE;
-	int e;
+	int e = quota_check(u, p->mode);
 
+	if (e)
+		return e;
 	if (regular && u->upper.nameless) {
 		m.fd = make_nameless(u, near, p, target);
 		if (m.fd < 0)
@@ -101,7 +103,22 @@ static int put_named(struct ufs *u, struct made *m, const struct at *at, bool ov
 
 int made_put(struct ufs *u, struct made *m, const struct at *at, bool over, bool is_dir)
 {
-	return m->fd >= 0 ? put_nameless(u, m, at, over) : put_named(u, m, at, over, is_dir);
+	int e = m->fd >= 0 ? put_nameless(u, m, at, over) : put_named(u, m, at, over, is_dir);
+	struct stat st;
+
+	if (!e && u->quota.limit && fstatat(at->dirfd, at->name, &st, AT_SYMLINK_NOFOLLOW) == 0)
+		quota_made(u, &st);
+	return e;
+}
+
+void made_take_back(struct ufs *u, const struct at *at, bool is_dir)
+{
+	struct stat st;
+	bool counted = fstatat(at->dirfd, at->name, &st, AT_SYMLINK_NOFOLLOW) == 0;
+
+	if (unlinkat(at->dirfd, at->name, is_dir ? AT_REMOVEDIR : 0) == 0 && counted &&
+	    (is_dir || st.st_nlink == 1))
+		quota_give(u, quota_cost(&st));
 }
 
 bool made_probe(struct ufs *u)

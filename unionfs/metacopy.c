@@ -1,11 +1,13 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "unionfs/metacopy.h"
 
+#include "base/log.h"
 #include "unionfs/copyup.h"
 #include "unionfs/redirect.h"
 #include "unionfs/xat.h"
 
 #include <errno.h>
+#include <linux/falloc.h>
 #include <sys/xattr.h>
 
 #define CAPS	 "security.capability"
@@ -16,42 +18,73 @@ static const char *mark(const struct ufs *u)
 	return u->upper.user ? "user.overlay.metacopy" : "trusted.overlay.metacopy";
 }
 
-int metacopy_find(struct ufs *u, uint64_t dir, const struct at *at, uint64_t *ret)
+static int fill(struct ufs *u, uint64_t id, int fd, uint64_t limit);
+
+/* Someone was killed while he truncated it: all but the bytes is done. */
+static int finish_cut(struct ufs *u, uint64_t id, const struct at *at, uint64_t size)
+{
+	_close_ int fd = openat(at->dirfd, at->name, O_RDWR | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC);
+
+	return fd < 0 ? -errno : fill(u, id, fd, size);
+}
+
+/* Whether lower @id can have the bytes of @at. */
+static int check(struct ufs *u, uint64_t id, const struct at *at, bool *ret_cut, uint64_t *ret_size)
 {
 	struct stat upper, lower;
-	uint64_t id;
+	int e = lower_stat(&u->lower, id, &lower);
+
+	if (!e && fstatat(at->dirfd, at->name, &upper, AT_SYMLINK_NOFOLLOW) < 0)
+		e = -errno;
+	if (e)
+		return e;
+	*ret_cut = upper.st_size < lower.st_size;
+	*ret_size = (uint64_t)upper.st_size;
+	return S_ISREG(lower.st_mode) && upper.st_size <= lower.st_size ? 0 : -EIO;
+}
+
+int metacopy_find(struct ufs *u, uint64_t dir, const struct at *at, uint64_t *ret)
+{
+	uint64_t id, size;
+	bool cut;
 	ssize_t n;
 	int e;
 
 	*ret = 0;
-	if (u->mode != UFS_UPPER_NATIVE)
-		return 0;
 	n = xat_get(at->dirfd, at->name, mark(u), NULL, 0);
 	if (n < 0)
 		return n == -ENODATA || n == -EOPNOTSUPP ? 0 : (int)n;
 	e = redirect_lower(u, dir, at, &id);
 	if (e)
 		return e == -ENOENT ? -EIO : e;
-	e = lower_stat(&u->lower, id, &lower);
-	if (!e && fstatat(at->dirfd, at->name, &upper, AT_SYMLINK_NOFOLLOW) < 0)
-		e = -errno;
-	if (!e && (!S_ISREG(lower.st_mode) || lower.st_size != upper.st_size))
-		e = -EIO;
-	if (e)
+	e = check(u, id, at, &cut, &size);
+	if (!e && cut)
+		e = finish_cut(u, id, at, size);
+	if (e || cut)
 		lower_put(&u->lower, id);
 	else
 		*ret = id;
 	return e;
 }
 
-int metacopy_copy(struct ufs *u, uint64_t id, int fd)
+int metacopy_begin(struct ufs *u, int fd, uint64_t id)
+{
+	struct stat st;
+	int e = lower_stat(&u->lower, id, &st);
+
+	if (!e && ftruncate(fd, st.st_size) < 0)
+		e = -errno;
+	return e ? e : xat_set(fd, "", mark(u), "", 0, 0);
+}
+
+int metacopy_copy(struct ufs *u, uint64_t id, int fd, uint64_t limit)
 {
 	struct lower_data d;
 	int e = lower_data_get(&u->lower, id, &d);
 
 	if (e)
 		return e;
-	e = copy_content(&d, fd, COPYUP_ALL);
+	e = copy_content(u, &d, fd, limit);
 	lower_data_put(&u->lower, &d);
 	return e;
 }
@@ -68,38 +101,79 @@ static int restore(int fd, const struct stat *st, const void *caps, ssize_t ncap
 	return futimens(fd, times) < 0 ? -errno : 0;
 }
 
+/* It stays what it was, and takes no room that a full disk needs. */
+static void undo(int fd, off_t size)
+{
+	struct stat st;
+
+	if (fstat(fd, &st) == 0 && st.st_size)
+		fallocate(fd, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE, 0, st.st_size);
+	if (ftruncate(fd, size) < 0)
+		log_warn("union: a file that was not truncated stays short: %s", strerror(errno));
+}
+
+static int copy_bytes(struct ufs *u, uint64_t id, int fd, uint64_t limit)
+{
+	int e = limit ? metacopy_copy(u, id, fd, limit) : 0;
+
+	return !e && !u->is_volatile && limit && fsync(fd) < 0 ? -errno : e;
+}
+
 /* Whoever is killed before the mark goes left a file that is filled once more. */
-static int fill(struct ufs *u, uint64_t id, int fd)
+static int fill(struct ufs *u, uint64_t id, int fd, uint64_t limit)
 {
 	char caps[CAPS_MAX];
 	ssize_t ncaps = fgetxattr(fd, CAPS, caps, sizeof(caps));
 	struct stat st;
-	int e = fstat(fd, &st) < 0 ? -errno : metacopy_copy(u, id, fd);
+	int e = fstat(fd, &st) < 0 ? -errno : 0;
 
+	if (!e && limit < (uint64_t)st.st_size && ftruncate(fd, (off_t)limit) < 0)
+		e = -errno;
+	if (e)
+		return e;
+	e = copy_bytes(u, id, fd, MIN(limit, (uint64_t)st.st_size));
 	if (!e)
 		e = restore(fd, &st, caps, ncaps);
-	if (!e && !u->is_volatile && fsync(fd) < 0)
-		e = -errno;
-	if (!e && fremovexattr(fd, mark(u)) < 0 && errno != ENODATA)
-		e = -errno;
+	if (!e) {
+		e = xat_remove(fd, "", mark(u));
+		e = e == -ENODATA ? 0 : e;
+	}
+	if (e) {
+		undo(fd, st.st_size);
+		restore(fd, &st, caps, ncaps);
+	}
 	return e;
 }
 
-int metacopy_fill(struct ufs *u, struct node *n, int fd)
+static int fill_counted(struct ufs *u, struct node *n, int fd, uint64_t limit)
 {
-	uint64_t id;
+	struct stat st;
+	uint64_t want = 0;
+	int e = u->quota.limit ? lower_stat(&u->lower, n->data, &st) : 0;
+
+	if (!e && u->quota.limit) {
+		want = quota_need(&st, limit);
+		e = quota_take(u, want);
+	}
+	if (e)
+		return e;
+	e = fill(u, n->data, fd, limit);
+	quota_settle(u, n, fd, want);
+	return e;
+}
+
+int metacopy_fill(struct ufs *u, struct node *n, int fd, uint64_t limit)
+{
+	pthread_mutex_t *stripe = &u->filling[ufs_stripe_of(n->id)];
 	int e = 0;
 
 	if (!n->data)
 		return 0;
-	pthread_mutex_lock(&u->filling);
-	id = n->data;
-	if (id)
-		e = fill(u, id, fd);
-	if (id && !e) {
-		n->data = 0;
-		lower_put(&u->lower, id);
-	}
-	pthread_mutex_unlock(&u->filling);
+	pthread_mutex_lock(stripe);
+	if (n->data)
+		e = fill_counted(u, n, fd, limit);
+	if (n->data && !e)
+		node_own_data(u, n);
+	pthread_mutex_unlock(stripe);
 	return e;
 }

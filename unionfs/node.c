@@ -84,6 +84,18 @@ static bool unhash_unused(struct node_table *t, struct node *n)
 	return true;
 }
 
+/* A file may have other names still. */
+static void drop_orphan(struct ufs *u, struct node *n)
+{
+	struct stat st;
+
+	if (u->quota.limit && (S_ISDIR(n->type) ||
+			       (fstatat(u->upper.orphans, n->name, &st, AT_SYMLINK_NOFOLLOW) == 0 &&
+				st.st_nlink == 1)))
+		quota_gone(u, n);
+	upper_drop_orphan(u, n->name, S_ISDIR(n->type));
+}
+
 /* Nobody finds it any more: its file goes now if that has no name left. */
 static struct node *destroy(struct ufs *u, struct node *n)
 {
@@ -93,7 +105,7 @@ static struct node *destroy(struct ufs *u, struct node *n)
 	if (n->orphan && u->mode == UFS_UPPER_PLAIN)
 		fd_close(n->fixed_fd);
 	else if (n->orphan)
-		upper_drop_orphan(u, n->name, S_ISDIR(n->type));
+		drop_orphan(u, n);
 	if (n->lower)
 		lower_put(&u->lower, n->lower);
 	if (n->data)
@@ -248,6 +260,42 @@ void node_kill(struct ufs *u, struct node *n)
 	unlock(u);
 }
 
+uint64_t node_data(struct ufs *u, struct node *n)
+{
+	uint64_t id;
+
+	if (!n->data)
+		return 0;
+	lock(u);
+	id = n->data;
+	/* The node holds it already: another time cannot fail. */
+	if (id)
+		lower_get(&u->lower, id);
+	unlock(u);
+	return id;
+}
+
+void node_own_data(struct ufs *u, struct node *n)
+{
+	uint64_t id;
+
+	lock(u);
+	id = n->data;
+	n->data = 0;
+	unlock(u);
+	if (id)
+		lower_put(&u->lower, id);
+}
+
+void node_cut(struct ufs *u, struct node *n)
+{
+	uint64_t id = n->lower;
+
+	n->lower = 0;
+	if (id)
+		lower_put(&u->lower, id);
+}
+
 struct perm node_perm(struct ufs *u, const struct node *n)
 {
 	struct perm p;
@@ -329,6 +377,7 @@ void node_table_reset(struct ufs *u)
 {
 	pthread_rwlock_wrlock(&u->tree);
 	drop_unpinned(u);
+	u->moved_known = false;
 	pthread_rwlock_unlock(&u->tree);
 	lower_reset(&u->lower);
 }

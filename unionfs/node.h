@@ -9,7 +9,7 @@
  * 2. ufs.tree, a rwlock. Written: by who takes a name away or moves one (UNLINK, RMDIR, RENAME, the
  *    last step of a file's copy-up, a second INIT). Read: by who uses a node's place (parent and
  *    name), over system calls.
- *    ufs.filling, inside it or alone: while a metacopy file gets its bytes.
+ *    ufs.filling[stripe of id], inside it or alone: while a metacopy file gets its bytes.
  * 3. listing.lock: of one directory's listing.
  * 4. node_table.lock: both tables, and refs, lookups and perm of every node. No system call.
  * 5. fdcache.lock, listing_cache.lock, the lower's own: likewise.
@@ -50,7 +50,8 @@ struct node {
 	uint64_t shown; /* st_ino for the client */
 	/* of a directory: the lower one that shows beneath, 0 = none; counted in the lower */
 	uint64_t lower;
-	/* of a metacopy file: the lower file that has its bytes, 0 = none; counted there */
+	/* of a metacopy file: the lower file that has its bytes, 0 = none; counted there. Changes
+	 * under the table's lock */
 	atomic_uint_fast64_t data;
 	struct node *parent; /* pinned; NULL for the root and the orphans' directory */
 	char *name;	     /* in parent; under the tree lock, as parent is */
@@ -58,6 +59,7 @@ struct node {
 	uint64_t lookups;
 	uint32_t type;	  /* S_IFMT of its mode: never changes */
 	struct perm perm; /* mapped only */
+	uint64_t counted; /* quota.h */
 	bool kept;
 	bool orphan;	    /* its place is in work/orphans/, or a descriptor (plain): both locks */
 	bool dead;	    /* is nowhere: not found by st_ino */
@@ -107,6 +109,13 @@ void node_set_orphan(struct ufs *u, struct node *n, bool orphan);
  * soon.
  */
 void node_kill(struct ufs *u, struct node *n);
+
+/* The lower file that has the bytes of @n, held; 0: it has them itself. */
+uint64_t node_data(struct ufs *u, struct node *n);
+/* They are its own now. */
+void node_own_data(struct ufs *u, struct node *n);
+/* No lower shows beneath directory @n any more. Tree lock written. */
+void node_cut(struct ufs *u, struct node *n);
 
 struct perm node_perm(struct ufs *u, const struct node *n);
 void node_set_perm(struct ufs *u, struct node *n, const struct perm *p);

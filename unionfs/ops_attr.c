@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "unionfs/attr.h"
 #include "unionfs/copyup.h"
+#include "unionfs/metacopy.h"
 #include "unionfs/request.h"
 #include "unionfs/view.h"
 
@@ -60,11 +61,13 @@ static int set_size(struct ufs *u, struct node *n, uint64_t size)
 
 	if (size > INT64_MAX)
 		return -EFBIG;
-	e = node_file(u, n, &file);
+	e = node_fd(u, n, &file);
 	if (e)
 		return e;
-	if (ftruncate(file->fd, (off_t)size) < 0)
+	e = metacopy_fill(u, n, file->fd, size);
+	if (!e && ftruncate(file->fd, (off_t)size) < 0)
 		e = -errno;
+	quota_settle(u, n, file->fd, 0);
 	fdcache_put(&u->fds, file);
 	return e;
 }
@@ -78,10 +81,10 @@ static int set_owner_mode(struct ufs *u, struct node *n, const struct at *at,
 	if (e)
 		return e;
 	to = from;
-	if (in->valid & WIRE_FATTR_UID)
-		to.uid = in->uid;
-	if (in->valid & WIRE_FATTR_GID)
-		to.gid = in->gid;
+	if ((in->valid & WIRE_FATTR_UID) && !u->uids.squash)
+		to.uid = ids_store(&u->uids, in->uid);
+	if ((in->valid & WIRE_FATTR_GID) && !u->gids.squash)
+		to.gid = ids_store(&u->gids, in->gid);
 	if (in->valid & (WIRE_FATTR_UID | WIRE_FATTR_GID))
 		to.mode = attr_without_privileges(to.mode);
 	if (in->valid & WIRE_FATTR_MODE)
@@ -153,7 +156,7 @@ ssize_t op_setattr(struct request *r)
 
 	if (e)
 		return request_fail(r, e);
-	e = copyup(u, &i, in->valid & WIRE_FATTR_SIZE ? in->size : COPYUP_ALL);
+	e = copyup(u, &i, in->valid & WIRE_FATTR_SIZE ? in->size : COPYUP_META);
 	if (!e) {
 		pthread_mutex_t *stripe = ufs_stripe(u, i.node->id);
 
@@ -162,6 +165,8 @@ ssize_t op_setattr(struct request *r)
 		pthread_mutex_unlock(stripe);
 	}
 	inode_unpin(u, &i);
+	if (e)
+		request_forget_attr(r);
 	return e ? request_fail(r, e) : request_reply_attr(r, &st);
 }
 
@@ -188,6 +193,7 @@ ssize_t op_statfs(struct request *r)
 		statfs_of_index(r->u, &st);
 	else if (fstatfs(r->u->upper.root, &st) < 0)
 		return request_fail(r, -errno);
+	quota_statfs(r->u, &st);
 	o = (struct wire_statfs_out){
 		.blocks = st.f_blocks,
 		.bfree = st.f_bfree,

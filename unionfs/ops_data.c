@@ -4,6 +4,7 @@
 #include "unionfs/request.h"
 
 #include <errno.h>
+#include <linux/falloc.h>
 
 /* ---- READ: from the file straight into the pieces of the reply ---- */
 
@@ -79,23 +80,36 @@ static ssize_t read_lower(struct request *r, uint64_t id, size_t size, uint64_t 
 	return got;
 }
 
+/* The lower file that has the bytes, held; 0: the upper has them. */
+static uint64_t data_of(struct ufs *u, const struct inode *i)
+{
+	if (i->node)
+		return node_data(u, i->node);
+	/* It is held already: another time cannot fail. */
+	lower_get(&u->lower, i->lower);
+	return i->lower;
+}
+
 ssize_t op_read(struct request *r)
 {
 	const struct wire_read_in *in = r->arg;
 	struct iovec iov[REQUEST_IOV_MAX];
 	size_t size = MIN((size_t)in->size, request_room(r));
 	struct inode i;
+	uint64_t id;
 	ssize_t got;
 	int e = in->offset > INT64_MAX - UINT32_MAX ? -EINVAL : inode_pin(r->u, r->h.nodeid, &i);
 
 	if (e)
 		return request_fail(r, e);
-	if (i.node) {
+	id = data_of(r->u, &i);
+	if (id) {
+		got = read_lower(r, id, size, in->offset);
+		lower_put(&r->u->lower, id);
+	} else {
 		int n = request_slice(r->out, r->nout, sizeof(struct wire_out_header), size, iov);
 
 		got = read_upper(r->u, i.node, iov, n, in->offset);
-	} else {
-		got = read_lower(r, i.lower, size, in->offset);
 	}
 	inode_unpin(r->u, &i);
 	return got < 0 ? request_fail(r, (int)got) : request_done(r, (size_t)got);
@@ -116,28 +130,52 @@ static int kill_privileges(struct ufs *u, struct node *n)
 	return e;
 }
 
-static ssize_t write_upper(struct ufs *u, struct node *n, const struct iovec *iov, int niov,
-			   uint64_t off)
+/*
+ * FALLOCATE and COPY_FILE_RANGE do not say whether the caller may keep set-user-id: root may.
+ */
+static int kill_for_caller(struct request *r, struct node *n)
 {
+	return r->h.uid ? kill_privileges(r->u, n) : 0;
+}
+
+/* The kernel's own write-back takes no short answer. */
+static uint64_t room_for_write(struct ufs *u, int fd, const struct wire_write_in *in,
+			       uint64_t *ret_taken)
+{
+	uint64_t n = quota_write(u, fd, in->offset, in->size, ret_taken);
+
+	return n < in->size && (in->write_flags & WIRE_WRITE_CACHE) ? 0 : n;
+}
+
+static ssize_t write_upper(struct request *r, struct node *n, const struct wire_write_in *in)
+{
+	struct iovec iov[REQUEST_IOV_MAX];
 	struct fd_ref *file;
-	ssize_t put;
-	int e = node_file(u, n, &file);
+	uint64_t size, taken;
+	ssize_t put = 0;
+	int niov, e = node_file(r->u, n, &file);
 
 	if (e)
 		return e;
-	do
-		put = pwritev(file->fd, iov, niov, (off_t)off);
-	while (put < 0 && errno == EINTR);
-	if (put < 0)
-		put = errno == EBADF ? -EPERM : -errno;
-	fdcache_put(&u->fds, file);
+	size = room_for_write(r->u, file->fd, in, &taken);
+	niov = request_slice(r->in, r->nin, r->payload, size, iov);
+	if (size || !in->size) {
+		do
+			put = pwritev(file->fd, iov, niov, (off_t)in->offset);
+		while (put < 0 && errno == EINTR);
+		if (put < 0)
+			put = errno == EBADF ? -EPERM : -errno;
+	} else {
+		put = -ENOSPC;
+	}
+	quota_settle(r->u, n, file->fd, taken);
+	fdcache_put(&r->u->fds, file);
 	return put;
 }
 
 ssize_t op_write(struct request *r)
 {
 	const struct wire_write_in *in = r->arg;
-	struct iovec iov[REQUEST_IOV_MAX];
 	struct wire_write_out o = { 0 };
 	struct inode i;
 	ssize_t put;
@@ -151,12 +189,7 @@ ssize_t op_write(struct request *r)
 	e = copyup(r->u, &i, COPYUP_ALL);
 	if (!e && (in->write_flags & WIRE_WRITE_KILL_SUIDGID))
 		e = kill_privileges(r->u, i.node);
-	put = e;
-	if (!e) {
-		int n = request_slice(r->in, r->nin, r->payload, in->size, iov);
-
-		put = write_upper(r->u, i.node, iov, n, in->offset);
-	}
+	put = e ? e : write_upper(r, i.node, in);
 	inode_unpin(r->u, &i);
 	if (put < 0)
 		return request_fail(r, (int)put);
@@ -166,10 +199,23 @@ ssize_t op_write(struct request *r)
 
 /* ---- FALLOCATE, LSEEK, COPY_FILE_RANGE ---- */
 
+#define TAKES_NO_ROOM (FALLOC_FL_PUNCH_HOLE | FALLOC_FL_COLLAPSE_RANGE | FALLOC_FL_INSERT_RANGE)
+
+static int allocate(struct ufs *u, struct node *n, int fd, const struct wire_fallocate_in *in)
+{
+	uint64_t taken = 0, want = in->mode & TAKES_NO_ROOM ? 0 : in->length;
+	int e = quota_write(u, fd, in->offset, want, &taken) < want ? -ENOSPC : 0;
+
+	if (!e && fallocate(fd, (int)in->mode, (off_t)in->offset, (off_t)in->length) < 0)
+		e = -errno;
+	quota_settle(u, n, fd, taken);
+	return e;
+}
+
 ssize_t op_fallocate(struct request *r)
 {
 	const struct wire_fallocate_in *in = r->arg;
-	struct fd_ref *file;
+	struct fd_ref *file = NULL;
 	struct inode i;
 	int e;
 
@@ -182,10 +228,11 @@ ssize_t op_fallocate(struct request *r)
 	if (!e)
 		e = node_file(r->u, i.node, &file);
 	if (!e) {
-		if (fallocate(file->fd, (int)in->mode, (off_t)in->offset, (off_t)in->length) < 0)
-			e = -errno;
+		e = allocate(r->u, i.node, file->fd, in);
 		fdcache_put(&r->u->fds, file);
 	}
+	if (!e)
+		e = kill_for_caller(r, i.node);
 	inode_unpin(r->u, &i);
 	return request_fail(r, e);
 }
@@ -226,16 +273,22 @@ ssize_t op_lseek(struct request *r)
 	struct wire_lseek_out o;
 	struct fd_ref *file;
 	struct inode i;
+	uint64_t id;
 	int64_t at;
 	int e;
 
-	if (in->offset > INT64_MAX || (in->whence != SEEK_DATA && in->whence != SEEK_HOLE))
+	if (in->whence != SEEK_DATA && in->whence != SEEK_HOLE)
 		return request_fail(r, -EINVAL);
+	/* Negative: as behind the end. */
+	if (in->offset > INT64_MAX)
+		return request_fail(r, -ENXIO);
 	e = inode_pin(r->u, r->h.nodeid, &i);
 	if (e)
 		return request_fail(r, e);
-	if (!i.node) {
-		at = seek_lower(r->u, i.lower, in->offset, in->whence);
+	id = data_of(r->u, &i);
+	if (id) {
+		at = seek_lower(r->u, id, in->offset, in->whence);
+		lower_put(&r->u->lower, id);
 	} else {
 		at = node_file(r->u, i.node, &file);
 		if (!at) {
@@ -266,12 +319,13 @@ static ssize_t copy_between(int in, uint64_t from, int out, uint64_t to, size_t 
 static ssize_t copy_range_to(struct ufs *u, const struct inode *from, uint64_t off, int out,
 			     uint64_t to, uint64_t len)
 {
+	uint64_t id = data_of(u, from);
 	struct lower_data d;
 	struct fd_ref *file;
 	ssize_t n;
 
 	len = MIN(len, (uint64_t)COPY_MAX);
-	if (from->node) {
+	if (!id) {
 		n = node_file(u, from->node, &file);
 		if (n)
 			return n;
@@ -279,7 +333,8 @@ static ssize_t copy_range_to(struct ufs *u, const struct inode *from, uint64_t o
 		fdcache_put(&u->fds, file);
 		return n;
 	}
-	n = lower_data_get(&u->lower, from->lower, &d);
+	n = lower_data_get(&u->lower, id, &d);
+	lower_put(&u->lower, id);
 	if (n)
 		return n;
 	len = off >= d.size ? 0 : MIN(len, d.size - off);
@@ -296,6 +351,9 @@ ssize_t op_copy_file_range(struct request *r)
 	struct fd_ref *file;
 	ssize_t n = -EINVAL;
 
+	/* The client's kernel then copies by itself, and each write is counted. */
+	if (r->u->quota.limit)
+		return request_fail(r, -EOPNOTSUPP);
 	if (in->off_in <= INT64_MAX - COPY_MAX && in->off_out <= INT64_MAX - COPY_MAX && !in->flags)
 		n = inode_pin(r->u, r->h.nodeid, &from);
 	if (!n)
@@ -308,6 +366,8 @@ ssize_t op_copy_file_range(struct request *r)
 		n = copy_range_to(r->u, &from, in->off_in, file->fd, in->off_out, in->len);
 		fdcache_put(&r->u->fds, file);
 	}
+	if (n > 0)
+		kill_for_caller(r, to.node);
 	inode_unpin(r->u, &from);
 	inode_unpin(r->u, &to);
 	if (n < 0)

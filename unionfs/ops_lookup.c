@@ -4,7 +4,7 @@
 
 #include <errno.h>
 
-static int lookup(struct request *r, struct inode *ret, struct stat *st)
+static int lookup(struct request *r, struct found *ret)
 {
 	struct ufs *u = r->u;
 	struct inode dir;
@@ -14,13 +14,8 @@ static int lookup(struct request *r, struct inode *ret, struct stat *st)
 		return e;
 	ufs_lock_names(u);
 	e = view_lookup(u, &dir, r->name[0], ret);
-	if (!e) {
-		e = inode_stat(u, ret, st);
-		if (e)
-			inode_unpin(u, ret);
-		else
-			view_remember(u, ret);
-	}
+	if (!e)
+		view_remember(u, &ret->inode);
 	pthread_rwlock_unlock(&u->tree);
 	inode_unpin(u, &dir);
 	return e;
@@ -28,18 +23,17 @@ static int lookup(struct request *r, struct inode *ret, struct stat *st)
 
 ssize_t op_lookup(struct request *r)
 {
-	struct inode i;
-	struct stat st;
+	struct found f;
 	ssize_t n;
-	int e = lookup(r, &i, &st);
+	int e = lookup(r, &f);
 
 	r->conn->walk_looked++;
 	if (e == -ENOENT)
 		return request_reply_absent(r);
 	if (e)
 		return request_fail(r, e);
-	n = request_reply_entry(r, inode_id(&i), &st);
-	inode_unpin(r->u, &i);
+	n = request_reply_entry(r, inode_id(&f.inode), &f.st);
+	inode_unpin(r->u, &f.inode);
 	return n;
 }
 
@@ -51,8 +45,10 @@ static void forget(struct ufs *u, uint64_t nodeid, uint64_t count)
 		node_forget(u, n, count);
 		node_put(u, n);
 	}
-	if (nodeid < NODE_UPPER_BIT)
+	if (nodeid < NODE_UPPER_BIT) {
+		gone_forget(&u->gone, nodeid);
 		lower_forget(&u->lower, nodeid, count);
+	}
 }
 
 ssize_t op_forget(struct request *r)

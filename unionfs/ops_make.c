@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "unionfs/acl.h"
-#include "unionfs/copyup.h"
-#include "unionfs/made.h"
+#include "unionfs/making.h"
 #include "unionfs/request.h"
 #include "unionfs/upper_plain.h"
 #include "unionfs/view.h"
@@ -9,20 +8,7 @@
 #include <errno.h>
 #include <sys/sysmacros.h>
 
-/* What is to be made, and where. */
-struct making {
-	struct ufs *u;
-	struct node *dir;
-	struct at at;
-	struct perm perm;
-	uint32_t umask;
-	const char *target;
-	struct made made;
-	bool whiteout; /* stands at the place */
-	bool beneath;  /* a lower has that name */
-};
-
-static int check_free(struct making *m)
+int making_check_free(struct making *m)
 {
 	const struct inode dir = { .node = m->dir, .lower = m->dir->lower };
 	enum upper_kind kind;
@@ -61,7 +47,7 @@ static int inherit(struct making *m, char acl[ACL_MAX], char deflt[ACL_MAX], siz
 	e = node_at(m->u, m->dir, &dir);
 	if (e)
 		return e;
-	n = upper_getxattr(m->u, &dir, ACL_DEFAULT, deflt, ACL_MAX);
+	n = m->u->noacl ? 0 : upper_getxattr(m->u, &dir, ACL_DEFAULT, deflt, ACL_MAX);
 	at_put(m->u, &dir);
 	if (n <= 0 || acl_check(deflt, (size_t)n) < 0) {
 		m->perm.mode &= ~(m->umask & 0777);
@@ -90,48 +76,69 @@ static int finish(struct making *m, const struct at *tmp, const char *acl, size_
 	return e;
 }
 
-static int make(struct making *m)
+int making_prepare(struct making *m)
 {
 	char acl[ACL_MAX], deflt[ACL_MAX];
 	size_t acl_len, default_len;
 	struct at at;
-	int e = check_free(m);
+	int e = inherit(m, acl, deflt, &acl_len, &default_len);
 
-	if (!e)
-		e = inherit(m, acl, deflt, &acl_len, &default_len);
-	if (!e && m->u->mode == UFS_UPPER_PLAIN)
-		return plain_make(m->u, &m->at, &m->perm, m->target, &m->made.fd);
 	if (!e)
 		e = made_new(m->u, m->at.dirfd, &m->perm, m->target, &m->made);
 	if (e)
 		return e;
 	at = made_at(m->u, &m->made);
-	e = finish(m, &at, acl, acl_len, deflt, default_len);
+	return finish(m, &at, acl, acl_len, deflt, default_len);
+}
+
+static int make_plain(struct making *m)
+{
+	char acl[ACL_MAX], deflt[ACL_MAX];
+	size_t acl_len, default_len;
+	int e = inherit(m, acl, deflt, &acl_len, &default_len);
+
+	return e ? e : plain_make(m->u, &m->at, &m->perm, m->target, &m->made.fd);
+}
+
+static int make(struct making *m)
+{
+	int e = making_check_free(m);
+
+	if (!e && m->u->mode == UFS_UPPER_PLAIN)
+		return make_plain(m);
+	if (!e)
+		e = making_prepare(m);
 	if (!e)
 		e = made_put(m->u, &m->made, &m->at, m->whiteout, S_ISDIR(m->perm.mode));
 	return e;
 }
 
-/* The new name's node, which the client now knows. */
-static int introduce(struct making *m, struct node **ret, struct stat *st)
+void making_introduce(struct making *m, struct node *n)
 {
-	struct inode i;
-	int e = view_node(m->u, m->dir, &m->at, ret);
+	const struct inode i = { .node = n, .lower = n->lower };
 
-	if (e)
-		return e;
-	i = (struct inode){ .node = *ret, .lower = (*ret)->lower };
-	e = upper_stat_node(m->u, *ret, st);
-	if (e) {
-		node_put(m->u, *ret);
-		return e;
-	}
 	view_remember(m->u, &i);
-	/* It was made by a descriptor that will do for its data too. */
-	if (m->made.fd >= 0 && S_ISREG((*ret)->type))
-		fdcache_put(&m->u->fds, fdcache_add(&m->u->fds, (*ret)->id, FD_UPPER_FILE,
-						    take_fd(m->made.fd)));
-	return 0;
+	if (m->made.fd >= 0 && S_ISREG(n->type))
+		fdcache_put(&m->u->fds,
+			    fdcache_add(&m->u->fds, n->id, FD_UPPER_FILE, take_fd(m->made.fd)));
+}
+
+/* What was made cannot be told of: it goes again, that the client is not told a lie. */
+static void take_back(struct making *m)
+{
+	bool is_dir = S_ISDIR(m->perm.mode);
+	struct tmp_name tmp;
+
+	if (!m->whiteout) {
+		made_take_back(m->u, &m->at, is_dir);
+	} else if (upper_make_whiteout(m->u, &tmp) == 0) {
+		const struct at at = { .dirfd = m->u->upper.tmp, .name = tmp.s };
+
+		if (renameat2(at.dirfd, tmp.s, m->at.dirfd, m->at.name, RENAME_EXCHANGE) < 0)
+			is_dir = false; /* the whiteout is there still */
+		made_take_back(m->u, &at, is_dir);
+	}
+	listing_changed(&m->u->listings, m->dir->id);
 }
 
 /* Under the tree lock: makes sure of the directory, does @fn there, answers with the new entry. */
@@ -154,7 +161,13 @@ static int in_directory(struct request *r, struct making *m, int (*fn)(struct ma
 		e = fn(m);
 		if (!e) {
 			listing_changed(&r->u->listings, m->dir->id);
-			e = introduce(m, ret, st);
+			e = view_made(m->u, m->dir, &m->at, ret, st);
+			if (!e)
+				making_introduce(m, *ret);
+			else if (m->take_back)
+				m->take_back(m);
+			else
+				take_back(m);
 		}
 		made_drop(r->u, &m->made);
 		at_put(r->u, &m->at);
@@ -163,14 +176,17 @@ static int in_directory(struct request *r, struct making *m, int (*fn)(struct ma
 	return e;
 }
 
-static ssize_t make_and_reply(struct request *r, struct making *m, int (*fn)(struct making *m))
+ssize_t making_reply(struct request *r, struct making *m, int (*fn)(struct making *m))
 {
-	struct node *n;
+	struct node *n = NULL;
 	struct stat st;
 	ssize_t len;
 	int e;
 
-	ufs_lock_names(r->u);
+	if (m->exclusive)
+		pthread_rwlock_wrlock(&r->u->tree);
+	else
+		ufs_lock_names(r->u);
 	e = in_directory(r, m, fn, &n, &st);
 	pthread_rwlock_unlock(&r->u->tree);
 	if (e)
@@ -191,7 +207,7 @@ ssize_t op_mknod(struct request *r)
 	const struct wire_mknod_in *in = r->arg;
 	struct making m = { .umask = in->umask };
 
-	m.perm = (struct perm){ .mode = in->mode, .uid = r->h.uid, .gid = r->h.gid };
+	m.perm = request_owner(r, in->mode);
 	if (!(in->mode & S_IFMT))
 		m.perm.mode |= S_IFREG;
 	switch (m.perm.mode & S_IFMT) {
@@ -210,7 +226,7 @@ ssize_t op_mknod(struct request *r)
 		return request_fail(r, -EINVAL);
 	}
 	m.perm.mode &= S_IFMT | 07777;
-	return make_and_reply(r, &m, make);
+	return making_reply(r, &m, make);
 }
 
 ssize_t op_mkdir(struct request *r)
@@ -218,96 +234,14 @@ ssize_t op_mkdir(struct request *r)
 	const struct wire_mkdir_in *in = r->arg;
 	struct making m = { .umask = in->umask };
 
-	m.perm = (struct perm){ .mode = S_IFDIR | (in->mode & 07777),
-				.uid = r->h.uid,
-				.gid = r->h.gid };
-	return make_and_reply(r, &m, make);
+	m.perm = request_owner(r, S_IFDIR | (in->mode & 07777));
+	return making_reply(r, &m, make);
 }
 
 ssize_t op_symlink(struct request *r)
 {
 	struct making m = { .target = r->name[1] };
 
-	m.perm = (struct perm){ .mode = S_IFLNK | 0777, .uid = r->h.uid, .gid = r->h.gid };
-	return make_and_reply(r, &m, make);
-}
-
-/* ---- LINK ---- */
-
-struct linking {
-	struct making m;
-	struct node *from;
-};
-
-static int link_to(struct making *m, const struct at *from)
-{
-	struct tmp_name tmp;
-	int e;
-
-	if (!m->whiteout)
-		return linkat(from->dirfd, from->name, m->at.dirfd, m->at.name, 0) < 0 ? -errno : 0;
-	tmp = upper_tmp_name(m->u);
-	if (linkat(from->dirfd, from->name, m->u->upper.tmp, tmp.s, 0) < 0)
-		return -errno;
-	if (renameat2(m->u->upper.tmp, tmp.s, m->at.dirfd, m->at.name, 0) < 0) {
-		e = -errno;
-		upper_discard(m->u, &tmp);
-		return e;
-	}
-	return 0;
-}
-
-static int link_fn(struct making *m)
-{
-	struct linking *l = container_of(m, struct linking, m);
-	struct node *n = l->from;
-	struct stat st;
-	struct at from;
-	int e = check_free(m);
-
-	if (!e)
-		e = upper_stat_node(m->u, n, &st);
-	if (!e && S_ISDIR(st.st_mode))
-		e = -EPERM;
-	/* A file that was deleted does not come back. */
-	if (!e && !st.st_nlink)
-		e = -ENOENT;
-	if (!e && n->shown != (n->ino | m->u->upper.ino_bit))
-		e = copyup_mark_impure(m->u, m->dir);
-	if (!e)
-		e = node_complete(m->u, n);
-	if (!e)
-		e = node_at(m->u, n, &from);
-	if (e)
-		return e;
-	m->perm.mode = st.st_mode;
-	e = link_to(m, &from);
-	at_put(m->u, &from);
-	return e;
-}
-
-ssize_t op_link(struct request *r)
-{
-	const struct wire_link_in *in = r->arg;
-	struct linking l = { 0 };
-	struct inode from;
-	struct stat st;
-	ssize_t n;
-	int e = inode_pin(r->u, in->oldnodeid, &from);
-
-	if (e)
-		return request_fail(r, e);
-	pthread_rwlock_rdlock(&r->u->tree);
-	e = inode_stat(r->u, &from, &st);
-	pthread_rwlock_unlock(&r->u->tree);
-	if (!e)
-		e = S_ISDIR(st.st_mode) ? -EPERM : copyup_file(r->u, &from, COPYUP_ALL);
-	if (!e) {
-		l.from = from.node;
-		n = make_and_reply(r, &l.m, link_fn);
-	} else {
-		n = request_fail(r, e);
-	}
-	inode_unpin(r->u, &from);
-	return n;
+	m.perm = request_owner(r, S_IFLNK | 0777);
+	return making_reply(r, &m, make);
 }

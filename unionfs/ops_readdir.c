@@ -29,23 +29,16 @@ struct encoding {
 static void fill_entry(struct encoding *enc, const struct dir_entry *d, struct wire_entry_out *ret)
 {
 	struct ufs *u = enc->r->u;
-	struct inode i = INODE_NONE;
+	struct found f;
 	char name[256];
-	struct stat st;
-	int e;
 
 	memcpy(name, d->name, d->namelen);
 	name[d->namelen] = 0;
-	e = view_lookup(u, enc->dir, name, &i);
-	if (e)
+	if (view_lookup(u, enc->dir, name, &f) < 0)
 		return;
-	if (inode_stat(u, &i, &st) == 0) {
-		ret->nodeid = inode_id(&i);
-		ret->entry_valid = ret->attr_valid = request_valid(enc->r);
-		wire_attr_fill(&ret->attr, &st);
-		view_remember(u, &i);
-	}
-	inode_unpin(u, &i);
+	request_entry(enc->r, inode_id(&f.inode), &f.st, ret);
+	view_remember(u, &f.inode);
+	inode_unpin(u, &f.inode);
 }
 
 static bool is_dots(const struct dir_entry *d)

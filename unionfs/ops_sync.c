@@ -32,7 +32,7 @@ static int sync_way(struct ufs *u, struct node *n)
 static int sync_file(struct ufs *u, struct node *n, bool data_only)
 {
 	struct fd_ref *file;
-	int e = node_file(u, n, &file);
+	int e = node_fd(u, n, &file);
 
 	if (e)
 		return e == -EINVAL ? 0 : e; /* a device, a pipe: nothing of it is ours */

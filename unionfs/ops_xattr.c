@@ -7,6 +7,15 @@
 
 #include <errno.h>
 
+/*
+ * A client that agreed on ACLs with a server before this one asks for them to decide who may what:
+ * it is answered as it was.
+ */
+static bool refused(const struct request *r, const char *name)
+{
+	return r->u->noacl && !(r->conn->flags & WIRE_POSIX_ACL) && acl_is_name(name);
+}
+
 /* ---- GETXATTR, LISTXATTR ---- */
 
 static ssize_t getxattr_of(struct ufs *u, const struct inode *i, const char *name, void *value,
@@ -15,10 +24,8 @@ static ssize_t getxattr_of(struct ufs *u, const struct inode *i, const char *nam
 	struct at at;
 	ssize_t n;
 
-	if (upper_hides(u, name))
-		return -ENODATA;
 	if (!i->node)
-		return lower_getxattr(&u->lower, i->lower, name, value, size);
+		return xname_get_lower(u, i->lower, name, value, size);
 	pthread_rwlock_rdlock(&u->tree);
 	n = node_at(u, i->node, &at);
 	if (!n) {
@@ -29,39 +36,13 @@ static ssize_t getxattr_of(struct ufs *u, const struct inode *i, const char *nam
 	return n;
 }
 
-static ssize_t list_lower(struct ufs *u, uint64_t id, char *list, size_t size)
-{
-	_free_ char *all = NULL;
-	ssize_t n = lower_listxattr(&u->lower, id, NULL, 0);
-	size_t len = 0;
-
-	if (n <= 0)
-		return n;
-	all = malloc(UFS_XATTR_MAX);
-	if (!all)
-		return -ENOMEM;
-	n = lower_listxattr(&u->lower, id, all, UFS_XATTR_MAX);
-	for (const char *s = all; n > 0 && s < all + n; s += strlen(s) + 1) {
-		size_t l = strlen(s) + 1;
-
-		if (upper_hides(u, s))
-			continue;
-		if (size && len + l > size)
-			return -ERANGE;
-		if (size && list)
-			memcpy(list + len, s, l);
-		len += l;
-	}
-	return n < 0 ? n : (ssize_t)len;
-}
-
 static ssize_t listxattr_of(struct ufs *u, const struct inode *i, char *list, size_t size)
 {
 	struct at at;
 	ssize_t n;
 
 	if (!i->node)
-		return list_lower(u, i->lower, list, size);
+		return xname_list_lower(u, i->lower, list, size);
 	pthread_rwlock_rdlock(&u->tree);
 	n = node_at(u, i->node, &at);
 	if (!n) {
@@ -70,6 +51,21 @@ static ssize_t listxattr_of(struct ufs *u, const struct inode *i, char *list, si
 	}
 	pthread_rwlock_unlock(&u->tree);
 	return n;
+}
+
+/* Takes the ACLs' names out of a list: its length then. */
+static ssize_t drop_acls(char *list, ssize_t len)
+{
+	ssize_t kept = 0;
+
+	for (ssize_t at = 0, l; at < len; at += l) {
+		l = (ssize_t)strlen(list + at) + 1;
+		if (acl_is_name(list + at))
+			continue;
+		memmove(list + kept, list + at, (size_t)l);
+		kept += l;
+	}
+	return kept;
 }
 
 /* @name NULL: the list. Size 0 asks how much it is. */
@@ -83,6 +79,8 @@ static ssize_t get_or_list(struct request *r, const char *name)
 	ssize_t n;
 	int e;
 
+	if (name && refused(r, name))
+		return request_fail(r, -EOPNOTSUPP);
 	if (size && !buf)
 		return request_fail(r, -ENOMEM);
 	e = inode_pin(r->u, r->h.nodeid, &i);
@@ -90,6 +88,10 @@ static ssize_t get_or_list(struct request *r, const char *name)
 		return request_fail(r, e);
 	n = name ? getxattr_of(r->u, &i, name, buf, size) : listxattr_of(r->u, &i, buf, size);
 	inode_unpin(r->u, &i);
+	if (n > 0 && size && name && acl_is_name(name))
+		ids_show_acl(r->u, buf, (size_t)n);
+	if (n > 0 && size && !name && r->u->noacl)
+		n = drop_acls(buf, n);
 	/* ls(1) stops asking for labels after this, not after ENODATA. */
 	if (n == -ENODATA && name && streq(name, "security.selinux"))
 		n = -EOPNOTSUPP;
@@ -148,6 +150,28 @@ static int follow_acl(struct ufs *u, struct node *n, const struct at *at, const 
 	return e;
 }
 
+static int store_xattr(struct ufs *u, struct node *n, const struct at *at, const struct change *c)
+{
+	int e;
+
+	if (c->value)
+		e = upper_setxattr(u, at, c->name, c->value, c->size, c->flags);
+	else
+		e = upper_removexattr(u, at, c->name);
+	return e ? e : follow_acl(u, n, at, c);
+}
+
+static void count_anew(struct ufs *u, struct node *n, const struct at *at, uint64_t taken)
+{
+	struct stat st;
+
+	if (u->quota.limit &&
+	    fstatat(at->dirfd, at->name, &st, AT_SYMLINK_NOFOLLOW | AT_EMPTY_PATH) == 0)
+		quota_settle_stat(u, n, &st, taken);
+	else
+		quota_give(u, taken);
+}
+
 /* In the upper by now; its stripe held. */
 static int change_xattr(struct ufs *u, struct node *n, const struct change *c)
 {
@@ -157,12 +181,11 @@ static int change_xattr(struct ufs *u, struct node *n, const struct change *c)
 	pthread_rwlock_rdlock(&u->tree);
 	e = node_at(u, n, &at);
 	if (!e) {
-		if (c->value)
-			e = upper_setxattr(u, &at, c->name, c->value, c->size, c->flags);
-		else
-			e = upper_removexattr(u, &at, c->name);
-		if (!e)
-			e = follow_acl(u, n, &at, c);
+		e = quota_take(u, c->size);
+		if (!e) {
+			e = store_xattr(u, n, &at, c);
+			count_anew(u, n, &at, c->size);
+		}
 		at_put(u, &at);
 	}
 	pthread_rwlock_unlock(&u->tree);
@@ -171,16 +194,16 @@ static int change_xattr(struct ufs *u, struct node *n, const struct change *c)
 
 static int check_acl(const struct change *c)
 {
-	bool acl = streq(c->name, ACL_ACCESS) || streq(c->name, ACL_DEFAULT);
-
-	return acl && c->value ? acl_check(c->value, c->size) : 0;
+	return acl_is_name(c->name) && c->value ? acl_check(c->value, c->size) : 0;
 }
 
 static ssize_t change_request(struct request *r, const struct change *c)
 {
 	struct inode i;
 	pthread_mutex_t *stripe;
-	int e = upper_hides(r->u, c->name) ? -EPERM : check_acl(c);
+	int e = upper_hides(r->u, c->name) ? -EPERM :
+		refused(r, c->name)	   ? -EOPNOTSUPP :
+					     check_acl(c);
 
 	if (!e)
 		e = inode_pin(r->u, r->h.nodeid, &i);
@@ -188,12 +211,12 @@ static ssize_t change_request(struct request *r, const struct change *c)
 		return request_fail(r, e);
 	/* Nothing to remove: nothing to copy up. */
 	if (!c->value && !i.node) {
-		ssize_t n = lower_getxattr(&r->u->lower, i.lower, c->name, NULL, 0);
+		ssize_t n = xname_get_lower(r->u, i.lower, c->name, NULL, 0);
 
 		e = n < 0 ? (int)n : 0;
 	}
 	if (!e)
-		e = copyup(r->u, &i, COPYUP_ALL);
+		e = copyup(r->u, &i, COPYUP_META);
 	if (!e) {
 		stripe = ufs_stripe(r->u, i.node->id);
 		pthread_mutex_lock(stripe);
@@ -220,6 +243,8 @@ ssize_t op_setxattr(struct request *r)
 	if (request_gather(r, r->payload, value, in->size) != in->size)
 		return request_fail(r, -EINVAL);
 	c.value = value;
+	if (acl_is_name(c.name))
+		ids_store_acl(r->u, value, c.size);
 	if (r->conn->flags & WIRE_SETXATTR_EXT)
 		c.kill_sgid = in->setxattr_flags & WIRE_SETXATTR_ACL_KILL_SGID;
 	return change_request(r, &c);

@@ -190,7 +190,6 @@ static int walk_lower(struct walk *w, uint64_t lower, uint64_t cookie, const str
 	while ((e = lower_iter_next(&w->u->lower, &it, &le)) > 0) {
 		struct dir_entry d = { le.name, le.namelen, le.ino, le.next, le.id, le.type };
 
-		e = 0;
 		n = over ? listing_find(over, le.name, le.namelen) : NULL;
 		if (n && n->whiteout)
 			continue;

@@ -4,6 +4,7 @@
 #include "base/err.h"
 #include "base/str.h"
 #include "unionfs/copyup.h"
+#include "unionfs/redirect.h"
 #include "unionfs/request.h"
 #include "unionfs/upper_plain.h"
 #include "unionfs/view.h"
@@ -29,12 +30,29 @@ bool node_is_at(const struct node *n, const struct node *dir, const char *name)
 	return !n->orphan && n->parent == dir && n->name && streq(n->name, name);
 }
 
+/* That its client still uses it, and by this name. */
+static bool is_used_at(struct ufs *u, struct node *n, const struct node *dir, const char *name)
+{
+	return node_is_at(n, dir, name) && node_in_use(u, n);
+}
+
+/* Where its bytes are does not follow from its place any more. */
+static int orphan_prepare(struct ufs *u, struct node *n, struct node *dir, const struct at *at)
+{
+	return n->data ? redirect_set(u, dir->lower, at, true) : 0;
+}
+
 int orphan_link(struct ufs *u, struct node *n, struct node *dir, const struct at *at)
 {
-	if (!node_is_at(n, dir, at->name) || !node_in_use(u, n))
+	int e;
+
+	if (!is_used_at(u, n, dir, at->name))
 		return 0;
 	if (u->mode == UFS_UPPER_PLAIN)
 		return plain_hold(u, n, at);
+	e = orphan_prepare(u, n, dir, at);
+	if (e)
+		return e;
 	/* What a change that failed in the middle may have left there. */
 	unlinkat(u->upper.orphans, orphan_name(n).s, 0);
 	return linkat(at->dirfd, at->name, u->upper.orphans, orphan_name(n).s, 0) < 0 ? -errno : 0;
@@ -62,10 +80,18 @@ void orphan_abort(struct ufs *u, struct node *n, struct node *dir, const char *n
 		unlinkat(u->upper.orphans, orphan_name(n).s, 0);
 }
 
+void orphan_count(struct ufs *u, struct node *n, uint64_t links)
+{
+	struct stat st;
+
+	if (u->quota.limit && links == 1 &&
+	    fstatat(u->upper.orphans, orphan_name(n).s, &st, AT_SYMLINK_NOFOLLOW) < 0)
+		quota_gone(u, n);
+}
+
 int empty_whiteouts(struct ufs *u, struct node *n, const struct at *at)
 {
-	DIR *d = fdopendir(
-		openat(at->dirfd, at->name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC));
+	DIR *d = at_opendir(at->dirfd, at->name);
 	struct dirent *entry;
 	int e = 0;
 
@@ -74,6 +100,10 @@ int empty_whiteouts(struct ufs *u, struct node *n, const struct at *at)
 	/* Before its whiteouts go: else what they hide would show. */
 	if (n->lower)
 		e = upper_mark(u, at, "overlay.opaque");
+	if (!e && n->lower) {
+		node_cut(u, n);
+		listing_changed(&u->listings, n->id);
+	}
 	while (!e && u->mode != UFS_UPPER_PLAIN && (entry = readdir(d))) {
 		if (entry->d_type == DT_CHR && unlinkat(dirfd(d), entry->d_name, 0) < 0)
 			e = -errno;
@@ -89,48 +119,79 @@ struct removal {
 	struct inode dir, child;
 	const char *name;
 	bool is_dir;
+	enum upper_kind kind;
 	bool beneath; /* a lower has that name: a whiteout must stand there */
+	uint64_t links;
 	struct node *up;
 	struct at at;
 };
 
-static int put_whiteout(struct removal *m, unsigned int flags)
+static int put_whiteout(struct removal *m)
 {
 	struct tmp_name tmp;
 	int e = upper_make_whiteout(m->u, &tmp);
 
 	if (e)
 		return e;
-	if (renameat2(m->u->upper.tmp, tmp.s, m->at.dirfd, m->at.name, flags) < 0) {
+	if (renameat2(m->u->upper.tmp, tmp.s, m->at.dirfd, m->at.name, 0) < 0) {
 		e = -errno;
 		upper_discard(m->u, &tmp);
-		return e;
 	}
-	/* What was exchanged for it is in work/tmp now. */
-	if (flags == RENAME_EXCHANGE) {
-		struct node *n = m->child.node;
+	return e;
+}
 
-		if (renameat2(m->u->upper.tmp, tmp.s, m->u->upper.orphans, orphan_name(n).s, 0) < 0)
-			upper_discard(m->u, &tmp);
+/*
+ * In one step: who takes over from a killed server finds the directory in one place or the other.
+ */
+static int exchange_for_whiteout(struct removal *m)
+{
+	struct orphan_name o = orphan_name(m->child.node);
+	const struct at at = { .dirfd = m->u->upper.orphans, .name = o.s };
+	int e;
+
+	/* What a change that failed in the middle may have left there. */
+	unlinkat(at.dirfd, at.name, 0);
+	e = upper_whiteout_at(m->u, &at);
+	if (!e && renameat2(at.dirfd, at.name, m->at.dirfd, m->at.name, RENAME_EXCHANGE) < 0) {
+		e = -errno;
+		unlinkat(at.dirfd, at.name, 0);
 	}
-	return 0;
+	return e;
+}
+
+/* Nothing is to stand in its place: it moves to the orphans in one step. */
+static int move_to_orphans(struct removal *m)
+{
+	struct node *n = m->child.node;
+	int e = orphan_prepare(m->u, n, m->up, &m->at);
+
+	if (!e && renameat2(m->at.dirfd, m->at.name, m->u->upper.orphans, orphan_name(n).s, 0) < 0)
+		e = -errno;
+	if (!e)
+		orphan_commit(m->u, n, m->up, m->name);
+	return e;
 }
 
 static int remove_upper_file(struct removal *m)
 {
 	struct node *n = m->child.node;
-	int e = orphan_link(m->u, n, m->up, &m->at);
+	int e;
 
+	if (!m->beneath && m->u->mode != UFS_UPPER_PLAIN && is_used_at(m->u, n, m->up, m->name))
+		return move_to_orphans(m);
+	e = orphan_link(m->u, n, m->up, &m->at);
 	if (e)
 		return e;
 	if (m->beneath)
-		e = put_whiteout(m, 0);
+		e = put_whiteout(m);
 	else if (unlinkat(m->at.dirfd, m->at.name, 0) < 0)
 		e = -errno;
 	if (e)
 		orphan_abort(m->u, n, m->up, m->name);
 	else
 		orphan_commit(m->u, n, m->up, m->name);
+	if (!e)
+		orphan_count(m->u, n, m->links);
 	return e;
 }
 
@@ -158,7 +219,7 @@ static int remove_upper_dir(struct removal *m)
 	if (m->u->mode == UFS_UPPER_PLAIN)
 		return remove_plain_dir(m);
 	if (m->beneath)
-		e = put_whiteout(m, RENAME_EXCHANGE);
+		e = exchange_for_whiteout(m);
 	else if (renameat2(m->at.dirfd, m->at.name, m->u->upper.orphans, orphan_name(n).s, 0) < 0)
 		e = -errno;
 	if (!e)
@@ -168,17 +229,15 @@ static int remove_upper_dir(struct removal *m)
 
 static int remove_at(struct removal *m)
 {
-	enum upper_kind kind;
-	int e = view_upper(m->u, &m->at, &kind);
+	int e;
 
-	if (e)
-		return e;
-	if (kind == UPPER_WHITEOUT)
-		return -ENOENT;
-	if (kind == UPPER_ABSENT)
+	if (m->kind == UPPER_ABSENT) {
 		e = upper_whiteout_at(m->u, &m->at);
-	else
+		if (!e && !m->child.node)
+			gone_add(&m->u->gone, m->child.lower);
+	} else {
 		e = m->is_dir ? remove_upper_dir(m) : remove_upper_file(m);
+	}
 	if (e)
 		return e;
 	if (m->beneath)
@@ -188,12 +247,8 @@ static int remove_at(struct removal *m)
 	return 0;
 }
 
-static int check_kind(struct removal *m, struct stat *st)
+static int check_kind(struct removal *m, const struct stat *st)
 {
-	int e = inode_stat(m->u, &m->child, st);
-
-	if (e)
-		return e;
 	if (S_ISDIR(st->st_mode) != m->is_dir)
 		return m->is_dir ? -ENOTDIR : -EISDIR;
 	return m->is_dir ? view_check_empty(m->u, &m->child) : 0;
@@ -205,13 +260,16 @@ static int check_kind(struct removal *m, struct stat *st)
  */
 static int remove_name(struct removal *m, bool *ret_copyup)
 {
-	struct stat st;
-	int e = view_lookup(m->u, &m->dir, m->name, &m->child);
+	struct found f;
+	int e = view_lookup(m->u, &m->dir, m->name, &f);
 
 	if (e)
 		return e;
-	e = check_kind(m, &st);
-	*ret_copyup = !e && !m->is_dir && !m->child.node && st.st_nlink > 1;
+	m->child = f.inode;
+	m->kind = f.kind;
+	m->links = f.st.st_nlink;
+	e = check_kind(m, &f.st);
+	*ret_copyup = !e && !m->is_dir && !m->child.node && m->links > 1;
 	if (*ret_copyup)
 		return 0;
 	if (!e)
@@ -234,21 +292,22 @@ static ssize_t do_remove(struct request *r, bool is_dir)
 {
 	struct removal m = { .u = r->u, .name = r->name[0], .is_dir = is_dir };
 	bool copyup;
-	int e = inode_pin(r->u, r->h.nodeid, &m.dir);
+	int e;
 
-	if (e)
-		return request_fail(r, e);
 	do {
 		copyup = false;
 		pthread_rwlock_wrlock(&r->u->tree);
-		e = remove_name(&m, &copyup);
+		e = inode_pin(r->u, r->h.nodeid, &m.dir);
+		if (!e) {
+			e = remove_name(&m, &copyup);
+			inode_unpin(r->u, &m.dir);
+		}
 		pthread_rwlock_unlock(&r->u->tree);
 		if (copyup) {
-			e = copyup_file(r->u, &m.child, COPYUP_ALL);
+			e = copyup_file(r->u, &m.child, COPYUP_META);
 			inode_unpin(r->u, &m.child);
 		}
 	} while (!e && copyup);
-	inode_unpin(r->u, &m.dir);
 	return request_fail(r, e);
 }
 

@@ -15,6 +15,8 @@ int orphan_link(struct ufs *u, struct node *n, struct node *dir, const struct at
 /* After the name that orphan_link() saw is gone / when it stayed. */
 void orphan_commit(struct ufs *u, struct node *n, struct node *dir, const char *name);
 void orphan_abort(struct ufs *u, struct node *n, struct node *dir, const char *name);
+/* Afterwards: what had @links names before and is not kept counts no more (quota.h). */
+void orphan_count(struct ufs *u, struct node *n, uint64_t links);
 /* Makes an upper directory, in which the client sees nothing, empty in fact. */
 int empty_whiteouts(struct ufs *u, struct node *n, const struct at *at);
 

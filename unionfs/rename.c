@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "unionfs/copyup.h"
+#include "unionfs/redirect.h"
 #include "unionfs/remove.h"
 #include "unionfs/request.h"
 #include "unionfs/view.h"
@@ -9,6 +10,7 @@
 
 /* One end of a renaming. */
 struct end {
+	uint64_t dirid;
 	struct inode dir, child; /* child: nothing there when neither node nor lower */
 	const char *name;
 	bool beneath; /* a lower has that name */
@@ -28,26 +30,44 @@ struct renaming {
 
 static int look(struct renaming *m, struct end *end)
 {
-	struct stat st;
-	int e = view_lookup(m->u, &end->dir, end->name, &end->child);
+	struct found f;
+	int e = view_lookup(m->u, &end->dir, end->name, &f);
 
-	if (!e)
-		e = inode_stat(m->u, &end->child, &st);
+	end->kind = f.kind;
 	if (e)
 		return e;
-	end->is_dir = S_ISDIR(st.st_mode);
-	end->links = st.st_nlink;
+	end->child = f.inode;
+	end->is_dir = S_ISDIR(f.st.st_mode);
+	end->links = f.st.st_nlink;
 	return 0;
 }
 
-/* What moves must be in the upper; a directory with a lower part would need a redirect. */
+static int dir_up(struct ufs *u, struct inode *dir)
+{
+	struct node *n;
+	int e = dir->node ? 0 : copyup_dir(u, dir->lower, &n);
+
+	if (e || dir->node)
+		return e;
+	lower_put(&u->lower, dir->lower);
+	*dir = (struct inode){ .node = n, .lower = n->lower };
+	return 0;
+}
+
+/* What moves must be in the upper; a directory with a lower part will need a redirect. */
 static int check_movable(struct renaming *m, struct end *end)
 {
-	if (end->is_dir)
-		return view_lower_dir(&end->child) ? -EXDEV : 0;
-	if (!end->child.node)
-		m->copyup = end;
-	return 0;
+	if (end->is_dir && !view_lower_dir(&end->child))
+		return 0;
+	if (!end->is_dir) {
+		if (!end->child.node)
+			m->copyup = end;
+		return 0;
+	}
+	if (m->u->redirect != UFS_REDIRECT_ON)
+		return -EXDEV;
+	end->kind = UPPER_THING;
+	return dir_up(m->u, &end->child);
 }
 
 /* A lower file with other names, which would still count this one, is copied up before it goes. */
@@ -90,7 +110,7 @@ static int open_end(struct renaming *m, struct end *end)
 		e = view_dir_up(m->u, &end->dir, &end->up);
 	if (!e)
 		e = node_at_child(m->u, end->up, end->name, &end->at);
-	return e ? e : view_upper(m->u, &end->at, &end->kind);
+	return e;
 }
 
 static void close_end(struct renaming *m, struct end *end)
@@ -102,16 +122,34 @@ static void close_end(struct renaming *m, struct end *end)
 	inode_unpin(m->u, &end->child);
 }
 
+/* overlayfs looks for a lower part by name, unless it is told another place. */
+static int keep_lower(struct renaming *m, const struct end *end, const struct end *other)
+{
+	struct node *n = end->child.node;
+	struct stat st;
+	bool absolute = end->up != other->up;
+
+	if (!end->is_dir) {
+		if (m->u->redirect != UFS_REDIRECT_ON)
+			return node_complete(m->u, n);
+		/* Its other names may be in other directories. */
+		absolute = absolute ||
+			   fstatat(end->at.dirfd, end->name, &st, AT_SYMLINK_NOFOLLOW) < 0 ||
+			   st.st_nlink > 1;
+	}
+	return redirect_set(m->u, end->up->lower, &end->at, absolute);
+}
+
 /* What @end's child needs to stand at the place of @other. */
 static int prepare(struct renaming *m, const struct end *end, const struct end *other)
 {
 	struct node *n = end->child.node;
 	int e = 0;
 
-	if (end->is_dir && (other->beneath || other->kind == UPPER_WHITEOUT))
+	if (end->is_dir ? n->lower : n->data)
+		e = keep_lower(m, end, other);
+	else if (end->is_dir && (other->beneath || other->kind == UPPER_WHITEOUT))
 		e = upper_mark(m->u, &end->at, "overlay.opaque");
-	if (!e)
-		e = node_complete(m->u, n);
 	if (!e && n->shown != (n->ino | m->u->upper.ino_bit))
 		e = copyup_mark_impure(m->u, other->up);
 	return e;
@@ -192,7 +230,13 @@ static int move(struct renaming *m)
 			node_kill(m->u, old);
 		else
 			orphan_commit(m->u, old, m->to.up, m->to.name);
+		if (!e && m->to.is_dir)
+			quota_gone(m->u, old);
+		else if (!e)
+			orphan_count(m->u, old, m->to.links);
 	}
+	if (!e && !old && m->to.child.lower)
+		gone_add(&m->u->gone, m->to.child.lower);
 	return e ? e : move_node(m, m->from.child.node, &m->from, &m->to);
 }
 
@@ -224,15 +268,21 @@ static int locked_rename(struct renaming *m)
 	int e;
 
 	m->copyup = NULL;
-	m->from.child = m->to.child = INODE_NONE;
+	m->from.dir = m->to.dir = m->from.child = m->to.child = INODE_NONE;
 	m->from.up = m->to.up = NULL;
 	m->from.at = m->to.at = (struct at){ .dirfd = -1 };
 	pthread_rwlock_wrlock(&m->u->tree);
-	e = do_rename(m);
+	e = inode_pin(m->u, m->from.dirid, &m->from.dir);
+	if (!e)
+		e = inode_pin(m->u, m->to.dirid, &m->to.dir);
+	if (!e)
+		e = do_rename(m);
 	if (e || !m->copyup) {
 		close_end(m, &m->from);
 		close_end(m, &m->to);
 	}
+	inode_unpin(m->u, &m->from.dir);
+	inode_unpin(m->u, &m->to.dir);
 	pthread_rwlock_unlock(&m->u->tree);
 	return e;
 }
@@ -245,22 +295,18 @@ static ssize_t rename_request(struct request *r, uint64_t newdir, unsigned int f
 	if (flags & ~(unsigned int)(RENAME_NOREPLACE | RENAME_EXCHANGE) ||
 	    flags == (RENAME_NOREPLACE | RENAME_EXCHANGE))
 		return request_fail(r, -EINVAL);
-	e = inode_pin(r->u, r->h.nodeid, &m.from.dir);
-	if (!e)
-		e = inode_pin(r->u, newdir, &m.to.dir);
+	m.from.dirid = r->h.nodeid;
+	m.to.dirid = newdir;
 	m.from.name = r->name[0];
 	m.to.name = r->name[1];
 	do {
-		if (!e)
-			e = locked_rename(&m);
+		e = locked_rename(&m);
 		if (!e && m.copyup) {
-			e = copyup_file(r->u, &m.copyup->child, COPYUP_ALL);
+			e = copyup_file(r->u, &m.copyup->child, COPYUP_META);
 			inode_unpin(r->u, &m.from.child);
 			inode_unpin(r->u, &m.to.child);
 		}
 	} while (!e && m.copyup);
-	inode_unpin(r->u, &m.from.dir);
-	inode_unpin(r->u, &m.to.dir);
 	return request_fail(r, e);
 }
 

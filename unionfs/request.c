@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "unionfs/request.h"
 
+#include "base/err.h"
 #include "base/mem.h"
 
 #include <errno.h>
@@ -67,6 +68,11 @@ ssize_t request_reply(const struct request *r, int e, const void *body, size_t l
 {
 	struct wire_out_header h = { .error = e, .unique = r->h.unique };
 
+	/* the index is not what it was: for the client a disk that fails */
+	if (e == -EBADMSG || (e == -EIO && err_text())) {
+		verify_tell("%s", err_take(e));
+		h.error = -EIO;
+	}
 	if (e < -4095 || e > 0)
 		h.error = -EIO;
 	if (h.error)
@@ -90,13 +96,25 @@ ssize_t request_done(const struct request *r, size_t len)
 	return scatter(r, 0, &h, sizeof(h)) < sizeof(h) ? -ENOSPC : (ssize_t)h.len;
 }
 
+void request_forget_attr(const struct request *r)
+{
+	const struct wire_notify_inval_inode body = { .nodeid = r->h.nodeid, .off = -1 };
+	const struct wire_out_header h = { .len = sizeof(h) + sizeof(body),
+					   .error = WIRE_NOTIFY_INVAL_INODE };
+	const struct iovec iov[2] = { { (void *)&h, sizeof(h) }, { (void *)&body, sizeof(body) } };
+
+	/* A carrier without it (virtio-fs) has a client that asks when it reads next. */
+	if (r->conn->carrier.notify)
+		r->conn->carrier.notify(r->conn->ctx, iov, 2);
+}
+
 /* The kernel's new_encode_dev(): 12 bits of major, 20 of minor. */
 static uint32_t encode_dev(dev_t d)
 {
 	return (minor(d) & 0xff) | (major(d) << 8) | ((minor(d) & ~0xffu) << 12);
 }
 
-void wire_attr_fill(struct wire_attr *a, const struct stat *st)
+static void fill_attr(const struct ufs *u, struct wire_attr *a, const struct stat *st)
 {
 	*a = (struct wire_attr){
 		.ino = st->st_ino,
@@ -110,36 +128,59 @@ void wire_attr_fill(struct wire_attr *a, const struct stat *st)
 		.ctimensec = (uint32_t)st->st_ctim.tv_nsec,
 		.mode = st->st_mode,
 		.nlink = (uint32_t)st->st_nlink,
-		.uid = st->st_uid,
-		.gid = st->st_gid,
+		.uid = ids_show(&u->uids, st->st_uid),
+		.gid = ids_show(&u->gids, st->st_gid),
 		.rdev = encode_dev(st->st_rdev),
 		.blksize = 4096,
 	};
+	if (u->static_nlink && S_ISDIR(st->st_mode))
+		a->nlink = 1;
+}
+
+struct perm request_owner(const struct request *r, uint32_t mode)
+{
+	return (struct perm){ .mode = mode,
+			      .uid = ids_store(&r->u->uids, r->h.uid),
+			      .gid = ids_store(&r->u->gids, r->h.gid) };
 }
 
 ssize_t request_reply_attr(const struct request *r, const struct stat *st)
 {
-	struct wire_attr_out o = { .attr_valid = request_valid(r) };
+	struct wire_attr_out o = { .attr_valid = (uint64_t)r->u->valid.tv_sec,
+				   .attr_valid_nsec = (uint32_t)r->u->valid.tv_nsec };
 
-	wire_attr_fill(&o.attr, st);
+	fill_attr(r->u, &o.attr, st);
 	return request_reply(r, 0, &o, sizeof(o));
+}
+
+void request_entry(const struct request *r, uint64_t nodeid, const struct stat *st,
+		   struct wire_entry_out *ret)
+{
+	uint64_t sec = (uint64_t)r->u->valid.tv_sec;
+	uint32_t nsec = (uint32_t)r->u->valid.tv_nsec;
+
+	*ret = (struct wire_entry_out){
+		.nodeid = nodeid,
+		.entry_valid = sec,
+		.attr_valid = sec,
+		.entry_valid_nsec = nsec,
+		.attr_valid_nsec = nsec,
+	};
+	fill_attr(r->u, &ret->attr, st);
 }
 
 ssize_t request_reply_entry(const struct request *r, uint64_t nodeid, const struct stat *st)
 {
-	struct wire_entry_out o = {
-		.nodeid = nodeid,
-		.entry_valid = request_valid(r),
-		.attr_valid = request_valid(r),
-	};
+	struct wire_entry_out o;
 
-	wire_attr_fill(&o.attr, st);
+	request_entry(r, nodeid, st, &o);
 	return request_reply(r, 0, &o, sizeof(o));
 }
 
 ssize_t request_reply_absent(const struct request *r)
 {
-	struct wire_entry_out o = { .entry_valid = request_valid(r) };
+	struct wire_entry_out o = { .entry_valid = (uint64_t)r->u->valid.tv_sec,
+				    .entry_valid_nsec = (uint32_t)r->u->valid.tv_nsec };
 
 	return request_reply(r, 0, &o, sizeof(o));
 }

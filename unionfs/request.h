@@ -15,8 +15,6 @@
 #define REQUEST_ARG_MAX \
 	8192u		     /* fixed argument and names: two names of 1,024 or a target of 4,096 */
 #define REQUEST_IOV_MAX 320u /* pieces of a payload: 256 pages and their headers */
-#define REQUEST_FOREVER \
-	(1ull << 30) /* seconds that an entry or its attributes may be cached: 34 years */
 
 struct ufs_conn {
 	struct ufs *u;
@@ -31,6 +29,12 @@ struct ufs_conn {
 	_Atomic uint32_t walk_listed, walk_looked, walk_filled;
 	_Atomic bool walk_fills;
 };
+
+struct journal_slot;
+
+/* As ufs_serve(), with the journal's slot of the calling thread, or NULL. */
+ssize_t request_serve(struct ufs_conn *c, struct journal_slot *slot, const struct iovec *in,
+		      int nin, const struct iovec *out, int nout);
 
 struct request {
 	struct ufs_conn *conn;
@@ -57,6 +61,9 @@ int request_slice(const struct iovec *iov, int n, size_t off, size_t len, struct
 /* Bytes that a reply's body can have. */
 size_t request_room(const struct request *r);
 
+/* A change failed when a part of it may be done: the client shall ask for the attributes again. */
+void request_forget_attr(const struct request *r);
+
 /* Replies: each gives what ufs_serve() gives. @e is 0 or -errno. */
 ssize_t request_reply(const struct request *r, int e, const void *body, size_t len);
 /* Writes the header of a reply whose body of @len bytes stands already in the out pieces. */
@@ -66,13 +73,11 @@ static inline ssize_t request_fail(const struct request *r, int e)
 	return request_reply(r, e, NULL, 0);
 }
 
-/* Seconds that the client may keep what it is told: none where others change the files too. */
-static inline uint64_t request_valid(const struct request *r)
-{
-	return r->u->mode == UFS_UPPER_PLAIN ? 0 : REQUEST_FOREVER;
-}
-
-void wire_attr_fill(struct wire_attr *a, const struct stat *st);
+/* The answer that names an entry, as the client sees it. */
+void request_entry(const struct request *r, uint64_t nodeid, const struct stat *st,
+		   struct wire_entry_out *ret);
+/* Who makes something, as it is stored. */
+struct perm request_owner(const struct request *r, uint32_t mode);
 ssize_t request_reply_attr(const struct request *r, const struct stat *st);
 ssize_t request_reply_entry(const struct request *r, uint64_t nodeid, const struct stat *st);
 /* "There is no such name", to be remembered by the client. */
@@ -84,12 +89,14 @@ ssize_t op_lookup(struct request *r);
 ssize_t op_forget(struct request *r);
 ssize_t op_batch_forget(struct request *r);
 ssize_t op_getattr(struct request *r);
+ssize_t op_statx(struct request *r);
 ssize_t op_setattr(struct request *r);
 ssize_t op_statfs(struct request *r);
 ssize_t op_readlink(struct request *r);
 ssize_t op_symlink(struct request *r);
 ssize_t op_mknod(struct request *r);
 ssize_t op_mkdir(struct request *r);
+ssize_t op_tmpfile(struct request *r);
 ssize_t op_link(struct request *r);
 ssize_t op_unlink(struct request *r);
 ssize_t op_rmdir(struct request *r);

@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "base/err.h"
 #include "base/mem.h"
+#include "unionfs/foreign.h"
+#include "unionfs/recover.h"
 #include "unionfs/request.h"
 #include "unionfs/union.h"
 
@@ -24,11 +26,6 @@ static ssize_t op_nosys(struct request *r)
 static ssize_t op_notty(struct request *r)
 {
 	return request_fail(r, -ENOTTY);
-}
-
-static ssize_t op_notsupp(struct request *r)
-{
-	return request_fail(r, -EOPNOTSUPP);
 }
 
 static ssize_t op_destroy(struct request *r)
@@ -89,8 +86,8 @@ static const struct op {
 	[WIRE_COPY_FILE_RANGE] = { op_copy_file_range, sizeof(struct wire_copy_file_range_in), "",
 				   true },
 	[WIRE_SYNCFS] = { op_syncfs },
-	[WIRE_TMPFILE] = { op_notsupp },
-	[WIRE_STATX] = { op_nosys },
+	[WIRE_TMPFILE] = { op_tmpfile, sizeof(struct wire_create_in), "", true },
+	[WIRE_STATX] = { op_statx, sizeof(struct wire_statx_in) },
 };
 
 static int check_name(char kind, const char *s, size_t len)
@@ -127,6 +124,16 @@ static int take_names(struct request *r, const char *kinds, size_t off, size_t l
 	return 0;
 }
 
+/* A name that would mean something else to whoever reads the top. */
+static int refuse_marks(const struct request *r, const char *kinds)
+{
+	for (int i = 0; i < 2 && kinds[i]; i++) {
+		if (kinds[i] == 'n' && foreign_is_mark(r->name[i]))
+			return r->h.opcode == WIRE_LOOKUP ? -ENOENT : -EINVAL;
+	}
+	return 0;
+}
+
 static size_t fixed_size(const struct request *r, const struct op *op)
 {
 	if (r->h.opcode == WIRE_SETXATTR && !(r->conn->flags & WIRE_SETXATTR_EXT))
@@ -139,6 +146,7 @@ static size_t fixed_size(const struct request *r, const struct op *op)
 static int decode(struct request *r, const struct op *op, size_t total)
 {
 	size_t fixed = fixed_size(r, op), len;
+	int e;
 
 	if (r->h.len != total)
 		return -EINVAL;
@@ -149,7 +157,8 @@ static int decode(struct request *r, const struct op *op, size_t total)
 		return -EINVAL;
 	if (len < ARG_ROOM)
 		memset(r->buf.bytes + len, 0, ARG_ROOM - len);
-	return take_names(r, op->names, fixed, len);
+	e = take_names(r, op->names, fixed, len);
+	return !e && r->u->foreign ? refuse_marks(r, op->names) : e;
 }
 
 static size_t total_length(const struct iovec *in, int nin)
@@ -182,12 +191,63 @@ static void request_begin(struct request *r, struct ufs_conn *c, const struct io
 	r->payload = sizeof(r->h);
 }
 
-ssize_t ufs_serve(struct ufs_conn *c, const struct iovec *in, int nin, const struct iovec *out,
-		  int nout)
+/* What a dead server had answered, and nobody got. */
+static ssize_t reply_kept(struct request *r, const struct journal_record *kept)
+{
+	struct wire_out_header h;
+
+	memcpy(&h, kept->reply, sizeof(h));
+	return request_reply(r, h.error, kept->reply + sizeof(h), kept->reply_len - sizeof(h));
+}
+
+/*
+ * A change that would not be the same when done twice: notes its names, and gives whether a dead
+ * server has done it. What cannot be looked at cannot be changed either: the handler says why.
+ */
+static bool note_change(struct request *r, struct journal_slot *slot)
+{
+	const struct journal_record *kept = slot->kept;
+	uint64_t noted[JOURNAL_NAMES];
+	bool done = false;
+	int e;
+
+	if (kept && kept->phase == JOURNAL_BEGUN) {
+		memcpy(noted, kept->noted, sizeof(noted));
+		e = recover_was_done(r, noted, &done);
+	} else {
+		e = recover_note(r, noted);
+	}
+	if (e == 0)
+		journal_begin(slot, noted);
+	return done;
+}
+
+static ssize_t run(struct request *r, const struct op *op)
+{
+	unsigned int lost = lower_lost(&r->u->lower);
+	ssize_t n = op->fn(r);
+
+	if (n > 0 && lower_lost(&r->u->lower) != lost)
+		n = request_fail(r, err(-EBADMSG, "the index cannot be read"));
+	err_clear();
+	return n;
+}
+
+static ssize_t run_noted(struct request *r, const struct op *op, struct journal_slot *slot)
+{
+	ssize_t n = note_change(r, slot) ? recover_answer(r) : run(r, op);
+
+	if (n > 0)
+		journal_done(slot, r->out[0].iov_base, (size_t)n);
+	err_clear();
+	return n;
+}
+
+ssize_t request_serve(struct ufs_conn *c, struct journal_slot *slot, const struct iovec *in,
+		      int nin, const struct iovec *out, int nout)
 {
 	struct request r;
 	const struct op *op;
-	ssize_t n;
 	int e;
 
 	request_begin(&r, c, in, nin, out, nout);
@@ -195,6 +255,12 @@ ssize_t ufs_serve(struct ufs_conn *c, const struct iovec *in, int nin, const str
 		return -EINVAL;
 	if (r.h.opcode >= WIRE_OPCODES || !ops[r.h.opcode].fn)
 		return op_nosys(&r);
+	if (slot)
+		journal_take(slot, r.h.unique);
+	if (slot && slot->kept && slot->kept->phase == JOURNAL_DONE)
+		return reply_kept(&r, slot->kept);
+	if (slot && slot->kept && slot->kept->deaths >= JOURNAL_KILLERS)
+		return request_fail(&r, -EIO);
 	op = &ops[r.h.opcode];
 	e = decode(&r, op, total_length(in, nin));
 	if (!e && r.h.opcode != WIRE_INIT && !c->ready)
@@ -203,9 +269,13 @@ ssize_t ufs_serve(struct ufs_conn *c, const struct iovec *in, int nin, const str
 		e = -EROFS;
 	if (e)
 		return is_silent(r.h.opcode) ? 0 : request_fail(&r, e);
-	n = op->fn(&r);
-	err_clear();
-	return n;
+	return slot && recover_notes(&r) ? run_noted(&r, op, slot) : run(&r, op);
+}
+
+ssize_t ufs_serve(struct ufs_conn *c, const struct iovec *in, int nin, const struct iovec *out,
+		  int nout)
+{
+	return request_serve(c, NULL, in, nin, out, nout);
 }
 
 struct ufs_conn *ufs_conn_new(struct ufs *u, const struct ufs_carrier *carrier, void *ctx)
@@ -219,6 +289,18 @@ struct ufs_conn *ufs_conn_new(struct ufs *u, const struct ufs_carrier *carrier, 
 	if (carrier)
 		c->carrier = *carrier;
 	return c;
+}
+
+/* NEEDED is in each that was answered: never 0. */
+uint64_t ufs_conn_agreed(const struct ufs_conn *c)
+{
+	return c->ready ? c->flags : 0;
+}
+
+void ufs_conn_resume(struct ufs_conn *c, uint64_t agreed)
+{
+	c->flags = agreed;
+	c->ready = agreed != 0;
 }
 
 void ufs_conn_free(struct ufs_conn *c)
@@ -235,12 +317,13 @@ void ufs_conn_free(struct ufs_conn *c)
 #define NEEDED	  (WIRE_NO_OPEN_SUPPORT | WIRE_NO_OPENDIR_SUPPORT)
 #define MAX_PAGES 256u
 
-/* Others change a plain top too: then the size and time of a file say whether its pages hold. */
+/* Where others change what is beneath, size and time of a file say whether its pages hold. */
 static uint64_t wanted(const struct ufs *u)
 {
 	const uint64_t forever = WIRE_CACHE_SYMLINKS | WIRE_EXPLICIT_INVAL_DATA;
+	uint64_t flags = u->others ? (WANTED & ~forever) | WIRE_AUTO_INVAL_DATA : WANTED;
 
-	return u->mode == UFS_UPPER_PLAIN ? (WANTED & ~forever) | WIRE_AUTO_INVAL_DATA : WANTED;
+	return u->noacl ? flags & ~WIRE_POSIX_ACL : flags;
 }
 
 /*

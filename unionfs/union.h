@@ -5,9 +5,12 @@
 
 #include "base/fd.h"
 #include "unionfs/fdcache.h"
+#include "unionfs/gone.h"
+#include "unionfs/ids.h"
 #include "unionfs/listing.h"
 #include "unionfs/lower.h"
 #include "unionfs/node.h"
+#include "unionfs/quota.h"
 #include "unionfs/unionfs.h"
 #include "unionfs/upper.h"
 
@@ -25,15 +28,25 @@ struct ufs {
 	struct lower lower;
 	enum ufs_upper_mode mode;
 	bool userxattr, is_volatile, rdonly;
-	struct upper upper; /* its descriptors are -1 without an upper */
+	bool metacopy; /* copies of attributes leave the bytes in the lower */
+	bool noacl, static_nlink;
+	bool foreign; /* foreign.h */
+	enum ufs_redirect redirect;
+	struct ids uids, gids;
+	struct quota quota;
+	struct timespec valid; /* how long the client may keep what it is told */
+	bool others; /* what is beneath may change meanwhile: pages go by size and mtime */
+	atomic_bool moved_known; /* moved.h */
+	struct upper upper;	 /* its descriptors are -1 without an upper */
 	struct fdcache fds;
 	struct node_table nodes;
 	struct listing_cache listings;
+	struct gone gone;
 	pthread_rwlock_t tree;
 	pthread_mutex_t copying
 		/* one copy-up or change of attributes of a node at a time, by id */
 		[UFS_COPY_STRIPES];
-	pthread_mutex_t filling; /* a metacopy file that gets its bytes */
+	pthread_mutex_t filling[UFS_COPY_STRIPES]; /* a metacopy file that gets its bytes, by id */
 };
 
 /* A thing that the client named: pinned until inode_unpin(). */
@@ -67,9 +80,14 @@ static inline void ufs_lock_names(struct ufs *u)
 		pthread_rwlock_rdlock(&u->tree);
 }
 
+static inline size_t ufs_stripe_of(uint64_t id)
+{
+	return (id * 0x9e3779b97f4a7c15ull) >> 58;
+}
+
 static inline pthread_mutex_t *ufs_stripe(struct ufs *u, uint64_t id)
 {
-	return &u->copying[(id * 0x9e3779b97f4a7c15ull) >> 58];
+	return &u->copying[ufs_stripe_of(id)];
 }
 
 #endif

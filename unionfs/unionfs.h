@@ -25,6 +25,7 @@
 #include <stdint.h>
 #include <sys/types.h>
 #include <sys/uio.h>
+#include <time.h>
 
 struct ufs;
 struct ufs_conn;
@@ -50,6 +51,12 @@ struct ufs_lower {
 	const int *
 		packs; /* INDEX: one descriptor per device of the index, in its order; duplicated */
 	size_t npacks;
+	/*
+	 * INDEX: the digests of its blocks, then those of each pack's blocks, in the packs' order;
+	 * duplicated. What is read is compared with them and objects with their names, once in the
+	 * life of the union: EIO, and a line in the log. NULL: nothing is.
+	 */
+	const int *sums;
 	ufs_object_open_fn *object_open; /* INDEX: NULL when no inode is an object */
 	void *ctx;
 };
@@ -69,15 +76,67 @@ enum ufs_upper_mode {
 	UFS_UPPER_PLAIN,
 };
 
+/* overlayfs' redirect_dir= */
+enum ufs_redirect {
+	/* "off", "follow": what moved directories there are is shown; none is made: EXDEV */
+	UFS_REDIRECT_FOLLOW,
+	UFS_REDIRECT_ON,       /* a lower directory is renamed without being copied */
+	UFS_REDIRECT_NOFOLLOW, /* none is made, and one that is there is EPERM */
+};
+
+/* @count ids from @stored on disk show as those from @shown. */
+struct ufs_id_range {
+	uint32_t stored, shown, count;
+};
+#define UFS_ID_RANGES_MAX 340u /* Linux' UID_GID_MAP_MAX_EXTENTS */
+
+/*
+ * How owners show; all zero: as they are. What no range has is 65534 (nobody) for the other side.
+ * Squashed: everything shows as @squashed; what is made belongs to the serving process on disk,
+ * and a chown is accepted without effect.
+ */
+struct ufs_ids {
+	const struct ufs_id_range *ranges; /* at most UFS_ID_RANGES_MAX; copied */
+	size_t n;
+	bool squash;
+	uint32_t squashed;
+};
+
 struct ufs_config {
 	/* One index; or 1 to 500 directories, topmost first, as lowerdir= has them. PLAIN: none. */
 	const struct ufs_lower *lowers;
 	size_t nlowers;
 	enum ufs_upper_mode upper;
 	int upper_fd, work_fd; /* directories of one file system; duplicated. PLAIN: no work */
-	bool userxattr;	       /* user.overlay.* in place of trusted.overlay.* */
-	bool is_volatile;      /* no sync of the top at all */
-	bool rdonly;	       /* PLAIN: EROFS for all that changes it */
+	/* chmod, chown, link... of a lower file copy no bytes: overlayfs' metacopy=on */
+	bool metacopy;
+	enum ufs_redirect redirect;
+	/*
+	 * Also understands what fuse-overlayfs and containers/storage leave in lowers and in a
+	 * top: unionfs/foreign.h. Names that begin with ".wh." are EINVAL.
+	 */
+	bool foreign;
+	bool userxattr;		   /* user.overlay.* in place of trusted.overlay.* */
+	bool is_volatile;	   /* no sync of the top at all */
+	bool rdonly;		   /* PLAIN: EROFS for all that changes it */
+	struct ufs_ids uids, gids; /* NATIVE and NONE */
+	/*
+	 * No ACL shows, none can be set, none is inherited, and the client does not ask for that of
+	 * each file. So it is without being said where no file can have one.
+	 */
+	uint64_t size; /* bytes that the top may hold, as unionfs/quota.h counts; 0: no limit */
+	bool noacl;
+	bool static_nlink; /* every directory shows 1 link */
+	/*
+	 * How long the client may keep names and attributes; NULL: for ever. With one, pages go
+	 * when a file's size or mtime is another: for lowers that others change.
+	 */
+	const struct timespec *timeout;
+	/*
+	 * Takes over from a server that died (over one index alone, not PLAIN): finds what its
+	 * client may know, by one scan of the top.
+	 */
+	bool recover;
 };
 
 /*
@@ -104,6 +163,12 @@ struct ufs_carrier {
 
 struct ufs_conn *ufs_conn_new(struct ufs *u, const struct ufs_carrier *carrier, void *ctx);
 void ufs_conn_free(struct ufs_conn *c);
+/*
+ * What the client and this connection have agreed on, for another one to go on with: 0 = nothing
+ * yet. With ufs_config.recover the client need not notice that it is another.
+ */
+uint64_t ufs_conn_agreed(const struct ufs_conn *c);
+void ufs_conn_resume(struct ufs_conn *c, uint64_t agreed);
 
 /*
  * Serves one request: decodes @in, does it, writes the reply (with its fuse_out_header) into @out.
@@ -121,12 +186,36 @@ ssize_t ufs_serve(struct ufs_conn *c, const struct iovec *in, int nin, const str
  * move_mount(2) it where it belongs. Needs CAP_SYS_ADMIN. @source is what /proc/mounts shows.
  */
 int ufs_mount(const char *source, bool rdonly, int *ret_fuse_fd, int *ret_mount_fd);
+struct ufs_mount_options {
+	const char *source;
+	const char *subtype; /* NULL: none */
+	bool rdonly;
+	uint64_t attrs;	   /* MOUNT_ATTR_* of the mount */
+	char *const *more; /* KEY=VALUE for the kernel's security module; NULL: none */
+};
+int ufs_mount_with(const struct ufs_mount_options *o, int *ret_fuse_fd, int *ret_mount_fd);
 
 /*
  * Serves requests from @fuse_fd on @nthreads threads (1 to 64) until the file system is unmounted
- * (0) or the descriptor fails (-errno). The calling thread is one of them.
+ * (0) or the descriptor fails (-errno). The calling thread is one of them. @j, unless NULL, is what
+ * another server needs to take over when this process dies; when one did (ufs_journal_used()), its
+ * unanswered requests are asked for again first.
  */
-int ufs_fuse_serve(struct ufs *u, int fuse_fd, int nthreads);
+struct journal;
+int ufs_fuse_serve(struct ufs *u, int fuse_fd, int nthreads, struct journal *j);
+
+/*
+ * The journal of one mount, in the memory file @fd, which its keeper holds over all servers; a new
+ * one is an empty file. -EPROTO: an older or newer program's. Close it after serving.
+ */
+int ufs_journal_open(int fd, struct journal **ret);
+void ufs_journal_close(struct journal *j);
+/* Whether a server has answered INIT. */
+bool ufs_journal_used(const struct journal *j);
+/* Whether the kernel sends again what is unanswered (FUSE_HAS_RESEND, Linux 6.9). Once used. */
+bool ufs_journal_resends(const struct journal *j);
+/* Requests that were answered by all servers: one that answers none makes no progress. */
+uint64_t ufs_journal_served(const struct journal *j);
 
 /* ---- the top as data ---- */
 

@@ -3,6 +3,7 @@
 
 #include "base/err.h"
 #include "base/str.h"
+#include "unionfs/acl.h"
 #include "unionfs/made.h"
 #include "unionfs/union.h"
 #include "unionfs/upper_plain.h"
@@ -12,6 +13,7 @@
 #include <errno.h>
 #include <inttypes.h>
 #include <sys/sysmacros.h>
+#include <sys/xattr.h>
 
 /* A directory of work/, emptied and open. */
 static int open_work_dir(int work, const char *name, bool lock, int *ret)
@@ -36,7 +38,7 @@ static int open_work_dir(int work, const char *name, bool lock, int *ret)
 /* What a server that was killed left. */
 static int empty_dir(int fd)
 {
-	DIR *d = fdopendir(openat(fd, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC));
+	DIR *d = at_opendir(fd, ".");
 	struct dirent *entry;
 	int e = 0;
 
@@ -72,7 +74,8 @@ static int open_work(struct ufs *u, const struct ufs_config *cfg)
 		e = open_work_dir(up->work, "orphans", false, &up->orphans);
 	if (!e)
 		e = empty_dir(up->tmp);
-	if (!e)
+	/* Whoever takes over finds there what its client still uses. */
+	if (!e && !cfg->recover)
 		e = empty_dir(up->orphans);
 	if (e)
 		return err(e, "union: work: %s", e == -EBUSY ? "the top is in use" : strerror(-e));
@@ -82,6 +85,7 @@ static int open_work(struct ufs *u, const struct ufs_config *cfg)
 static int probe(struct ufs *u)
 {
 	const char *xattrs = u->upper.user ? "user" : "trusted";
+	const struct perm own = { .mode = S_IFDIR | 0755, .uid = geteuid(), .gid = getegid() };
 	struct tmp_name tmp;
 	struct made m;
 	struct at at;
@@ -93,7 +97,7 @@ static int probe(struct ufs *u)
 			   strerror(-e));
 	upper_discard(u, &tmp);
 	u->upper.nameless = made_probe(u);
-	e = made_new(u, u->upper.tmp, &(struct perm){ .mode = S_IFDIR | 0755 }, NULL, &m);
+	e = made_new(u, u->upper.tmp, &own, NULL, &m);
 	if (!e) {
 		at = made_at(u, &m);
 		e = upper_mark(u, &at, "overlay.opaque");
@@ -127,12 +131,20 @@ void upper_done(struct ufs *u)
 {
 	struct upper *up = &u->upper;
 
+	/* Nothing is changed any more: the next server need not wait for the disk. */
+	fd_close(up->tmp);
 	if (up->root >= 0 && !u->is_volatile)
 		syncfs(up->root);
 	fd_close(up->root);
 	fd_close(up->work);
-	fd_close(up->tmp);
 	fd_close(up->orphans);
+}
+
+bool upper_takes_acls(const struct ufs *u)
+{
+	return u->mode == UFS_UPPER_MAPPED ||
+	       (u->mode == UFS_UPPER_NATIVE &&
+		(fgetxattr(u->upper.root, ACL_ACCESS, NULL, 0) >= 0 || errno != EOPNOTSUPP));
 }
 
 bool upper_is_whiteout(const struct stat *st)
@@ -210,12 +222,8 @@ static int stat_at(const struct at *at, struct stat *st)
 		       0;
 }
 
-int upper_load(struct ufs *u, const struct at *at, struct stat *st, struct perm *ret)
+int upper_load_found(struct ufs *u, const struct at *at, struct stat *st, struct perm *ret)
 {
-	int e = stat_at(at, st);
-
-	if (e)
-		return e;
 	/* A mount that someone put into the upper is none of ours. */
 	if (st->st_dev != u->upper.dev)
 		return -EXDEV;
@@ -226,11 +234,52 @@ int upper_load(struct ufs *u, const struct at *at, struct stat *st, struct perm 
 	return u->upper.dialect->load(u, at, st, ret);
 }
 
+int upper_load(struct ufs *u, const struct at *at, struct stat *st, struct perm *ret)
+{
+	int e = stat_at(at, st);
+
+	return e ? e : upper_load_found(u, at, st, ret);
+}
+
+/* The bytes of a metacopy file are in its lower. */
+static uint64_t blocks_of(struct ufs *u, struct node *n, const struct stat *st)
+{
+	uint64_t data = node_data(u, n), blocks = (uint64_t)st->st_blocks;
+	struct stat lower;
+
+	if (!data)
+		return blocks;
+	if (lower_stat(&u->lower, data, &lower) == 0)
+		blocks = (uint64_t)lower.st_blocks;
+	lower_put(&u->lower, data);
+	return blocks;
+}
+
+void upper_show(struct ufs *u, struct node *n, struct stat *st)
+{
+	struct perm p;
+
+	if (u->mode == UFS_UPPER_MAPPED) {
+		p = node_perm(u, n);
+		st->st_mode = p.mode;
+		st->st_uid = p.uid;
+		st->st_gid = p.gid;
+		st->st_rdev = p.rdev;
+	}
+	if (u->mode == UFS_UPPER_PLAIN)
+		plain_show(u, st);
+	st->st_blocks = (blkcnt_t)blocks_of(u, n, st);
+	st->st_ino = n->shown;
+	if (n->orphan && u->mode != UFS_UPPER_PLAIN)
+		st->st_nlink = S_ISDIR(st->st_mode) || !st->st_nlink ? 0 : st->st_nlink - 1;
+	else if (n->lower)
+		st->st_nlink = 1;
+}
+
 int upper_stat_node(struct ufs *u, struct node *n, struct stat *ret)
 {
 	struct at at;
 	struct stat st;
-	struct perm p;
 	int e = node_at(u, n, &at);
 
 	if (e)
@@ -241,20 +290,7 @@ int upper_stat_node(struct ufs *u, struct node *n, struct stat *ret)
 		return e == -ENOENT ? -ESTALE : e;
 	if (st.st_ino != n->ino)
 		return -ESTALE;
-	if (u->mode == UFS_UPPER_MAPPED) {
-		p = node_perm(u, n);
-		st.st_mode = p.mode;
-		st.st_uid = p.uid;
-		st.st_gid = p.gid;
-		st.st_rdev = p.rdev;
-	}
-	if (u->mode == UFS_UPPER_PLAIN)
-		u->upper.dialect->load(u, &at, &st, &p);
-	st.st_ino = n->shown;
-	if (n->orphan && u->mode != UFS_UPPER_PLAIN)
-		st.st_nlink = S_ISDIR(st.st_mode) || !st.st_nlink ? 0 : st.st_nlink - 1;
-	else if (n->lower)
-		st.st_nlink = 1;
+	upper_show(u, n, &st);
 	*ret = st;
 	return 0;
 }

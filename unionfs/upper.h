@@ -10,6 +10,7 @@
 #include "unionfs/node.h"
 #include "unionfs/unionfs.h"
 
+#include <dirent.h>
 #include <sys/stat.h>
 
 struct fd_ref;
@@ -23,12 +24,15 @@ struct upper {
 	dev_t dev;
 	uid_t uid; /* PLAIN: whom we serve as, shown as 0 */
 	gid_t gid;
-	bool nameless; /* files are made without a name: made.h */
+	atomic_bool no_clones; /* the file system has no FICLONE */
+	bool nameless;	       /* files are made without a name: made.h */
 	atomic_uint_fast64_t next_tmp;
 };
 
 int upper_init(struct ufs *u, const struct ufs_config *cfg);
 void upper_done(struct ufs *u);
+/* Whether its file system keeps POSIX ACLs; a mapped one's are xattrs of ours. */
+bool upper_takes_acls(const struct ufs *u);
 
 /* A place; the name belongs to whoever filled it in. */
 struct at {
@@ -40,16 +44,18 @@ struct at {
 int node_at(struct ufs *u, struct node *n, struct at *ret);
 int node_at_child(struct ufs *u, struct node *dir, const char *name, struct at *ret);
 void at_put(struct ufs *u, struct at *at);
+/* A walk over the directory @name ("." itself) in @dirfd; NULL with errno. */
+DIR *at_opendir(int dirfd, const char *name);
+/* When it was made; false: the file system does not say. */
+bool at_born(const struct at *at, struct timespec *ret);
 int at_set_times(const struct at *at, const struct timespec times[2]);
 /*
  * The file of a regular @n, open for reading and writing, held. Takes the tree lock if it must open
- * it.
+ * it. node_file(): it has its bytes, for whoever changes them.
  */
+int node_fd(struct ufs *u, struct node *n, struct fd_ref **ret);
 int node_file(struct ufs *u, struct node *n, struct fd_ref **ret);
-/*
- * Before @n gets another name: overlayfs would look for the bytes of a metacopy file by that. Tree
- * lock held.
- */
+/* A metacopy file gets its bytes. Tree lock held. */
 int node_complete(struct ufs *u, struct node *n);
 
 /*
@@ -57,8 +63,12 @@ int node_complete(struct ufs *u, struct node *n);
  * who owns it.
  */
 int upper_load(struct ufs *u, const struct at *at, struct stat *st, struct perm *ret);
+/* The same where @st, the file's own, is known. */
+int upper_load_found(struct ufs *u, const struct at *at, struct stat *st, struct perm *ret);
 /* As upper_load() for a node, whose owner is known; st_ino and st_nlink are the client's. */
 int upper_stat_node(struct ufs *u, struct node *n, struct stat *ret);
+/* The same where @st, the file's own, is known. */
+void upper_show(struct ufs *u, struct node *n, struct stat *st);
 bool upper_is_whiteout(const struct stat *st);
 
 /* A name in work/tmp. */
@@ -78,6 +88,17 @@ int upper_set_perm(struct ufs *u, const struct at *at, const struct perm *from,
 ssize_t upper_readlink(struct ufs *u, const struct at *at, char *buf, size_t size);
 void upper_drop_orphan(struct ufs *u, const char *name, bool dir);
 
+/*
+ * Names of xattrs. A client may use overlayfs' own (it mounts an overlay here): they stand on disk
+ * with "overlay." twice, as overlayfs keeps them, in a lower and in a native upper.
+ * xname_store(): the name on disk; -EPERM: ours; -EINVAL, -ERANGE, -EOPNOTSUPP: no name.
+ * xname_show(): the client's name; false: it is not the client's.
+ */
+int xname_store(const struct ufs *u, const char *name, char ret[256]);
+bool xname_show(const struct ufs *u, const char *stored, char ret[256]);
+/* As lower_getxattr() and lower_listxattr(), of what the client sees. */
+ssize_t xname_get_lower(struct ufs *u, uint64_t id, const char *name, void *value, size_t size);
+ssize_t xname_list_lower(struct ufs *u, uint64_t id, char *list, size_t size);
 /* xattrs as the client names them. -EPERM: a name that is ours. */
 bool upper_hides(const struct ufs *u, const char *name);
 ssize_t upper_getxattr(struct ufs *u, const struct at *at, const char *name, void *value,
@@ -105,11 +126,10 @@ struct dialect {
 			const struct perm *to);
 	ssize_t (*readlink)(struct ufs *u, const struct at *at, char *buf, size_t size);
 	/*
-	 * The name on disk of the client's @name; -EPERM: ours. And back: NULL when it is not the
-	 * client's.
+	 * The name on disk of the client's @name, and back: as xname_store() and xname_show().
 	 */
 	int (*xname)(const struct ufs *u, const char *name, char ret[256]);
-	const char *(*xname_back)(const struct ufs *u, const char *stored);
+	bool (*xname_back)(const struct ufs *u, const char *stored, char ret[256]);
 };
 extern const struct dialect dialect_native, dialect_mapped, dialect_plain;
 

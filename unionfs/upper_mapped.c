@@ -5,6 +5,7 @@
  * (pkg/idtools: uid:gid:mode:type).
  */
 #include "base/str.h"
+#include "unionfs/acl.h"
 #include "unionfs/union.h"
 #include "unionfs/xat.h"
 
@@ -149,24 +150,38 @@ static ssize_t mapped_readlink(struct ufs *u, const struct at *at, char *buf, si
 	return fd < 0 ? -errno : fd_pread_full(fd, buf, size, 0);
 }
 
-static int mapped_xname(const struct ufs *u, const char *name, char ret[256])
+/* What Linux knows of namespaces of xattrs. */
+static bool is_known(const char *name)
 {
-	int n;
+	const char *rest = str_after(name, "trusted.overlay.");
 
-	if (upper_hides(u, name))
-		return -EPERM;
-	n = snprintf(ret, 256, "%s%s", str_after(name, "user.") ? "" : ESCAPE, name);
-	return n >= 256 ? -ERANGE : 0;
+	if (!rest)
+		rest = str_after(name, "trusted.");
+	if (!rest)
+		rest = str_after(name, "security.");
+	return rest ? *rest : acl_is_name(name);
 }
 
-static const char *mapped_xname_back(const struct ufs *u, const char *stored)
+static int mapped_xname(const struct ufs *u, const char *name, char ret[256])
+{
+	if (str_after(name, "user."))
+		return xname_store(u, name, ret);
+	if (upper_hides(u, name))
+		return -EPERM;
+	if (!is_known(name))
+		return str_after(name, "trusted.") || str_after(name, "security.") ? -EINVAL :
+										     -EOPNOTSUPP;
+	return snprintf(ret, 256, ESCAPE "%s", name) >= 256 ? -ERANGE : 0;
+}
+
+/* What else a file system shows (security.selinux) is the host's. */
+static bool mapped_xname_back(const struct ufs *u, const char *stored, char ret[256])
 {
 	const char *escaped = str_after(stored, ESCAPE);
 
 	if (escaped)
-		return upper_hides(u, escaped) ? NULL : escaped;
-	/* What else a file system shows (security.selinux) is the host's. */
-	return str_after(stored, "user.") && !upper_hides(u, stored) ? stored : NULL;
+		return !upper_hides(u, escaped) && str_copy(ret, 256, escaped) >= 0;
+	return str_after(stored, "user.") && xname_show(u, stored, ret);
 }
 
 const struct dialect dialect_mapped = {

@@ -53,9 +53,10 @@ static int native_set_perm(struct ufs *u, const struct at *at, const struct perm
 {
 	bool chowned = from->uid != to->uid || from->gid != to->gid;
 
-	(void)u;
-	if (chowned && fchownat(at->dirfd, at->name, to->uid, to->gid,
-				AT_SYMLINK_NOFOLLOW | AT_EMPTY_PATH) < 0)
+	if (chowned &&
+	    fchownat(at->dirfd, at->name, to->uid, to->gid, AT_SYMLINK_NOFOLLOW | AT_EMPTY_PATH) <
+		    0 &&
+	    !ids_forgive(u, -errno))
 		return -errno;
 	/* chown(2) takes S_ISUID and S_ISGID away. */
 	if (S_ISLNK(to->mode) || (from->mode == to->mode && !(chowned && (to->mode & 07000))))
@@ -71,23 +72,11 @@ static ssize_t native_readlink(struct ufs *u, const struct at *at, char *buf, si
 	return n < 0 ? -errno : n;
 }
 
-static int native_xname(const struct ufs *u, const char *name, char ret[256])
-{
-	if (upper_hides(u, name))
-		return -EPERM;
-	return str_copy(ret, 256, name) < 0 ? -ERANGE : 0;
-}
-
-static const char *native_xname_back(const struct ufs *u, const char *stored)
-{
-	return upper_hides(u, stored) ? NULL : stored;
-}
-
 const struct dialect dialect_native = {
 	.load = native_load,
 	.make = native_make,
 	.set_perm = native_set_perm,
 	.readlink = native_readlink,
-	.xname = native_xname,
-	.xname_back = native_xname_back,
+	.xname = xname_store,
+	.xname_back = xname_show,
 };

@@ -28,13 +28,18 @@ int plain_open(struct ufs *u, const struct ufs_config *cfg)
 
 /* ---- the dialect ---- */
 
-static int plain_load(struct ufs *u, const struct at *at, struct stat *st, struct perm *ret)
+void plain_show(const struct ufs *u, struct stat *st)
 {
-	(void)at;
 	st->st_uid = st->st_uid == u->upper.uid ? 0 : SQUASHED;
 	st->st_gid = st->st_gid == u->upper.gid ? 0 : SQUASHED;
 	/* They would speak of the host's ids, which the client does not see. */
 	st->st_mode &= S_ISDIR(st->st_mode) ? ~(mode_t)S_ISUID : ~(mode_t)(S_ISUID | S_ISGID);
+}
+
+static int plain_load(struct ufs *u, const struct at *at, struct stat *st, struct perm *ret)
+{
+	(void)at;
+	plain_show(u, st);
 	*ret = (struct perm){
 		.mode = st->st_mode, .uid = st->st_uid, .gid = st->st_gid, .rdev = st->st_rdev
 	};
@@ -70,9 +75,10 @@ static int plain_xname(const struct ufs *u, const char *name, char ret[256])
 	return str_copy(ret, 256, name) < 0 ? -ERANGE : 0;
 }
 
-static const char *plain_xname_back(const struct ufs *u, const char *stored)
+static bool plain_xname_back(const struct ufs *u, const char *stored, char ret[256])
 {
-	return str_after(stored, "user.") && !upper_hides(u, stored) ? stored : NULL;
+	return str_after(stored, "user.") && !upper_hides(u, stored) &&
+	       str_copy(ret, 256, stored) >= 0;
 }
 
 const struct dialect dialect_plain = {

@@ -10,6 +10,8 @@
 #include "unionfs/union.h"
 
 int plain_open(struct ufs *u, const struct ufs_config *cfg);
+/* Makes of the file's own @st what the client sees. */
+void plain_show(const struct ufs *u, struct stat *st);
 /*
  * Makes what @p says at @at, which is free; gives a regular file's descriptor, readable and
  * writable, else -1.

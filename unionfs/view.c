@@ -2,6 +2,7 @@
 #include "unionfs/view.h"
 
 #include "unionfs/copyup.h"
+#include "unionfs/foreign.h"
 #include "unionfs/metacopy.h"
 #include "unionfs/readdir.h"
 #include "unionfs/redirect.h"
@@ -14,15 +15,30 @@ uint64_t view_lower_dir(const struct inode *dir)
 	return dir->node ? dir->node->lower : dir->lower;
 }
 
+static int stat_name(const struct at *at, struct stat *ret)
+{
+	return fstatat(at->dirfd, at->name, ret, AT_SYMLINK_NOFOLLOW | AT_NO_AUTOMOUNT) < 0 ?
+		       -errno :
+		       0;
+}
+
+/* @st: the file's own; of UPPER_ABSENT nothing. */
+static int look_upper(struct ufs *u, const struct at *at, enum upper_kind *ret, struct stat *st)
+{
+	int e = stat_name(at, st);
+
+	*ret = UPPER_ABSENT;
+	if (e)
+		return e == -ENOENT ? 0 : e;
+	*ret = u->mode != UFS_UPPER_PLAIN && upper_is_whiteout(st) ? UPPER_WHITEOUT : UPPER_THING;
+	return 0;
+}
+
 int view_upper(struct ufs *u, const struct at *at, enum upper_kind *ret)
 {
 	struct stat st;
 
-	*ret = UPPER_ABSENT;
-	if (fstatat(at->dirfd, at->name, &st, AT_SYMLINK_NOFOLLOW | AT_NO_AUTOMOUNT) < 0)
-		return errno == ENOENT ? 0 : -errno;
-	*ret = u->mode != UFS_UPPER_PLAIN && upper_is_whiteout(&st) ? UPPER_WHITEOUT : UPPER_THING;
-	return 0;
+	return look_upper(u, at, ret, &st);
 }
 
 int view_beneath(struct ufs *u, const struct inode *dir, const char *name, bool *ret)
@@ -75,15 +91,14 @@ static void number(struct ufs *u, struct node *like, bool has_origin)
 		like->shown = like->lower && index ? like->lower : like->ino | u->upper.ino_bit;
 }
 
-int view_node(struct ufs *u, struct node *dir, const struct at *at, struct node **ret)
+/* view_node() where @st, the file's own, is known. */
+static int node_found(struct ufs *u, struct node *dir, const struct at *at, struct stat st,
+		      struct node **ret)
 {
 	struct node like = { .parent = dir, .name = (char *)at->name, .fixed_fd = -1 };
-	struct stat st;
 	bool has_origin;
 	int e;
 
-	if (fstatat(at->dirfd, at->name, &st, AT_SYMLINK_NOFOLLOW | AT_NO_AUTOMOUNT) < 0)
-		return -errno;
 	if (st.st_dev != u->upper.dev)
 		return -EXDEV;
 	*ret = node_get_by_ino(u, st.st_ino);
@@ -94,14 +109,17 @@ int view_node(struct ufs *u, struct node *dir, const struct at *at, struct node 
 	}
 	if (*ret)
 		return 0;
-	e = upper_load(u, at, &st, &like.perm);
+	e = upper_load_found(u, at, &st, &like.perm);
 	if (e)
 		return e;
 	like.ino = st.st_ino;
+	like.counted = quota_cost(&st);
 	like.type = st.st_mode & S_IFMT;
 	has_origin = upper_origin(u, at, &like.shown) == 0;
 	if (S_ISDIR(st.st_mode)) {
-		e = lower_beneath(u, dir, at, &like.lower);
+		e = u->foreign ? foreign_adopt(u, at) : 0;
+		if (!e)
+			e = lower_beneath(u, dir, at, &like.lower);
 		if (e)
 			return e;
 		like.impure = upper_marked(u, at, "overlay.impure");
@@ -118,8 +136,52 @@ int view_node(struct ufs *u, struct node *dir, const struct at *at, struct node 
 	return *ret ? 0 : -ENOMEM;
 }
 
+int view_node(struct ufs *u, struct node *dir, const struct at *at, struct node **ret)
+{
+	struct stat st;
+	int e = stat_name(at, &st);
+
+	return e ? e : node_found(u, dir, at, st, ret);
+}
+
+/* view_node() of what has no mark. */
+static int node_made(struct ufs *u, struct node *dir, const struct at *at, struct stat st,
+		     struct node **ret)
+{
+	struct node like = { .parent = dir, .name = (char *)at->name, .fixed_fd = -1 };
+	int e = upper_load_found(u, at, &st, &like.perm);
+
+	if (e)
+		return e;
+	like.ino = st.st_ino;
+	like.counted = quota_cost(&st);
+	like.type = st.st_mode & S_IFMT;
+	number(u, &like, false);
+	*ret = node_add(u, &like);
+	return *ret ? 0 : -ENOMEM;
+}
+
+int view_made(struct ufs *u, struct node *dir, const struct at *at, struct node **ret,
+	      struct stat *ret_st)
+{
+	struct node *n;
+	struct stat st;
+	int e = stat_name(at, &st);
+
+	if (!e && u->mode == UFS_UPPER_PLAIN)
+		e = node_found(u, dir, at, st, &n);
+	else if (!e)
+		e = node_made(u, dir, at, st, &n);
+	if (e)
+		return e;
+	upper_show(u, n, &st);
+	*ret = n;
+	*ret_st = st;
+	return 0;
+}
+
 /* A file that was copied up under another of its names, or while we looked. */
-static int lookup_lower(struct ufs *u, uint64_t dir, const char *name, struct inode *ret)
+static int lookup_lower(struct ufs *u, uint64_t dir, const char *name, struct found *ret)
 {
 	uint64_t id;
 	int e = lower_lookup(&u->lower, dir, name, &id);
@@ -130,17 +192,20 @@ static int lookup_lower(struct ufs *u, uint64_t dir, const char *name, struct in
 	n = u->mode == UFS_UPPER_NONE ? NULL : node_get(u, id);
 	if (n)
 		lower_put(&u->lower, id);
-	*ret = (struct inode){ .node = n, .lower = n ? n->lower : id };
-	return 0;
+	ret->inode = (struct inode){ .node = n, .lower = n ? n->lower : id };
+	e = inode_stat(u, &ret->inode, &ret->st);
+	if (e)
+		inode_unpin(u, &ret->inode);
+	return e;
 }
 
-int view_lookup(struct ufs *u, const struct inode *dir, const char *name, struct inode *ret)
+int view_lookup(struct ufs *u, const struct inode *dir, const char *name, struct found *ret)
 {
-	enum upper_kind kind = UPPER_ABSENT;
 	struct node *n;
 	struct at at;
 	int e;
 
+	ret->kind = UPPER_ABSENT;
 	if (!dir->node)
 		return lookup_lower(u, dir->lower, name, ret);
 	if (!S_ISDIR(dir->node->type))
@@ -148,16 +213,18 @@ int view_lookup(struct ufs *u, const struct inode *dir, const char *name, struct
 	e = node_at_child(u, dir->node, name, &at);
 	if (e)
 		return e;
-	e = view_upper(u, &at, &kind);
-	if (!e && kind == UPPER_THING) {
-		e = view_node(u, dir->node, &at, &n);
-		if (!e)
-			*ret = (struct inode){ .node = n, .lower = n->lower };
-	}
+	e = look_upper(u, &at, &ret->kind, &ret->st);
+	if (!e && ret->kind == UPPER_THING)
+		e = node_found(u, dir->node, &at, ret->st, &n);
 	at_put(u, &at);
-	if (e || kind == UPPER_THING)
+	if (e)
 		return e;
-	if (kind == UPPER_WHITEOUT || !dir->node->lower)
+	if (ret->kind == UPPER_THING) {
+		upper_show(u, n, &ret->st);
+		ret->inode = (struct inode){ .node = n, .lower = n->lower };
+		return 0;
+	}
+	if (ret->kind == UPPER_WHITEOUT || !dir->node->lower)
 		return -ENOENT;
 	return lookup_lower(u, dir->node->lower, name, ret);
 }

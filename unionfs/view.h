@@ -7,18 +7,30 @@
 
 /* The lower directory that shows in @dir; 0: none. */
 uint64_t view_lower_dir(const struct inode *dir);
-/* What the client sees as @name in @dir, pinned; -ENOENT. */
-int view_lookup(struct ufs *u, const struct inode *dir, const char *name, struct inode *ret);
+/* What the upper has at a name, nothing of the lowers considered. */
+enum upper_kind { UPPER_ABSENT, UPPER_WHITEOUT, UPPER_THING };
+/* What the client sees as @name in @dir, pinned, and what inode_stat() says of it; -ENOENT. */
+struct found {
+	struct inode inode;
+	struct stat st;
+	enum upper_kind kind; /* with -ENOENT too */
+};
+int view_lookup(struct ufs *u, const struct inode *dir, const char *name, struct found *ret);
 /* Tells the client of @i: it may use the nodeid until it forgets it. */
 void view_remember(struct ufs *u, const struct inode *i);
 
-/* What the upper has at a name, nothing of the lowers considered. */
-enum upper_kind { UPPER_ABSENT, UPPER_WHITEOUT, UPPER_THING };
+/* That alone. */
 int view_upper(struct ufs *u, const struct at *at, enum upper_kind *ret);
 /* Whether a lower entry of that name would show if the upper had none. */
 int view_beneath(struct ufs *u, const struct inode *dir, const char *name, bool *ret);
 /* The node of what stands at @at, the place of @name in @dir. UPPER_THING only. */
 int view_node(struct ufs *u, struct node *dir, const struct at *at, struct node **ret);
+/*
+ * The same of what was just made there, from nothing: it has no mark but that of an opaque directory,
+ * and so no lower part. @ret_st: as the client sees it.
+ */
+int view_made(struct ufs *u, struct node *dir, const struct at *at, struct node **ret,
+	      struct stat *ret_st);
 
 /*
  * Changes go through the upper: gives the node of directory @dir, copying it and its parents up

@@ -78,6 +78,13 @@ enum wire_opcode {
 #define WIRE_INIT_EXT		 (1ull << 30)
 #define WIRE_HAS_RESEND		 (1ull << 39)
 
+/*
+ * enum fuse_notify_code: what the kernel knows of an inode's attributes goes; asks the kernel for
+ * all unanswered requests again (7.40).
+ */
+#define WIRE_NOTIFY_INVAL_INODE 2
+#define WIRE_NOTIFY_RESEND	7
+
 struct wire_in_header {
 	uint32_t len;
 	uint32_t opcode;
@@ -94,6 +101,11 @@ struct wire_out_header {
 	uint32_t len;
 	int32_t error;
 	uint64_t unique;
+};
+
+struct wire_notify_inval_inode {
+	uint64_t nodeid;
+	int64_t off, len; /* off < 0: attributes alone */
 };
 
 struct wire_attr {
@@ -166,6 +178,46 @@ struct wire_setattr_in {
 	uint32_t mode, unused4, uid, gid, unused5;
 };
 
+struct wire_statx_in {
+	uint32_t getattr_flags, reserved;
+	uint64_t fh;
+	uint32_t sx_flags, sx_mask;
+};
+
+struct wire_sx_time {
+	int64_t sec;
+	uint32_t nsec;
+	int32_t reserved;
+};
+
+struct wire_statx {
+	uint32_t mask, blksize; /* mask: STATX_* of <linux/stat.h> */
+	uint64_t attributes;
+	uint32_t nlink, uid, gid;
+	uint16_t mode, spare0;
+	uint64_t ino, size, blocks, attributes_mask;
+	struct wire_sx_time atime, btime, ctime, mtime;
+	uint32_t rdev_major, rdev_minor, dev_major, dev_minor;
+	uint64_t spare2[14];
+};
+
+struct wire_statx_out {
+	uint64_t attr_valid;
+	uint32_t attr_valid_nsec, flags;
+	uint64_t spare[2];
+	struct wire_statx stat;
+};
+
+struct wire_create_in {
+	uint32_t flags, mode, umask, open_flags;
+};
+
+struct wire_open_out {
+	uint64_t fh;
+	uint32_t open_flags;
+	int32_t backing_id;
+};
+
 struct wire_mknod_in {
 	uint32_t mode, rdev, umask, padding;
 };
@@ -194,6 +246,7 @@ struct wire_read_in {
 	uint32_t flags, padding;
 };
 
+#define WIRE_WRITE_CACHE	(1u << 0) /* the kernel writes back what a map changed */
 #define WIRE_WRITE_KILL_SUIDGID (1u << 2)
 
 struct wire_write_in {
