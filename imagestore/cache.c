@@ -5,6 +5,8 @@
  */
 #include "imagestore/store.h"
 
+#include <sys/stat.h>
+
 #define ENTRY_MAX 128
 
 static struct store_file cache_file(const struct digest *key)
@@ -42,6 +44,9 @@ int cache_get(struct store *s, const struct digest *key, struct digest *ret_diff
 		r = -ENOENT;
 	if (r < 0)
 		return r;
+	/* So that `gc --keep-storage` knows it as used now; where that fails it is only older. */
+	if (!empty)
+		utimensat(s->dirfd, layer_file(&d, NULL).s, NULL, 0);
 	*ret_diff_id = d;
 	*ret_empty = empty;
 	return 0;

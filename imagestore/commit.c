@@ -20,34 +20,35 @@ static bool is_pinned(int fd)
 	return fstat(fd, &st) == 0 && S_ISREG(st.st_mode) && st.st_nlink > 1;
 }
 
-static int sync_path(int dirfd, const char *path, int flags)
+static int sync_path(int dirfd, const char *path, int flags, bool all)
 {
 	_close_ int fd = openat(dirfd, path, O_RDONLY | O_CLOEXEC | flags);
 
 	if (fd < 0)
 		return -errno;
-	return !is_pinned(fd) && fsync(fd) < 0 ? -errno : 0;
+	return (all || !is_pinned(fd)) && fsync(fd) < 0 ? -errno : 0;
 }
 
 struct syncing {
 	int dirfd;
+	bool all; /* pinned files too: a download that is not forgotten yet looks like one */
 	const char *folder;
 	bool deep; /* the entries are folders of files */
 };
 
 static int sync_entry(void *ctx, const char *name)
 {
-	struct syncing *y = ctx, inner = { .dirfd = y->dirfd };
+	struct syncing *y = ctx, inner = { .dirfd = y->dirfd, .all = y->all };
 	_free_ char *path = str_fmt("%s/%s", y->folder, name);
 	int r;
 
 	if (!path)
 		return -ENOMEM;
 	if (!y->deep)
-		return sync_path(y->dirfd, path, 0);
+		return sync_path(y->dirfd, path, 0, y->all);
 	inner.folder = path;
 	r = folder_each(y->dirfd, path, sync_entry, &inner);
-	return r < 0 ? r : sync_path(y->dirfd, path, O_DIRECTORY);
+	return r < 0 ? r : sync_path(y->dirfd, path, O_DIRECTORY, y->all);
 }
 
 static int sync_few(struct txn *t)
@@ -56,6 +57,7 @@ static int sync_few(struct txn *t)
 
 	for (size_t i = 0; i < ARRAY_SIZE(folders); i++) {
 		struct syncing y = { .dirfd = t->dirfd,
+				     .all = t->named_twice,
 				     .folder = folders[i],
 				     .deep = streq(folders[i], "layers") };
 		int r = folder_each(t->dirfd, folders[i], sync_entry, &y);
@@ -78,7 +80,7 @@ static int sync_object_folder(void *ctx, const char *name)
 	struct txn *t = ctx;
 	_free_ char *path = str_fmt("objects/%.2s", name);
 
-	return path ? sync_path(t->s->dirfd, path, O_DIRECTORY) : -ENOMEM;
+	return path ? sync_path(t->s->dirfd, path, O_DIRECTORY, true) : -ENOMEM;
 }
 
 static int sync_names(struct txn *t)
@@ -90,7 +92,7 @@ static int sync_names(struct txn *t)
 		return syncfs(t->s->dirfd) < 0 ? txn_write_err(t, -errno) : 0;
 	r = folder_each(t->dirfd, "objects", sync_object_folder, t);
 	for (size_t i = 0; r >= 0 && i < ARRAY_SIZE(folders); i++)
-		r = sync_path(t->s->dirfd, folders[i], O_DIRECTORY);
+		r = sync_path(t->s->dirfd, folders[i], O_DIRECTORY, true);
 	return r < 0 ? txn_write_err(t, r) : 0;
 }
 
@@ -149,14 +151,20 @@ static int publish_layer(void *ctx, const char *name)
 static int publish_merged(void *ctx, const char *name)
 {
 	struct txn *t = ctx;
-	_free_ char *path = str_fmt("merged/%s", name), *list = str_fmt("merged/%s.layers", name);
+	_free_ char *path = str_fmt("merged/%s", name), *list = str_fmt("merged/%s.layers", name),
+		    *sums = str_fmt("merged/%s.sums", name);
 	int r;
 
-	if (!path || !list)
+	if (!path || !list || !sums)
 		return -ENOMEM;
-	if (str_ends(name, ".layers"))
-		return 0;
+	if (strchr(name, '.'))
+		return 0;		 /* with its index */
 	r = publish_link(t, list, list); /* first: gc reads it by the name of the index */
+	/*
+	 * One that is there may be what is left of a damaged index; of a good one it is the same.
+	 */
+	if (r >= 0 && renameat(t->dirfd, sums, t->s->dirfd, sums) < 0 && errno != ENOENT)
+		r = -errno;
 	return r < 0 ? r : publish_link(t, path, path);
 }
 
@@ -192,7 +200,7 @@ static int write_names(struct txn *t)
 	for (size_t i = 0; r >= 0 && i < t->nnames; i++) {
 		const struct txn_name *n = &t->names[i];
 
-		r = index_set(index, n->name, n->media_type, &n->manifest, n->size);
+		r = index_set(index, n->name, n->media_type, &n->manifest, n->size, t->source);
 	}
 	if (r < 0)
 		return r;
@@ -236,8 +244,10 @@ static void take_back(struct txn *t)
 
 int txn_commit(struct txn *t)
 {
-	int r = sync_data(t);
+	int r;
 
+	txn_verity(t);
+	r = sync_data(t);
 	if (r >= 0)
 		r = txn_publish(t);
 	if (r >= 0)

@@ -5,6 +5,7 @@
 
 #define LEVEL	 1
 #define OUT_SIZE (128u << 10)
+#define IN_SIZE	 (256u << 10)
 
 struct compress {
 	struct txn *t;
@@ -12,6 +13,13 @@ struct compress {
 	struct isal_zstream z;
 	uint8_t level[ISAL_DEF_LVL1_DEFAULT];
 	uint8_t out[OUT_SIZE];
+	/*
+	 * What ISA-L makes depends on how its input is cut. Always cut alike, the same tar gives
+	 * the same blob, whoever writes it: so a blob that is made again is the one that was
+	 * dropped.
+	 */
+	uint8_t in[IN_SIZE];
+	size_t have;
 };
 
 int compress_new(struct txn *t, struct compress **ret)
@@ -23,6 +31,8 @@ int compress_new(struct txn *t, struct compress **ret)
 		return -ENOMEM;
 	c->t = t;
 	c->file = OUT_FILE_NONE;
+	c->have = 0;
+	memset(c->level, 0, sizeof(c->level));
 	isal_deflate_init(&c->z);
 	c->z.gzip_flag = IGZIP_GZIP;
 	c->z.level = LEVEL;
@@ -66,16 +76,23 @@ static int deflate(struct compress *c, const void *data, size_t len)
 
 int compress_write(void *compress, const void *data, size_t len)
 {
+	struct compress *c = compress;
 	const char *p = data;
 
 	while (len) {
-		size_t n = MIN(len, (size_t)INT32_MAX);
-		int r = deflate(compress, p, n);
+		size_t n = MIN(len, IN_SIZE - c->have);
+		int r = 0;
 
-		if (r < 0)
-			return r;
+		memcpy(c->in + c->have, p, n);
+		c->have += n;
 		p += n;
 		len -= n;
+		if (c->have == IN_SIZE) {
+			r = deflate(c, c->in, IN_SIZE);
+			c->have = 0;
+		}
+		if (r < 0)
+			return r;
 	}
 	return 0;
 }
@@ -85,7 +102,7 @@ int compress_finish(struct compress *c, struct image_layer *ret)
 	int r;
 
 	c->z.end_of_stream = 1;
-	r = deflate(c, "", 0);
+	r = deflate(c, c->in, c->have);
 	if (r >= 0)
 		r = out_file_close(&c->file, &ret->blob);
 	if (r < 0)

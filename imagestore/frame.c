@@ -129,6 +129,19 @@ int frame_object(struct frame_writer *f, uint64_t len, const struct digest *d)
 	return sized_digest(f, FRAME_OBJECT, len, d, ZSTD_e_continue);
 }
 
+int frame_segment(struct frame_writer *f, uint64_t off, uint64_t len, const struct digest *d)
+{
+	uint8_t record[49] = { FRAME_SEGMENT };
+	int r = flush_raw(f);
+
+	off = htole64(off);
+	len = htole64(len);
+	memcpy(record + 1, &off, sizeof(off));
+	memcpy(record + 9, &len, sizeof(len));
+	memcpy(record + 17, d->b, sizeof(d->b));
+	return r < 0 ? r : compress(f, record, sizeof(record), ZSTD_e_continue);
+}
+
 int frame_end(struct frame_writer *f, uint64_t len, const struct digest *diff_id,
 	      struct digest *ret_digest)
 {

@@ -15,6 +15,7 @@ enum frame_record {
 	FRAME_RAW = 'R',
 	FRAME_PACKED = 'P',
 	FRAME_OBJECT = 'O',
+	FRAME_SEGMENT = 'S',
 	FRAME_END = 'E',
 };
 
@@ -24,6 +25,8 @@ void frame_writer_free(struct frame_writer *f);
 int frame_raw(struct frame_writer *f, const void *data, size_t len);
 int frame_packed(struct frame_writer *f, uint32_t block, uint64_t len);
 int frame_object(struct frame_writer *f, uint64_t len, const struct digest *d);
+/* A piece of an object: what an archive holds of a sparse file. */
+int frame_segment(struct frame_writer *f, uint64_t off, uint64_t len, const struct digest *d);
 /* Ends and closes the file; frame_name() then gives it its name. */
 int frame_end(struct frame_writer *f, uint64_t len, const struct digest *diff_id,
 	      struct digest *ret_digest);

@@ -19,7 +19,7 @@ struct player {
 	struct sha256 hash;
 	uint64_t size;
 	int pack;
-	uint8_t head[41]; /* of the record being gathered, its type first */
+	uint8_t head[49]; /* of the record being gathered, its type first */
 	size_t have;
 	uint32_t raw_left;
 	bool ended;
@@ -91,6 +91,18 @@ static int play_object(struct player *p)
 	return fd < 0 ? fd : give_file(p, fd, 0, MIN(number(p->head + 1), TAR_MAX));
 }
 
+static int play_segment(struct player *p)
+{
+	_close_ int fd = -1;
+	struct digest d;
+
+	memcpy(d.b, p->head + 17, sizeof(d.b));
+	fd = store_object_open(p->s, &d);
+	return fd < 0 ? fd :
+			give_file(p, fd, MIN(number(p->head + 1), TAR_MAX),
+				  MIN(number(p->head + 9), TAR_MAX));
+}
+
 static int play_end(struct player *p)
 {
 	struct digest got = sha256_final(&p->hash);
@@ -114,6 +126,8 @@ static int play_record(struct player *p)
 		return play_packed(p);
 	case FRAME_OBJECT:
 		return play_object(p);
+	case FRAME_SEGMENT:
+		return play_segment(p);
 	default:
 		return play_end(p);
 	}
@@ -130,6 +144,8 @@ static size_t record_size(uint8_t type)
 	case FRAME_OBJECT:
 	case FRAME_END:
 		return 41;
+	case FRAME_SEGMENT:
+		return 49;
 	default:
 		return 0;
 	}

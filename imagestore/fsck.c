@@ -72,12 +72,17 @@ static void find_missing(struct fsck *f, const struct image *i)
 		const struct image_layer *layer = &i->layers[l];
 
 		f->result.checked += 2;
-		if (!store_has(f->s, blob_file(&layer->blob).s))
+		if (!store_has(f->s, blob_file(&layer->blob).s) &&
+		    !blob_is_dropped(f->s, &layer->blob)) {
+			digest_set_add(&f->bad_blobs, &layer->blob);
 			fsck_damage(f, &layer->blob, "blob sha256:%s: missing",
 				    digest_hex(&layer->blob).s);
-		if (!store_has(f->s, layer_file(&layer->diff_id, "record").s))
+		}
+		if (!store_has(f->s, layer_file(&layer->diff_id, "record").s)) {
+			digest_set_add(&f->bad_layers, &layer->diff_id);
 			fsck_damage(f, &layer->diff_id, "layer sha256:%s: missing",
 				    digest_hex(&layer->diff_id).s);
+		}
 	}
 }
 
@@ -162,8 +167,8 @@ static int check_blob(void *ctx, const char *name)
 
 	if (digest_parse_hex(name, strlen(name), &d) < 0)
 		fsck_damage(f, NULL, "blobs/sha256/%s: not named by a digest", name);
-	else
-		fsck_file(f, f->s->dirfd, blob_file(&d).s, &d, &d);
+	else if (fsck_file(f, f->s->dirfd, blob_file(&d).s, &d, &d) == 0)
+		return MIN(digest_set_add(&f->bad_blobs, &d), 0);
 	return 0;
 }
 
@@ -177,7 +182,9 @@ static int check_object(void *ctx, const char *name)
 		return 0;
 	}
 	/* One that is damaged is there: that it is told once, by itself, is enough. */
-	fsck_file(f, f->s->dirfd, object_file(&d).s, &d, &d);
+	if (fsck_file(f, f->s->dirfd, object_file(&d).s, &d, &d) == 0 &&
+	    digest_set_add(&f->bad_objects, &d) < 0)
+		return -ENOMEM;
 	return digest_set_add(&f->checked_objects, &d) < 0 ? -ENOMEM : 0;
 }
 
@@ -192,10 +199,16 @@ static int check_object_folder(void *ctx, const char *name)
 static int check_layer(void *ctx, const char *name)
 {
 	struct fsck *f = ctx;
+	uint64_t before = f->result.damaged;
 	struct digest d;
+	int r;
 
-	if (digest_parse_hex(name, strlen(name), &d) == 0)
-		return fsck_layer(f, &d);
+	if (digest_parse_hex(name, strlen(name), &d) == 0) {
+		r = fsck_layer(f, &d);
+		if (r >= 0 && f->result.damaged != before)
+			r = digest_set_add(&f->bad_layers, &d);
+		return MIN(r, 0);
+	}
 	fsck_damage(f, NULL, "layers/%s: not named by a digest", name);
 	return 0;
 }
@@ -219,6 +232,16 @@ static int same_bytes(int a, int b)
 	}
 }
 
+static int compare_sums(struct fsck *f, const char *path, int index)
+{
+	_free_ char *name = str_fmt("%s.sums", path);
+	_close_ int fd = name ? openat(f->s->dirfd, name, O_RDONLY | O_CLOEXEC) : -1,
+		    fresh = fd_memfd("sums", NULL, 0);
+	int r = fd < 0 ? -ENOENT : fresh < 0 ? fresh : layer_index_sums(index, fresh);
+
+	return r < 0 ? r : same_bytes(fd, fresh);
+}
+
 /* 1 = as its layers make it, 0 = not. */
 static int compare_merged(struct fsck *f, const char *path, const struct digest *ids, size_t n)
 {
@@ -229,7 +252,9 @@ static int compare_merged(struct fsck *f, const char *path, const struct digest 
 	if (fd < 0 || fresh < 0)
 		return fd < 0 ? -errno : fresh;
 	r = stack_merge(f->s->dirfd, ids, n, fresh);
-	return r < 0 ? r : same_bytes(fd, fresh);
+	if (r >= 0)
+		r = same_bytes(fd, fresh);
+	return r <= 0 ? r : compare_sums(f, path, fresh);
 }
 
 static int check_merged(void *ctx, const char *name)
@@ -279,14 +304,16 @@ static int check_snapshot(void *ctx, const char *id)
 	if (r < 0)
 		fsck_failure(f, NULL, r);
 	for (size_t i = 0; r >= 0 && i < n; i++) {
-		if (!store_has(f->s, layer_file(&ids[i], "record").s))
-			fsck_damage(f, &ids[i], "snapshot %s: its layer sha256:%s is missing", id,
-				    digest_hex(&ids[i]).s);
+		if (store_has(f->s, layer_file(&ids[i], "record").s))
+			continue;
+		digest_set_add(&f->bad_layers, &ids[i]);
+		fsck_damage(f, &ids[i], "snapshot %s: its layer sha256:%s is missing", id,
+			    digest_hex(&ids[i]).s);
 	}
 	return 0;
 }
 
-static int check_all(struct fsck *f)
+int fsck_run(struct fsck *f)
 {
 	int r = check_names(f);
 
@@ -301,18 +328,25 @@ static int check_all(struct fsck *f)
 	return r < 0 ? r : snapshot_each(f->s, check_snapshot, f);
 }
 
+void fsck_done(struct fsck *f)
+{
+	for (size_t i = 0; i < f->nimages; i++) {
+		free(f->images[i].name);
+		digest_set_done(&f->images[i].refers);
+	}
+	free(f->images);
+	digest_set_done(&f->checked_objects);
+	digest_set_done(&f->bad_layers);
+	digest_set_done(&f->bad_blobs);
+	digest_set_done(&f->bad_objects);
+}
+
 int store_fsck(struct store *s, void (*fn)(void *ctx, const char *line), void *ctx,
 	       struct fsck_result *ret)
 {
-	struct fsck f = { .s = s, .fn = fn, .ctx = ctx };
-	int r = check_all(&f);
+	_cleanup_(fsck_done) struct fsck f = { .s = s, .fn = fn, .ctx = ctx };
+	int r = fsck_run(&f);
 
-	for (size_t i = 0; i < f.nimages; i++) {
-		free(f.images[i].name);
-		digest_set_done(&f.images[i].refers);
-	}
-	free(f.images);
-	digest_set_done(&f.checked_objects);
 	if (r < 0)
 		return r;
 	*ret = f.result;

@@ -19,7 +19,8 @@ struct fsck {
 	struct fsck_result result;
 	struct fsck_image *images;
 	size_t nimages, cap;
-	struct digest_set checked_objects; /* found whole */
+	struct digest_set checked_objects; /* looked at, be they whole or not */
+	struct digest_set bad_layers, bad_blobs, bad_objects; /* damaged or missing: for repair.c */
 };
 
 /*
@@ -30,6 +31,10 @@ void fsck_damage(struct fsck *f, const struct digest *d, const char *fmt, ...)
 	__attribute__((format(printf, 3, 4)));
 /* As fsck_damage() with the text that waits for the failure @r. */
 void fsck_failure(struct fsck *f, const struct digest *d, int r);
+
+/* The whole check; fsck_done() frees what it found, also after a failure. */
+int fsck_run(struct fsck *f);
+void fsck_done(struct fsck *f);
 
 /* Everything about one layer in the store. */
 int fsck_layer(struct fsck *f, const struct digest *layer);

@@ -122,6 +122,17 @@ static int sweep_cache_entry(void *ctx, const char *name)
 	return 0;
 }
 
+/* A mark that no image's blob needs. */
+static int sweep_mark(void *ctx, const char *name)
+{
+	struct gc *gc = ctx;
+	struct digest d;
+
+	if (digest_parse_hex(name, strlen(name), &d) == 0 && !digest_set_has(&gc->live_blobs, &d))
+		unlinkat(gc->s->dirfd, dropped_file(&d).s, 0);
+	return 0;
+}
+
 static int collect(struct gc *gc)
 {
 	_close_ int lock = -1;
@@ -131,10 +142,16 @@ static int collect(struct gc *gc)
 		r = gc_list(gc);
 	if (r >= 0)
 		r = gc_mark(gc);
+	if (r >= 0 && gc->scope->keep)
+		r = gc_mark_recent(gc);
 	if (r >= 0)
 		r = gc_sweep(gc);
 	if (r >= 0 && !gc->scope->only)
 		r = store_each(gc->s, "cache", sweep_cache_entry, gc->s);
+	if (r >= 0 && !gc->scope->only)
+		r = store_each(gc->s, "dropped", sweep_mark, gc);
+	if (r >= 0 && !gc->scope->only)
+		r = machines_sweep(gc->s);
 	return r;
 }
 
@@ -172,7 +189,12 @@ int gc_run(struct store *s, const struct gc_scope *scope, struct gc_result *ret)
 
 int store_gc(struct store *s, struct gc_result *ret)
 {
-	int r = gc_run(s, &(struct gc_scope){ 0 }, ret);
+	return store_gc_keep(s, 0, ret);
+}
+
+int store_gc_keep(struct store *s, uint64_t keep, struct gc_result *ret)
+{
+	int r = gc_run(s, &(struct gc_scope){ .keep = keep }, ret);
 
 	if (r >= 0)
 		partial_expire(s);

@@ -20,6 +20,10 @@ struct gc {
 
 /* Fills in what is alive, and drops merged indexes that nobody names or uses. */
 int gc_mark(struct gc *gc);
+/* After it: marks as alive what gc_scope.keep lets stay of the dead layers. */
+int gc_mark_recent(struct gc *gc);
+/* A layer with its objects. */
+int gc_mark_layer(struct gc *gc, const struct digest *diff_id);
 
 /* Removes downloads that nobody has worked on for a day. */
 void partial_expire(struct store *s);

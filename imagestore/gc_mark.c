@@ -11,7 +11,7 @@
 
 #define PARTIAL_SECONDS (24 * 3600) /* after this long nobody resumes a download */
 
-static int mark_layer(struct gc *gc, const struct digest *diff_id)
+int gc_mark_layer(struct gc *gc, const struct digest *diff_id)
 {
 	_free_ struct digest *objects = NULL;
 	size_t n = 0;
@@ -29,7 +29,7 @@ static int mark_chain(struct gc *gc, const struct digest *diff_ids, size_t n)
 	int r = digest_set_add(&gc->live_chains, &chain);
 
 	for (size_t i = 0; r >= 0 && i < n; i++)
-		r = mark_layer(gc, &diff_ids[i]);
+		r = gc_mark_layer(gc, &diff_ids[i]);
 	return r < 0 ? r : 0;
 }
 
@@ -195,11 +195,15 @@ static int mark_pinned(struct gc *gc, const char *path)
 
 static int drop_merged(struct gc *gc, const char *path)
 {
-	_free_ char *list = str_fmt("%s.layers", path);
+	static const char *const beside[] = { ".sums", ".layers" };
 	int r = trash_move(gc->s, path);
 
-	if (r >= 0 && list && store_has(gc->s, list))
-		r = trash_move(gc->s, list);
+	for (size_t i = 0; r >= 0 && i < ARRAY_SIZE(beside); i++) {
+		_free_ char *file = str_fmt("%s%s", path, beside[i]);
+
+		if (file && store_has(gc->s, file))
+			r = trash_move(gc->s, file);
+	}
 	return r;
 }
 
@@ -250,11 +254,11 @@ static int keep_objects(void *ctx, const char *name)
 	return r < 0 ? r : digest_set_add_all(&gc->live_objects, objects, n);
 }
 
-/* A list whose index is gone: the kill came between the two. */
+/* What stands beside an index that is gone: the kill came between the two. */
 static int visit_list(void *ctx, const char *name)
 {
 	struct gc *gc = ctx;
-	const char *dot = strstr(name, ".layers"), *hex = strchr(name, '-');
+	const char *dot = strchr(name, '.'), *hex = strchr(name, '-');
 	_free_ char *index = dot ? str_fmt("merged/%.*s", (int)(dot - name), name) : NULL;
 	_free_ char *path = str_fmt("merged/%s", name);
 	struct digest chain;
@@ -292,7 +296,9 @@ static int expire_one(void *ctx, const char *name)
 	_close_ int fd = path ? openat(s->dirfd, path, O_RDONLY | O_CLOEXEC | O_NONBLOCK) : -1;
 	struct stat st;
 
-	if (fd < 0 || fstat(fd, &st) < 0 || time(NULL) - st.st_mtime < PARTIAL_SECONDS)
+	/* A claim on a layer (claim.c) holds nothing to be resumed. */
+	if (fd < 0 || fstat(fd, &st) < 0 ||
+	    (!str_after(name, "layer-") && time(NULL) - st.st_mtime < PARTIAL_SECONDS))
 		return 0;
 	if (fd_lock(fd, true, false) == 0)
 		unlinkat(s->dirfd, path, 0);

@@ -37,12 +37,20 @@ static int parse_layer(const json_t *desc, struct image_layer *l)
 int manifest_parse(const json_t *manifest, struct image *i)
 {
 	const json_t *layers = json_get_array(manifest, "layers");
+	const char *type = json_get_str(manifest, "mediaType");
 	size_t n = json_array_size(layers);
 	uint64_t size = 0;
 	int r;
 
 	if (json_get_int(manifest, "schemaVersion", 0) != 2 || !layers)
 		return err(-EBADMSG, "manifest sha256:%s: not an image manifest of schema 2",
+			   digest_hex(&i->manifest).s);
+	/* Who reads such a one by its "layers" and who by its "manifests" see two images. */
+	if (json_object_get(manifest, "manifests") || json_object_get(manifest, "fsLayers"))
+		return err(-EBADMSG, "manifest sha256:%s: an image manifest and another in one",
+			   digest_hex(&i->manifest).s);
+	if (type && !streq(type, MEDIA_MANIFEST) && !streq(type, MEDIA_DOCKER_MANIFEST))
+		return err(-EBADMSG, "manifest sha256:%s: by its own word no image manifest",
 			   digest_hex(&i->manifest).s);
 	if (n > LAYERS_MAX)
 		return err(-E2BIG, "manifest sha256:%s: %zu layers; at most %u are taken",

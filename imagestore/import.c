@@ -51,16 +51,24 @@ static int decide(struct import *i, const uint8_t *head, size_t len)
 	return out_file_open(i->t, true, &i->blob);
 }
 
-static int import_stream(struct import *i, int fd)
+static ssize_t read_fd(void *ctx, void *data, size_t len)
+{
+	int *fd = ctx;
+	ssize_t n = fd_read_full(*fd, data, len);
+
+	return n < 0 ? err(n, "reading the layer: %s", strerror((int)-n)) : n;
+}
+
+static int import_stream(struct import *i, const struct import_source *source)
 {
 	bool first = true;
 	ssize_t n;
 	int r;
 
 	do {
-		n = fd_read_full(fd, i->chunk, CHUNK);
+		n = source->read(source->ctx, i->chunk, CHUNK);
 		if (n < 0)
-			return err((int)n, "reading the layer: %s", strerror((int)-n));
+			return (int)n;
 		r = first ? decide(i, i->chunk, (size_t)n) : 0;
 		first = false;
 		if (r >= 0 && i->blob.t)
@@ -69,7 +77,7 @@ static int import_stream(struct import *i, int fd)
 			r = decompress_feed(i->decompress, i->chunk, (size_t)n);
 		if (r < 0)
 			return r;
-	} while ((size_t)n == CHUNK);
+	} while (n > 0);
 	return decompress_finish(i->decompress);
 }
 
@@ -107,11 +115,11 @@ static int end_blob(struct import *i, const struct digest *expect, struct image_
 	return r;
 }
 
-static int run(struct import *i, int fd, const struct store_bounds *b,
+static int run(struct import *i, const struct import_source *source, const struct store_bounds *b,
 	       const struct digest *expect_blob, const struct digest *expect_diff_id,
 	       struct image_layer *layer)
 {
-	struct store_bounds full = store_bounds_of(b);
+	struct store_bounds full = store_bounds_of(i->t->s, b);
 	struct decompress_bounds bounds = { .max_bytes = full.max_layer_bytes,
 					    .max_ratio = full.max_ratio };
 	int r = unpack_new(i->t, &full, &i->unpack);
@@ -121,7 +129,7 @@ static int run(struct import *i, int fd, const struct store_bounds *b,
 	i->chunk = r < 0 ? NULL : malloc(CHUNK);
 	if (!i->chunk)
 		return r < 0 ? r : -ENOMEM;
-	r = import_stream(i, fd);
+	r = import_stream(i, source);
 	if (r >= 0)
 		r = end_blob(i, expect_blob, layer);
 	return r < 0 ? r : unpack_finish(i->unpack, expect_diff_id, layer);
@@ -136,8 +144,24 @@ int layer_import(struct txn *t, int fd, const struct store_bounds *b,
 		.keep = expect_blob ? KEEP_AS_IT_CAME : KEEP_COMPRESSED,
 		.blob = OUT_FILE_NONE,
 	};
+	struct import_source source = { .read = read_fd, .ctx = &fd };
 	struct image_layer layer = { 0 };
-	int r = run(&i, fd, b, expect_blob, expect_diff_id, &layer);
+	int r = run(&i, &source, b, expect_blob, expect_diff_id, &layer);
+
+	if (r < 0)
+		return r;
+	*ret = layer;
+	return 0;
+}
+
+int import_layer_of(struct txn *t, const struct import_source *source, const struct store_bounds *b,
+		    const struct digest *expect_diff_id, struct image_layer *ret)
+{
+	_cleanup_(import_done) struct import i = { .t = t,
+						   .keep = KEEP_NOTHING,
+						   .blob = OUT_FILE_NONE };
+	struct image_layer layer = { .blob = ret->blob, .blob_size = ret->blob_size };
+	int r = run(&i, source, b, NULL, expect_diff_id, &layer);
 
 	if (r < 0)
 		return r;
@@ -148,13 +172,11 @@ int layer_import(struct txn *t, int fd, const struct store_bounds *b,
 int import_blob_of_txn(struct txn *t, const struct store_bounds *b, const struct digest *blob,
 		       const struct digest *expect_diff_id, struct image_layer *ret)
 {
-	_cleanup_(import_done) struct import i = { .t = t,
-						   .keep = KEEP_NOTHING,
-						   .blob = OUT_FILE_NONE };
 	_close_ int fd = openat(t->dirfd, txn_blob(blob).s, O_RDONLY | O_CLOEXEC);
+	struct import_source source = { .read = read_fd, .ctx = &fd };
 	struct image_layer layer = { .blob = *blob, .blob_size = ret->blob_size };
 	int r = fd < 0 ? err_sys("blob sha256:%s", digest_hex(blob).s) :
-			 run(&i, fd, b, NULL, expect_diff_id, &layer);
+			 import_layer_of(t, &source, b, expect_diff_id, &layer);
 
 	if (r < 0)
 		return r;

@@ -4,6 +4,17 @@
 
 #include "imagestore/txn.h"
 
+/* Where a layer's bytes come from: up to @len of them, waited for; 0 at their end; -errno. */
+struct import_source {
+	ssize_t (*read)(void *ctx, void *data, size_t len);
+	void *ctx;
+};
+/*
+ * The layer alone: its blob, which is *@ret's already, is somebody else's to check and keep. May be
+ * called by several threads for one transaction, each with another diffID.
+ */
+int import_layer_of(struct txn *t, const struct import_source *source, const struct store_bounds *b,
+		    const struct digest *expect_diff_id, struct image_layer *ret);
 /* Imports a blob that stands in the transaction already, under its digest, checked. */
 int import_blob_of_txn(struct txn *t, const struct store_bounds *b, const struct digest *blob,
 		       const struct digest *expect_diff_id, struct image_layer *ret);

@@ -45,6 +45,11 @@ const char *index_entry_name(const json_t *entry)
 	return json_get_str(json_get_object(entry, "annotations"), REF_NAME);
 }
 
+const char *index_entry_source(const json_t *entry)
+{
+	return json_get_str(json_get_object(entry, "annotations"), SOURCE_NOTE);
+}
+
 int index_entry_digest(const json_t *entry, struct digest *ret)
 {
 	const char *text = json_get_str(entry, "digest");
@@ -52,6 +57,20 @@ int index_entry_digest(const json_t *entry, struct digest *ret)
 	if (!text || digest_parse(text, ret) < 0)
 		return err(-EBADMSG, "index.json: an entry without a digest \"sha256:...\"");
 	return 0;
+}
+
+/* What others wrote into index.json may be a long form of @name, which is canonical. */
+static bool is_name(const char *has, const char *name)
+{
+	_free_ char *full = NULL;
+
+	if (streq(has, name))
+		return true;
+	if (image_name_canonical(has, &full) < 0) {
+		err_clear();
+		return false;
+	}
+	return streq(full, name);
 }
 
 json_t *index_find_name(const json_t *index, const char *name)
@@ -63,7 +82,7 @@ json_t *index_find_name(const json_t *index, const char *name)
 	{
 		const char *has = index_entry_name(entry);
 
-		if (has && streq(has, name))
+		if (has && is_name(has, name))
 			return entry;
 	}
 	return NULL;
@@ -93,29 +112,41 @@ static void take_out(json_t *index, const char *name, const struct digest *manif
 		const char *has = index_entry_name(entry);
 		struct digest d;
 
-		if (has ? name && streq(has, name) :
+		if (has ? name && is_name(has, name) :
 			  index_entry_digest(entry, &d) == 0 && digest_eq(&d, manifest))
 			json_array_remove(manifests, i);
 	}
 }
 
-int index_set(json_t *index, const char *name, const char *media_type,
-	      const struct digest *manifest, uint64_t size)
+/* NULL without memory. */
+static json_t *make_entry(const char *name, const char *media_type, const struct digest *manifest,
+			  uint64_t size, const char *source)
 {
-	_free_ char *digest = str_fmt("sha256:%s", digest_hex(manifest).s);
+	json_t *entry = json_pack("{s:s, s:o, s:I}", "mediaType", media_type, "digest",
+				  json_sprintf("sha256:%s", digest_hex(manifest).s), "size",
+				  (json_int_t)size);
+	json_t *notes = name || source ? json_object() : NULL;
+	bool good =
+		entry && (notes || !(name || source)) &&
+		(!name || json_object_set_new(notes, REF_NAME, json_string(name)) == 0) &&
+		(!source || json_object_set_new(notes, SOURCE_NOTE, json_string(source)) == 0) &&
+		(!notes || json_object_set(entry, "annotations", notes) == 0);
+
+	json_decref(notes);
+	if (good)
+		return entry;
+	json_decref(entry);
+	return NULL;
+}
+
+int index_set(json_t *index, const char *name, const char *media_type,
+	      const struct digest *manifest, uint64_t size, const char *source)
+{
 	json_t *entry, *manifests = json_get_array(index, "manifests");
 
-	if (!digest)
-		return -ENOMEM;
 	if (!name && has_manifest(index, manifest))
 		return 0;
-	entry = json_pack("{s:s, s:s, s:I}", "mediaType", media_type, "digest", digest, "size",
-			  (json_int_t)size);
-	if (entry && name &&
-	    json_object_set_new(entry, "annotations", json_pack("{s:s}", REF_NAME, name)) < 0) {
-		json_decref(entry);
-		entry = NULL;
-	}
+	entry = make_entry(name, media_type, manifest, size, source);
 	if (!entry)
 		return -ENOMEM;
 	take_out(index, name, manifest);

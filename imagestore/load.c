@@ -19,22 +19,14 @@ bool load_is_index(const char *type)
 	return streq(type, MEDIA_INDEX) || streq(type, MEDIA_DOCKER_LIST);
 }
 
-/* Whether an entry is for linux/amd64, or does not say. */
-bool load_is_ours(const json_t *desc)
-{
-	const json_t *platform = json_get_object(desc, "platform");
-	const char *os = json_get_str(platform, "os"),
-		   *arch = json_get_str(platform, "architecture");
-
-	return (!os || streq(os, "linux")) && (!arch || streq(arch, "amd64"));
-}
-
 static int check_index(const json_t *index, const char *what)
 {
 	const json_t *manifests = json_get_array(index, "manifests");
 
 	if (!manifests)
 		return err(-EBADMSG, "%s: no OCI index: it has no list \"manifests\"", what);
+	if (json_object_get(index, "layers") || json_object_get(index, "config"))
+		return err(-EBADMSG, "%s: an index and an image manifest in one", what);
 	if (json_array_size(manifests) > MANIFESTS_MAX)
 		return err(-EBADMSG, "%s: %zu manifests; at most %d are read", what,
 			   json_array_size(manifests), MANIFESTS_MAX);
@@ -43,13 +35,12 @@ static int check_index(const json_t *index, const char *what)
 
 static int load_entry(struct load *l, const json_t *desc, const char *name, int nesting);
 
-/* Of an index that stands for one image on several platforms: the first for this one. */
+/* Of an index that stands for one image on several platforms. */
 static int load_nested(struct load *l, const json_t *desc, const char *name, int nesting)
 {
 	_json_ json_t *index = NULL;
+	const json_t *entry, *list;
 	struct digest d;
-	json_t *entry;
-	size_t i;
 	int r;
 
 	if (nesting >= NESTING_MAX)
@@ -59,13 +50,13 @@ static int load_nested(struct load *l, const json_t *desc, const char *name, int
 		r = check_index(index, "a nested index");
 	if (r < 0)
 		return r;
-	json_array_foreach(json_get_array(index, "manifests"), i, entry)
-	{
-		if (load_is_ours(entry))
-			return load_entry(l, entry, name, nesting + 1);
-	}
-	return err(-ENOENT, "%s: \"%s\" has no manifest for linux/amd64", l->path,
-		   name ? name : "an image");
+	list = json_get_array(index, "manifests");
+	entry = platform_choose(list, &l->platform);
+	if (entry)
+		return load_entry(l, entry, name, nesting + 1);
+	return err(-ENOENT, "%s: %s has no image for %s; it offers %s", l->path,
+		   name ? name : "an index", platform_text(&l->platform).s,
+		   platform_offers(list).s);
 }
 
 static int load_entry(struct load *l, const json_t *desc, const char *name, int nesting)
@@ -107,14 +98,17 @@ static int load_all(struct load *l, const json_t *index)
 		return r;
 	json_array_foreach(json_get_array(index, "manifests"), i, entry)
 	{
-		if (!load_is_ours(entry))
+		if (!platform_entry_fits(entry, &l->platform))
 			continue;
 		r = load_entry(l, entry, entry_name(entry), 0);
 		if (r < 0)
 			return r;
 		loaded++;
 	}
-	return loaded ? 0 : err(-ENOENT, "%s holds no image for linux/amd64", l->path);
+	return loaded ? 0 :
+			err(-ENOENT, "%s holds no image for %s; it offers %s", l->path,
+			    platform_text(&l->platform).s,
+			    platform_offers(json_get_array(index, "manifests")).s);
 }
 
 static int check_layout(struct load *l)
@@ -201,40 +195,42 @@ static int load_source(struct load *l, int fd)
 	return r < 0 ? r : load_layout(l);
 }
 
-static void tell(const struct load *l,
-		 void (*loaded)(void *ctx, const char *name, const struct digest *manifest),
-		 void *ctx)
+static void tell(const struct load *l, const struct load_options *o)
 {
-	for (size_t i = 0; loaded && i < l->t->nnames; i++)
-		loaded(ctx, l->t->names[i].name, &l->t->names[i].manifest);
+	for (size_t i = 0; o->loaded && i < l->t->nnames; i++)
+		o->loaded(o->ctx, l->t->names[i].name, &l->t->names[i].manifest);
 }
 
-int store_load(struct store *s, const char *path, const struct store_bounds *b,
-	       void (*loaded)(void *ctx, const char *name, const struct digest *manifest),
-	       void *ctx)
+static void load_done(struct load *l)
 {
+	txn_abort(l->t);
+	buf_done(&l->index);
+	buf_done(&l->layout);
+	for (size_t i = 0; i < l->nmembers; i++)
+		free(l->members[i].path);
+	free(l->members);
+	digest_set_done(&l->wanted);
+}
+
+int store_load(struct store *s, const char *path, const struct load_options *o)
+{
+	static const struct load_options none;
 	bool standard = streq(path, "-");
 	_close_ int own = standard ? -1 : open(path, O_RDONLY | O_CLOEXEC);
-	const struct store_bounds bounds = store_bounds_of(b);
-	struct load l = {
-		.s = s, .path = standard ? "standard input" : path, .bounds = bounds, .dirfd = -1
-	};
+	struct load l = { .s = s, .path = standard ? "standard input" : path, .dirfd = -1 };
 	int r;
 
 	if (!standard && own < 0)
 		return err_sys("%s", path);
+	o = o ? o : &none;
+	l.bounds = store_bounds_of(s, o->bounds);
+	l.platform = o->platform ? *o->platform : platform_of_host();
 	r = txn_begin(s, &l.t);
 	if (r < 0)
 		return r;
 	r = load_source(&l, standard ? STDIN_FILENO : own);
 	if (r >= 0)
-		tell(&l, loaded, ctx);
-	txn_abort(l.t);
-	buf_done(&l.index);
-	buf_done(&l.layout);
-	for (size_t i = 0; i < l.nmembers; i++)
-		free(l.members[i].path);
-	free(l.members);
-	digest_set_done(&l.wanted);
+		tell(&l, o);
+	load_done(&l);
 	return r < 0 ? r : 0;
 }

@@ -9,6 +9,7 @@
 #include "base/buf.h"
 #include "imagestore/digest_set.h"
 #include "imagestore/import.h"
+#include "imagestore/platform.h"
 
 /* A file of an archive that is kept as a blob of the transaction until it is known what it is. */
 struct load_member {
@@ -22,6 +23,7 @@ struct load {
 	struct txn *t;
 	const char *path; /* for messages */
 	struct store_bounds bounds;
+	struct platform platform;
 	int dirfd;		     /* the folder, -1 for an archive */
 	struct buf index;	     /* the text of index.json */
 	struct buf layout;	     /* of oci-layout */
@@ -46,9 +48,5 @@ int load_docker(struct load *l);
 int load_image(struct load *l, const json_t *desc, const char *name);
 bool load_is_manifest(const char *type);
 bool load_is_index(const char *type);
-/* Whether an entry of an index is for linux/amd64, or does not say. */
-bool load_is_ours(const json_t *desc);
-/* Whether a config is for this machine: 0, or -EBADMSG. */
-int load_check_platform(struct load *l, const json_t *config);
 
 #endif

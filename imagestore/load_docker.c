@@ -103,7 +103,7 @@ static int load_parts(struct load *l, const json_t *entry, const struct load_mem
 	int r = read_member(l, config, &i->config);
 
 	if (r >= 0)
-		r = load_check_platform(l, i->config);
+		r = platform_check_config(&l->platform, i->config, l->path);
 	if (r < 0)
 		return r;
 	if (json_array_size(paths) > LAYERS_MAX)

@@ -114,6 +114,10 @@ int load_json(struct load *l, const json_t *desc, const char *what, struct diges
 	uint64_t size = 0;
 	int r = descriptor_parse(desc, what, ret_digest, &size);
 
+	if (r >= 0 && size > JSON_MAX)
+		r = err(-EBADMSG, "%s: %s sha256:%s: a document of %llu bytes; at most %u are read",
+			l->path, what, digest_hex(ret_digest).s, (unsigned long long)size,
+			JSON_MAX);
 	if (r >= 0)
 		r = load_blob(l, ret_digest, size, what);
 	return r < 0 ? r : read_json(l, ret_digest, what, ret);
@@ -154,6 +158,11 @@ static int load_layer(struct load *l, const struct image_layer *layer)
 	if (digest_set_add(&l->wanted, &layer->blob) < 0)
 		return -ENOMEM;
 	r = pin_layer(l, layer);
+	if (r == -ENOENT) {
+		r = txn_claim_layer(l->t, &layer->diff_id);
+		if (r >= 0)
+			r = pin_layer(l, layer);
+	}
 	if (r == -ENOENT)
 		r = import_layer(l, layer);
 	if (r != -EBADMSG)
@@ -163,18 +172,6 @@ static int load_layer(struct load *l, const struct image_layer *layer)
 }
 
 /* ---- images ---- */
-
-int load_check_platform(struct load *l, const json_t *config)
-{
-	const char *os = json_get_str(config, "os"), *arch = json_get_str(config, "architecture");
-	char shown[96];
-
-	if ((!os || streq(os, "linux")) && (!arch || streq(arch, "amd64")))
-		return 0;
-	str_printable(shown, sizeof(shown), arch ? arch : "");
-	return err(-EBADMSG, "%s: an image for %s/%s, not for linux/amd64", l->path,
-		   os && streq(os, "linux") ? os : "another system", shown);
-}
 
 static int check_config(struct load *l, const json_t *manifest, struct image *i)
 {
@@ -188,7 +185,7 @@ static int check_config(struct load *l, const json_t *manifest, struct image *i)
 		return err(-EBADMSG, "%s: its config is of the media type \"%s\": no image",
 			   l->path, shown);
 	}
-	r = load_check_platform(l, i->config);
+	r = platform_check_config(&l->platform, i->config, l->path);
 	return r < 0 ? r : config_parse(i);
 }
 

@@ -109,9 +109,10 @@ static int find_entry(struct store *s, const json_t *index, const char *ref, jso
 	if (!name && !digits)
 		return -EINVAL; /* with the text of image_name_canonical() */
 	str_printable(shown, sizeof(shown), name ? name : ref);
-	return err(-ENOENT,
-		   "no image \"%s\" in %s: `strata images` lists them, `strata import` or `strata load` makes one",
-		   shown, s->path);
+	return err(
+		-ENOENT,
+		"no image \"%s\" in %s: `strata images` lists them, `strata import` or `strata load` makes one",
+		shown, s->path);
 }
 
 int image_open(struct store *s, const char *ref, struct image **ret)
@@ -164,7 +165,7 @@ int image_each(struct store *s, int (*fn)(void *ctx, struct image *i), void *ctx
 int image_tag(struct store *s, const char *ref, const char *new_name)
 {
 	_json_ json_t *index = NULL;
-	_free_ char *name = NULL, *type = NULL;
+	_free_ char *name = NULL, *type = NULL, *source = NULL;
 	_close_ int lock = -1;
 	struct digest manifest;
 	json_t *entry = NULL;
@@ -182,8 +183,10 @@ int image_tag(struct store *s, const char *ref, const char *new_name)
 	if (r < 0)
 		return r;
 	type = strdup(json_get_str(entry, "mediaType") ?: MEDIA_MANIFEST);
-	r = type ? index_set(index, name, type, &manifest,
-			     (uint64_t)json_get_int(entry, "size", 0)) :
+	if (index_entry_source(entry))
+		source = strdup(index_entry_source(entry));
+	r = type ? index_set(index, name, type, &manifest, (uint64_t)json_get_int(entry, "size", 0),
+			     source) :
 		   -ENOMEM;
 	return r < 0 ? r : index_write(s, index);
 }
@@ -210,6 +213,20 @@ static int take_entry(json_t *index, const json_t *entry, bool by_id, const stru
 		return err(-EBUSY, "image %.12s has %zu names: remove them by name",
 			   digest_hex(manifest).s, uses);
 	return json_array_remove(manifests, at) < 0 ? -ENOMEM : 0;
+}
+
+/* Takes out every entry that names @manifest. */
+static int take_all(json_t *index, const struct digest *manifest)
+{
+	json_t *manifests = json_get_array(index, "manifests");
+	struct digest d;
+
+	for (size_t i = json_array_size(manifests); i-- > 0;)
+		if (index_entry_digest(json_array_get(manifests, i), &d) == 0 &&
+		    digest_eq(&d, manifest) && json_array_remove(manifests, i) < 0)
+			return -ENOMEM;
+	err_clear();
+	return 0;
 }
 
 /* All that an image refers to; what cannot be read is left for a full gc. */
@@ -247,7 +264,7 @@ static int add_chain(const struct image *i, struct digest_set *ret)
 	return digest_set_add(ret, &chain);
 }
 
-static int remove_name(struct store *s, const char *ref, struct digest *ret_manifest)
+static int remove_name(struct store *s, const char *ref, bool all, struct digest *ret_manifest)
 {
 	_json_ json_t *index = NULL;
 	_close_ int lock = -1;
@@ -262,17 +279,18 @@ static int remove_name(struct store *s, const char *ref, struct digest *ret_mani
 	if (r >= 0)
 		r = index_entry_digest(entry, ret_manifest);
 	if (r >= 0)
-		r = take_entry(index, entry, by_id, ret_manifest);
+		r = all && by_id ? take_all(index, ret_manifest) :
+				   take_entry(index, entry, by_id, ret_manifest);
 	return r < 0 ? r : index_write(s, index);
 }
 
-int image_remove(struct store *s, const char *ref)
+static int remove_image(struct store *s, const char *ref, bool all)
 {
 	_cleanup_(digest_set_done) struct digest_set only = { 0 };
 	struct gc_result result = { 0 };
 	struct image *image = NULL;
 	struct digest manifest;
-	int r = remove_name(s, ref, &manifest);
+	int r = remove_name(s, ref, all, &manifest);
 
 	if (r < 0)
 		return r;
@@ -294,4 +312,14 @@ int image_remove(struct store *s, const char *ref)
 		r = 0;
 	}
 	return r;
+}
+
+int image_remove(struct store *s, const char *ref)
+{
+	return remove_image(s, ref, false);
+}
+
+int image_remove_all(struct store *s, const char *ref)
+{
+	return remove_image(s, ref, true);
 }

@@ -49,6 +49,24 @@ int out_file_write(struct out_file *o, const void *data, size_t len)
 	return 0;
 }
 
+int out_file_hole(struct out_file *o, uint64_t len)
+{
+	static const uint8_t zeros[64 << 10];
+	int r = flush(o);
+
+	for (uint64_t left = o->hashed ? len : 0; left;) {
+		size_t n = (size_t)MIN(left, (uint64_t)sizeof(zeros));
+
+		sha256_update(&o->hash, zeros, n);
+		left -= n;
+	}
+	o->size += len;
+	if (r >= 0 &&
+	    (lseek(o->fd, (off_t)len, SEEK_CUR) < 0 || ftruncate(o->fd, (off_t)o->size) < 0))
+		r = txn_write_err(o->t, -errno);
+	return r;
+}
+
 int out_file_close(struct out_file *o, struct digest *ret_digest)
 {
 	int r = flush(o);

@@ -20,6 +20,8 @@ struct out_file {
 
 int out_file_open(struct txn *t, bool hashed, struct out_file *ret);
 int out_file_write(struct out_file *o, const void *data, size_t len);
+/* @len zeros that take no room. */
+int out_file_hole(struct out_file *o, uint64_t len);
 /*
  * Writes out what is buffered and closes; *@ret_digest (may be NULL unless hashed) is of all that
  * was written.

@@ -6,6 +6,9 @@
  * 	domain    := host [':' port]: a first part with '.', ':', upper case, or "localhost"
  * 	component := [a-z0-9]+ ((['.'|'_'|"__"|'-'+]) [a-z0-9]+)*
  * 	tag       := [A-Za-z0-9_][A-Za-z0-9_.-]{0,127}
+ *
+ * An image has one name in a store, the short one ("familiar" there): docker.io and its library/
+ * are left out, so "alpine", "library/alpine" and "docker.io/library/alpine:latest" are the same.
  */
 #include "imagestore/store.h"
 
@@ -145,10 +148,25 @@ static int refuse(const char *name, const char *why)
 	return err(-EINVAL, "\"%s\" is no name for an image: %s", shown, why);
 }
 
+/* Behind what goes without saying; @end ends the name without its tag. */
+static const char *familiar(const char *name, const char *end)
+{
+	const char *rest = str_after(name, "docker.io/") ?: str_after(name, "index.docker.io/");
+	const char *slash = rest ? memchr(rest, '/', (size_t)(end - rest)) : NULL, *image;
+
+	if (slash && is_domain(rest, slash))
+		return name; /* without its host it would be another's */
+	image = str_after(rest ?: name, "library/");
+	if (image && image < end && !memchr(image, '/', (size_t)(end - image)))
+		return image;
+	return rest ?: name;
+}
+
 int image_name_canonical(const char *name, char **ret)
 {
 	const char *slash = strrchr(name, '/'), *colon = strchr(slash ? slash : name, ':');
 	const char *end = colon ? colon : name + strlen(name);
+	const char *given;
 	struct digest d;
 	char *full;
 
@@ -162,8 +180,10 @@ int image_name_canonical(const char *name, char **ret)
 		return refuse(
 			name,
 			"lower-case letters and digits are good, parted by '.', '_', '-', '/'");
+	given = name;
+	name = familiar(name, end);
 	if (digest_parse_hex(name, (size_t)(end - name), &d) == 0)
-		return refuse(name, "64 hexadecimal digits are an image's ID");
+		return refuse(given, "64 hexadecimal digits are an image's ID");
 	full = str_fmt("%s%s", name, colon ? "" : ":latest");
 	if (!full)
 		return -ENOMEM;

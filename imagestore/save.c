@@ -4,7 +4,6 @@
  */
 #include "imagestore/save.h"
 
-#include "imagestore/digest_set.h"
 #include <sys/stat.h>
 
 #define COPY   (256u << 10)
@@ -13,6 +12,7 @@
 struct save {
 	struct store *s;
 	struct save_target *to;
+	struct txn *t; /* NULL: nothing can be written, so nothing can be held or made again */
 	struct digest_set written;
 	json_t *index;
 	char *copy;
@@ -58,7 +58,7 @@ static int put_blob(struct save *v, const struct digest *d)
 
 	if (r <= 0)
 		return r;
-	fd = blob_open(v->s, d);
+	fd = v->t ? txn_blob_open(v->t, d) : blob_open(v->s, d);
 	if (fd < 0)
 		return fd;
 	if (fstat(fd, &st) < 0)
@@ -74,30 +74,44 @@ static int put_blob(struct save *v, const struct digest *d)
 	return save_target_file_end(v->to);
 }
 
-/* The media type that index.json has for the manifest. */
-static const char *media_type(const json_t *index, const struct digest *manifest)
+/* The media type that index.json has for the manifest; one that was made now says its own. */
+static int media_type(struct save *v, const json_t *index, const struct digest *manifest,
+		      char ret[96])
 {
+	_free_ char *text = NULL;
+	_json_ json_t *doc = NULL;
 	json_t *entry;
 	struct digest d;
-	size_t i;
+	size_t i, len;
+	int r = 0;
 
+	str_copy(ret, 96, MEDIA_MANIFEST);
 	json_array_foreach(json_get_array(index, "manifests"), i, entry)
 	{
 		if (index_entry_digest(entry, &d) == 0 && digest_eq(&d, manifest))
-			return json_get_str(entry, "mediaType") ?: MEDIA_MANIFEST;
+			return str_copy(ret, 96,
+					json_get_str(entry, "mediaType") ?: MEDIA_MANIFEST);
 	}
-	return MEDIA_MANIFEST;
+	if (v->t)
+		r = file_read_all(v->t->dirfd, txn_blob(manifest).s, JSON_MAX, &text, &len);
+	if (r >= 0 && text)
+		r = json_parse(text, len, "manifest", &doc);
+	return r < 0 ? r : str_copy(ret, 96, json_get_str(doc, "mediaType") ?: MEDIA_MANIFEST);
 }
 
 static int put_image(struct save *v, const json_t *names, const struct image *i)
 {
+	char type[96];
 	struct stat st;
-	int r;
+	int r = media_type(v, names, &i->manifest, type);
 
-	if (fstatat(v->s->dirfd, blob_file(&i->manifest).s, &st, 0) < 0)
+	if (r < 0)
+		return err(r, "manifest sha256:%s: no media type", digest_hex(&i->manifest).s);
+
+	if (fstatat(v->t ? v->t->dirfd : v->s->dirfd,
+		    v->t ? txn_blob(&i->manifest).s : blob_file(&i->manifest).s, &st, 0) < 0)
 		return err_sys("manifest sha256:%s", digest_hex(&i->manifest).s);
-	r = index_set(v->index, i->name, media_type(names, &i->manifest), &i->manifest,
-		      (uint64_t)st.st_size);
+	r = index_set(v->index, i->name, type, &i->manifest, (uint64_t)st.st_size, NULL);
 	if (r >= 0)
 		r = put_blob(v, &i->manifest);
 	if (r >= 0)
@@ -115,13 +129,23 @@ static int put_images(struct save *v, char *const *refs)
 	for (; r >= 0 && *refs; refs++) {
 		struct image *i;
 
-		r = image_open(v->s, *refs, &i);
+		r = v->t ? txn_give(v->t, *refs, &i) : image_open(v->s, *refs, &i);
 		if (r < 0)
 			return r;
 		r = put_image(v, names, i);
 		image_close(i);
 	}
 	return r;
+}
+
+static int begin(struct save *v)
+{
+	int r = v->s->rdonly ? -EROFS : txn_begin(v->s, &v->t);
+
+	if (r != -EROFS && r != -EACCES && r != -EPERM)
+		return r;
+	err_clear();
+	return 0;
 }
 
 static int put_all(struct save *v, char *const *refs)
@@ -141,7 +165,7 @@ static int put_all(struct save *v, char *const *refs)
 	return text ? put_text(v, "index.json", text) : -ENOMEM;
 }
 
-int store_save(struct store *s, char *const *refs, const char *path, bool as_tar)
+int store_save(struct store *s, char *const *refs, const char *path, enum save_format format)
 {
 	struct save v = { .s = s };
 	int closed, r;
@@ -151,12 +175,16 @@ int store_save(struct store *s, char *const *refs, const char *path, bool as_tar
 	v.copy = malloc(COPY);
 	v.index = json_pack("{s:i, s:s, s:[]}", "schemaVersion", 2, "mediaType", MEDIA_INDEX,
 			    "manifests");
-	r = v.copy && v.index ? save_target_open(path, as_tar, &v.to) : -ENOMEM;
+	r = v.copy && v.index ? begin(&v) : -ENOMEM;
+	if (r >= 0)
+		r = save_target_open(path, format != SAVE_OCI_FOLDER, &v.to);
 	if (r >= 0) {
-		r = put_all(&v, refs);
+		r = format == SAVE_DOCKER_ARCHIVE ? save_docker(s, v.t, refs, v.to) :
+						    put_all(&v, refs);
 		closed = save_target_close(v.to, r >= 0);
 		r = r < 0 ? r : closed;
 	}
+	txn_abort(v.t);
 	digest_set_done(&v.written);
 	json_decref(v.index);
 	free(v.copy);

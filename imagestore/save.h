@@ -3,7 +3,8 @@
 #ifndef IMAGESTORE_SAVE_H
 #define IMAGESTORE_SAVE_H
 
-#include "imagestore/store.h"
+#include "imagestore/digest_set.h"
+#include "imagestore/txn.h"
 
 struct save_target;
 /*
@@ -18,5 +19,8 @@ int save_target_write(struct save_target *t, const void *data, size_t len);
 int save_target_file_end(struct save_target *t);
 /* @keep false: takes away what was written. Frees. */
 int save_target_close(struct save_target *t, bool keep);
+
+/* save_docker.c: all of the images; @t may be NULL. */
+int save_docker(struct store *s, struct txn *t, char *const *refs, struct save_target *to);
 
 #endif

@@ -8,6 +8,26 @@
 
 /* ---- merging ---- */
 
+/* Against the layer's record: what is merged of it is trusted for ever. */
+static int check_index(int dirfd, const struct digest *diff_id, int fd)
+{
+	_json_ json_t *record = NULL;
+	struct digest want, got;
+	const char *text;
+	int r = record_read(dirfd, layer_file(diff_id, "record").s, &record);
+
+	if (r >= 0)
+		r = sha256_of_fd(fd, 0, &got, NULL);
+	if (r < 0)
+		return err(r, "layer sha256:%s: index: %s", digest_hex(diff_id).s, strerror(-r));
+	text = json_get_str(json_get_object(record, "files"), "index");
+	if (!text || digest_parse(text, &want) < 0 || !digest_eq(&want, &got))
+		return err(-EBADMSG,
+			   "layer sha256:%s: its index is damaged: `strata fsck --repair` mends it",
+			   digest_hex(diff_id).s);
+	return 0;
+}
+
 int layer_index_at(int dirfd, const struct digest *diff_id, struct layer_index **ret)
 {
 	struct store_file path = layer_file(diff_id, "index");
@@ -20,6 +40,30 @@ int layer_index_at(int dirfd, const struct digest *diff_id, struct layer_index *
 	if (fd < 0)
 		return err_sys("%s", path.s);
 	return layer_index_open(fd, ret);
+}
+
+static int index_for_merge(int dirfd, const struct digest *diff_id, struct layer_index **ret)
+{
+	_close_ int fd = -1;
+	int r = layer_index_at(dirfd, diff_id, ret);
+
+	if (r < 0)
+		return r;
+	fd = openat(dirfd, layer_file(diff_id, "index").s, O_RDONLY | O_CLOEXEC);
+	r = fd < 0 ? -errno : check_index(dirfd, diff_id, fd);
+	if (r < 0)
+		layer_index_close(*ret);
+	return r;
+}
+
+/* What SIGBUS took while it was read came as zeros. */
+static int check_lost(struct layer_index *const *stack, size_t n)
+{
+	for (size_t i = 0; i < n; i++) {
+		if (layer_index_lost(stack[i]))
+			return err(-EIO, "a layer's index cannot be read");
+	}
+	return 0;
 }
 
 /* The stack of no layers: a root and nothing in it. */
@@ -46,9 +90,11 @@ int stack_merge(int dirfd, const struct digest *diff_ids, size_t n, int fd)
 	if (n == 0)
 		return merge_nothing(fd);
 	for (; r >= 0 && opened < n; opened += r >= 0)
-		r = layer_index_at(dirfd, &diff_ids[opened], &stack[opened]);
+		r = index_for_merge(dirfd, &diff_ids[opened], &stack[opened]);
 	if (r >= 0)
 		r = layer_merge(stack, n, fd);
+	if (r >= 0)
+		r = check_lost(stack, n);
 	while (opened-- > 0)
 		layer_index_close(stack[opened]);
 	return r;
@@ -76,7 +122,7 @@ static int make_in_store(struct store *s, const struct digest *diff_ids, size_t 
 	return r;
 }
 
-/* Where nothing can be written the merged index lives in memory. */
+/* Where nothing can be written the merged index lives in memory, and is as good as that. */
 static int make_in_memory(struct store *s, const struct digest *diff_ids, size_t n)
 {
 	_close_ int fd = fd_memfd("merged", NULL, 0);
@@ -159,6 +205,61 @@ static int open_packs(struct store *s, struct layer_index *x, struct stack *k)
 	return 0;
 }
 
+/* Of the index: beside it, or, of one in memory, made now. */
+static int open_index_sums(struct store *s, const struct stack *k)
+{
+	struct store_file path = merged_file(&k->chain_id, ".sums");
+	_close_ int fd = openat(s->dirfd, path.s, O_RDONLY | O_CLOEXEC);
+	struct stat st;
+	int r;
+
+	if (fd >= 0)
+		return take_fd(fd);
+	if (errno != ENOENT || fstat(k->index_fd, &st) < 0 || st.st_nlink)
+		return err(
+			-EBADMSG,
+			"%s/%s: the digests of the merged index: %s: `strata fsck` makes them again",
+			s->path, path.s, strerror(errno));
+	fd = fd_memfd("sums", NULL, 0);
+	r = fd < 0 ? fd : layer_index_sums(k->index_fd, fd);
+	return r < 0 ? r : take_fd(fd);
+}
+
+static int open_sums(struct store *s, struct stack *k)
+{
+	struct layer_index *x;
+	int r = 0;
+
+	k->sums[0] = open_index_sums(s, k);
+	if (k->sums[0] < 0)
+		return k->sums[0];
+	r = layer_index_open_verified(k->index_fd, k->sums[0], &x);
+	if (r < 0)
+		return r;
+	for (size_t i = 0; r >= 0 && i < k->npacks; i++) {
+		const struct digest *d = &layer_index_device(x, i)->diff_id;
+		int fd = openat(s->dirfd, layer_file(d, "packsum").s, O_RDONLY | O_CLOEXEC);
+
+		if (fd < 0)
+			r = err_sys("%s: packsum of layer sha256:%s", s->path, digest_hex(d).s);
+		k->sums[1 + i] = fd;
+	}
+	layer_index_close(x);
+	return r;
+}
+
+int stack_open_sums(struct store *s, struct stack *k)
+{
+	if (k->sums)
+		return 0;
+	k->sums = mem_new(k->npacks + 1, sizeof(*k->sums));
+	if (!k->sums)
+		return -ENOMEM;
+	for (size_t i = 0; i <= k->npacks; i++)
+		k->sums[i] = -1;
+	return open_sums(s, k);
+}
+
 static int open_stack(struct store *s, const struct digest *diff_ids, size_t n, struct stack *k)
 {
 	struct layer_index *x;
@@ -196,6 +297,9 @@ void stack_close(struct stack *k)
 {
 	for (size_t i = 0; i < k->npacks; i++)
 		fd_close(k->pack_fds[i]);
+	for (size_t i = 0; k->sums && i <= k->npacks; i++)
+		fd_close(k->sums[i]);
+	free(take_ptr(k->sums));
 	free(k->pack_fds);
 	k->index_fd = fd_close(k->index_fd);
 	k->pack_fds = NULL;

@@ -5,14 +5,14 @@
 #include <dirent.h>
 #include <sys/stat.h>
 
-#define FORMAT_TEXT "strata store 1\n"
+#define FORMAT_TEXT "strata store 2\n"
 #define FORMAT_MAX  64
 #define OCI_LAYOUT  "{\"imageLayoutVersion\":\"1.0.0\"}"
 #define EMPTY_INDEX "{\"manifests\":[],\"mediaType\":\"" MEDIA_INDEX "\",\"schemaVersion\":2}"
 
 static const char *const folders[] = {
-	"blobs",     "blobs/sha256", "layers",	"objects", "merged",
-	"snapshots", "cache",	     "partial", "tmp",	   "trash",
+	"blobs", "blobs/sha256", "layers", "objects", "merged",	 "snapshots",
+	"cache", "partial",	 "tmp",	   "trash",   "dropped", "machines",
 };
 static const char *const files[] = { "oci-layout", "index.json", "lock" };
 
@@ -102,6 +102,43 @@ static int fill(struct store *s)
 	return r < 0 ? r : make_file(s, "FORMAT", FORMAT_TEXT);
 }
 
+/* ---- older formats ---- */
+
+/* Since 2 there is the folder of blobs that were dropped on purpose. */
+static int upgrade_from_1(struct store *s)
+{
+	return mkdirat(s->dirfd, "dropped", 0755) < 0 && errno != EEXIST ? -errno : 0;
+}
+
+static const struct {
+	const char *text;
+	int (*upgrade)(struct store *s); /* to the next in the list, or to the present one */
+} older[] = {
+	{ "strata store 1\n", upgrade_from_1 },
+};
+
+/*
+ * Each step can be done again, so a kill between them is only an upgrade begun anew; the text is
+ * written last. Who has the store open by an older program meanwhile is not harmed: what is new is
+ * beside what he knows.
+ */
+static int upgrade(struct store *s, size_t from)
+{
+	_close_ int lock = -1;
+	int r;
+
+	if (s->rdonly) /* it is read as it is */
+		return 0;
+	r = store_lock(s, true, &lock);
+	for (size_t i = from; r >= 0 && i < ARRAY_SIZE(older); i++)
+		r = older[i].upgrade(s);
+	if (r >= 0)
+		r = file_replace(s->dirfd, "FORMAT", FORMAT_TEXT, strlen(FORMAT_TEXT), 0644, true);
+	return r < 0 ? err(r, "%s: a store of an older format, which cannot be upgraded: %s",
+			   s->path, strerror(-r)) :
+		       0;
+}
+
 static int check_format(struct store *s, unsigned flags)
 {
 	_free_ char *text = NULL;
@@ -118,8 +155,12 @@ static int check_format(struct store *s, unsigned flags)
 		return err(r, "%s/FORMAT: %s", s->path, strerror(-r));
 	if (streq(text, FORMAT_TEXT))
 		return 0;
+	for (size_t i = 0; i < ARRAY_SIZE(older); i++) {
+		if (streq(text, older[i].text))
+			return upgrade(s, i);
+	}
 	text[strcspn(text, "\n")] = '\0';
-	return err(-EPROTO, "%s has the format \"%s\", not \"strata store 1\": use what made it",
+	return err(-EPROTO, "%s has the format \"%s\", not \"strata store 2\": use what made it",
 		   s->path, text);
 }
 

@@ -14,7 +14,11 @@ struct store {
 	int dirfd;
 	char *path;
 	bool rdonly;
+	struct store_bounds bounds; /* where a caller gives none */
 };
+
+/* The bounds with their defaults filled in; @b NULL: the store's. */
+struct store_bounds store_bounds_of(const struct store *s, const struct store_bounds *b);
 
 /*
  * Takes `lock`, waiting; *@ret_fd holds it until it is closed. A read-only store has no lock:
@@ -59,6 +63,10 @@ int blob_open(struct store *s, const struct digest *d);
 int blob_json(struct store *s, const struct digest *d, const char *what, json_t **ret,
 	      uint64_t *ret_size);
 
+/* Whether it is gone on purpose: its layer can make it again (drop.c). */
+bool blob_is_dropped(struct store *s, const struct digest *d);
+struct store_file dropped_file(const struct digest *d);
+
 /* ---- index.json: a json_t as it stands on disk ---- */
 
 int index_read(struct store *s, json_t **ret);
@@ -66,10 +74,12 @@ int index_read(struct store *s, json_t **ret);
 int index_write(struct store *s, const json_t *index);
 /* The name of an entry or NULL. */
 const char *index_entry_name(const json_t *entry);
+/* Where it was pulled from, "HOST/REPOSITORY", or NULL. */
+const char *index_entry_source(const json_t *entry);
 int index_entry_digest(const json_t *entry, struct digest *ret);
-/* Gives @name (NULL: none) to a manifest; takes it from whichever had it. */
+/* Gives @name (NULL: none) to a manifest; takes it from whichever had it. @source may be NULL. */
 int index_set(json_t *index, const char *name, const char *media_type,
-	      const struct digest *manifest, uint64_t size);
+	      const struct digest *manifest, uint64_t size, const char *source);
 json_t *index_find_name(const json_t *index, const char *name);
 
 /* ---- manifests ---- */
@@ -83,6 +93,7 @@ json_t *index_find_name(const json_t *index, const char *name);
 #define MEDIA_DOCKER_MANIFEST "application/vnd.docker.distribution.manifest.v2+json"
 #define MEDIA_DOCKER_LIST     "application/vnd.docker.distribution.manifest.list.v2+json"
 #define REF_NAME	      "org.opencontainers.image.ref.name"
+#define SOURCE_NOTE	      "strata.source" /* ours; annotations are free */
 #define LAYERS_MAX	      LAYER_DEVICES_MAX
 
 /* Reads manifest and config of @manifest, checked. */
@@ -117,6 +128,12 @@ int stack_merge(int dirfd, const struct digest *diff_ids, size_t n, int fd);
 int record_read(int dirfd, const char *path, json_t **ret);
 int record_blob(const json_t *record, struct image_layer *ret);
 
+/* ---- machines (machine.c) ---- */
+
+/* Moves to trash/ what nothing has begun from for a week; under the lock. */
+int machines_sweep(struct store *s);
+void machines_sum(struct store *s, struct df_total *t);
+
 /* ---- gc ---- */
 
 struct digest_set;
@@ -124,6 +141,7 @@ struct digest_set;
 struct gc_scope {
 	const struct digest_set *only;
 	const char *without_txn; /* a transaction whose names do not count */
+	uint64_t keep;		 /* bytes of dead layers that stay */
 };
 int gc_run(struct store *s, const struct gc_scope *scope, struct gc_result *ret);
 

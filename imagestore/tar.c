@@ -17,6 +17,7 @@
 enum tar_state {
 	TAR_HEADER,  /* a block is being gathered */
 	TAR_META,    /* the content of an 'x', 'g', 'L' or 'K' */
+	TAR_SPARSE,  /* a block of a sparse file's map */
 	TAR_DATA,    /* the content of a file */
 	TAR_PADDING, /* up to the next block */
 	TAR_END,     /* behind the two zero blocks: zeros */
@@ -27,7 +28,8 @@ struct tar_reader {
 	void *ctx;
 	enum tar_state state;
 	struct tar_header block;
-	size_t have; /* of the block */
+	char map[TAR_BLOCK]; /* of a sparse file, while `block` waits */
+	size_t have;	     /* of the block, or of the map */
 	uint64_t left, size;
 	char meta_type;
 	struct buf meta;
@@ -180,9 +182,9 @@ static int begin_file(struct tar_reader *t)
 	t->has_pax = false;
 	if (r || e.type != '0')
 		return r;
-	t->size = t->left = e.size;
+	t->size = t->left = e.stored;
 	t->state = TAR_DATA;
-	return e.size ? 0 : end_data(t);
+	return t->left ? 0 : end_data(t);
 }
 
 static int take_data(struct tar_reader *t, const void *data, size_t len)
@@ -193,6 +195,33 @@ static int take_data(struct tar_reader *t, const void *data, size_t len)
 		return r;
 	t->left -= len;
 	return t->left ? 0 : end_data(t);
+}
+
+/* ---- sparse files: the map between the header and the data ---- */
+
+/* @r as the functions of tar_sparse.h give it. */
+static int after_map(struct tar_reader *t, int r)
+{
+	if (r < 0)
+		return refuse(t, NULL, r);
+	t->state = TAR_SPARSE;
+	return r ? 0 : begin_file(t);
+}
+
+static int take_map(struct tar_reader *t, const void *data, size_t len)
+{
+	int r;
+
+	memcpy(t->map + t->have, data, len);
+	t->have += len;
+	if (t->have < TAR_BLOCK)
+		return 0;
+	t->have = 0;
+	r = t->ops->raw(t->ctx, t->map, TAR_BLOCK);
+	if (r)
+		return r;
+	return after_map(t, t->pax.sparse.in_data ? tar_sparse_map(&t->pax.sparse, t->map) :
+						    tar_sparse_block(&t->pax.sparse, t->map));
 }
 
 /* ---- blocks ---- */
@@ -233,6 +262,10 @@ static int take_block(struct tar_reader *t)
 		return refuse(t, NULL, err(-EBADMSG, "not a tar header: its checksum is wrong"));
 	if (is_meta(t->block.typeflag))
 		return begin_meta(t);
+	if (t->block.typeflag == 'S')
+		return after_map(t, tar_sparse_header(&t->pax.sparse, &t->block));
+	if (t->pax.sparse.in_data)
+		return after_map(t, 1);
 	return begin_file(t);
 }
 
@@ -267,6 +300,8 @@ static int take(struct tar_reader *t, const void *data, size_t len)
 		return take_header(t, data, len);
 	case TAR_META:
 		return take_meta(t, data, len);
+	case TAR_SPARSE:
+		return take_map(t, data, len);
 	case TAR_DATA:
 		return take_data(t, data, len);
 	case TAR_PADDING:
@@ -281,6 +316,7 @@ static size_t share(const struct tar_reader *t, size_t len)
 {
 	switch (t->state) {
 	case TAR_HEADER:
+	case TAR_SPARSE:
 		return MIN(len, TAR_BLOCK - t->have);
 	case TAR_END:
 		return len;
@@ -304,10 +340,14 @@ int tar_reader_feed(struct tar_reader *t, const void *data, size_t len)
 	return 0;
 }
 
-/* Without any zero block at a header's place it ends too: some writers leave them out. */
+/*
+ * Without any zero block at a header's place it ends too: some writers leave them out, and umoci's
+ * insert (0.4.7) also all that pads the last content. Some of the padding is an archive cut off.
+ */
 int tar_reader_finish(struct tar_reader *t)
 {
-	bool whole = t->state == TAR_END || (t->state == TAR_HEADER && t->have == 0);
+	bool whole = t->state == TAR_END || (t->state == TAR_HEADER && t->have == 0) ||
+		     (t->state == TAR_PADDING && t->left == ROUND_UP(t->size, TAR_BLOCK) - t->size);
 
 	if (!whole || t->has_pax || t->pax.long_path || t->pax.long_link)
 		return refuse(t, NULL, err(-EBADMSG, "the archive is cut off"));

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * A tar archive read as its bytes come: POSIX.1-1988 ustar, POSIX.1-2001 pax, GNU long names,
- * star's prefix, v7.
+ * A tar archive read as its bytes come: POSIX.1-1988 ustar, POSIX.1-2001 pax, GNU long names and
+ * sparse files, star's prefix, v7.
  *
  * Our own, because the frame needs to know of every byte of the archive whether it is content or
  * not: libarchive hides where the bytes are, and resolves what archives say twice. Where tars of
@@ -28,6 +28,11 @@ struct tar_xattr {
 	size_t len;
 };
 
+/* A piece of a sparse file that the archive holds. */
+struct tar_segment {
+	uint64_t off, len;
+};
+
 struct tar_entry {
 	/*
 	 * '0' file, '1' hard link, '2' symlink, '3' '4' char, block device, '5' directory, '6' fifo
@@ -38,6 +43,13 @@ struct tar_entry {
 	uint32_t uid, gid;
 	uint32_t major, minor;
 	uint64_t size; /* of a file, else 0 */
+	/*
+	 * A sparse file's, in order, without overlap: data() brings these alone, the rest is zeros.
+	 * NULL: no sparse file.
+	 */
+	const struct tar_segment *segments;
+	size_t nsegments;
+	uint64_t stored; /* bytes that data() brings */
 	struct timespec mtime;
 	const struct tar_xattr *xattrs;
 	size_t nxattrs;

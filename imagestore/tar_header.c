@@ -119,6 +119,8 @@ static int find_names(const struct tar_header *h, const struct tar_pax *p, char 
 	memcpy(link, h->linkname, len);
 	link[len] = '\0';
 	e->path = p->path ? p->path : p->long_path ? p->long_path : names;
+	if (p->sparse.name) /* the others are made up */
+		e->path = p->sparse.name;
 	e->link = p->link ? p->link : p->long_link ? p->long_link : link;
 	if (!*e->path)
 		return err(-EBADMSG, "it has no name");
@@ -137,6 +139,7 @@ static int find_type(const struct tar_header *h, struct tar_entry *e)
 	case '\0': /* v7 has no directories but by their name */
 		e->type = slash ? '5' : '0';
 		return 0;
+	case 'S': /* GNU: a sparse file */
 	case '0':
 	case '7': /* contiguous: a file like others */
 		if (slash)
@@ -154,10 +157,6 @@ static int find_type(const struct tar_header *h, struct tar_entry *e)
 	case '6':
 		e->type = h->typeflag;
 		return 0;
-	case 'S':
-		return err(
-			-EBADMSG,
-			"a GNU sparse file, which is not taken: make the archive without --sparse");
 	default:
 		return err(-EBADMSG, "its type 0x%02x is not one of files",
 			   (unsigned char)h->typeflag);
@@ -175,11 +174,28 @@ static int find_size(const struct tar_header *h, const struct tar_pax *p, struct
 	if (p->has_size && p->size != (uint64_t)size && p->size <= SIZE_MAX_USTAR)
 		return err(-EBADMSG, "its size is %lld in the header and %llu in its pax header",
 			   (long long)size, (unsigned long long)p->size);
-	e->size = p->has_size ? p->size : (uint64_t)size;
+	e->size = e->stored = p->has_size ? p->size : (uint64_t)size;
 	if (e->type != '0' && e->size)
 		return err(-EBADMSG, "%llu bytes of content for what has none",
 			   (unsigned long long)e->size);
 	return 0;
+}
+
+static const struct tar_segment no_segments;
+
+static int find_sparse(struct tar_pax *p, struct tar_entry *e)
+{
+	int r;
+
+	if (!p->sparse.is)
+		return 0;
+	if (e->type != '0')
+		return err(-EBADMSG, "a sparse file that is no file");
+	r = tar_sparse_check(&p->sparse, e->stored, &e->stored);
+	e->size = p->sparse.size;
+	e->segments = p->sparse.n ? p->sparse.segments : &no_segments;
+	e->nsegments = p->sparse.n;
+	return r;
 }
 
 static int find_owner(const struct tar_header *h, const struct tar_pax *p, struct tar_entry *e)
@@ -218,7 +234,7 @@ static int find_device(const struct tar_header *h, struct tar_entry *e)
 	return 0;
 }
 
-int tar_header_entry(const struct tar_header *h, const struct tar_pax *p, char *names,
+int tar_header_entry(const struct tar_header *h, struct tar_pax *p, char *names,
 		     struct tar_entry *ret)
 {
 	struct tar_entry e = { .path = "", .link = "", .xattrs = p->xattrs, .nxattrs = p->nxattrs };
@@ -230,6 +246,8 @@ int tar_header_entry(const struct tar_header *h, const struct tar_pax *p, char *
 		r = find_type(h, &e);
 	if (r >= 0)
 		r = find_size(h, p, &e);
+	if (r >= 0)
+		r = find_sparse(p, &e);
 	if (r >= 0)
 		r = find_owner(h, p, &e);
 	if (r >= 0)

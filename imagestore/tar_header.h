@@ -3,7 +3,7 @@
 #ifndef IMAGESTORE_TAR_HEADER_H
 #define IMAGESTORE_TAR_HEADER_H
 
-#include "imagestore/tar.h"
+#include "imagestore/tar_sparse.h"
 #include <stdbool.h>
 
 /* POSIX.1-1988, "ustar Interchange Format"; offsets from there. */
@@ -26,6 +26,7 @@ struct tar_pax {
 	struct tar_xattr *xattrs;
 	size_t nxattrs, cap;
 	char *long_path, *long_link; /* GNU's 'L' and 'K', owned */
+	struct tar_sparse sparse;
 };
 
 void tar_pax_done(struct tar_pax *p);
@@ -43,7 +44,7 @@ int tar_header_number(const char *field, size_t len, int64_t *ret);
 /*
  * The header and @p as one entry; strings are kept in @names (2 * (TAR_PATH_MAX + 1) bytes) or @p.
  */
-int tar_header_entry(const struct tar_header *h, const struct tar_pax *p, char *names,
+int tar_header_entry(const struct tar_header *h, struct tar_pax *p, char *names,
 		     struct tar_entry *ret);
 
 #endif

@@ -20,6 +20,7 @@ void tar_pax_done(struct tar_pax *p)
 	free(p->xattrs);
 	free(p->long_path);
 	free(p->long_link);
+	tar_sparse_done(&p->sparse);
 	*p = (struct tar_pax){ 0 };
 }
 
@@ -117,16 +118,10 @@ static int add_xattr(struct tar_pax *p, const char *name, const char *value, siz
 	return 0;
 }
 
-static int sparse(void)
-{
-	return err(-EBADMSG,
-		   "a sparse file, which is not taken: make the archive without --sparse");
-}
-
 /* One record; @value has @len bytes and a NUL behind them. */
 static int set(struct tar_pax *p, const char *key, char *value, size_t len)
 {
-	const char *xattr = str_after(key, XATTR);
+	const char *xattr = str_after(key, XATTR), *sparse = str_after(key, "GNU.sparse.");
 
 	if (xattr)
 		return add_xattr(p, xattr, value, len);
@@ -134,8 +129,10 @@ static int set(struct tar_pax *p, const char *key, char *value, size_t len)
 		return set_name(&p->path, key, value, len);
 	if (streq(key, "linkpath"))
 		return set_name(&p->link, key, value, len);
-	if (str_after(key, "GNU.sparse.") || streq(key, "SCHILY.realsize"))
-		return sparse();
+	if (sparse)
+		return tar_sparse_record(&p->sparse, sparse, value, len);
+	if (streq(key, "SCHILY.realsize"))
+		return err(-EBADMSG, "a sparse file of star's, which is not taken");
 	if (!streq(key, "size") && !streq(key, "uid") && !streq(key, "gid") && !streq(key, "mtime"))
 		return 0; /* times of access, names of owners, comments and the like */
 	if (strlen(value) != len)

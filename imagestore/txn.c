@@ -116,10 +116,12 @@ void txn_abort(struct txn *t)
 		free(t->names[i].media_type);
 	}
 	free(t->names);
+	free(t->source);
 	snprintf(path.s, sizeof(path.s), "tmp/%s", t->name);
 	/* What cannot be removed now is a dead transaction as soon as its lock is gone. */
 	if (t->dirfd >= 0)
 		fd_remove_tree(t->s->dirfd, path.s);
+	txn_drop_claims(t);
 	fd_close(t->dirfd);
 	fd_close(t->live_fd);
 	free(t);
@@ -153,14 +155,16 @@ int txn_seal_blob(struct txn *t, const struct txn_file *name, const struct diges
 	return seal(t, name, txn_blob(d).s);
 }
 
-/* -ENOENT: the store has no such file. */
+/* -ENOENT: neither the store nor the transaction has such a file. */
 static int pin(struct txn *t, const char *from, const char *to)
 {
 	if (linkat(t->s->dirfd, from, t->dirfd, to, 0) == 0 || errno == EEXIST) {
 		t->npinned++;
 		return 0;
 	}
-	return errno == ENOENT ? -ENOENT : txn_write_err(t, -errno);
+	if (errno != ENOENT)
+		return txn_write_err(t, -errno);
+	return faccessat(t->dirfd, to, F_OK, 0) == 0 ? 0 : -ENOENT;
 }
 
 int txn_seal_object(struct txn *t, const struct txn_file *name, const struct digest *d)
@@ -194,6 +198,11 @@ int txn_put_blob(struct txn *t, const void *data, size_t len, struct digest *ret
 int txn_pin_blob(struct txn *t, const struct digest *d)
 {
 	return pin(t, blob_file(d).s, txn_blob(d).s);
+}
+
+int txn_pin_object(struct txn *t, const struct digest *d)
+{
+	return pin(t, object_file(d).s, txn_object(d).s);
 }
 
 /* Links one file of a layer from its folder @from to the transaction's @to. */
@@ -314,6 +323,19 @@ static int write_merged(struct txn *t, const char *path, const struct digest *di
 	return r == -ENOSPC || r == -EDQUOT ? txn_write_err(t, r) : r;
 }
 
+/* The digests of its blocks, for who reads it (layer_index_open_verified()). */
+static int write_sums(struct txn *t, const char *index, const char *path)
+{
+	_close_ int fd = openat(t->dirfd, index, O_RDONLY | O_CLOEXEC), sums = -1;
+	int r = fd < 0 ? -errno : 0;
+
+	if (r >= 0)
+		sums = openat(t->dirfd, path, O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC, 0444);
+	if (r >= 0)
+		r = sums < 0 ? -errno : layer_index_sums(fd, sums);
+	return r < 0 ? txn_write_err(t, r) : 0;
+}
+
 static int write_text(struct txn *t, const char *path, const char *text)
 {
 	_close_ int fd = openat(t->dirfd, path, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0444);
@@ -325,7 +347,8 @@ static int write_text(struct txn *t, const char *path, const char *text)
 int txn_merge(struct txn *t, const struct digest *diff_ids, size_t n)
 {
 	struct digest chain = image_chain_id(diff_ids, n);
-	struct store_file index = merged_file(&chain, ""), layers = merged_file(&chain, ".layers");
+	struct store_file index = merged_file(&chain, ""), layers = merged_file(&chain, ".layers"),
+			  sums = merged_file(&chain, ".sums");
 	_free_ char *text = digests_text(diff_ids, n);
 	int r;
 
@@ -336,6 +359,8 @@ int txn_merge(struct txn *t, const struct digest *diff_ids, size_t n)
 	r = write_text(t, layers.s, text);
 	if (r >= 0)
 		r = write_merged(t, index.s, diff_ids, n);
-	t->nfiles += 2;
+	if (r >= 0)
+		r = write_sums(t, index.s, sums.s);
+	t->nfiles += 3;
 	return r;
 }

@@ -7,6 +7,7 @@
 #define IMAGESTORE_TXN_H
 
 #include "imagestore/store.h"
+#include <stdatomic.h>
 
 /* A name that index.json gets at commit. */
 struct txn_name {
@@ -16,16 +17,22 @@ struct txn_name {
 	uint64_t size;
 };
 
+struct claim;
 struct txn {
 	struct store *s;
 	char name[17];
 	int dirfd, live_fd;
 	struct txn_name *names;
+	char *source; /* where their images came from, "HOST/REPOSITORY"; NULL: not known */
 	size_t nnames, cap;
-	uint64_t nfiles;  /* written here: decides between fdatasync and syncfs */
-	uint64_t npinned; /* linked from the store */
-	uint64_t counter; /* of temporary names */
-	bool published;	  /* something may stand outside of tmp/ */
+	/* Several threads may write layers into one transaction: */
+	_Atomic(uint64_t) nfiles;  /* written here: decides between fdatasync and syncfs */
+	_Atomic(uint64_t) npinned; /* linked from the store */
+	_Atomic(uint64_t) counter; /* of temporary names */
+	bool named_twice;     /* what was written here may have a name outside, that is no pin */
+	bool published;	      /* something may stand outside of tmp/ */
+	struct claim *claims; /* of layers that are being made here (claim.c) */
+	size_t nclaims, claims_cap;
 };
 
 struct txn_file {
@@ -46,11 +53,27 @@ int txn_seal_object(struct txn *t, const struct txn_file *name, const struct dig
 int txn_put_blob(struct txn *t, const void *data, size_t len, struct digest *ret);
 
 /*
- * Links what the store has into the transaction, so that it stays; -ENOENT without a text when it
- * has not.
+ * Links what the store has into the transaction, so that it stays; 0 too when it stands there
+ * already; -ENOENT without a text when neither has it.
  */
 int txn_pin_blob(struct txn *t, const struct digest *d);
+int txn_pin_object(struct txn *t, const struct digest *d);
 int txn_pin_layer(struct txn *t, const struct digest *diff_id);
+
+/*
+ * An image to be given away: manifest, config and layers' blobs stand in the transaction, pinned
+ * or, when they were dropped, made again; where another blob came of it, *@ret has that and a
+ * manifest that names it.
+ */
+int txn_give(struct txn *t, const char *ref, struct image **ret);
+int txn_blob_open(struct txn *t, const struct digest *d);
+
+/*
+ * Before a layer is made that the store has not: waits for whoever is making it, so that it may be
+ * there afterwards. Held until the transaction's end.
+ */
+int txn_claim_layer(struct txn *t, const struct digest *diff_id);
+void txn_drop_claims(struct txn *t);
 
 /* @name NULL: unnamed. */
 int txn_add_name(struct txn *t, const char *name, const char *media_type,
@@ -58,6 +81,9 @@ int txn_add_name(struct txn *t, const char *name, const char *media_type,
 
 /* Merges a chain whose layers stand in the transaction; published by the commit. */
 int txn_merge(struct txn *t, const struct digest *diff_ids, size_t n);
+
+/* Switches fs-verity on for what is new, where the file system has it. */
+void txn_verity(struct txn *t);
 
 /* Makes the names of the transaction's files final, in order: step 4. */
 int txn_publish(struct txn *t);

@@ -31,8 +31,6 @@ static int pin_layer(struct txn *t, struct image_layer *layer)
 	if (r < 0)
 		return r;
 	r = txn_pin_blob(t, &layer->blob);
-	if (r == -ENOENT && faccessat(t->dirfd, txn_blob(&layer->blob).s, F_OK, 0) == 0)
-		return 0;
 	return r == -ENOENT ? import_rebuild_blob(t, layer) : r;
 }
 

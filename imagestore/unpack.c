@@ -4,17 +4,6 @@
 
 #include <sys/stat.h>
 
-struct store_bounds store_bounds_of(const struct store_bounds *b)
-{
-	struct store_bounds r = b ? *b : (struct store_bounds){ 0 };
-
-	r.max_layer_bytes = r.max_layer_bytes ?: 64ull << 30;
-	r.max_entries = r.max_entries ?: 4ull << 20;
-	r.max_depth = r.max_depth ?: 256;
-	r.max_ratio = r.max_ratio ?: 1000;
-	return r;
-}
-
 static int take_raw(void *unpack, const void *data, size_t len)
 {
 	struct unpack *u = unpack;
@@ -36,7 +25,7 @@ int unpack_new(struct txn *t, const struct store_bounds *b, struct unpack **ret)
 	if (!u)
 		return -ENOMEM;
 	u->t = t;
-	u->bounds = store_bounds_of(b);
+	u->bounds = store_bounds_of(t->s, b);
 	u->pack = PACK_NONE;
 	u->object = OUT_FILE_NONE;
 	sha256_init(&u->hash);
@@ -62,6 +51,8 @@ void unpack_free(struct unpack *u)
 	frame_writer_free(u->frame);
 	pack_drop(&u->pack);
 	out_file_drop(&u->object);
+	free(u->segments);
+	free(u->whole);
 	digest_set_done(&u->objects);
 	free(u);
 }

@@ -20,7 +20,7 @@
 #define INLINE_BUDGET (16u << 20) /* bytes of contents in one index; further ones go to the pack */
 #define METADATA_MAX  (512ull << 20) /* bytes of names, links and xattrs of one layer */
 
-enum unpack_place { PLACE_NONE, PLACE_RAW, PLACE_SMALL, PLACE_OBJECT };
+enum unpack_place { PLACE_NONE, PLACE_RAW, PLACE_SMALL, PLACE_WHOLE, PLACE_OBJECT };
 
 struct unpack {
 	struct txn *t;
@@ -38,12 +38,13 @@ struct unpack {
 	enum unpack_place place;
 	uint64_t size;
 	size_t have;
+	uint8_t *whole; /* an object that is gathered before it is written; NULL until one is */
 	struct out_file object;
+	struct tar_segment *segments; /* of a sparse file, else NULL */
+	size_t nsegments, segment;    /* segment: the one under way */
+	uint64_t at, expanded;	      /* at: in that file; expanded: zeros of all sparse files */
 	uint8_t small[LAYER_PACK_MAX];
 };
-
-/* The bounds with their defaults filled in; @b may be NULL. */
-struct store_bounds store_bounds_of(const struct store_bounds *b);
 
 int unpack_new(struct txn *t, const struct store_bounds *b, struct unpack **ret);
 void unpack_free(struct unpack *u);
@@ -59,8 +60,8 @@ int unpack_finish(struct unpack *u, const struct digest *expect, struct image_la
 int unpack_entry(void *unpack, const struct tar_entry *e);
 int unpack_data(void *unpack, const void *data, size_t len);
 int unpack_entry_end(void *unpack);
-/* Begins the content of @size bytes of @node. */
-int unpack_content(struct unpack *u, struct layer_node *node, uint64_t size);
+/* Begins the content of @node, which is of @e. */
+int unpack_content(struct unpack *u, struct layer_node *node, const struct tar_entry *e);
 
 /* unpack_path.c: a name of the archive as a place in the tree. */
 struct unpack_place_of {
@@ -72,8 +73,11 @@ struct unpack_place_of {
 int unpack_find_place(struct unpack *u, const char *path, struct unpack_place_of *ret);
 /* Without anything between: "./a//b/" -> "a/b"; @out has TAR_PATH_MAX + 1 bytes. */
 int unpack_plain_path(const char *path, char *out);
-/* The node at a plain path, or NULL; *@ret_hidden: no lower layer can have it there either. */
-struct layer_node *unpack_lookup(struct unpack *u, const char *plain, bool *ret_hidden);
+/*
+ * The node at a plain path, or NULL; *@ret_hidden: no lower layer can have it there either. Where
+ * symbolic links of this layer lead elsewhere, *@plain, on the heap, becomes that path.
+ */
+int unpack_lookup(struct unpack *u, char **plain, struct layer_node **ret, bool *ret_hidden);
 /* A directory that hides what lower layers have in it. */
 int unpack_make_opaque(struct layer_node *dir);
 

@@ -5,31 +5,118 @@
  */
 #include "imagestore/unpack.h"
 
-int unpack_content(struct unpack *u, struct layer_node *node, uint64_t size)
+/* Up to this, what the store has already is not written once more to find that out. */
+#define WHOLE_MAX (4u << 20)
+#define EXPANDED_FREE \
+	(64ull << 20) /* zeros that any layer may claim: as the ratio's bound has it */
+
+/* Zeros are claimed by a few bytes: against the bytes that the archive had so far. */
+static int check_claim(struct unpack *u, const struct tar_entry *e)
 {
+	u->expanded += e->size - e->stored;
+	if (u->expanded > u->bounds.max_layer_bytes ||
+	    (u->expanded > EXPANDED_FREE && u->expanded / u->bounds.max_ratio > u->bytes))
+		return err(-EFBIG, "sparse files that claim %llu bytes of zeros",
+			   (unsigned long long)u->expanded);
+	return 0;
+}
+
+static int begin_sparse(struct unpack *u, const struct tar_entry *e)
+{
+	int r = check_claim(u, e);
+
+	if (r < 0)
+		return r;
+	/* The node of a file that is all hole has no content. */
+	if (!e->nsegments)
+		return 0;
+	u->segments = mem_dup(e->segments, e->nsegments * sizeof(*e->segments));
+	u->nsegments = e->nsegments;
+	memset(u->small, 0, sizeof(u->small));
+	return u->segments ? 0 : -ENOMEM;
+}
+
+int unpack_content(struct unpack *u, struct layer_node *node, const struct tar_entry *e)
+{
+	int r = node && e->segments ? begin_sparse(u, e) : 0;
+
+	if (r < 0)
+		return r;
 	u->node = node;
-	u->size = size;
+	u->size = e->size;
 	u->have = 0;
-	if (!node || size == 0) {
+	u->at = u->segment = 0;
+	if (!node || e->stored == 0) {
 		u->place = PLACE_RAW;
 		return 0;
 	}
-	if (size <= LAYER_PACK_MAX) {
+	if (e->size <= LAYER_PACK_MAX) {
 		u->place = PLACE_SMALL;
 		return 0;
 	}
+	if (!u->segments && e->size <= WHOLE_MAX) {
+		u->place = PLACE_WHOLE;
+		if (!u->whole)
+			u->whole = malloc(WHOLE_MAX);
+		return u->whole ? 0 : -ENOMEM;
+	}
 	u->place = PLACE_OBJECT;
 	return out_file_open(u->t, true, &u->object);
+}
+
+/* At most the rest of a segment, at its place. */
+static int put_piece(struct unpack *u, const void *data, size_t len)
+{
+	const struct tar_segment *g = &u->segments[u->segment];
+	int r = 0;
+
+	if (u->place == PLACE_SMALL) {
+		memcpy(u->small + MAX(u->at, g->off), data, len);
+		r = frame_raw(u->frame, data, len);
+	} else {
+		if (u->at < g->off)
+			r = out_file_hole(&u->object, g->off - u->at);
+		if (r >= 0)
+			r = out_file_write(&u->object, data, len);
+	}
+	u->at = MAX(u->at, g->off) + len;
+	u->segment += u->at == g->off + g->len;
+	return r;
+}
+
+/* The reader has checked the map: segments follow each other, inside of the size. */
+static int put_sparse(struct unpack *u, const void *data, size_t len)
+{
+	const char *p = data;
+
+	while (len && u->segment < u->nsegments) {
+		const struct tar_segment *g = &u->segments[u->segment];
+		uint64_t from = MAX(u->at, g->off), left = g->off + g->len - from;
+		size_t n = (size_t)MIN((uint64_t)len, left);
+		int r = put_piece(u, p, n);
+
+		if (r < 0)
+			return r;
+		p += n;
+		len -= n;
+	}
+	return 0;
 }
 
 int unpack_data(void *unpack, const void *data, size_t len)
 {
 	struct unpack *u = unpack;
 
+	if (u->segments)
+		return put_sparse(u, data, len);
 	switch (u->place) {
 	case PLACE_SMALL:
 		memcpy(u->small + u->have, data,
 		       len); /* the reader gives no more than the size it announced */
+		u->have += len;
+		return 0;
+	case PLACE_WHOLE:
+		memcpy(u->whole + u->have, data, len);
 		u->have += len;
 		return 0;
 	case PLACE_OBJECT:
@@ -47,38 +134,81 @@ static int end_small(struct unpack *u)
 	if (u->size <= LAYER_INLINE_MAX && u->inlined + u->size <= INLINE_BUDGET) {
 		u->inlined += u->size;
 		c = (struct layer_content){ .kind = LAYER_INLINE, .data = u->small };
-		r = frame_raw(u->frame, u->small, u->have);
+		r = u->segments ? 0 : frame_raw(u->frame, u->small, u->have);
 	} else {
-		r = pack_add(u->t, &u->pack, u->small, u->have, &c.block);
-		if (r >= 0)
+		r = pack_add(u->t, &u->pack, u->small, (size_t)u->size, &c.block);
+		if (r >= 0 && !u->segments)
 			r = frame_packed(u->frame, c.block, u->size);
 	}
 	return r < 0 ? r : layer_node_set_content(u->node, &c);
 }
 
+/* An object that stands in the transaction: as the node's content, and in the frame. */
+static int take_object(struct unpack *u, const struct layer_content *c)
+{
+	int r = digest_set_add(&u->objects, &c->digest) < 0 ? -ENOMEM : 0;
+
+	if (r >= 0 && !u->segments)
+		r = frame_object(u->frame, u->size, &c->digest);
+	for (size_t i = 0; r >= 0 && u->segments && i < u->nsegments; i++)
+		r = frame_segment(u->frame, u->segments[i].off, u->segments[i].len, &c->digest);
+	return r < 0 ? r : layer_node_set_content(u->node, c);
+}
+
+static int write_whole(struct unpack *u, const struct digest *d)
+{
+	int r = out_file_open(u->t, false, &u->object);
+
+	if (r >= 0)
+		r = out_file_write(&u->object, u->whole, (size_t)u->size);
+	if (r >= 0)
+		r = out_file_close(&u->object, NULL);
+	if (r >= 0)
+		r = txn_seal_object(u->t, &u->object.name, d);
+	if (r >= 0)
+		u->object = OUT_FILE_NONE;
+	return r;
+}
+
+static int end_whole(struct unpack *u)
+{
+	struct layer_content c = { .kind = LAYER_OBJECT,
+				   .digest = sha256_of(u->whole, (size_t)u->size) };
+	int r = txn_pin_object(u->t, &c.digest);
+
+	if (r == -ENOENT)
+		r = write_whole(u, &c.digest);
+	return r < 0 ? r : take_object(u, &c);
+}
+
 static int end_object(struct unpack *u)
 {
 	struct layer_content c = { .kind = LAYER_OBJECT };
-	int r = out_file_close(&u->object, &c.digest);
+	int r = u->segments && u->at < u->size ? out_file_hole(&u->object, u->size - u->at) : 0;
 
+	if (r >= 0)
+		r = out_file_close(&u->object, &c.digest);
 	if (r >= 0)
 		r = txn_seal_object(u->t, &u->object.name, &c.digest);
 	if (r < 0)
 		return r;
 	u->object = OUT_FILE_NONE;
-	if (digest_set_add(&u->objects, &c.digest) < 0)
-		return -ENOMEM;
-	r = frame_object(u->frame, u->size, &c.digest);
-	return r < 0 ? r : layer_node_set_content(u->node, &c);
+	return take_object(u, &c);
 }
 
 int unpack_entry_end(void *unpack)
 {
 	struct unpack *u = unpack;
 	enum unpack_place place = u->place;
+	int r = 0;
 
 	u->place = PLACE_NONE;
 	if (place == PLACE_SMALL)
-		return end_small(u);
-	return place == PLACE_OBJECT ? end_object(u) : 0;
+		r = end_small(u);
+	else if (place == PLACE_WHOLE)
+		r = end_whole(u);
+	else if (place == PLACE_OBJECT)
+		r = end_object(u);
+	free(take_ptr(u->segments));
+	return r;
 }

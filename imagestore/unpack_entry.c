@@ -126,7 +126,9 @@ static int put_link(struct unpack *u, const struct unpack_place_of *at, const st
 	old = layer_tree_child(u->tree, at->dir, at->name, at->len);
 	if (old && S_ISDIR(layer_node_attr(old)->mode))
 		layer_tree_remove(u->tree, at->dir, at->name, at->len);
-	target = unpack_lookup(u, plain, &hidden);
+	r = unpack_lookup(u, &plain, &target, &hidden);
+	if (r < 0)
+		return r;
 	if (target && S_ISDIR(layer_node_attr(target)->mode))
 		return err(-EBADMSG, "a hard link to a directory");
 	if (target)
@@ -173,7 +175,7 @@ static int put_node(struct unpack *u, const struct unpack_place_of *at, const st
 	if (r >= 0)
 		r = set_xattrs(u, n, e);
 	if (r >= 0 && e->type == '0')
-		r = unpack_content(u, n, e->size);
+		r = unpack_content(u, n, e);
 	return r;
 }
 
@@ -187,7 +189,7 @@ static int put(struct unpack *u, const struct tar_entry *e)
 	u->metadata += at.len;
 	if (at.aufs || (at.dir && str_after(at.name, WHITEOUT))) {
 		r = at.aufs ? 0 : whiteout(u, &at);
-		return r < 0 || e->type != '0' ? r : unpack_content(u, NULL, e->size);
+		return r < 0 || e->type != '0' ? r : unpack_content(u, NULL, e);
 	}
 	if (!at.dir)
 		return put_root(u, e);

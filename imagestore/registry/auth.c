@@ -4,7 +4,6 @@
 
 #include <strings.h>
 
-#define ATTEMPTS  5
 #define WAIT_MAX  30 /* seconds */
 #define FIELD_MAX 1024
 #define TOKEN_MAX (64u << 10)
@@ -39,21 +38,25 @@ static bool header_safe(const char *s)
 	return n > 0;
 }
 
-/* realm?service=...&scope=... */
+/* realm?service=...&scope=...[&scope=...] */
 static char *token_url(struct registry *r, const char *challenge, const char *actions)
 {
 	char realm[FIELD_MAX], service[FIELD_MAX] = "";
 	_free_ char *scope = str_fmt("repository:%s:%s", r->repo, actions);
+	/* Names of repositories hold nothing that a URL would want escaped, but for the colons. */
+	_free_ char *from = r->from ? str_fmt("&scope=repository%%3A%s%%3Apull", r->from) :
+				      strdup("");
 	char *es, *ec, *url = NULL;
 
-	if (!scope || field(challenge, "realm", realm, sizeof(realm)) < 0 || !header_safe(realm))
+	if (!scope || !from || field(challenge, "realm", realm, sizeof(realm)) < 0 ||
+	    !header_safe(realm))
 		return NULL;
 	field(challenge, "service", service, sizeof(service));
 	es = curl_easy_escape(r->curl, service, 0);
 	ec = curl_easy_escape(r->curl, scope, 0);
 	if (es && ec)
-		url = str_fmt("%s%cservice=%s%s%s", realm, strchr(realm, '?') ? '&' : '?', es,
-			      *r->repo ? "&scope=" : "", *r->repo ? ec : "");
+		url = str_fmt("%s%cservice=%s%s%s%s", realm, strchr(realm, '?') ? '&' : '?', es,
+			      *r->repo ? "&scope=" : "", *r->repo ? ec : "", from);
 	curl_free(es);
 	curl_free(ec);
 	return url;
@@ -138,14 +141,18 @@ int registry_try(struct registry *r, const char *actions, const struct http_requ
 	return e;
 }
 
-bool registry_again(unsigned n, int error, const struct http_reply *p)
+bool registry_passes(int error, const struct http_reply *p)
 {
-	uint64_t wait = 1u << (n - 1); /* seconds */
-	bool passes = error == -EAGAIN ||
-		      (error >= 0 && (p->status == 429 || p->status == 502 || p->status == 503 ||
-				      p->status == 504 || p->status == 500));
+	return error == -EAGAIN ||
+	       (error >= 0 && (p->status == 429 || p->status == 500 || p->status == 502 ||
+			       p->status == 503 || p->status == 504));
+}
 
-	if (!passes || n >= ATTEMPTS)
+bool registry_again(const struct registry *r, unsigned n, int error, const struct http_reply *p)
+{
+	uint64_t wait = 1ull << MIN(n - 1, 8u); /* seconds */
+
+	if (!registry_passes(error, p) || n >= r->attempts)
 		return false;
 	err_clear();
 	if (wait < p->retry_after)
@@ -176,7 +183,7 @@ int registry_do(struct registry *r, const char *actions, const struct http_reque
 
 	do {
 		e = registry_try(r, actions, q, p);
-	} while (registry_again(++n, e, p));
+	} while (registry_again(r, ++n, e, p));
 	if (e == -EAGAIN)
 		e = -EIO;
 	if (e >= 0 && (p->status < 200 || p->status > 299))
@@ -195,7 +202,7 @@ int registry_get(struct registry *r, const char *url, const char *accept, struct
 	do {
 		buf_reset(ret);
 		e = registry_try(r, "pull", &q, &p);
-	} while (registry_again(++n, e, &p));
+	} while (registry_again(r, ++n, e, &p));
 	if (e < 0)
 		return e == -EAGAIN ? -EIO : e;
 	if (p.status != 200)

@@ -1,23 +1,34 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* A blob into partial/<hex>: hashed on the way, resumed where it stopped. */
+/* A blob into a file: hashed on the way, resumed where it stopped. */
 #include "imagestore/registry/registry.h"
 
 #include <sys/stat.h>
 
-#define HASH_CHUNK (256u << 10)
+#define HASH_CHUNK   (256u << 10)
+#define PROGRESS_MIN (1u << 20) /* less is no reason for more attempts: it would never end */
 
 struct fetch {
+	struct store *s;
 	struct partial *p;
 	struct http_reply *reply;
 	struct sha256 hash;
 	uint64_t have; /* bytes written and hashed */
 };
 
+static int tell(struct fetch *f)
+{
+	return f->p->grew ? f->p->grew(f->p->ctx, f->have) : 0;
+}
+
+/* Who reads behind is told before there are other bytes. */
 static int start_over(struct fetch *f)
 {
+	int r;
+
 	sha256_init(&f->hash);
 	f->have = 0;
-	return ftruncate(f->p->fd, 0) < 0 ? err_sys("partial download") : 0;
+	r = tell(f);
+	return r >= 0 && ftruncate(f->p->fd, 0) < 0 ? err_sys("partial download") : r;
 }
 
 /* What a killed download left. */
@@ -26,6 +37,7 @@ static int take_up(struct fetch *f)
 	_free_ char *chunk = malloc(HASH_CHUNK);
 	struct stat st;
 	ssize_t n;
+	int r = 0;
 
 	sha256_init(&f->hash);
 	if (!chunk)
@@ -34,11 +46,14 @@ static int take_up(struct fetch *f)
 		return err_sys("partial download");
 	if ((uint64_t)st.st_size > f->p->size)
 		return start_over(f);
-	while ((n = fd_pread_full(f->p->fd, chunk, HASH_CHUNK, (off_t)f->have)) > 0) {
+	while (r >= 0 && (n = fd_pread_full(f->p->fd, chunk, HASH_CHUNK, (off_t)f->have)) > 0) {
 		sha256_update(&f->hash, chunk, (size_t)n);
 		f->have += (uint64_t)n;
+		r = tell(f);
 	}
-	return n < 0 ? (int)n : 0;
+	if (r < 0)
+		return r;
+	return n < 0 ? err((int)n, "partial download: %s", strerror((int)-n)) : 0;
 }
 
 static int on_bytes(void *ctx, long status, const void *data, size_t len)
@@ -61,11 +76,14 @@ static int on_bytes(void *ctx, long status, const void *data, size_t len)
 			   "its descriptor",
 			   digest_hex(&f->p->digest).s, (unsigned long long)f->p->size);
 	r = fd_pwrite_full(f->p->fd, data, len, (off_t)f->have);
+	if (r == -ENOSPC || r == -EDQUOT)
+		return err(r, "%s: no space left: `strata gc` frees what nothing names",
+			   f->s->path);
 	if (r < 0)
 		return err(r, "partial download: %s", strerror(-r));
 	sha256_update(&f->hash, data, len);
 	f->have += len;
-	return 0;
+	return tell(f);
 }
 
 static int download(struct registry *r, struct fetch *f)
@@ -74,6 +92,7 @@ static int download(struct registry *r, struct fetch *f)
 	_free_ char *url =
 		str_fmt("%s/v2/%s/blobs/sha256:%s", r->base, r->repo, digest_hex(&f->p->digest).s);
 	struct http_request q = { .url = url, .sink = on_bytes, .ctx = f };
+	uint64_t counted = 0; /* bytes that were there when the attempts were counted anew */
 	unsigned n = 0;
 	int e;
 
@@ -83,10 +102,16 @@ static int download(struct registry *r, struct fetch *f)
 	f->reply = &p;
 	do {
 		q.from = f->have;
-		e = registry_try(r, "pull", &q, &p);
+		e = tell(f); /* who waits between attempts hears of another's failure here */
+		if (e >= 0)
+			e = registry_try(r, "pull", &q, &p);
 		if (e >= 0 && p.status == 416 && f->have)
-			e = start_over(f) < 0 ? -EIO : -EAGAIN;
-	} while (f->have < f->p->size && registry_again(++n, e, &p));
+			e = start_over(f) ?: -EAGAIN;
+		if (f->have > counted + PROGRESS_MIN) {
+			counted = f->have;
+			n = 0;
+		}
+	} while (f->have < f->p->size && registry_again(r, ++n, e, &p));
 	if (e < 0)
 		return e == -EAGAIN ? -EIO : e;
 	return p.status == 200 || p.status == 206 ? 0 : registry_status_err(r, url, &p);
@@ -108,17 +133,10 @@ static int check(struct fetch *f)
 
 int partial_fetch(struct registry *r, struct store *s, struct partial *p)
 {
-	struct fetch f = { .p = p };
-	char path[80];
+	struct fetch f = { .s = s, .p = p };
 	int e = take_up(&f);
 
 	if (e >= 0 && f.have < p->size)
 		e = download(r, &f);
-	if (e >= 0)
-		e = check(&f);
-	if (e == -EBADMSG) {
-		snprintf(path, sizeof(path), "partial/%s", digest_hex(&p->digest).s);
-		unlinkat(s->dirfd, path, 0);
-	}
-	return e;
+	return e < 0 ? e : check(&f);
 }

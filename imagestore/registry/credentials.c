@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Who we are to a registry: podman's auth.json and docker's config.json. */
+/* Who we are to a registry: podman's auth.json and docker's config.json. Only login writes. */
 #include "imagestore/registry/registry.h"
 
 #define DOCKER_KEY "https://index.docker.io/v1/" /* docker's own name for docker.io */
@@ -67,6 +67,27 @@ static bool is_base64(const char *s)
 		       '\0';
 }
 
+/* The helper that the file names for @host: its own, else the one for all; NULL: none. */
+static const char *helper_of(const json_t *doc, const char *host)
+{
+	const json_t *helpers = json_get_object(doc, "credHelpers");
+	const char *name = json_get_str(helpers, host);
+
+	if (!name && streq(host, "docker.io"))
+		name = json_get_str(helpers, DOCKER_KEY);
+	return name ?: json_get_str(doc, "credsStore");
+}
+
+static int ask_helper(const json_t *doc, const char *path, const char *host, char **ret)
+{
+	const char *name = helper_of(doc, host);
+	int r = 0;
+
+	if (name && *name)
+		r = credentials_helper(name, streq(host, "docker.io") ? DOCKER_KEY : host, ret);
+	return r < 0 ? err(r, "%s: credential helper: %s", path, strerror(-r)) : 0;
+}
+
 static int look(const char *path, const char *host, char **ret)
 {
 	_json_ json_t *doc = NULL;
@@ -74,6 +95,9 @@ static int look(const char *path, const char *host, char **ret)
 	const char *auth;
 	int r = path ? read_file(path, &doc) : -ENOMEM;
 
+	if (r < 0 || *ret)
+		return r;
+	r = ask_helper(doc, path, host, ret);
 	if (r < 0 || *ret)
 		return r;
 	auths = json_get_object(doc, "auths");

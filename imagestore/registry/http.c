@@ -4,18 +4,18 @@
 
 #include <strings.h>
 
-#define CONNECT_SECONDS 15
-#define SILENCE_SECONDS 30 /* less than SILENCE_BYTES a second for so long: given up */
-#define SILENCE_BYTES	1024
-#define REDIRECTS_MAX	5
-#define HEADER_MAX	8192 /* bytes of one that we keep */
+#define SILENCE_BYTES 1024 /* less a second for so long as the config says: given up */
+#define PATIENCE      10   /* so many times as long, where a server has to digest what it got */
+#define REDIRECTS_MAX 5
+#define HEADER_MAX    8192	   /* bytes of one that we keep */
+#define HEADERS_MAX   (256u << 10) /* bytes of all that we read */
 
 struct exchange {
 	struct registry *r;
 	const struct http_request *q;
 	struct http_reply *p;
 	uint64_t sent;
-	size_t ntext;
+	size_t ntext, nheaders;
 	int failed; /* what sink or body gave */
 };
 
@@ -55,13 +55,26 @@ static size_t on_upload(char *data, size_t size, size_t n, void *ctx)
 	if (x->q->body)
 		memcpy(data, (const char *)x->q->body + x->sent, want);
 	else
-		got = fd_pread_full(x->q->body_fd, data, want, (off_t)x->sent);
+		got = fd_pread_full(x->q->body_fd, data, want, (off_t)(x->q->body_from + x->sent));
 	if (got < (ssize_t)want) {
 		x->failed = got < 0 ? (int)got : -EIO;
 		return CURL_READFUNC_ABORT;
 	}
 	x->sent += want;
+	if (x->q->sent)
+		x->q->sent(x->q->ctx, x->q->body_from + x->sent);
 	return want;
+}
+
+/* Before it sends a body once more: a connection that was kept turned out to be closed. */
+static int on_seek(void *ctx, curl_off_t offset, int origin)
+{
+	struct exchange *x = ctx;
+
+	if (origin != SEEK_SET || offset < 0 || (uint64_t)offset > x->q->body_size)
+		return CURL_SEEKFUNC_FAIL;
+	x->sent = (uint64_t)offset;
+	return CURL_SEEKFUNC_OK;
 }
 
 /* The value of header @name when the line has it: a copy without blanks around. */
@@ -88,20 +101,46 @@ static void keep_header(char **where, const char *line, size_t len, const char *
 	}
 }
 
+/* "0-LAST", by some "bytes=0-LAST": what a registry has of an upload. */
+static void keep_range(struct http_reply *p, const char *value)
+{
+	const char *last = str_after(value, "bytes=") ?: value;
+
+	last = str_after(last, "0-");
+	p->has_range = last && str_u64(last, 0, INT64_MAX, &p->range_last) == 0;
+}
+
+static void keep_numbers(struct http_reply *p, const char *line, size_t len)
+{
+	_free_ char *content = header_value(line, len, "Content-Range"),
+		    *range = header_value(line, len, "Range"),
+		    *chunk = header_value(line, len, "OCI-Chunk-Min-Length");
+	const char *bytes = content ? str_after(content, "bytes ") : NULL;
+
+	if (bytes)
+		p->range_from = strtoull(bytes, NULL, 10);
+	if (range)
+		keep_range(p, range);
+	if (chunk && str_u64(chunk, 0, INT64_MAX, &p->min_chunk) < 0)
+		p->min_chunk = 0;
+}
+
 static size_t on_header(char *line, size_t size, size_t n, void *ctx)
 {
 	struct exchange *x = ctx;
 	size_t len = size * n;
-	_free_ char *range = header_value(line, len, "Content-Range");
-	const char *bytes = range ? str_after(range, "bytes ") : NULL;
 
+	x->nheaders += len;
+	if (x->nheaders > HEADERS_MAX) {
+		x->failed = err(-EPROTO, "%s: headers of over %u bytes", x->r->host, HEADERS_MAX);
+		return 0;
+	}
 	if (len > 5 && strncmp(line, "HTTP/", 5) == 0)
 		http_reply_done(x->p); /* of a redirect: what counts comes now */
 	keep_header(&x->p->location, line, len, "Location");
 	keep_header(&x->p->challenge, line, len, "WWW-Authenticate");
 	keep_header(&x->p->type, line, len, "Content-Type");
-	if (bytes)
-		x->p->range_from = strtoull(bytes, NULL, 10);
+	keep_numbers(x->p, line, len);
 	return len;
 }
 
@@ -130,13 +169,19 @@ static int set_headers(const struct registry *r, const struct http_request *q,
 		       struct curl_slist **list)
 {
 	const char *auth = q->authorization;
+	char range[64];
 	int e;
+
+	snprintf(range, sizeof(range), "%llu-%llu", (unsigned long long)q->body_from,
+		 (unsigned long long)(q->body_from + q->body_size - 1));
 
 	if (!auth && own_origin(r, q->url))
 		auth = r->authorization;
 	e = add_header(list, "Authorization", auth);
 	if (e >= 0)
 		e = add_header(list, "Accept", q->accept);
+	if (e >= 0 && q->say_range)
+		e = add_header(list, "Content-Range", range);
 	return e < 0 ? e : add_header(list, "Content-Type", q->content_type);
 }
 
@@ -151,8 +196,9 @@ static void set_options(struct exchange *x, struct curl_slist *headers)
 	curl_easy_setopt(c, CURLOPT_HTTPHEADER, headers);
 	curl_easy_setopt(c, CURLOPT_NOSIGNAL, 1L);
 	curl_easy_setopt(c, CURLOPT_USERAGENT, "strata/" STRATA_VERSION);
-	curl_easy_setopt(c, CURLOPT_CONNECTTIMEOUT, (long)CONNECT_SECONDS);
-	curl_easy_setopt(c, CURLOPT_LOW_SPEED_TIME, (long)SILENCE_SECONDS);
+	curl_easy_setopt(c, CURLOPT_CONNECTTIMEOUT, (long)x->r->connect);
+	curl_easy_setopt(c, CURLOPT_LOW_SPEED_TIME,
+			 (long)x->r->silence * (q->patient ? PATIENCE : 1));
 	curl_easy_setopt(c, CURLOPT_LOW_SPEED_LIMIT, (long)SILENCE_BYTES);
 	curl_easy_setopt(c, CURLOPT_FOLLOWLOCATION, q->upload || q->method ? 0L : 1L);
 	curl_easy_setopt(c, CURLOPT_MAXREDIRS, (long)REDIRECTS_MAX);
@@ -169,6 +215,8 @@ static void set_options(struct exchange *x, struct curl_slist *headers)
 		curl_easy_setopt(c, CURLOPT_UPLOAD, 1L);
 		curl_easy_setopt(c, CURLOPT_READFUNCTION, on_upload);
 		curl_easy_setopt(c, CURLOPT_READDATA, x);
+		curl_easy_setopt(c, CURLOPT_SEEKFUNCTION, on_seek);
+		curl_easy_setopt(c, CURLOPT_SEEKDATA, x);
 		curl_easy_setopt(c, CURLOPT_INFILESIZE_LARGE, (curl_off_t)q->body_size);
 	}
 	if (q->method && streq(q->method, "HEAD"))
@@ -181,15 +229,28 @@ static void set_options(struct exchange *x, struct curl_slist *headers)
 	}
 }
 
+static int timeout_err(const struct exchange *x)
+{
+	curl_off_t connected = 0;
+
+	curl_easy_getinfo(x->r->curl, CURLINFO_CONNECT_TIME_T, &connected);
+	if (!connected)
+		return err(-EAGAIN, "%s: no connection within %u s", x->r->host, x->r->connect);
+	return err(-EAGAIN, "%s: silent or slow: less than %u bytes/s for %u s", x->r->host,
+		   SILENCE_BYTES, x->r->silence * (x->q->patient ? PATIENCE : 1));
+}
+
 static int transport_err(const struct exchange *x, CURLcode code)
 {
-	bool passes = code == CURLE_OPERATION_TIMEDOUT || code == CURLE_RECV_ERROR ||
-		      code == CURLE_SEND_ERROR || code == CURLE_PARTIAL_FILE ||
-		      code == CURLE_GOT_NOTHING || code == CURLE_COULDNT_CONNECT ||
-		      code == CURLE_HTTP2_STREAM || code == CURLE_HTTP2;
+	bool passes = code == CURLE_RECV_ERROR || code == CURLE_SEND_ERROR ||
+		      code == CURLE_PARTIAL_FILE || code == CURLE_GOT_NOTHING ||
+		      code == CURLE_COULDNT_CONNECT || code == CURLE_HTTP2_STREAM ||
+		      code == CURLE_HTTP2 || code == CURLE_SEND_FAIL_REWIND;
 
 	if (x->failed < 0)
 		return x->failed;
+	if (code == CURLE_OPERATION_TIMEDOUT)
+		return timeout_err(x);
 	return err(passes ? -EAGAIN : -EIO, "%s: %s", x->r->host, curl_easy_strerror(code));
 }
 

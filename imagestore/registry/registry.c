@@ -25,6 +25,10 @@ int registry_open(const char *host, const char *server, const char *repo, struct
 		r->repo = strdup(repo);
 		r->base = str_fmt("%s://%s", c.insecure ? "http" : "https", at);
 		r->insecure = c.insecure;
+		r->connect = c.connect;
+		r->silence = c.silence;
+		/* Behind a mirror stands another server. */
+		r->attempts = server ? MIN(c.attempts, 2u) : c.attempts;
 		r->ca = take_ptr(c.ca);
 	}
 	registry_config_done(&c);
@@ -55,6 +59,9 @@ int registry_clone(const struct registry *r, struct registry **ret)
 	c->base = strdup(r->base);
 	c->repo = strdup(r->repo);
 	c->insecure = r->insecure;
+	c->connect = r->connect;
+	c->silence = r->silence;
+	c->attempts = r->attempts;
 	if (!c->curl || !c->host || !c->base || !c->repo || dup_known(r->ca, &c->ca) ||
 	    dup_known(r->basic, &c->basic) || dup_known(r->authorization, &c->authorization)) {
 		registry_close(c);

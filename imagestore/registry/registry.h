@@ -18,7 +18,7 @@
 struct registry_name {
 	char *host, *repo;
 	char *tag;    /* NULL: by digest */
-	char *stored; /* the name in index.json, as the user said it; NULL: by digest */
+	char *stored; /* the name in index.json: image_name_canonical(); NULL: by digest */
 	struct digest digest;
 };
 int registry_name_parse(const char *name, struct registry_name *ret);
@@ -30,7 +30,13 @@ struct registry_config {
 	bool insecure; /* plain HTTP */
 	char *ca;      /* PEM file; NULL: the system's */
 	char **mirrors;
+	/* for all registries: seconds, and how often what fails is tried */
+	unsigned connect, silence, attempts;
 };
+/* The file: *@ret is NULL when there is none. */
+int registry_file(char **ret_path, json_t **ret);
+/* Of the file, for HOST or HOST/a/b: borrowed, or NULL. Case does not count: hosts have none. */
+const json_t *registry_entry(const json_t *doc, const char *name);
 int registry_config_read(const char *host, struct registry_config *ret);
 void registry_config_done(struct registry_config *c);
 
@@ -40,6 +46,8 @@ void registry_config_done(struct registry_config *c);
 int credentials_get(const char *host, char **ret);
 /* @basic NULL takes them away: -ENOENT when there are none. */
 int credentials_set(const char *host, const char *basic);
+/* Runs docker-credential-@name; *@ret stays as it is when it has none for @server. */
+int credentials_helper(const char *name, const char *server, char **ret);
 /* NULL without memory. */
 char *credentials_encode(const char *user, const char *password);
 
@@ -51,8 +59,10 @@ struct registry {
 	char *base;	 /* "https://host:port" */
 	char *repo, *ca; /* ca may be NULL */
 	bool insecure;
-	char *basic;	     /* NULL: nobody in particular */
-	char *authorization; /* the header in use */
+	unsigned connect, silence, attempts; /* of the config */
+	char *basic;			     /* NULL: nobody in particular */
+	char *authorization;		     /* the header in use */
+	const char *from; /* another repository that tokens are to read; NULL, or borrowed */
 };
 
 /* @server: a mirror in place of @host, or NULL. */
@@ -67,10 +77,14 @@ struct http_request {
 	const char *accept, *content_type;
 	const char *authorization; /* NULL: the registry's, to its own origin */
 	const void *body;	   /* of @body_size bytes; NULL: from body_fd */
-	int body_fd;		   /* with @upload */
-	uint64_t body_size;
+	int body_fd;		   /* with @upload: from byte body_from */
+	uint64_t body_from, body_size;
 	bool upload;
-	uint64_t from; /* the first byte wanted of a blob */
+	bool say_range; /* "Content-Range: FROM-LAST": a chunk of an upload */
+	bool patient;	/* the server may be silent for long before it answers */
+	uint64_t from;	/* the first byte wanted of a blob */
+	/* Bytes of body_fd that are gone, so far. */
+	void (*sent)(void *ctx, uint64_t upto);
 	/* Gets the body of a 2xx; a negative value ends it and is the result. */
 	int (*sink)(void *ctx, long status, const void *data, size_t len);
 	void *ctx;
@@ -81,7 +95,10 @@ struct http_reply {
 	uint64_t retry_after; /* seconds */
 	char *location, *challenge, *type;
 	uint64_t range_from; /* of Content-Range */
-	char text[512];	     /* the start of what an error's body says */
+	uint64_t range_last; /* of "Range: 0-LAST", when it has one: of an upload */
+	bool has_range;
+	uint64_t min_chunk; /* of OCI-Chunk-Min-Length */
+	char text[512];	    /* the start of what an error's body says */
 };
 void http_reply_done(struct http_reply *p);
 
@@ -89,17 +106,19 @@ void http_reply_done(struct http_reply *p);
 int http_do(struct registry *r, const struct http_request *q, struct http_reply *p);
 /*
  * With authentication: when the answer is 401, gets a token as the answer demands and asks again.
- * @scope: "pull" or "pull,push".
+ * @actions: "pull" or "pull,push".
  */
-int registry_try(struct registry *r, const char *scope, const struct http_request *q,
+int registry_try(struct registry *r, const char *actions, const struct http_request *q,
 		 struct http_reply *p);
 /*
  * The same, again after failures that pass; statuses other than 2xx are errors: -ENOENT for 404.
  */
-int registry_do(struct registry *r, const char *scope, const struct http_request *q,
+int registry_do(struct registry *r, const char *actions, const struct http_request *q,
 		struct http_reply *p);
+/* Whether a failure is one that passes. */
+bool registry_passes(int error, const struct http_reply *p);
 /* Waits before attempt @n (from 1) is repeated; false: enough of it. */
-bool registry_again(unsigned n, int error, const struct http_reply *p);
+bool registry_again(const struct registry *r, unsigned n, int error, const struct http_reply *p);
 int registry_status_err(const struct registry *r, const char *url, const struct http_reply *p);
 /* GET of a document of at most JSON_MAX bytes. */
 int registry_get(struct registry *r, const char *url, const char *accept, struct buf *ret,
@@ -107,13 +126,26 @@ int registry_get(struct registry *r, const char *url, const char *accept, struct
 
 /* ---- blobs ---- */
 
-/* A download under way or to be resumed: partial/<hex>, locked as long as it is open. */
+/* A download under way or to be resumed, into a file that is the caller's. */
 struct partial {
 	struct digest digest;
 	uint64_t size;
 	int fd; /* -1: not needed */
+	/* The file holds so many bytes of it; a negative value ends the download. NULL: nobody. */
+	int (*grew)(void *ctx, uint64_t have);
+	void *ctx;
 };
-/* Appends what is missing to @p and checks it; a file that is wrong is removed. */
+/* Appends what is missing to @p and checks it; -EBADMSG: what the file has is of no use. */
 int partial_fetch(struct registry *r, struct store *s, struct partial *p);
+
+struct upload {
+	struct digest digest;
+	uint64_t size;
+	int fd;
+	void (*sent)(void *ctx, uint64_t upto);
+	void *ctx;
+};
+/* Sends a blob; *@ret_mounted: it was taken over from r->from, and nothing was sent. */
+int upload_run(struct registry *r, const struct upload *u, bool *ret_mounted);
 
 #endif
