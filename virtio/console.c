@@ -116,8 +116,9 @@ static int console_activate(void *dev)
 	struct console *c = dev;
 	int r;
 
-	for (unsigned i = 0; i < c->nports; i++)
+	for (unsigned i = 0; i < c->nports && !c->kept; i++)
 		console_port_reset(&c->ports[i]);
+	c->kept = false;
 	c->stop_fd = eventfd(0, EFD_CLOEXEC);
 	r = virtio_thread_init(&c->thread, console_event, c);
 	if (r == 0)
@@ -164,6 +165,8 @@ static const struct virtio_ops console_ops = {
 	.config = console_config,
 	.activate = console_activate,
 	.reset = console_reset,
+	.save = console_save,
+	.load = console_load,
 	.free = console_free,
 };
 

@@ -64,6 +64,7 @@ struct console {
 	unsigned nports;
 	struct console_port *ports;
 	struct virtq_chain chain; /* the one at hand */
+	bool kept;		  /* the ports' state is to outlive the next start */
 };
 
 /* Queues (5.3.2): of port 0, of control, then of the other ports, each first input, then output. */
@@ -90,6 +91,8 @@ int console_port_init(struct console_port *p, struct console *c, unsigned index,
 		      const struct virtio_console_port *cfg);
 void console_port_done(struct console_port *p);
 void console_port_reset(struct console_port *p);
+/* The thread that watched its files has gone: the next one begins anew. */
+void console_port_rewatch(struct console_port *p);
 /* Moves input to the guest: 0 or -EPROTO. */
 int console_port_in(struct console_port *p);
 /*
@@ -103,6 +106,10 @@ void console_port_watch_in(struct console_port *p);
 enum out_kind console_out_kind(int fd);
 /* Writes what the file takes now: count, 0 or more, or -errno; -EAGAIN = nothing. */
 ssize_t console_out_write(int fd, enum out_kind *kind, const struct iovec *iov, unsigned n);
+
+/* console_state.c: see struct virtio_ops. */
+int console_save(void *dev, struct buf *out);
+int console_load(void *dev, const uint8_t *data, size_t len);
 
 /* console_control.c: 0 or -EPROTO. */
 int console_control_out(struct console *c);

@@ -49,6 +49,12 @@ void console_port_reset(struct console_port *p)
 	p->out_done = 0;
 }
 
+void console_port_rewatch(struct console_port *p)
+{
+	p->in_watched = p->in_starved = false;
+	p->in_pollable = true;
+}
+
 /* ---- input ---- */
 
 static void watch_in(struct console_port *p, bool on)

@@ -196,7 +196,7 @@ int virtio_fs_new(const struct virtio_fs_config *cfg, const struct virtio_bus *b
 	fs->ctx = cfg->ctx;
 	fs->stop_fd = -1;
 	fs->nqueues = FS_QUEUES_HIGH + fs->config.num_request_queues;
-	fs->nthreads = cfg->threads ? cfg->threads : 2;
+	fs->nthreads = !cfg->serve ? 0 : cfg->threads ? cfg->threads : 2;
 	for (size_t i = 0; i < ARRAY_SIZE(fs->locks); i++)
 		pthread_mutex_init(&fs->locks[i], NULL);
 	r = virtio_mmio_new(bus, gpa, gsi, &fs_ops, fs->nqueues, fs, &fs->mmio);

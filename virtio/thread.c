@@ -41,6 +41,11 @@ int virtio_thread_rewatch(struct virtio_thread *t, int fd, uint32_t events, uint
 	return control(t, EPOLL_CTL_MOD, fd, events, tag);
 }
 
+void virtio_thread_unwatch(struct virtio_thread *t, int fd)
+{
+	epoll_ctl(t->epoll_fd, EPOLL_CTL_DEL, fd, NULL);
+}
+
 static void *thread_main(void *arg)
 {
 	struct virtio_thread *t = arg;
@@ -67,6 +72,10 @@ int virtio_thread_start(struct virtio_thread *t, const char *name, int stop_fd)
 	if (r < 0)
 		return r;
 	sigfillset(&all);
+	/*
+	 * What a thread does to itself: a lost page of a file under a map has a handler (layer/).
+	 */
+	sigdelset(&all, SIGBUS);
 	pthread_sigmask(SIG_SETMASK, &all, &old);
 	r = pthread_create(&t->thread, NULL, thread_main, t);
 	pthread_sigmask(SIG_SETMASK, &old, NULL);

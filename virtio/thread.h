@@ -20,6 +20,8 @@ int virtio_thread_init(struct virtio_thread *t,
 /* Watches @fd for @events (EPOLLIN...), or for others than before. */
 int virtio_thread_watch(struct virtio_thread *t, int fd, uint32_t events, uint32_t tag);
 int virtio_thread_rewatch(struct virtio_thread *t, int fd, uint32_t events, uint32_t tag);
+/* No longer watches @fd: a file that has hung up would call again and again. */
+void virtio_thread_unwatch(struct virtio_thread *t, int fd);
 /* Starts it, all signals blocked; it ends when @stop_fd becomes readable. */
 int virtio_thread_start(struct virtio_thread *t, const char *name, int stop_fd);
 void virtio_thread_join(struct virtio_thread *t);

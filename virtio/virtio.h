@@ -3,10 +3,9 @@
  * virtio: split rings and devices over any guest memory (OASIS virtio 1.2), carried by virtio-mmio
  * (section 4.2).
  *
- * The life of a device: virtio_console_new(), virtio_fs_new() or virtio_rng_new() makes it with its
- * register window; the driver negotiates through virtio_mmio_access(); DRIVER_OK starts the
- * device's threads, a reset or virtio_mmio_free() ends them. A new kind is a struct virtio_ops
- * given to virtio_mmio_new().
+ * The life of a device: a function of virtio/devices.h makes it with its register window; the
+ * driver negotiates through virtio_mmio_access(); DRIVER_OK starts the device's threads, a reset or
+ * virtio_mmio_free() ends them. A new kind is a struct virtio_ops given to virtio_mmio_new().
  *
  * Threads: vCPU threads only hand register accesses to virtio_mmio_access(), under the lock of that
  * window; eventfds kick. From DRIVER_OK to reset the queues belong to the device's threads and
@@ -27,6 +26,8 @@
 #include <stdint.h>
 #include <sys/types.h>
 #include <sys/uio.h>
+
+struct buf; /* base/buf.h */
 
 /* ---- guest memory ---- */
 
@@ -100,9 +101,20 @@ struct virtio_ops {
 	bool one_kick;	     /* one eventfd for all queues */
 	uint64_t features;   /* beside VERSION_1, EVENT_IDX and INDIRECT_DESC */
 	size_t config_len;
-	const void *(*config)(void *dev); /* config space, read only */
-	int (*activate)(void *dev);	  /* DRIVER_OK: starts the threads */
-	void (*reset)(void *dev);	  /* ends them; after a successful activate only */
+	const void *(*config)(void *dev); /* config space, as the guest reads it */
+	/*
+	 * The guest has written @len bytes at @off of it, all inside; from a vCPU, under the lock
+	 * of the window. NULL: what it writes is dropped.
+	 */
+	void (*config_write)(void *dev, size_t off, const void *data, size_t len);
+	int (*activate)(void *dev); /* DRIVER_OK: starts the threads */
+	void (*reset)(void *dev);   /* ends them; after a successful activate only */
+	/*
+	 * What a device knows beside its queues, without threads: save() appends it, load() checks
+	 * it (-EBADMSG) and has the next activate() begin with it. NULL: there is nothing.
+	 */
+	int (*save)(void *dev, struct buf *out);
+	int (*load)(void *dev, const uint8_t *data, size_t len);
 	void (*free)(void *dev);
 };
 
@@ -122,6 +134,12 @@ struct virtio_bus {
 	 * an exit (KVM_MEM_READONLY). NULL, or gives NULL: reads come as writes do.
 	 */
 	void *(*registers)(void *ctx, uint64_t gpa);
+	/*
+	 * Lets writes to the @len bytes at @gpa wait until the next access that does not, from
+	 * whatever CPU; then they come through virtio_mmio_access() first, in order
+	 * (KVM_REGISTER_COALESCED_MMIO). A bus may do without. NULL: none waits.
+	 */
+	void (*coalesce)(void *ctx, uint64_t gpa, uint32_t len);
 	void *ctx;
 };
 #define VIRTIO_ANY_VALUE UINT32_MAX
@@ -139,6 +157,15 @@ int virtio_mmio_new(const struct virtio_bus *bus, uint64_t gpa, unsigned gsi,
 void virtio_mmio_free(struct virtio_mmio *m);
 /* A register access from a vCPU; @off below VIRTIO_MMIO_SIZE, @len at most 8. */
 void virtio_mmio_access(struct virtio_mmio *m, uint64_t off, void *data, unsigned len, bool write);
+/*
+ * The state of the device and its window, for one that is made the same way later. save() ends the
+ * device's threads, once what they are at is done, and appends to @out; no access may be under way.
+ * load() makes it the state of @m, -EBADMSG when it cannot be; guest memory is loaded already.
+ * After either, resume() starts the threads again if the driver had: before the next access.
+ */
+int virtio_mmio_save(struct virtio_mmio *m, struct buf *out);
+int virtio_mmio_load(struct virtio_mmio *m, const void *data, size_t len);
+int virtio_mmio_resume(struct virtio_mmio *m);
 uint64_t virtio_mmio_gpa(const struct virtio_mmio *m);
 unsigned virtio_mmio_gsi(const struct virtio_mmio *m);
 
@@ -147,53 +174,13 @@ struct virtq *virtio_mmio_queue(struct virtio_mmio *m, unsigned i); /* NULL when
 const struct mem *virtio_mmio_mem(const struct virtio_mmio *m);
 uint64_t virtio_mmio_features(const struct virtio_mmio *m); /* as negotiated */
 void virtio_mmio_needs_reset(struct virtio_mmio *m);
-
-/* ---- device kinds ---- */
-
 /*
- * fs (5.11): each request is handed to @serve, by one of several threads; it gives the length of
- * the reply, 0 for none, -errno to drop it.
+ * Config space is no longer what it was: the guest sees the new one and is interrupted. Not from a
+ * thread of the device, which a reset waits for under the lock that this takes.
  */
-typedef ssize_t virtio_fs_serve_fn(void *ctx, const struct iovec *in, int nin,
-				   const struct iovec *out, int nout);
+void virtio_mmio_config_changed(struct virtio_mmio *m);
 
-#define VIRTIO_FS_TAG_MAX     36 /* bytes */
-#define VIRTIO_FS_QUEUES_MAX  8u
-#define VIRTIO_FS_THREADS_MAX 16u
-
-struct virtio_fs_config {
-	const char *tag;
-	virtio_fs_serve_fn *serve;
-	void *ctx;
-	unsigned queues;  /* request queues beside the one for high priority; 0 = 1 */
-	unsigned threads; /* 0 = 2 */
-};
-int virtio_fs_new(const struct virtio_fs_config *cfg, const struct virtio_bus *bus, uint64_t gpa,
-		  unsigned gsi, struct virtio_mmio **ret);
-
-/* console (5.3) with VIRTIO_CONSOLE_F_MULTIPORT: port 0 is hvc0, others are named devices. */
-struct virtio_console_port {
-	const char *name; /* /sys/class/virtio-ports/.../name in the guest; NULL for port 0 */
-	/*
-	 * -1 = none: no input comes / what the guest writes is dropped. The end of @in_fd closes
-	 * the port (PORT_OPEN 0): the guest reads what came before, then the end. A reader of
-	 * @out_fd that has gone (EPIPE) closes it too: the guest sees POLLHUP, and what it still
-	 * writes is dropped.
-	 */
-	int in_fd, out_fd;
-	/* What the guest writes here comes after all that it wrote to other ports before. */
-	bool ordered;
-};
-
-#define VIRTIO_CONSOLE_PORTS_MAX 16
-#define VIRTIO_CONSOLE_NAME_MAX	 64
-
-int virtio_console_new(const struct virtio_console_port *ports, unsigned nports,
-		       const struct virtio_bus *bus, uint64_t gpa, unsigned gsi,
-		       struct virtio_mmio **ret);
-
-/* rng (5.4), from getrandom(2). */
-int virtio_rng_new(const struct virtio_bus *bus, uint64_t gpa, unsigned gsi,
-		   struct virtio_mmio **ret);
+#include "virtio/devices.h"    /* the kinds of devices that there are */
+#include "virtio/vhost_user.h" /* the other transport */
 
 #endif

@@ -1,0 +1,509 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The vsock device (virtio 1.2, section 5.10): its queues and its life, in one thread. A packet of
+ * no connection, or one that cannot be, is answered by RST and nothing else; what goes to the guest
+ * is made when there is a buffer for it, never queued.
+ */
+#include "virtio/vsock.h"
+
+#include "base/err.h"
+#include "base/fd.h"
+#include "base/mem.h"
+#include "virtio/ring.h"
+#include <errno.h>
+#include <sys/epoll.h>
+#include <sys/eventfd.h>
+#include <sys/mman.h>
+#include <sys/socket.h>
+
+#define VSOCK_DEVICE_ID	 19
+#define VSOCK_QUEUE_SIZE 64
+#define BUDGET		 64 /* packets of the guest's, then others have their turn */
+#define BUFFERS		 ((size_t)VIRTIO_VSOCK_CONNS * VSOCK_BUFFER)
+
+/* ---- to the guest ---- */
+
+static void copy_out(const struct virtq_chain *c, const void *data, size_t len)
+{
+	const uint8_t *from = data;
+
+	for (unsigned i = 0; i < c->nout && len; i++) {
+		size_t m = MIN(c->out[i].iov_len, len);
+
+		memcpy(c->out[i].iov_base, from, m);
+		from += m;
+		len -= m;
+	}
+}
+
+/* The pieces of @n in @iov behind the first @skip bytes: how many. */
+static unsigned behind(const struct iovec *iov, unsigned n, size_t skip,
+		       struct iovec ret[VIRTQ_CHAIN_MAX])
+{
+	unsigned k = 0;
+
+	for (unsigned i = 0; i < n; i++) {
+		size_t s = MIN(skip, iov[i].iov_len);
+
+		skip -= s;
+		if (iov[i].iov_len > s)
+			ret[k++] = (struct iovec){ (uint8_t *)iov[i].iov_base + s,
+						   iov[i].iov_len - s };
+	}
+	return k;
+}
+
+int vsock_send(struct virtio_vsock *v, struct vsock_header *h,
+	       uint32_t (*recv)(void *ctx, struct iovec *iov, unsigned n), void *ctx)
+{
+	struct virtq *q = virtio_mmio_queue(v->mmio, VSOCK_RX);
+	const struct mem *mem = virtio_mmio_mem(v->mmio);
+	struct iovec iov[VIRTQ_CHAIN_MAX];
+	int r = virtq_pop(q, mem, &v->chain);
+
+	v->rx_starved = r == 0;
+	if (r <= 0)
+		return r;
+	if (v->chain.out_len < sizeof(*h) + (recv != NULL)) {
+		q->broken = true;
+		return -EPROTO;
+	}
+	if (recv) {
+		h->len = recv(ctx, iov, behind(v->chain.out, v->chain.nout, sizeof(*h), iov));
+		if (!h->len) {
+			virtq_unpop(q);
+			return 0;
+		}
+	}
+	copy_out(&v->chain, h, sizeof(*h));
+	r = virtq_push(q, mem, v->chain.head, (uint32_t)sizeof(*h) + h->len);
+	return r < 0 ? r : 1;
+}
+
+static int send_refused(struct virtio_vsock *v)
+{
+	while (v->nrefused) {
+		const struct vsock_key *k = &v->refused[v->nrefused - 1];
+		struct vsock_header h = { .src_cid = VSOCK_HOST_CID,
+					  .dst_cid = v->config.guest_cid,
+					  .src_port = k->host_port,
+					  .dst_port = k->guest_port,
+					  .type = VSOCK_TYPE_STREAM,
+					  .op = VSOCK_OP_RST };
+		int r = vsock_send(v, &h, NULL, NULL);
+
+		if (r <= 0)
+			return r;
+		v->nrefused--;
+	}
+	return 1;
+}
+
+static int send_todo(struct virtio_vsock *v, struct vsock_conn *c)
+{
+	struct vsock_header h;
+	unsigned todo;
+
+	while (vsock_conn_todo(c, &h, &todo)) {
+		int r = vsock_send(v, &h, NULL, NULL);
+
+		if (r <= 0)
+			return r;
+		c->todo &= ~todo;
+		vsock_conn_sent(c, &h);
+	}
+	if (c->state == VSOCK_DYING)
+		vsock_conn_free(c);
+	return 1;
+}
+
+/* All that waits, as far as the guest has buffers: 0 or -EPROTO. */
+static int send_waiting(struct virtio_vsock *v)
+{
+	int r = send_refused(v);
+
+	for (unsigned i = 0; r > 0 && i < VIRTIO_VSOCK_CONNS; i++)
+		if (v->conns[i].state != VSOCK_FREE)
+			r = send_todo(v, &v->conns[i]);
+	return r < 0 ? r : 0;
+}
+
+static int send_event(struct virtio_vsock *v)
+{
+	struct virtq *q = virtio_mmio_queue(v->mmio, VSOCK_EVENTS);
+	const struct mem *mem = virtio_mmio_mem(v->mmio);
+	const uint32_t event = VSOCK_EVENT_TRANSPORT_RESET;
+	int r;
+
+	if (!v->restored)
+		return 0;
+	r = virtq_pop(q, mem, &v->chain);
+	if (r <= 0)
+		return r;
+	copy_out(&v->chain, &event, sizeof(event));
+	v->restored = false;
+	r = virtq_push(q, mem, v->chain.head, sizeof(event));
+	virtq_flush(q, mem);
+	return r;
+}
+
+/* ---- from the guest ---- */
+
+static void refuse(struct virtio_vsock *v, const struct vsock_header *h)
+{
+	vsock_count(&v->stats.refused, 1);
+	v->refused[v->nrefused++] = (struct vsock_key){ h->dst_port, h->src_port };
+}
+
+static bool has_room(const struct virtio_vsock *v)
+{
+	for (unsigned i = 0; i < VIRTIO_VSOCK_CONNS; i++)
+		if (v->conns[i].state == VSOCK_FREE)
+			return true;
+	return false;
+}
+
+/* The guest wants to be connected with a server of the host's. */
+static void request(struct virtio_vsock *v, const struct vsock_header *h)
+{
+	struct vsock_conn *c = NULL;
+	int fd = v->cfg.connect && has_room(v) ? v->cfg.connect(v->cfg.ctx, h->dst_port) :
+						 -ECONNREFUSED;
+
+	if (fd >= 0)
+		c = vsock_conn_new(v, VSOCK_UP, fd);
+	if (!c) {
+		refuse(v, h);
+		return;
+	}
+	c->host_port = h->dst_port;
+	c->guest_port = h->src_port;
+	c->peer_alloc = h->buf_alloc;
+	c->peer_fwd = h->fwd_cnt;
+	c->todo = VSOCK_TODO_RESPONSE;
+	vsock_conn_watch(c);
+	vsock_count(&v->stats.connections, 1);
+}
+
+/* What claims to be somebody else's, or for somebody else, is dropped. */
+static void packet(struct virtio_vsock *v, const struct vsock_header *h, struct iovec *iov,
+		   unsigned n)
+{
+	struct vsock_conn *c;
+
+	if (h->src_cid != v->config.guest_cid || h->dst_cid != VSOCK_HOST_CID)
+		return;
+	c = h->type == VSOCK_TYPE_STREAM ? vsock_conn_find(v, h->dst_port, h->src_port) : NULL;
+	if (c) {
+		vsock_conn_packet(c, h, iov, n);
+		vsock_conn_watch(c);
+	} else if (h->type == VSOCK_TYPE_STREAM && h->op == VSOCK_OP_REQUEST) {
+		request(v, h);
+	} else if (h->op != VSOCK_OP_RST) {
+		refuse(v, h);
+	}
+}
+
+static bool copy_in(const struct virtq_chain *c, void *data, size_t len)
+{
+	uint8_t *to = data;
+
+	if (c->in_len < len)
+		return false;
+	for (unsigned i = 0; len; i++) {
+		size_t m = MIN(c->in[i].iov_len, len);
+
+		memcpy(to, c->in[i].iov_base, m);
+		to += m;
+		len -= m;
+	}
+	return true;
+}
+
+/* The chain at hand: 1, or -EPROTO for one that is no packet. */
+static int take_packet(struct virtio_vsock *v, struct virtq *q)
+{
+	struct iovec iov[VIRTQ_CHAIN_MAX];
+	struct vsock_header h;
+	uint32_t left;
+	unsigned n;
+
+	if (!copy_in(&v->chain, &h, sizeof(h)) || h.len > v->chain.in_len - sizeof(h)) {
+		q->broken = true;
+		return -EPROTO;
+	}
+	n = behind(v->chain.in, v->chain.nin, sizeof(h), iov);
+	left = h.len;
+	for (unsigned i = 0; i < n; i++) {
+		iov[i].iov_len = MIN(iov[i].iov_len, (size_t)left);
+		left -= (uint32_t)iov[i].iov_len;
+	}
+	packet(v, &h, iov, n);
+	return 1;
+}
+
+/*
+ * While there is no room for another refusal, packets stay in the queue: the guest has to give
+ * buffers first.
+ */
+static int take_packets(struct virtio_vsock *v)
+{
+	struct virtq *q = virtio_mmio_queue(v->mmio, VSOCK_TX);
+	const struct mem *mem = virtio_mmio_mem(v->mmio);
+	int r = 1, i;
+
+	for (i = 0; r > 0 && i < BUDGET; i++) {
+		if (v->nrefused == ARRAY_SIZE(v->refused) &&
+		    (send_waiting(v) < 0 || v->nrefused == ARRAY_SIZE(v->refused)))
+			break;
+		r = virtq_pop(q, mem, &v->chain);
+		if (r > 0) {
+			uint16_t head = v->chain.head;
+
+			r = take_packet(v, q);
+			if (r > 0 && virtq_push(q, mem, head, 0) < 0)
+				r = -EPROTO;
+		}
+	}
+	if (r > 0 && i == BUDGET)
+		eventfd_write(q->kick_fd, 1);
+	virtq_flush(q, mem);
+	return r < 0 ? r : 0;
+}
+
+/* ---- from the host ---- */
+
+static void watch_listener(struct virtio_vsock *v)
+{
+	bool room = has_room(v) && !v->deaf;
+
+	if (v->cfg.listen_fd < 0 || room == v->listening)
+		return;
+	virtio_thread_rewatch(&v->thread, v->cfg.listen_fd, room ? EPOLLIN : 0, VSOCK_TAG_LISTEN);
+	v->listening = room;
+}
+
+static void accept_client(struct virtio_vsock *v)
+{
+	int fd = accept4(v->cfg.listen_fd, NULL, NULL, SOCK_CLOEXEC | SOCK_NONBLOCK);
+	struct vsock_conn *c = fd < 0 ? NULL : vsock_conn_new(v, VSOCK_HELLO, fd);
+
+	if (c)
+		vsock_conn_watch(c);
+	v->deaf = fd < 0 && errno != EAGAIN && errno != EINTR && errno != ECONNABORTED;
+}
+
+/* ---- the thread ---- */
+
+/* The guest has given buffers, so there is something for everybody; refusals may have held it. */
+static int buffers_given(struct virtio_vsock *v)
+{
+	int r;
+
+	v->rx_starved = false;
+	r = send_waiting(v);
+	return r < 0 ? r : take_packets(v);
+}
+
+static int conn_event(struct virtio_vsock *v, uint32_t tag, uint32_t events)
+{
+	struct vsock_conn *c = &v->conns[(tag & 0xffff) - VSOCK_TAG_CONN];
+
+	if (c->state == VSOCK_FREE || c->state == VSOCK_DYING || VSOCK_TAG(c) != tag)
+		return 0;
+	return vsock_conn_event(c, events);
+}
+
+static int handle(struct virtio_vsock *v, uint32_t tag, uint32_t events)
+{
+	eventfd_t n;
+
+	if (tag == VSOCK_TAG_LISTEN) {
+		accept_client(v);
+		return 0;
+	}
+	v->deaf = false;
+	if (tag >= VSOCK_TAG_CONN)
+		return conn_event(v, tag, events);
+	eventfd_read(virtio_mmio_queue(v->mmio, tag)->kick_fd, &n);
+	if (tag == VSOCK_RX)
+		return buffers_given(v);
+	return tag == VSOCK_TX ? take_packets(v) : send_event(v);
+}
+
+/* A ring that is malformed ends all of it. */
+static void all_end(struct virtio_vsock *v)
+{
+	for (unsigned i = 0; i < VIRTIO_VSOCK_CONNS; i++)
+		if (v->conns[i].state != VSOCK_FREE)
+			vsock_conn_free(&v->conns[i]);
+	v->nrefused = 0;
+}
+
+static void vsock_event(void *ctx, uint32_t tag, uint32_t events)
+{
+	struct virtio_vsock *v = ctx;
+	bool starved = v->rx_starved;
+	int r = handle(v, tag, events);
+
+	if (r == 0)
+		r = send_waiting(v);
+	virtq_flush(virtio_mmio_queue(v->mmio, VSOCK_RX), virtio_mmio_mem(v->mmio));
+	if (r < 0) {
+		all_end(v);
+		virtio_mmio_needs_reset(v->mmio);
+	}
+	/* Only the one at hand has changed, unless buffers came or went. */
+	for (unsigned i = 0; i < VIRTIO_VSOCK_CONNS; i++) {
+		struct vsock_conn *c = &v->conns[i];
+
+		if (c->state != VSOCK_FREE && (starved != v->rx_starved || VSOCK_TAG(c) == tag))
+			vsock_conn_watch(c);
+	}
+	watch_listener(v);
+}
+
+/* ---- life ---- */
+
+static int watch_all(struct virtio_vsock *v)
+{
+	int r = 0;
+
+	for (unsigned i = 0; r == 0 && i < VSOCK_QUEUES; i++)
+		r = virtio_thread_watch(&v->thread, virtio_mmio_queue(v->mmio, i)->kick_fd, EPOLLIN,
+					i);
+	if (r == 0 && v->cfg.listen_fd >= 0)
+		r = virtio_thread_watch(&v->thread, v->cfg.listen_fd, EPOLLIN, VSOCK_TAG_LISTEN);
+	v->listening = true;
+	return r;
+}
+
+static int vsock_activate(void *dev)
+{
+	struct virtio_vsock *v = dev;
+	int r;
+
+	v->rx_starved = false;
+	if (v->restored)
+		eventfd_write(virtio_mmio_queue(v->mmio, VSOCK_EVENTS)->kick_fd, 1);
+	v->stop_fd = eventfd(0, EFD_CLOEXEC);
+	r = virtio_thread_init(&v->thread, vsock_event, v);
+	if (r == 0)
+		r = watch_all(v);
+	if (r == 0)
+		r = virtio_thread_start(&v->thread, "vsock", v->stop_fd);
+	if (r < 0) {
+		virtio_thread_done(&v->thread);
+		v->stop_fd = fd_close(v->stop_fd);
+	}
+	return r;
+}
+
+static void vsock_reset(void *dev)
+{
+	struct virtio_vsock *v = dev;
+
+	eventfd_write(v->stop_fd, 1);
+	virtio_thread_join(&v->thread);
+	all_end(v);
+	virtio_thread_done(&v->thread);
+	v->stop_fd = fd_close(v->stop_fd);
+}
+
+/* No connection outlives a snapshot, so there is nothing to save but that. */
+static int vsock_save(void *dev, _unused_ struct buf *out)
+{
+	struct virtio_vsock *v = dev;
+
+	v->restored = true;
+	return 0;
+}
+
+static int vsock_load(void *dev, _unused_ const uint8_t *data, size_t len)
+{
+	struct virtio_vsock *v = dev;
+
+	v->restored = true;
+	return len ? -EBADMSG : 0;
+}
+
+static const void *vsock_config(void *dev)
+{
+	const struct virtio_vsock *v = dev;
+
+	return &v->config;
+}
+
+static void vsock_free(void *dev)
+{
+	struct virtio_vsock *v = dev;
+
+	fd_close(v->cfg.listen_fd);
+	if (v->buffers)
+		munmap(v->buffers, BUFFERS);
+	free(v);
+}
+
+static const struct virtio_ops vsock_ops = {
+	.name = "vsock",
+	.device_id = VSOCK_DEVICE_ID,
+	.queue_size = VSOCK_QUEUE_SIZE,
+	.config_len = sizeof(((struct virtio_vsock *)NULL)->config),
+	.config = vsock_config,
+	.activate = vsock_activate,
+	.reset = vsock_reset,
+	.save = vsock_save,
+	.load = vsock_load,
+	.free = vsock_free,
+};
+
+static int make(struct virtio_vsock *v, const struct virtio_bus *bus, uint64_t gpa, unsigned gsi)
+{
+	int fd = v->cfg.listen_fd;
+
+	v->cfg.listen_fd = fd < 0 ? -1 : fcntl(fd, F_DUPFD_CLOEXEC, 0);
+	if (fd >= 0 && v->cfg.listen_fd < 0)
+		return err_sys("virtio vsock: listening socket");
+	/* Untouched until a host's client is slow: no memory is spent on what is not used. */
+	v->buffers = mmap(NULL, BUFFERS, PROT_READ | PROT_WRITE,
+			  MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+	if (v->buffers == MAP_FAILED) {
+		v->buffers = NULL;
+		return err_sys("virtio vsock: buffers");
+	}
+	return virtio_mmio_new(bus, gpa, gsi, &vsock_ops, VSOCK_QUEUES, v, &v->mmio);
+}
+
+int virtio_vsock_new(const struct virtio_vsock_config *cfg, const struct virtio_bus *bus,
+		     uint64_t gpa, unsigned gsi, struct virtio_vsock **ret_vsock,
+		     struct virtio_mmio **ret)
+{
+	struct virtio_vsock *v = new0(struct virtio_vsock);
+	int r;
+
+	if (!v)
+		return err(-ENOMEM, "virtio vsock: no memory");
+	v->cfg = *cfg;
+	v->stop_fd = -1;
+	v->config.guest_cid = VIRTIO_VSOCK_CID;
+	for (unsigned i = 0; i < VIRTIO_VSOCK_CONNS; i++)
+		v->conns[i].fd = -1;
+	r = make(v, bus, gpa, gsi);
+	if (r < 0) {
+		vsock_free(v);
+		return r;
+	}
+	*ret = v->mmio;
+	*ret_vsock = v;
+	return 0;
+}
+
+void virtio_vsock_stats(const struct virtio_vsock *v, struct virtio_vsock_stats *ret)
+{
+	const struct virtio_vsock_stats *s = &v->stats;
+
+	ret->connections = __atomic_load_n(&s->connections, __ATOMIC_RELAXED);
+	ret->in_bytes = __atomic_load_n(&s->in_bytes, __ATOMIC_RELAXED);
+	ret->out_bytes = __atomic_load_n(&s->out_bytes, __ATOMIC_RELAXED);
+	ret->refused = __atomic_load_n(&s->refused, __ATOMIC_RELAXED);
+}
