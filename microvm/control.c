@@ -8,10 +8,12 @@
 #include "base/fd.h"
 #include "base/mem.h"
 #include "base/str.h"
-#include "microvm/guest/protocol.h"
+#include "microvm/guest_fields.h"
 #include "microvm/microvm.h"
 #include <poll.h>
 #include <sys/socket.h>
+
+_Static_assert(VM_MARK_READY == GUEST_MARK_PORTS, "the mark before the config");
 
 struct vm_control {
 	int fd;
@@ -99,38 +101,13 @@ int vm_control_resize(struct vm_control *c, unsigned rows, unsigned cols)
 
 /* ---- the config ---- */
 
-static void field(struct buf *b, uint32_t tag, const void *data, size_t len)
-{
-	const struct guest_field f = { tag, (uint32_t)len };
-
-	buf_add(b, &f, sizeof(f));
-	buf_add(b, data, len);
-}
-
-static void field_str(struct buf *b, uint32_t tag, const char *s)
-{
-	if (s)
-		field(b, tag, s, strlen(s));
-}
-
-static void field_u32(struct buf *b, uint32_t tag, uint32_t v)
-{
-	field(b, tag, &v, sizeof(v));
-}
-
-static void fields_strv(struct buf *b, uint32_t tag, char *const *v)
-{
-	for (; v && *v; v++)
-		field_str(b, tag, *v);
-}
-
 static void volume(struct buf *b, const struct vm_guest_volume *v)
 {
 	_free_ char *s = str_fmt("%s%c%s", v->tag, '\0', v->target);
 
 	if (s)
-		field(b, v->rdonly ? GUEST_TAG_VOLUME_RO : GUEST_TAG_VOLUME, s,
-		      strlen(v->tag) + 1 + strlen(v->target));
+		guest_field(b, v->rdonly ? GUEST_TAG_VOLUME_RO : GUEST_TAG_VOLUME, s,
+			    strlen(v->tag) + 1 + strlen(v->target));
 	else
 		b->failed = true;
 }
@@ -139,46 +116,77 @@ static void rlimit(struct buf *b, const struct vm_guest_rlimit *l)
 {
 	const struct guest_rlimit r = { .resource = l->resource, .soft = l->soft, .hard = l->hard };
 
-	field(b, GUEST_TAG_RLIMIT, &r, sizeof(r));
+	guest_field(b, GUEST_TAG_RLIMIT, &r, sizeof(r));
+}
+
+static void net(struct buf *b, const struct vm_guest_net *n)
+{
+	struct guest_net g = { .prefix = (uint8_t)n->prefix, .mtu = (uint16_t)n->mtu };
+
+	memcpy(g.address, n->address, sizeof(g.address));
+	memcpy(g.gateway, n->gateway, sizeof(g.gateway));
+	memcpy(g.dns, n->dns, sizeof(g.dns));
+	guest_field(b, GUEST_TAG_NET, &g, sizeof(g));
+}
+
+static struct guest_identity identity(const struct vm_guest_identity *i)
+{
+	struct guest_identity g = { .time_ns = i->time_ns };
+
+	memcpy(g.mac, i->mac, sizeof(g.mac));
+	memcpy(g.entropy, i->entropy, sizeof(g.entropy));
+	return g;
+}
+
+int vm_control_restored(struct vm_control *c, const struct vm_guest_identity *i)
+{
+	const struct guest_identity g = identity(i);
+
+	return message(c, GUEST_RESTORED, &g, sizeof(g));
 }
 
 static int config_check(const struct vm_guest_config *cfg)
 {
 	if (!cfg->root || !cfg->argv || !cfg->argv[0])
 		return err(-EINVAL, "a VM needs a root and a command");
-	if (strv_len(cfg->argv) > GUEST_ARGS_MAX || strv_len(cfg->env) > GUEST_ARGS_MAX - 1)
-		return err(-E2BIG, "more than %u arguments or variables", GUEST_ARGS_MAX - 1);
 	if (cfg->nvolumes > GUEST_VOLUMES_MAX || cfg->nrlimits > GUEST_RLIMITS_MAX)
 		return err(-E2BIG, "more than %u volumes or %u limits", GUEST_VOLUMES_MAX,
 			   GUEST_RLIMITS_MAX);
-	return 0;
+	return guest_args_check(cfg->argv, cfg->env);
 }
 
 int vm_control_config(struct vm_control *c, const struct vm_guest_config *cfg)
 {
 	const struct guest_size size = { (uint16_t)cfg->rows, (uint16_t)cfg->cols };
+	struct guest_identity who = { 0 };
 	_buf_done_ struct buf b = { 0 };
 	int r = config_check(cfg);
 
 	if (r < 0)
 		return r;
-	field_u32(&b, GUEST_TAG_VERSION, GUEST_VERSION);
-	field_u32(&b, GUEST_TAG_FLAGS,
-		  (cfg->tty ? GUEST_FLAG_TTY : 0) | (cfg->stdin_open ? GUEST_FLAG_STDIN : 0) |
-			  (cfg->root_rdonly ? GUEST_FLAG_ROOT_RO : 0));
-	field_str(&b, GUEST_TAG_ROOT, cfg->root);
-	fields_strv(&b, GUEST_TAG_ARG, cfg->argv);
-	fields_strv(&b, GUEST_TAG_ENV, cfg->env);
-	field_str(&b, GUEST_TAG_CWD, cfg->cwd);
-	field_str(&b, GUEST_TAG_USER, cfg->user);
-	field_str(&b, GUEST_TAG_HOSTNAME, cfg->hostname);
-	field(&b, GUEST_TAG_SIZE, &size, sizeof(size));
+	if (cfg->identity)
+		who = identity(cfg->identity);
+	guest_field_u32(&b, GUEST_TAG_VERSION, GUEST_VERSION);
+	guest_field_u32(&b, GUEST_TAG_FLAGS,
+			(cfg->tty ? GUEST_FLAG_TTY : 0) | (cfg->stdin_open ? GUEST_FLAG_STDIN : 0) |
+				(cfg->root_rdonly ? GUEST_FLAG_ROOT_RO : 0));
+	guest_field_str(&b, GUEST_TAG_ROOT, cfg->root);
+	guest_fields_strv(&b, GUEST_TAG_ARG, cfg->argv);
+	guest_fields_strv(&b, GUEST_TAG_ENV, cfg->env);
+	guest_field_str(&b, GUEST_TAG_CWD, cfg->cwd);
+	guest_field_str(&b, GUEST_TAG_USER, cfg->user);
+	guest_field_str(&b, GUEST_TAG_HOSTNAME, cfg->hostname);
+	guest_field(&b, GUEST_TAG_SIZE, &size, sizeof(size));
 	for (size_t i = 0; i < cfg->nvolumes; i++)
 		volume(&b, &cfg->volumes[i]);
 	for (size_t i = 0; i < cfg->nrlimits; i++)
 		rlimit(&b, &cfg->rlimits[i]);
+	if (cfg->net)
+		net(&b, cfg->net);
+	if (cfg->identity)
+		guest_field(&b, GUEST_TAG_IDENTITY, &who, sizeof(who));
 	if (cfg->pids)
-		field_u32(&b, GUEST_TAG_PIDS, cfg->pids);
+		guest_field_u32(&b, GUEST_TAG_PIDS, cfg->pids);
 	if (b.failed)
 		return err(-ENOMEM, "no memory");
 	return message(c, GUEST_CONFIG, b.data, b.len);

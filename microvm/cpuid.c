@@ -102,14 +102,21 @@ static void adapt(struct kvm_cpuid_entry2 *e, const struct vcpu *c)
 	}
 }
 
-int vm_cpuid_set(const struct vcpu *c, const struct kvm_cpuid2 *all)
+struct kvm_cpuid2 *vm_cpuid_of(const struct vcpu *c, const struct kvm_cpuid2 *all)
 {
 	size_t size = sizeof(*all) + all->nent * sizeof(all->entries[0]);
-	_free_ struct kvm_cpuid2 *mine = mem_dup(all, size);
+	struct kvm_cpuid2 *mine = mem_dup(all, size);
+
+	for (unsigned i = 0; mine && i < mine->nent; i++)
+		adapt(&mine->entries[i], c);
+	return mine;
+}
+
+int vm_cpuid_set(const struct vcpu *c, const struct kvm_cpuid2 *all)
+{
+	_free_ struct kvm_cpuid2 *mine = vm_cpuid_of(c, all);
 
 	if (!mine)
 		return err(-ENOMEM, "no memory");
-	for (unsigned i = 0; i < mine->nent; i++)
-		adapt(&mine->entries[i], c);
 	return ioctl(c->fd, KVM_SET_CPUID2, mine) < 0 ? err_sys("KVM: CPUID") : 0;
 }

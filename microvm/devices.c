@@ -36,6 +36,13 @@ static void *bus_registers(void *ctx, uint64_t gpa)
 	return v->windows ? v->windows + (gpa - VM_HOLE_START) : NULL;
 }
 
+static void bus_coalesce(void *ctx, uint64_t gpa, uint32_t len)
+{
+	const struct vm *v = ctx;
+
+	coalesced_add(&v->coalesced, gpa, len);
+}
+
 /* Where the next device goes. */
 static uint64_t next_gpa(const struct vm *v)
 {
@@ -77,6 +84,61 @@ static int rng_new(struct vm *v, const struct virtio_bus *bus)
 	return r;
 }
 
+static int balloon_new(struct vm *v, const struct virtio_bus *bus)
+{
+	int r = virtio_balloon_new(bus, next_gpa(v), next_gsi(v), &v->balloon,
+				   &v->devices[v->ndevices]);
+
+	if (r == 0)
+		v->ndevices++;
+	return r;
+}
+
+static int net_new(struct vm *v, const struct virtio_bus *bus, const struct vm_net *net)
+{
+	struct virtio_net_config cfg = { .fd = net->fd, .mtu = net->mtu, .rate = net->rate };
+	int r;
+
+	memcpy(cfg.mac, net->mac, sizeof(cfg.mac));
+	r = virtio_net_new(&cfg, bus, next_gpa(v), next_gsi(v), &v->net, &v->devices[v->ndevices]);
+	if (r == 0)
+		v->ndevices++;
+	return r;
+}
+
+static int vsock_new(struct vm *v, const struct virtio_bus *bus, const struct vm_vsock *vsock)
+{
+	const struct virtio_vsock_config cfg = { vsock->listen_fd, vsock->connect, vsock->ctx };
+	int r = virtio_vsock_new(&cfg, bus, next_gpa(v), next_gsi(v), &v->vsock,
+				 &v->devices[v->ndevices]);
+
+	if (r == 0)
+		v->ndevices++;
+	return r;
+}
+
+int vm_vsock_stats(const struct vm *v, struct vm_vsock_stats *ret)
+{
+	struct virtio_vsock_stats s;
+
+	if (!v->vsock)
+		return err(-EOPNOTSUPP, "this microVM has no vsock");
+	virtio_vsock_stats(v->vsock, &s);
+	*ret = (struct vm_vsock_stats){ s.connections, s.in_bytes, s.out_bytes, s.refused };
+	return 0;
+}
+
+int vm_net_stats(const struct vm *v, struct vm_net_stats *ret)
+{
+	struct virtio_net_stats s;
+
+	if (!v->net)
+		return err(-EOPNOTSUPP, "this microVM has no network");
+	virtio_net_stats(v->net, &s);
+	*ret = (struct vm_net_stats){ s.rx_frames, s.rx_bytes, s.tx_frames, s.tx_bytes, s.dropped };
+	return 0;
+}
+
 static int fs_new(struct vm *v, const struct virtio_bus *bus, const struct vm_fs *fs)
 {
 	unsigned queues = MIN(v->nvcpus, VIRTIO_FS_QUEUES_MAX);
@@ -87,7 +149,13 @@ static int fs_new(struct vm *v, const struct virtio_bus *bus, const struct vm_fs
 		.queues = queues,
 		.threads = fs->threads,
 	};
-	int r = virtio_fs_new(&cfg, bus, next_gpa(v), next_gsi(v), &v->devices[v->ndevices]);
+	struct virtio_bus own = *bus;
+	int r;
+
+	/* One that nobody serves is not worth KVM's eventfds. */
+	if (!fs->serve)
+		own.ioeventfd = NULL;
+	r = virtio_fs_new(&cfg, &own, next_gpa(v), next_gsi(v), &v->devices[v->ndevices]);
 
 	if (r == 0)
 		v->ndevices++;
@@ -96,9 +164,13 @@ static int fs_new(struct vm *v, const struct virtio_bus *bus, const struct vm_fs
 
 int vm_devices_new(struct vm *v, const struct vm_config *cfg)
 {
-	const struct virtio_bus bus = { &v->mem, bus_irq, bus_ioeventfd, bus_registers, v };
+	struct virtio_bus bus = { &v->mem,       bus_irq,	     bus_ioeventfd,
+					bus_registers, bus_coalesce, v };
 	int r;
 
+	/* What waits is what a driver writes at its start, and that was before the snapshot. */
+	if (cfg->snapshot)
+		bus.coalesce = NULL;
 	if (cfg->nfs > VM_FS_MAX || cfg->nports > VM_PORTS_MAX)
 		return err(-EINVAL, "too many file systems or ports for a VM");
 	r = console_new(v, &bus, cfg);
@@ -106,5 +178,11 @@ int vm_devices_new(struct vm *v, const struct vm_config *cfg)
 		r = fs_new(v, &bus, &cfg->fs[i]);
 	if (r == 0 && cfg->rng)
 		r = rng_new(v, &bus);
+	if (r == 0 && cfg->balloon)
+		r = balloon_new(v, &bus);
+	if (r == 0 && cfg->net)
+		r = net_new(v, &bus, cfg->net);
+	if (r == 0 && cfg->vsock)
+		r = vsock_new(v, &bus, cfg->vsock);
 	return r;
 }

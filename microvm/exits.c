@@ -13,12 +13,15 @@ static void mark(struct vm *v, uint8_t n)
 {
 	uint64_t none = 0;
 
-	if (n < ARRAY_SIZE(v->stats.marks))
-		__atomic_compare_exchange_n(&v->stats.marks[n], &none, clock_ns(), false,
-					    __ATOMIC_RELAXED, __ATOMIC_RELAXED);
+	if (n < ARRAY_SIZE(v->stats.marks) &&
+	    __atomic_compare_exchange_n(&v->stats.marks[n], &none, clock_ns(), false,
+					__ATOMIC_RELAXED, __ATOMIC_RELAXED))
+		v->stats.mark_exits[n] = __atomic_load_n(&v->nexits, __ATOMIC_RELAXED);
+	if (n && n == v->stop_mark)
+		vm_ended(v, VM_END_MARK);
 }
 
-static void port_out(struct vm *v, uint16_t port, uint8_t value)
+void vm_port_out(struct vm *v, uint16_t port, uint8_t value)
 {
 	if (port == GUEST_IO_MARK)
 		mark(v, value);
@@ -37,24 +40,19 @@ static void exit_io(struct vcpu *c)
 	if (c->run->io.direction == KVM_EXIT_IO_IN)
 		memset(data, 0xff, len);
 	else if (len)
-		port_out(c->vm, c->run->io.port, data[0]);
+		vm_port_out(c->vm, c->run->io.port, data[0]);
 }
 
-static void exit_mmio(struct vcpu *c)
+void vm_mmio(struct vm *v, uint64_t gpa, void *data, unsigned len, bool write)
 {
-	struct vm *v = c->vm;
-	uint64_t gpa = c->run->mmio.phys_addr;
 	uint64_t i = (gpa - VM_HOLE_START) / VIRTIO_MMIO_SIZE;
-	unsigned len = MIN(c->run->mmio.len, 8u);
 
 	if (gpa >= VM_HOLE_START && i < v->ndevices)
-		virtio_mmio_access(v->devices[i], gpa % VIRTIO_MMIO_SIZE, c->run->mmio.data, len,
-				   c->run->mmio.is_write);
+		virtio_mmio_access(v->devices[i], gpa % VIRTIO_MMIO_SIZE, data, len, write);
 	else if (gpa >= VM_IOAPIC_GPA && gpa - VM_IOAPIC_GPA < VIRTIO_MMIO_SIZE)
-		ioapic_access(&v->ioapic, gpa - VM_IOAPIC_GPA, c->run->mmio.data, len,
-			      c->run->mmio.is_write);
-	else if (!c->run->mmio.is_write)
-		memset(c->run->mmio.data, 0xff, len);
+		ioapic_access(&v->ioapic, gpa - VM_IOAPIC_GPA, data, len, write);
+	else if (!write)
+		memset(data, 0xff, len);
 }
 
 static void exit_internal(struct vcpu *c)
@@ -90,12 +88,14 @@ void vcpu_exit(struct vcpu *c)
 
 	if (reason < ARRAY_SIZE(c->exits))
 		c->exits[reason]++;
+	coalesced_drain(c->vm);
 	switch (reason) {
 	case KVM_EXIT_IO:
 		exit_io(c);
 		break;
 	case KVM_EXIT_MMIO:
-		exit_mmio(c);
+		vm_mmio(c->vm, c->run->mmio.phys_addr, c->run->mmio.data, MIN(c->run->mmio.len, 8u),
+			c->run->mmio.is_write);
 		break;
 	case KVM_EXIT_SHUTDOWN:
 		vm_ended(c->vm, VM_END_RESET);
@@ -112,4 +112,5 @@ void vcpu_exit(struct vcpu *c)
 		vm_crashed(c->vm, "vCPU %u: KVM exit %u", c->index, reason);
 		break;
 	}
+	__atomic_fetch_add(&c->vm->nexits, 1, __ATOMIC_RELAXED);
 }

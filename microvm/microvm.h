@@ -5,10 +5,11 @@
  * The life of a VM: vm_new() makes the KVM vm, its memory (the kernel's segments in place), vCPUs
  * and the devices it is told of; vm_jail() locks the process in; vm_run() runs the vCPU threads
  * until the guest resets or powers off, or vm_stop() is called from another thread; vm_free().
- * vm_probe() says beforehand whether this KVM can run an unmodified kernel. Descriptors in a config
- * are the caller's: what is kept is duplicated.
+ * A machine that ran until vm_config.stop_mark can be saved by vm_snapshot_save() instead of freed
+ * at once; vm_config.snapshot begins another there. vm_probe() says beforehand whether this KVM can
+ * run an unmodified kernel. Descriptors in a config are the caller's: what is kept is duplicated.
  *
- * Threads: one per vCPU, one for the console, two per file system (their serve functions are called
+ * Threads: one per vCPU, one for each device, two per file system (their serve functions are called
  * from these); the caller's thread waits in vm_run(). vCPU threads touch only KVM, the IOAPIC under
  * its lock, and device registers under the device's lock; no lock is taken under the IOAPIC's. All
  * of them block all signals but VM_KICK_SIGNAL, which is this room's own. Everything of the guest
@@ -27,6 +28,10 @@
 #include <stdint.h>
 #include <sys/types.h>
 #include <sys/uio.h>
+
+#include "microvm/guest_session.h" /* further commands in the guest */
+#include "microvm/snapshot.h"	   /* a machine in a file */
+#include "microvm/stats.h"	   /* what was counted while a machine ran */
 
 /* ---- can this KVM run Linux? ---- */
 
@@ -50,7 +55,7 @@ typedef ssize_t vm_fs_serve_fn(void *ctx, const struct iovec *in, int nin, const
 
 struct vm_fs {
 	const char *tag; /* at most 36 bytes; by it the guest's config names it */
-	vm_fs_serve_fn *serve;
+	vm_fs_serve_fn *serve; /* NULL: its place is kept for a snapshot, and nobody serves it */
 	void *ctx;
 	unsigned threads; /* that call serve; 0 = 2 */
 };
@@ -60,6 +65,21 @@ struct vm_port {
 	const char *name;
 	int in_fd, out_fd;
 	bool ordered;
+};
+
+/* A network device: Ethernet frames over a stream socket, as virtio/devices.h has them. */
+struct vm_net {
+	int fd;
+	uint8_t mac[6];
+	uint16_t mtu;  /* 68..65535 */
+	uint64_t rate; /* bytes a second in each direction, 0 = any */
+};
+
+/* Stream sockets between guest and host, as struct virtio_vsock_config (virtio/devices.h). */
+struct vm_vsock {
+	int listen_fd; /* duplicated; -1 = nobody connects to the guest */
+	int (*connect)(void *ctx, uint32_t port); /* from a thread of its own; NULL = all refused */
+	void *ctx;
 };
 
 struct vm_config {
@@ -73,22 +93,25 @@ struct vm_config {
 	int console_out;	     /* where hvc0 goes (the kernel's messages), -1 = dropped */
 	const struct vm_port *ports; /* named console ports */
 	size_t nports;
-	bool rng;     /* a virtio-rng even where the CPU has RDRAND */
-	bool verbose; /* the kernel's messages, not only its last words */
+	bool rng;		  /* a virtio-rng even where the CPU has RDRAND */
+	bool balloon;		  /* a virtio-balloon: what the guest frees goes back to the host */
+	const struct vm_net *net; /* NULL = none */
+	const struct vm_vsock *vsock; /* NULL = none */
+	bool verbose;		      /* the kernel's messages, not only its last words */
+	bool trace; /* the guest's marks are taken in time, an exit each (vm_stats.marks) */
+	/*
+	 * Begins where the machine of a snapshot stood, in place of a kernel and its init; all else
+	 * is as it was when that was made. -ESTALE: not of this machine; -EBADMSG: damaged.
+	 */
+	const struct vm_snapshot *snapshot;
+	unsigned stop_mark; /* ends vm_run() at this mark of the guest's (VM_END_MARK); 0 = none */
 };
 
-struct vm_stats {
-	uint64_t exits[64]; /* by KVM_EXIT_ reason, to user space; complete after vm_run() */
-	/* CLOCK_MONOTONIC ns of the guest's first write of n to the mark port; 0 = not yet */
-	uint64_t marks[16];
-	uint64_t started_ns; /* before the first KVM_RUN */
-};
-
-enum vm_end { VM_END_RESET, VM_END_POWEROFF, VM_END_STOPPED, VM_END_CRASHED };
+enum vm_end { VM_END_RESET, VM_END_POWEROFF, VM_END_STOPPED, VM_END_CRASHED, VM_END_MARK };
 
 struct vm;
 int vm_new(const struct vm_config *cfg, struct vm **ret);
-/* Once. *@ret says how it ended. -errno when it could not be started. */
+/* Once, or again after vm_again(). *@ret says how it ended. -errno when it could not be started. */
 int vm_run(struct vm *v, enum vm_end *ret);
 /* From any thread or a signal handler: ends vm_run(). */
 void vm_stop(struct vm *v);
@@ -98,68 +121,35 @@ const char *vm_cmdline(const struct vm *v);
 const struct vm_stats *vm_stats(const struct vm *v);
 void vm_free(struct vm *v);
 
-/* ---- the guest's init ---- */
-
-#define VM_CONTROL_PORT "strata.control" /* both ways, ordered */
-#define VM_STDIN_PORT	"strata.stdin"
-#define VM_STDOUT_PORT	"strata.stdout"
-#define VM_STDERR_PORT	"strata.stderr"
-
-struct vm_guest_volume {
-	const char *tag, *target; /* of a struct vm_fs; an absolute path in the guest */
-	bool rdonly;
-};
-
-struct vm_guest_rlimit {
-	unsigned resource; /* RLIMIT_ */
-	uint64_t soft, hard;
-};
-
-/* What strata-init is to do. NULL and 0 are "not said". */
-struct vm_guest_config {
-	const char *root; /* the tag of the root file system */
-	bool root_rdonly;
-	char *const *argv, *const *env;
-	const char *cwd, *user, *hostname; /* user: name or uid, optionally :group or :gid */
-	bool tty;			   /* a terminal over stdin and stdout, no stderr */
-	bool stdin_open;		   /* else the command reads /dev/null */
-	unsigned rows, cols;
-	const struct vm_guest_volume *volumes;
-	size_t nvolumes;
-	const struct vm_guest_rlimit *rlimits;
-	size_t nrlimits;
-	uint32_t pids; /* processes and threads of the command at most */
-};
-
-enum vm_guest_event_kind { VM_GUEST_STARTED, VM_GUEST_FAILED, VM_GUEST_EXITED };
-
-struct vm_guest_event {
-	enum vm_guest_event_kind kind;
-	int error; /* FAILED: an errno of the guest's */
-	/* EXITED: 0..255, 128 + signal; FAILED: 127 no such command, 126 not executable, or 125 */
-	int status;
-	char text[256]; /* FAILED: one printable line */
-};
-
 /*
- * Our end of the control port; never blocks. Its owner polls vm_control_fd() for
- * vm_control_events().
+ * Asks the guest to do with @bytes of its memory; it takes more when it runs out. While it runs,
+ * from any thread. -EOPNOTSUPP without vm_config.balloon, -EINVAL for more than it has.
  */
-struct vm_control;
-/* Takes @fd, one end of a stream socket whose other end is both files of the port. */
-int vm_control_new(int fd, struct vm_control **ret);
-void vm_control_free(struct vm_control *c);
-int vm_control_fd(const struct vm_control *c);
-short vm_control_events(const struct vm_control *c);
-int vm_control_config(struct vm_control *c,
-		      const struct vm_guest_config *cfg); /* first of all, once */
-int vm_control_signal(struct vm_control *c, int sig);
-int vm_control_resize(struct vm_control *c, unsigned rows, unsigned cols);
+int vm_memory_wish(struct vm *v, uint64_t bytes);
+
+struct vm_memory_stats {
+	uint64_t total;	    /* of the machine, bytes; and so are all of these */
+	uint64_t ballooned; /* taken from the guest at this moment */
+	uint64_t reported;  /* freed by the guest and given back to the host, in all */
+	uint64_t available; /* the guest's own estimate when it last told, UINT64_MAX = not yet */
+};
 /*
- * Sends what waits and gives the next event: 1, 0 = none yet, -EPIPE = the VM has gone, -EPROTO =
- * not our init.
+ * What is known now, and has the guest asked for newer figures. -EOPNOTSUPP without
+ * vm_config.balloon.
  */
-int vm_control_next(struct vm_control *c, struct vm_guest_event *ret);
+int vm_memory_stats(struct vm *v, struct vm_memory_stats *ret);
+
+struct vm_net_stats {
+	uint64_t in_frames, in_bytes, out_frames, out_bytes, dropped; /* in: to the guest */
+};
+/* From any thread. -EOPNOTSUPP without vm_config.net. */
+int vm_net_stats(const struct vm *v, struct vm_net_stats *ret);
+
+struct vm_vsock_stats {
+	uint64_t connections, in_bytes, out_bytes, refused; /* as struct virtio_vsock_stats */
+};
+/* From any thread. -EOPNOTSUPP without vm_config.vsock. */
+int vm_vsock_stats(const struct vm *v, struct vm_vsock_stats *ret);
 
 /* ---- the jail ---- */
 
@@ -175,5 +165,13 @@ struct vm_jail {
  * line, for the log. Privileges that could not be given up are an error.
  */
 int vm_jail(const struct vm_jail *j, char *weak, size_t size);
+
+/*
+ * The initramfs that vm_new() makes of @init_fd, as a file in memory, for another VMM: its
+ * descriptor, or -errno with a text.
+ */
+int vm_initramfs_file(int init_fd);
+
+#include "microvm/guest_control.h" /* the guest's init, and what it is to do */
 
 #endif

@@ -41,8 +41,9 @@ static const int allowed[] = {
 	SYS_fcntl, SYS_lseek, SYS_poll, SYS_ppoll, SYS_epoll_create1, SYS_epoll_ctl, SYS_epoll_wait,
 	SYS_epoll_pwait, SYS_eventfd2, SYS_timerfd_create, SYS_timerfd_settime, SYS_pipe2,
 	SYS_splice, SYS_memfd_create, SYS_signalfd4,
-	/* sockets that are there already */
+	/* sockets that are there already, and who comes to the one that listens (vsock) */
 	SYS_sendmsg, SYS_recvmsg, SYS_sendto, SYS_recvfrom, SYS_shutdown, SYS_getsockopt,
+	SYS_accept4,
 	/* the file server */
 	SYS_openat, SYS_openat2, SYS_fstat, SYS_newfstatat, SYS_statx, SYS_fstatfs, SYS_statfs,
 	SYS_getdents64, SYS_readlinkat, SYS_faccessat, SYS_faccessat2, SYS_mkdirat, SYS_mknodat,
@@ -99,6 +100,14 @@ static const unsigned long ioctls[] = {
 	KVM_RUN,	   KVM_SIGNAL_MSI,  KVM_IOEVENTFD,   FICLONE,
 	FICLONERANGE,	   FS_IOC_GETFLAGS, FS_IOC_SETFLAGS, FS_IOC_FSGETXATTR,
 	FS_IOC_FSSETXATTR, FIONREAD,	    TCGETS,
+};
+
+/* What a snapshot is made of: it is only read. */
+static const unsigned long saving[] = {
+	KVM_CHECK_EXTENSION, KVM_GET_MSR_INDEX_LIST, KVM_GET_TSC_KHZ, KVM_GET_CLOCK,
+	KVM_GET_MP_STATE,    KVM_GET_REGS,	     KVM_GET_SREGS2,  KVM_GET_XCRS,
+	KVM_GET_XSAVE,	     KVM_GET_XSAVE2,	     KVM_GET_MSRS,    KVM_GET_LAPIC,
+	KVM_GET_DEBUGREGS,   KVM_GET_VCPU_EVENTS,
 };
 
 #define CLONE_THREAD_FLAGS 0x00010000u /* CLONE_THREAD: a thread, not a process */
@@ -178,6 +187,8 @@ static void rules_by_argument(struct program *p)
 
 	for (size_t i = 0; i < ARRAY_SIZE(ioctls); i++)
 		if_equal(p, (uint32_t)ioctls[i], ALLOW);
+	for (size_t i = 0; i < ARRAY_SIZE(saving); i++)
+		if_equal(p, (uint32_t)saving[i], ALLOW);
 	end_call(p, at);
 	/* No memory that can be written becomes code. */
 	at = begin_call(p, SYS_mmap, 2);

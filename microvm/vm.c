@@ -6,12 +6,18 @@
 #include "base/err.h"
 #include "base/fd.h"
 #include "base/mem.h"
+#include "microvm/guest/protocol.h"
+#include <poll.h>
 #include <stdarg.h>
 #include <stdatomic.h>
 #include <sys/eventfd.h>
 #include <sys/ioctl.h>
 
 #define RUNNING (-1)
+
+#define PORT_PIC1_DATA 0x21u
+#define PORT_PIC2_DATA 0xa1u
+#define PORT_PIT       0x40u /* three counters and a mode */
 
 void vm_ended(struct vm *v, enum vm_end end)
 {
@@ -100,6 +106,24 @@ static int irqchip_new(struct vm *v, unsigned npins)
 	return 0;
 }
 
+/*
+ * What Linux writes at each boot and nobody waits for: the IOAPIC's selector; the masks of the PICs
+ * that it looks for and the PIT that it turns off, which are not there; marks, which must not wait
+ * when somebody wants to know when they came or has one stop the machine.
+ */
+static void coalesced_new(struct vm *v, bool boots, bool marks_wait)
+{
+	coalesced_init(&v->coalesced, v->fd);
+	if (marks_wait)
+		coalesced_add_ports(&v->coalesced, GUEST_IO_MARK, 1);
+	if (!boots)
+		return;
+	coalesced_add(&v->coalesced, VM_IOAPIC_GPA, 4);
+	coalesced_add_ports(&v->coalesced, PORT_PIC1_DATA, 1);
+	coalesced_add_ports(&v->coalesced, PORT_PIC2_DATA, 1);
+	coalesced_add_ports(&v->coalesced, PORT_PIT, 4);
+}
+
 static int vcpus_new(struct vm *v, unsigned n, const struct kvm_cpuid2 *cpuid)
 {
 	v->nvcpus = n;
@@ -136,23 +160,32 @@ static int vm_make(struct vm *v, const struct vm_config *cfg)
 	unsigned ndevices;
 	int r = kvm_open(v);
 
+	v->stop_mark = cfg->stop_mark;
+
 	if (r < 0)
 		return r;
 	cpuid = vm_cpuid_get(v->kvm_fd);
 	if (!cpuid)
 		return err(-ENOMEM, "KVM: no CPUID");
 	c.rng |= !vm_cpuid_has_rdrand(cpuid);
-	ndevices = 1 + c.rng + (unsigned)MIN(c.nfs, (size_t)VM_FS_MAX);
+	ndevices = 1 + c.rng + c.balloon + (c.net != NULL) + (c.vsock != NULL) +
+		   (unsigned)MIN(c.nfs, (size_t)VM_FS_MAX);
 	r = vm_memory_new(v, c.memory, ndevices);
 	if (r < 0)
 		return r;
 	r = irqchip_new(v, VM_GSI_FIRST + ndevices);
+	coalesced_new(v, !cfg->snapshot, !cfg->trace && !cfg->stop_mark);
 	if (r == 0)
 		r = vcpus_new(v, c.vcpus, cpuid);
+	v->cpuid = vm_cpuid_of(&v->vcpus[0], cpuid);
+	if (r == 0 && !v->cpuid)
+		r = err(-ENOMEM, "no memory");
+	v->stats.kvm_ns = clock_ns();
 	if (r == 0)
 		r = vm_devices_new(v, &c);
 	if (r == 0)
-		r = software_load(v, &c);
+		r = c.snapshot ? vm_restore(v, c.snapshot) : software_load(v, &c);
+	v->stats.loaded_ns = clock_ns();
 	return r;
 }
 
@@ -166,6 +199,7 @@ int vm_new(const struct vm_config *cfg, struct vm **ret)
 	v = new0(struct vm);
 	if (!v)
 		return err(-ENOMEM, "no memory");
+	v->stats.began_ns = clock_ns();
 	v->kvm_fd = v->fd = v->end_fd = -1;
 	v->end = RUNNING;
 	for (unsigned i = 0; i < VM_VCPUS_MAX; i++)
@@ -190,17 +224,32 @@ void vm_free(struct vm *v)
 		vcpu_done(&v->vcpus[i]);
 	if (v->ioapic.npins)
 		ioapic_done(&v->ioapic);
+	coalesced_done(&v->coalesced);
 	fd_close(v->fd);
 	fd_close(v->kvm_fd);
 	vm_memory_free(v);
 	fd_close(v->end_fd);
+	free(v->cpuid);
 	free(v);
 }
 
 /* ---- running ---- */
 
+void vm_again(struct vm *v)
+{
+	eventfd_t n;
+	struct pollfd p = { .fd = v->end_fd, .events = POLLIN };
+
+	if (poll(&p, 1, 0) > 0)
+		eventfd_read(v->end_fd, &n);
+	for (unsigned i = 0; i < v->nvcpus; i++)
+		__atomic_store_n(&v->vcpus[i].run->immediate_exit, 0, __ATOMIC_SEQ_CST);
+	atomic_store(&v->end, RUNNING);
+}
+
 static void stats_sum(struct vm *v)
 {
+	memset(v->stats.exits, 0, sizeof(v->stats.exits));
 	for (unsigned i = 0; i < v->nvcpus; i++) {
 		for (size_t j = 0; j < ARRAY_SIZE(v->stats.exits); j++)
 			v->stats.exits[j] += v->vcpus[i].exits[j];
@@ -213,6 +262,8 @@ int vm_run(struct vm *v, enum vm_end *ret)
 	int r = 0;
 
 	v->stats.started_ns = clock_ns();
+	for (unsigned i = 0; r == 0 && i < v->ndevices; i++)
+		r = virtio_mmio_resume(v->devices[i]);
 	for (unsigned i = 0; r == 0 && i < v->nvcpus; i++)
 		r = vcpu_start(&v->vcpus[i]);
 	if (r < 0)
@@ -224,6 +275,7 @@ int vm_run(struct vm *v, enum vm_end *ret)
 	for (unsigned i = 0; i < v->nvcpus; i++)
 		vcpu_join(&v->vcpus[i]);
 	stats_sum(v);
+	v->stats.ended_ns = clock_ns();
 	if (r < 0)
 		return r;
 	*ret = (enum vm_end)v->end;

@@ -33,8 +33,11 @@
 
 #define VM_MPTABLE_MAX 1024u
 
-/* console, file systems, rng; an interrupt each, from 1 on: 0 is none for Linux */
-#define VM_DEVICES_MAX (2 + VM_FS_MAX)
+/*
+ * console, file systems, rng, balloon, net, vsock; an interrupt each, from 1 on: 0 is none for
+ * Linux
+ */
+#define VM_DEVICES_MAX (5 + VM_FS_MAX)
 #define VM_GSI_FIRST   1u
 
 /* ---- interrupts: the local APICs are KVM's, the IOAPIC ours (82093AA data sheet) ---- */
@@ -54,6 +57,21 @@ void ioapic_access(struct ioapic *a, uint64_t off, void *data, unsigned len, boo
 /* An edge at @pin, from any thread. */
 void ioapic_raise(struct ioapic *a, unsigned pin);
 
+/* ---- writes that wait ---- */
+
+struct coalesced {
+	pthread_mutex_t lock; /* before a device's and the IOAPIC's */
+	int vm_fd;
+	size_t offset; /* of the ring, behind kvm_run; 0 = this KVM has none */
+};
+
+void coalesced_init(struct coalesced *c, int vm_fd);
+void coalesced_done(struct coalesced *c);
+void coalesced_add(const struct coalesced *c, uint64_t gpa, uint32_t len);
+void coalesced_add_ports(const struct coalesced *c, uint16_t first, uint16_t n);
+/* Does what was written: by a vCPU, before it handles an exit. */
+void coalesced_drain(struct vm *v);
+
 /* ---- machine ---- */
 
 struct vcpu {
@@ -71,10 +89,14 @@ struct vm {
 	size_t run_size;
 	struct mem mem;
 	struct ioapic ioapic;
+	struct coalesced coalesced;
 	struct vcpu vcpus[VM_VCPUS_MAX];
 	unsigned nvcpus;
 	struct virtio_mmio *devices[VM_DEVICES_MAX];
 	unsigned ndevices;
+	struct virtio_balloon *balloon; /* one of them, or NULL */
+	struct virtio_net *net;		/* the same */
+	struct virtio_vsock *vsock;	/* the same */
 	/* What the guest reads in the devices' windows; NULL = KVM has no read-only memory. */
 	uint8_t *windows;
 	size_t windows_len;
@@ -83,6 +105,9 @@ struct vm {
 	char why[160];
 	char cmdline[VM_CMDLINE_MAX];
 	struct vm_stats stats;
+	struct kvm_cpuid2 *cpuid; /* of vCPU 0 */
+	unsigned stop_mark;
+	uint64_t nexits; /* of all vCPUs so far; atomic */
 };
 
 /*
@@ -125,7 +150,12 @@ int vm_devices_new(struct vm *v, const struct vm_config *cfg);
 /* cpuid.c */
 struct kvm_cpuid2 *vm_cpuid_get(int kvm_fd);
 bool vm_cpuid_has_rdrand(const struct kvm_cpuid2 *all);
+/* What CPUID says on @c, out of what KVM supports; the caller frees. NULL: no memory. */
+struct kvm_cpuid2 *vm_cpuid_of(const struct vcpu *c, const struct kvm_cpuid2 *all);
 int vm_cpuid_set(const struct vcpu *c, const struct kvm_cpuid2 *all);
+
+/* snapshot.c: in place of kernel, init and boot. */
+int vm_restore(struct vm *v, const struct vm_snapshot *s);
 
 /* vcpu.c */
 int vcpu_init(struct vcpu *c, struct vm *v, unsigned index, const struct kvm_cpuid2 *cpuid);
@@ -137,6 +167,9 @@ void vcpu_join(struct vcpu *c);
 
 /* exits.c: handles the exit in c->run. */
 void vcpu_exit(struct vcpu *c);
+/* An access to what is no memory, @len at most 8. */
+void vm_mmio(struct vm *v, uint64_t gpa, void *data, unsigned len, bool write);
+void vm_port_out(struct vm *v, uint16_t port, uint8_t value);
 
 /* seccomp.c */
 int vm_seccomp(void);

@@ -110,7 +110,7 @@ static int cgroup_make(const struct config *c)
 		return 0;
 	snprintf(max, sizeof(max), "%u", c->pids);
 	r = write_file(CGROUP_ROOT "/cgroup.subtree_control", "+pids");
-	if (r == 0 && mkdir(CGROUP, 0755) < 0)
+	if (r == 0 && mkdir(CGROUP, 0755) < 0 && errno != EEXIST)
 		r = -errno;
 	if (r == 0)
 		r = write_file(CGROUP "/pids.max", max);
@@ -119,11 +119,22 @@ static int cgroup_make(const struct config *c)
 
 /* ---- the child ---- */
 
+/*
+ * Init itself has no standard streams, so its numbers may be the ones that the child's are to have:
+ * all above them first, or one would take another's place, or keep its own and be closed by exec.
+ */
 static int child_files(const struct files *f, const struct user *u)
 {
+	int fd[3];
+
 	setsid();
 	if (f->tty && ioctl(f->fd[0], TIOCSCTTY, 0) < 0)
 		return -errno;
+	for (int i = 0; i < 3; i++) {
+		fd[i] = fcntl(f->fd[i], F_DUPFD_CLOEXEC, 3);
+		if (fd[i] < 0)
+			return -errno;
+	}
 	for (int i = 0; i < 3; i++) {
 		struct stat st;
 
@@ -131,10 +142,10 @@ static int child_files(const struct files *f, const struct user *u)
 		 * So that whoever the command runs as may open /dev/stdout again. Not /dev/null,
 		 * which is everybody's.
 		 */
-		if (fstat(f->fd[i], &st) < 0 ||
-		    ((f->tty || S_ISFIFO(st.st_mode)) && fchown(f->fd[i], u->uid, (gid_t)-1) < 0))
+		if (fstat(fd[i], &st) < 0 ||
+		    ((f->tty || S_ISFIFO(st.st_mode)) && fchown(fd[i], u->uid, (gid_t)-1) < 0))
 			return -errno;
-		if (dup2(f->fd[i], i) < 0)
+		if (dup2(fd[i], i) < 0)
 			return -errno;
 	}
 	return 0;
@@ -215,6 +226,25 @@ static void child(const struct config *c, const struct user *u, const struct fil
 
 /* ---- the parent ---- */
 
+/* In a container's words. */
+static int exec_failed(const char *command, int e)
+{
+	bool path = strchr(command, '/');
+
+	if (e == -ENOTDIR)
+		e = -ENOENT;
+	if (e == -ENOENT || e == -EACCES)
+		failing_status = e == -ENOENT ? 127 : 126;
+	if (e == -ENOENT)
+		failing_why = path ? "no such file or directory" :
+				     "executable file not found in $PATH";
+	else if (e == -EACCES)
+		failing_why = "permission denied";
+	else if (e == -ENOEXEC)
+		failing_why = "exec format error";
+	return failing(e, "exec \"%s\"", command);
+}
+
 static int failed(const struct config *c, const struct report *r)
 {
 	switch (r->stage) {
@@ -225,9 +255,7 @@ static int failed(const struct config *c, const struct report *r)
 	case STAGE_CWD:
 		return failing(r->error, "working directory \"%s\"", c->cwd);
 	default:
-		if (r->error == -ENOENT || r->error == -EACCES)
-			failing_status = r->error == -ENOENT ? 127 : 126;
-		return failing(r->error, "exec \"%s\"", c->argv[0]);
+		return exec_failed(c->argv[0], r->error);
 	}
 }
 

@@ -125,6 +125,10 @@ static int field(struct config *c, uint32_t tag, const uint8_t *data, uint32_t l
 		return add_volume(c, data, len, tag == GUEST_TAG_VOLUME_RO);
 	case GUEST_TAG_RLIMIT:
 		return add_rlimit(c, data, len);
+	case GUEST_TAG_NET:
+		return set_fixed(&c->net, sizeof(c->net), data, len);
+	case GUEST_TAG_IDENTITY:
+		return set_fixed(&c->identity, sizeof(c->identity), data, len);
 	case GUEST_TAG_PIDS:
 		return set_fixed(&c->pids, sizeof(c->pids), data, len);
 	default:
@@ -154,8 +158,8 @@ int config_parse(struct config *c, const uint8_t *data, size_t len)
 		data += f.len;
 		len -= f.len;
 	}
-	if (!c->nargs || !c->root[0])
-		return failing(-EPROTO, "the config has no command or no root");
+	if (!c->nargs)
+		return failing(-EPROTO, "the config has no command");
 	return 0;
 }
 

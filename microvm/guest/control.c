@@ -18,8 +18,7 @@ static int wait_for(int fd, short events)
 
 /* ---- from the VMM ---- */
 
-/* 1 = all of @len bytes, waiting for them; -EPIPE = the VMM has closed it. */
-static int read_full(int fd, void *data, size_t len)
+int control_read(int fd, void *data, size_t len)
 {
 	for (size_t done = 0; done < len;) {
 		ssize_t n = read(fd, (uint8_t *)data + done, len - done);
@@ -40,7 +39,7 @@ int control_config(int fd, struct config *ret)
 {
 	struct guest_head head;
 	uint8_t *data;
-	int r = read_full(fd, &head, sizeof(head));
+	int r = control_read(fd, &head, sizeof(head));
 
 	if (r < 0)
 		return r;
@@ -50,10 +49,12 @@ int control_config(int fd, struct config *ret)
 	data = malloc((size_t)head.len + 1);
 	if (!data)
 		return failing(-ENOMEM, "config");
-	r = read_full(fd, data, head.len);
+	r = control_read(fd, data, head.len);
 	if (r > 0)
 		r = config_parse(ret, data, head.len);
 	free(data);
+	if (r == 0 && !ret->root[0])
+		r = failing(-EPROTO, "the config has no root");
 	return r;
 }
 
@@ -70,11 +71,11 @@ int control_next(int fd, uint32_t *ret_type, uint8_t data[64], uint32_t *ret_len
 
 	if (poll(&p, 1, 0) <= 0 || !p.revents)
 		return 0;
-	r = read_full(fd, &head, sizeof(head));
+	r = control_read(fd, &head, sizeof(head));
 	if (r > 0 && head.len <= 64)
-		r = read_full(fd, data, head.len);
+		r = control_read(fd, data, head.len);
 	for (uint32_t i = 0; r > 0 && head.len > 64 && i < head.len; i++)
-		r = read_full(fd, &byte, 1);
+		r = control_read(fd, &byte, 1);
 	if (r <= 0)
 		return r;
 	*ret_type = head.len <= 64 ? head.type : 0;
@@ -113,7 +114,7 @@ void control_failed(int fd, int error)
 	struct guest_failed f = { (uint32_t)error, failing_status };
 	char text[GUEST_REPLY_MAX];
 
-	snprintf(text, sizeof(text), "%s: %s", failing_text(), strerror(error));
+	failing_line(text, sizeof(text), error);
 	send(fd, GUEST_FAILED, &f, sizeof(f), text);
 }
 

@@ -5,6 +5,7 @@
  */
 #include "microvm/guest/init.h"
 
+#include <errno.h>
 #include <fcntl.h>
 #include <poll.h>
 #include <signal.h>
@@ -18,6 +19,24 @@ static void signals(void)
 	sigfillset(&all);
 	sigprocmask(SIG_SETMASK, &all, NULL);
 	signal(SIGPIPE, SIG_IGN);
+}
+
+/*
+ * The kernel gives us none: an initramfs without /dev/console has no console for its init. Without
+ * these a port or a pipe would get one of their numbers, and the command lose it at its exec, where
+ * dup2() of a descriptor onto itself leaves it to be closed.
+ */
+static int standard_files(void)
+{
+	int fd;
+
+	do
+		fd = open("/dev/null", O_RDWR | O_CLOEXEC);
+	while (fd >= 0 && fd <= 2);
+	if (fd < 0)
+		return failing(-errno, "/dev/null");
+	close(fd);
+	return 0;
 }
 
 /* The VMM has been told all; it turns the machine off, or goes. */
@@ -36,16 +55,20 @@ static void wait_for_end(int control)
 
 static int prepare(const struct config *c)
 {
-	int r = mounts_root(c);
+	int r = c->identity.time_ns ? machine_identify(&c->identity) : 0;
 
 	if (r == 0)
-		r = machine_hostname(c->hostname);
+		r = mounts_root(c);
 	if (r == 0)
-		r = machine_loopback();
+		r = machine_hostname(c->hostname);
+	if (r == 0 && c->net.mtu && c->identity.time_ns)
+		r = net_set_mac(c->identity.mac);
+	if (r == 0 && c->net.mtu)
+		r = net_up(&c->net);
 	return r;
 }
 
-static int run(const struct ports *p)
+static int run(struct ports *p)
 {
 	static struct config config;
 	struct command command;
@@ -55,7 +78,10 @@ static int run(const struct ports *p)
 	if (r < 0)
 		return r;
 	machine_mark(GUEST_MARK_CONFIG);
-	r = prepare(&config);
+	if (config.flags & (GUEST_FLAG_STDIN | GUEST_FLAG_TTY))
+		r = ports_open_stdin(p);
+	if (r == 0)
+		r = prepare(&config);
 	if (r < 0)
 		return r;
 	machine_mark(GUEST_MARK_ROOT);
@@ -63,8 +89,9 @@ static int run(const struct ports *p)
 	if (r < 0)
 		return r;
 	machine_mark(GUEST_MARK_STARTED);
+	command.listener = sessions_open();
 	control_started(p->control);
-	status = relay(p, &command);
+	status = relay(p, &config, &command);
 	sync();
 	machine_mark(GUEST_MARK_SYNCED);
 	control_exited(p->control, status);
@@ -90,10 +117,14 @@ int main(void)
 	signals();
 	r = mounts_early();
 	if (r == 0)
+		r = standard_files();
+	if (r == 0)
+		r = machine_loopback();
+	if (r == 0)
 		r = ports_open(&ports);
 	if (r < 0)
 		die(r);
-	machine_mark(GUEST_MARK_PORTS);
+	machine_ready();
 	r = run(&ports);
 	if (r < 0) {
 		sync();

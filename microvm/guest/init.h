@@ -11,12 +11,17 @@
 #include <stdbool.h>
 #include <stddef.h>
 #include <sys/types.h>
+#include <sys/uio.h>
 
 /* Notes what fails, once; returns @e. */
 int failing(int e, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
 const char *failing_text(void);
 /* What a shell would say, 125 unless the command itself is what fails. */
 extern unsigned failing_status;
+/* The whole line: what it was about, and why @e. @size at least 1. */
+void failing_line(char *line, size_t size, int e);
+/* Why, in other words than the error's own. */
+extern const char *failing_why;
 
 /* ---- machine.c ---- */
 
@@ -27,6 +32,12 @@ void machine_end(void) __attribute__((noreturn));
 void machine_drop(void);
 int machine_hostname(const char *name);
 int machine_loopback(void);
+/* The machine is about to say that its ports are there: it may be saved then, and go on later. */
+void machine_ready(void);
+/* It did go on, as one of several: it becomes another than those. */
+int machine_identify(const struct guest_identity *i);
+/* The same of one that ran already: as far as it can be, there is nobody to tell. */
+void machine_restored(const struct guest_identity *i);
 
 /* ---- config.c ---- */
 
@@ -47,7 +58,9 @@ struct config {
 	unsigned nvolumes;
 	struct guest_rlimit rlimits[GUEST_RLIMITS_MAX];
 	unsigned nrlimits;
-	uint32_t pids; /* 0 = no limit */
+	uint32_t pids;	      /* 0 = no limit */
+	struct guest_net net; /* of eth0; an MTU of 0 = there is none */
+	struct guest_identity identity; /* a time of 0 = the machine booted */
 };
 
 /* Of a GUEST_CONFIG message of @len bytes. Never freed: the machine ends before. */
@@ -55,17 +68,30 @@ int config_parse(struct config *c, const uint8_t *data, size_t len);
 const char *config_getenv(const struct config *c, const char *name);
 int config_addenv(struct config *c, const char *name, const char *value);
 
+/* ---- net.c ---- */
+
+/* eth0 up with its address, its route and /etc/resolv.conf; after mounts_root(). */
+int net_up(const struct guest_net *n);
+/* The address of eth0, while it is down. */
+int net_set_mac(const uint8_t mac[6]);
+
 /* ---- ports.c ---- */
 
 struct ports {
 	int control, stdin, stdout, stderr;
 };
 
-/* Opens the four, waiting until the kernel has them. */
+/*
+ * Opens control, stdout and stderr, waiting until the kernel has them; then stdin, which is there
+ * only for a command that reads it.
+ */
 int ports_open(struct ports *p);
+int ports_open_stdin(struct ports *p);
 
 /* ---- control.c ---- */
 
+/* All of @len bytes, waiting for them: 1, or -EPIPE = the other side has closed it. */
+int control_read(int fd, void *data, size_t len);
 /* Waits for the config. */
 int control_config(int fd, struct config *ret);
 /*
@@ -105,6 +131,7 @@ int user_find(const char *spec, struct user *ret);
 struct command {
 	pid_t pid;
 	int in, out, err; /* in and out may be one: the terminal */
+	int listener;	  /* sessions_open(): whoever hears that it runs can ask for one */
 };
 
 int command_start(struct config *c, struct command *ret);
@@ -113,8 +140,27 @@ int command_start(struct config *c, struct command *ret);
 
 /*
  * Relays until the command and all that it started have ended, and every byte is with the VMM: its
- * exit status.
+ * exit status. Meanwhile it serves sessions.
  */
-unsigned relay(const struct ports *p, struct command *c);
+unsigned relay(const struct ports *p, const struct config *config, struct command *c);
+
+/* ---- session.c: what the host asks for over vsock while the command runs ---- */
+
+/* Listens; -1 = this machine has no vsock. */
+int sessions_open(void);
+/* Whoever has come gets a process of his own, a child; @main is what the command was given. */
+void session_accept(int listener, const struct config *main);
+/* Sends all of @iov, which it uses up, waiting for the host to read; false = it has gone. */
+bool session_write(int fd, struct iovec *iov, unsigned n);
+/* Sends a message whole, waiting for the host to read; false = it has gone. */
+bool session_send(int fd, uint32_t type, const void *body, size_t len, const void *more,
+		  size_t more_len);
+
+/* session_exec.c: GUEST_EXEC of @len bytes; @main's limits hold for it too. */
+void session_exec(int fd, const struct config *main, const uint8_t *data, size_t len);
+/* session_copy.c: GUEST_COPY_IN or _OUT of @len bytes. */
+void session_copy(int fd, bool in, const uint8_t *data, size_t len);
+/* session_processes.c */
+void session_processes(int fd);
 
 #endif

@@ -59,9 +59,14 @@ static void port_try(struct ports *p, const char *device)
 	*slot = open(path, O_RDWR | O_NONBLOCK | O_CLOEXEC);
 }
 
-static bool complete(const struct ports *p)
+static bool has_output(const struct ports *p)
 {
-	return p->control >= 0 && p->stdin >= 0 && p->stdout >= 0 && p->stderr >= 0;
+	return p->control >= 0 && p->stdout >= 0 && p->stderr >= 0;
+}
+
+static bool has_input(const struct ports *p)
+{
+	return p->stdin >= 0;
 }
 
 static void scan(struct ports *p)
@@ -75,12 +80,11 @@ static void scan(struct ports *p)
 		closedir(d);
 }
 
-int ports_open(struct ports *p)
+static int wait_for(struct ports *p, bool (*complete)(const struct ports *p))
 {
 	int fd = uevents_open();
 	char event[4096];
 
-	*p = (struct ports){ -1, -1, -1, -1 };
 	if (fd < 0)
 		return fd;
 	for (scan(p); !complete(p); scan(p)) {
@@ -89,4 +93,15 @@ int ports_open(struct ports *p)
 	}
 	close(fd);
 	return complete(p) ? 0 : failing(-ENODEV, "console ports");
+}
+
+int ports_open(struct ports *p)
+{
+	*p = (struct ports){ -1, -1, -1, -1 };
+	return wait_for(p, has_output);
+}
+
+int ports_open_stdin(struct ports *p)
+{
+	return has_input(p) ? 0 : wait_for(p, has_input);
 }

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * What the VMM and strata-init say to each other over the console port "strata.control":
- * docs/formats/guest.md. Both sides are built from this file; numbers are little-endian, as both
- * processors are.
+ * What the VMM and strata-init say to each other over the console port "strata.control", and what
+ * the host and it say in sessions over vsock: docs/formats/guest.md. Both sides are built from this
+ * file; numbers are little-endian, as both processors are.
  */
 #ifndef MICROVM_GUEST_PROTOCOL_H
 #define MICROVM_GUEST_PROTOCOL_H
@@ -31,11 +31,36 @@ enum guest_message {
 	GUEST_CONFIG = 1, /* fields */
 	GUEST_SIGNAL = 2, /* struct guest_signal */
 	GUEST_RESIZE = 3, /* struct guest_size */
+	GUEST_RESTORED = 4, /* struct guest_identity: it goes on from a snapshot of that moment */
 	/* from the guest */
-	GUEST_STARTED = 16, /* nothing */
+	GUEST_STARTED = 16, /* nothing; of GUEST_COPY_OUT a uint32_t: 1 = it is a directory */
 	GUEST_FAILED = 17,  /* struct guest_failed and a text without NUL */
 	GUEST_EXITED = 18,  /* struct guest_exited */
+	/* in a session, to the guest: first what it is for */
+	GUEST_EXEC = 32,      /* fields, as GUEST_CONFIG has them */
+	GUEST_PROCESSES = 33, /* uint32_t GUEST_VERSION */
+	GUEST_COPY_IN = 34,   /* fields: ARG where to, ARG the source's name */
+	GUEST_COPY_OUT = 35,  /* fields: ARG what */
+	/* ... and then */
+	GUEST_INPUT = 48, /* bytes; none = there are no more */
+	GUEST_UNREAD =
+		49,	 /* uint32_t: nobody reads that output any more, GUEST_OUTPUT or _ERRORS */
+	GUEST_TREE = 50, /* a record of files (base/tree.h), both ways; nothing = that was all */
+	/* from the guest */
+	GUEST_OUTPUT = 64,  /* bytes */
+	GUEST_ERRORS = 65,  /* bytes */
+	GUEST_TAKEN = 66,   /* uint32_t: bytes of input that have left its buffer */
+	GUEST_PROCESS = 67, /* struct guest_process and its command */
 };
+
+/*
+ * A session is a connection to this port of the guest's vsock; below 1024, so that no process of
+ * the guest without privileges can take it.
+ */
+#define GUEST_SESSION_PORT 1u
+
+#define GUEST_CHUNK_MAX 32768u /* bytes behind a head in a session, but for the first message */
+#define GUEST_WINDOW	65536u /* bytes of input that may be on their way */
 
 /*
  * GUEST_CONFIG is a row of fields: this head and @len bytes. Strings have no NUL inside or behind
@@ -60,11 +85,17 @@ enum guest_tag {
 	GUEST_TAG_VOLUME_RO = 11, /* the same, read-only */
 	GUEST_TAG_RLIMIT = 12,	  /* struct guest_rlimit */
 	GUEST_TAG_PIDS = 13,	  /* u32: processes and threads of the command at most */
+	GUEST_TAG_NET = 14,	  /* struct guest_net */
+	GUEST_TAG_IDENTITY = 20,  /* struct guest_identity */
 };
 
 #define GUEST_FLAG_TTY	   1u /* a terminal over stdin and stdout */
 #define GUEST_FLAG_STDIN   2u /* the command reads strata.stdin, else /dev/null */
 #define GUEST_FLAG_ROOT_RO 4u
+/* Of GUEST_COPY_IN. */
+#define GUEST_FLAG_ARCHIVE   8u	 /* owners are kept */
+#define GUEST_FLAG_DIRECTORY 16u /* the source is one */
+#define GUEST_FLAG_CONTENT   32u /* what is in it is meant */
 
 #define GUEST_ARGS_MAX	  16384u /* arguments, and variables of the environment */
 #define GUEST_VOLUMES_MAX 64u
@@ -84,9 +115,33 @@ struct guest_rlimit {
 	uint64_t soft, hard;
 };
 
+/* IPv4 addresses in the order of the wire; all zeroes = none. */
+struct guest_net {
+	uint8_t address[4], gateway[4], dns[4];
+	uint16_t mtu;
+	uint8_t prefix, reserved;
+};
+
+#define GUEST_ENTROPY_LEN 32u
+
+/*
+ * For a machine that began from a snapshot at GUEST_MARK_PORTS: what it must not share with others
+ * that did.
+ */
+struct guest_identity {
+	uint64_t time_ns; /* CLOCK_REALTIME when it went on from there */
+	uint8_t mac[6], reserved[2];
+	uint8_t entropy[GUEST_ENTROPY_LEN];
+};
+
 struct guest_failed {
 	uint32_t error;	 /* errno */
 	uint32_t status; /* a shell's: 127 no such command, 126 it cannot be executed, else 125 */
+};
+
+struct guest_process {
+	uint32_t pid, ppid, uid, reserved;
+	uint64_t cpu_ns;
 };
 
 struct guest_exited {

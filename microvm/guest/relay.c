@@ -27,9 +27,10 @@ enum { IN, OUT, ERR, STREAMS };
 
 struct relay {
 	const struct ports *ports;
+	const struct config *config;
 	struct command *command;
 	struct stream streams[STREAMS];
-	int signal_fd;
+	int signal_fd, listener; /* -1 = none */
 	bool exited;
 	unsigned status;
 };
@@ -122,6 +123,7 @@ static void obey(const struct relay *r)
 	uint8_t data[64];
 	uint32_t type, len;
 	int n = control_next(r->ports->control, &type, data, &len);
+	struct guest_identity identity;
 	struct guest_signal sig;
 	struct guest_size size;
 
@@ -138,6 +140,9 @@ static void obey(const struct relay *r)
 	} else if (type == GUEST_RESIZE && len == sizeof(size)) {
 		memcpy(&size, data, sizeof(size));
 		resize(r, &size);
+	} else if (type == GUEST_RESTORED && len == sizeof(identity)) {
+		memcpy(&identity, data, sizeof(identity));
+		machine_restored(&identity);
 	}
 }
 
@@ -180,31 +185,37 @@ static bool busy(const struct relay *r)
 	       r->streams[ERR].from >= 0 || r->streams[ERR].len;
 }
 
+#define OTHERS 3u /* beside the streams */
+
 static void step(struct relay *r)
 {
-	struct pollfd p[2 + 2 * STREAMS] = {
+	struct pollfd p[OTHERS + 2 * STREAMS] = {
 		{ .fd = r->signal_fd, .events = POLLIN },
 		{ .fd = r->ports->control, .events = POLLIN },
+		{ .fd = r->exited ? -1 : r->listener, .events = POLLIN },
 	};
 
 	for (unsigned i = 0; i < STREAMS; i++)
-		stream_poll(&r->streams[i], &p[2 + 2 * i]);
+		stream_poll(&r->streams[i], &p[OTHERS + 2 * i]);
 	if (poll(p, ARRAY_SIZE(p), -1) < 0)
 		return;
 	for (unsigned i = 0; i < STREAMS; i++)
-		stream_step(&r->streams[i], &p[2 + 2 * i]);
+		stream_step(&r->streams[i], &p[OTHERS + 2 * i]);
 	if (p[1].revents)
 		obey(r);
+	if (p[2].revents)
+		session_accept(r->listener, r->config);
 	if (p[0].revents)
 		reap(r);
 }
 
-unsigned relay(const struct ports *p, struct command *c)
+unsigned relay(const struct ports *p, const struct config *config, struct command *c)
 {
 	static struct relay r;
 	sigset_t chld;
 
-	r = (struct relay){ .ports = p, .command = c };
+	r = (struct relay){ .ports = p, .config = config, .command = c };
+	r.listener = c->listener;
 	sigemptyset(&chld);
 	sigaddset(&chld, SIGCHLD);
 	r.signal_fd = signalfd(-1, &chld, SFD_CLOEXEC | SFD_NONBLOCK);
