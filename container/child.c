@@ -127,7 +127,8 @@ static int restrict_self(struct child *c)
  */
 static int die_with_parent(struct child *c _unused_)
 {
-	return prctl(PR_SET_PDEATHSIG, SIGKILL) < 0 ? err_sys("cannot follow the parent's death") : 0;
+	return prctl(PR_SET_PDEATHSIG, SIGKILL) < 0 ? err_sys("cannot follow the parent's death") :
+						      0;
 }
 
 static int (*const steps[])(struct child *) = {

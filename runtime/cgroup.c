@@ -36,7 +36,7 @@ uint64_t cgroup_get(const struct cgroup_dir *d, const char *file, const char *ke
 	return 0;
 }
 
-static unsigned controllers_of(const struct run_limits *l)
+unsigned cgroup_controllers_of(const struct run_limits *l)
 {
 	unsigned bits = 0;
 
@@ -49,8 +49,7 @@ static unsigned controllers_of(const struct run_limits *l)
 	return bits;
 }
 
-/* strata/ in the hierarchy @m: @ret_root is the mount itself. */
-static int open_folder(const struct cgroup_mount *m, bool make, int *ret_root)
+int cgroup_folder_open(const struct cgroup_mount *m, bool make, int *ret_root)
 {
 	_close_ int root = open(m->path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 	int fd;
@@ -85,7 +84,7 @@ static int add_dir(struct cgroup *g, const struct cgroup_mount *m, unsigned cont
 	_close_ int root = -1, folder = -1;
 	int r;
 
-	folder = open_folder(m, true, &root);
+	folder = cgroup_folder_open(m, true, &root);
 	if (folder < 0)
 		return folder;
 	if (m->v2) {
@@ -128,7 +127,7 @@ static int join_mount(struct cgroup *g, const struct cgroup_mount *m, unsigned w
 static int join_all(struct cgroup *g, const struct cgroup_mounts *mounts,
 		    const struct run_limits *l)
 {
-	unsigned missing = controllers_of(l);
+	unsigned missing = cgroup_controllers_of(l);
 	int r;
 
 	for (size_t i = 0; i < mounts->n; i++) {
@@ -243,7 +242,7 @@ static int purge_mount(const struct cgroup_mount *m, const char *id)
 	_close_ int folder = -1, dir = -1;
 	int r;
 
-	folder = open_folder(m, false, NULL);
+	folder = cgroup_folder_open(m, false, NULL);
 	if (folder < 0)
 		return folder == -ENOENT ? 0 : folder;
 	dir = openat(folder, id, O_RDONLY | O_DIRECTORY | O_CLOEXEC);

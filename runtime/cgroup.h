@@ -51,6 +51,10 @@ struct cgroup {
 	size_t n;
 };
 
+/* The controllers that these limits need. */
+unsigned cgroup_controllers_of(const struct run_limits *l);
+/* strata/ in the hierarchy @m, made when @make; *@ret_root (may be NULL) is the mount itself. */
+int cgroup_folder_open(const struct cgroup_mount *m, bool make, int *ret_root);
 /* Sets the limits of @d->controllers: 0 or -errno with a text. */
 int cgroup_v1_limit(const struct cgroup_dir *d, const struct run_limits *l);
 int cgroup_v2_limit(const struct cgroup_dir *d, const struct run_limits *l);

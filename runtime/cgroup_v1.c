@@ -21,16 +21,20 @@ static int set_number(const struct cgroup_dir *d, const char *file, const char *
 
 static int limit_memory(const struct cgroup_dir *d, const struct run_limits *l)
 {
-	int r;
-
-	r = set_number(d, "memory.limit_in_bytes", "memory", l->memory);
-	if (r < 0)
-		return r;
 	/*
 	 * Memory and swap together no more than memory alone: no swap. Without swap accounting
 	 * there is no such file.
 	 */
-	if (faccessat(d->fd, "memory.memsw.limit_in_bytes", F_OK, 0) < 0)
+	bool both = faccessat(d->fd, "memory.memsw.limit_in_bytes", F_OK, 0) == 0;
+	int r;
+
+	/* It is never below the other: raised first, where there was a smaller one. */
+	if (both && set_number(d, "memory.memsw.limit_in_bytes", "memory", l->memory) < 0)
+		err_clear();
+	r = set_number(d, "memory.limit_in_bytes", "memory", l->memory);
+	if (r < 0)
+		return r;
+	if (!both)
 		return set_number(d, "memory.swappiness", "memory", 0);
 	return set_number(d, "memory.memsw.limit_in_bytes", "memory", l->memory);
 }

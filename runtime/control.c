@@ -76,6 +76,14 @@ static uint64_t deadline_in(int64_t ms)
 	return ms < 0 ? 0 : clock_ns() + (uint64_t)ms * 1000000;
 }
 
+/*
+ * A supervisor that ends: EPIPE from one that had accepted, ECONNRESET from the listener's queue.
+ */
+static bool gone(int e)
+{
+	return e == EPIPE || e == ECONNRESET;
+}
+
 /* The next reply: 1, 0 = the supervisor has gone, -ETIMEDOUT, -errno. */
 static int reply_next(int fd, uint64_t deadline, struct control_reply *ret)
 {
@@ -90,7 +98,7 @@ static int reply_next(int fd, uint64_t deadline, struct control_reply *ret)
 		return -ETIMEDOUT;
 	n = recv(fd, ret, sizeof(*ret), 0);
 	if (n < 0)
-		return errno == ECONNRESET ? 0 : -errno;
+		return gone(errno) ? 0 : -errno;
 	if (n == 0)
 		return 0;
 	return n == sizeof(*ret) ? 1 : -EBADMSG;
@@ -107,7 +115,7 @@ static int control_ask(const struct inst *i, const struct control_request *q)
 	if (fd < 0)
 		return fd;
 	if (send(fd, q, sizeof(*q), MSG_NOSIGNAL) != sizeof(*q))
-		return errno == EPIPE ? -ESRCH : -errno;
+		return gone(errno) ? -ESRCH : -errno;
 	r = reply_next(fd, deadline_in(RETRY_FOR_MS), &reply);
 	if (r == 0)
 		return -ESRCH;
@@ -142,8 +150,8 @@ static int ask_end(struct inst *i, const struct control_request *q, int64_t time
 	fd = watch_open(i);
 	if (fd < 0)
 		return fd == -ESRCH ? 0 : fd;
-	/* EPIPE: it is going just now, and there is nothing to read but that. */
-	if (send(fd, q, sizeof(*q), MSG_NOSIGNAL) < 0 && errno != EPIPE)
+	/* It is going just now: there is nothing to read but that. */
+	if (send(fd, q, sizeof(*q), MSG_NOSIGNAL) < 0 && !gone(errno))
 		return err_sys("instance %s", i->id);
 	for (;;) {
 		r = reply_next(fd, deadline, &reply);
@@ -158,6 +166,16 @@ static int ask_end(struct inst *i, const struct control_request *q, int64_t time
 int inst_kill(const struct inst *i, int sig)
 {
 	return control_ask(i, &(struct control_request){ .kind = CONTROL_KILL, .a = sig });
+}
+
+int inst_memory(const struct inst *i, unsigned mib)
+{
+	return control_ask(i, &(struct control_request){ .kind = CONTROL_MEMORY, .a = (int)mib });
+}
+
+int inst_pause(const struct inst *i, bool paused)
+{
+	return control_ask(i, &(struct control_request){ .kind = CONTROL_PAUSE, .a = paused });
 }
 
 int inst_resize(const struct inst *i, unsigned rows, unsigned cols)
@@ -176,6 +194,16 @@ int inst_stop(struct inst *i, int sig, int timeout_ms)
 	int r = ask_end(i, &q, wait_ms);
 
 	return r == -ETIMEDOUT ? err(r, "instance %s does not end", i->id) : r;
+}
+
+int inst_checkpoint(struct inst *i)
+{
+	struct inst_state s;
+	int r = inst_state(i, &s);
+
+	if (r >= 0 && s.status != INST_RUNNING && s.status != INST_PAUSED)
+		return -ESRCH;
+	return r < 0 ? r : ask_end(i, &(struct control_request){ .kind = CONTROL_CHECKPOINT }, -1);
 }
 
 /* Turned away while many others wait, or met between the lock and the socket: ask again. */

@@ -9,7 +9,15 @@
 
 #define CONTROL_SOCKET "control"
 
-enum control_kind { CONTROL_KILL = 1, CONTROL_STOP, CONTROL_RESIZE, CONTROL_WAIT };
+enum control_kind {
+	CONTROL_KILL = 1,
+	CONTROL_STOP,
+	CONTROL_RESIZE,
+	CONTROL_WAIT,
+	CONTROL_PAUSE,
+	CONTROL_MEMORY, /* a: MiB */
+	CONTROL_CHECKPOINT,
+};
 
 struct control_request {
 	uint32_t kind;
@@ -25,6 +33,9 @@ struct control_handler {
 	int (*kill)(void *ctx, int sig);
 	int (*stop)(void *ctx, int sig, int timeout_ms);
 	int (*resize)(void *ctx, unsigned rows, unsigned cols);
+	int (*pause)(void *ctx, bool paused);
+	int (*memory)(void *ctx, unsigned mib);
+	int (*checkpoint)(void *ctx); /* 0: it ends now, and that is the answer */
 };
 
 struct control;

@@ -66,6 +66,17 @@ static int request_do(struct control *c, const struct control_request *q)
 			return -EINVAL;
 		return c->ended ? -ESRCH :
 				  c->handler->resize(c->ctx, (unsigned)q->a, (unsigned)q->b);
+	case CONTROL_PAUSE:
+		if (q->a != 0 && q->a != 1)
+			return -EINVAL;
+		return c->ended ? -ESRCH : c->handler->pause(c->ctx, q->a);
+	case CONTROL_MEMORY:
+		if (q->a <= 0)
+			return -EINVAL;
+		return c->ended ? -ESRCH : c->handler->memory(c->ctx, (unsigned)q->a);
+	case CONTROL_CHECKPOINT:
+		r = c->ended ? -ESRCH : c->handler->checkpoint(c->ctx);
+		return r < 0 ? r : 1;
 	default:
 		return -EINVAL;
 	}

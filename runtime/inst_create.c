@@ -179,6 +179,56 @@ static int rename_gone(struct inst *i, const char *gone)
 	return 0;
 }
 
+static int replace_config(struct inst *i, json_t *config)
+{
+	_free_ char *text = NULL;
+	size_t len = 0;
+	int r;
+
+	text = json_text(config, &len);
+	r = text ? file_replace(i->dir, "config.json", text, len, 0600, false) : -ENOMEM;
+	return r < 0 ? err(r, "instance %s: config.json: %s", i->id, strerror(-r)) : 0;
+}
+
+/* Under the lock of the folder, as a new name is given. */
+int inst_set_config(struct inst *i, const json_t *config)
+{
+	_close_ int folder = inst_folder_lock(i->runroot);
+	_json_ json_t *copy = json_deep_copy(config);
+	int r;
+
+	if (folder < 0)
+		return folder;
+	r = copy ? replace_config(i, copy) : -ENOMEM;
+	if (r < 0)
+		return r;
+	json_decref(i->config);
+	i->config = take_ptr(copy);
+	return 0;
+}
+
+int inst_rename(struct inst *i, const char *name)
+{
+	_close_ int folder = inst_folder_lock(i->runroot);
+	_json_ json_t *config = json_deep_copy(i->config);
+	int r;
+
+	if (folder < 0)
+		return folder;
+	if (!config || json_object_set_new(config, "name", json_string(name)) < 0)
+		return -ENOMEM;
+	r = name_take(i->runroot, name, i->id);
+	if (r < 0)
+		return r;
+	r = replace_config(i, config);
+	if (r < 0)
+		return r;
+	name_drop(i);
+	json_decref(i->config);
+	i->config = take_ptr(config);
+	return 0;
+}
+
 int inst_delete(struct inst *i)
 {
 	char gone[sizeof(INSTANCES) + sizeof("/.gone-") + INST_ID_MAX];

@@ -2,8 +2,8 @@
 /*
  * One direction of bytes: what can be read from a source goes to a tap (the log) and to a sink. A
  * slow sink holds the source back; nothing ever blocks the loop; neither descriptor is made
- * non-blocking here, since it may be shared with somebody's shell. For regular files, pipes, sockets
- * and terminals alike.
+ * non-blocking here, since it may be shared with somebody's shell. For regular files, pipes,
+ * sockets and terminals alike.
  */
 #ifndef RUNTIME_RELAY_H
 #define RUNTIME_RELAY_H
@@ -22,7 +22,8 @@ struct relay {
 	struct loop *loop;
 	int source, sink; /* the relay's own; sink -1 = none */
 	bool drain;	  /* goes on reading when there is no sink (any more) */
-	bool breaks;	  /* but a sink that nobody reads (EPIPE) ends it: so does the source then */
+	/* but a sink that nobody reads (EPIPE) ends it: so does the source then */
+	bool breaks;
 	void (*tap)(void *ctx, struct relay *r, const char *data, size_t len); /* NULL = none */
 	/* At the source's end; gives what the loop's callback gives. */
 	int (*ended)(void *ctx, struct relay *r);

@@ -73,6 +73,15 @@ int inst_recover(struct inst *i);
  */
 int inst_delete(struct inst *i);
 
+/*
+ * Another name for it, in config.json too. -EEXIST: taken. -EINVAL: no name. Killed in between, it
+ * has one of the two.
+ */
+int inst_rename(struct inst *i, const char *name);
+
+/* Another config.json, of the same name. */
+int inst_set_config(struct inst *i, const json_t *config);
+
 /* Asks the supervisor: signal the instance (0 or -errno; -ESRCH = not running). */
 int inst_kill(const struct inst *i, int sig);
 /*
@@ -82,6 +91,26 @@ int inst_kill(const struct inst *i, int sig);
  */
 int inst_stop(struct inst *i, int sig, int timeout_ms);
 int inst_resize(const struct inst *i, unsigned rows, unsigned cols);
+/*
+ * Holds everything in the instance, or lets it go on: 0; -ESRCH = it does not run, -EALREADY = it
+ * is so already, -EOPNOTSUPP = not here (no cgroup v2, a mount).
+ */
+int inst_pause(const struct inst *i, bool paused);
+/*
+ * Asks a running one to do with so much memory, 1..INT32_MAX MiB; it gives up the rest by and by.
+ * -EOPNOTSUPP when it cannot change, -ERANGE for more than it started with.
+ */
+int inst_memory(const struct inst *i, unsigned mib);
+/*
+ * Keeps what runs in a file, and ends it; returns as inst_stop() does. -EOPNOTSUPP when it cannot
+ * be kept, -EBUSY while it is paused; after an error it runs on.
+ */
+int inst_checkpoint(struct inst *i);
+/*
+ * A pidfd of the container's first process or the VMM, the caller's: the very one that the state
+ * names, not another that has got its number since. -ESRCH = there is none.
+ */
+int inst_process(const struct inst *i, int *ret_pidfd);
 /*
  * Waits until the supervisor has gone: 0, or -ETIMEDOUT. @timeout_ms < 0: for ever. inst_state() as
  * for inst_stop().
@@ -118,6 +147,10 @@ struct isolation {
 	 * 0, 1, 2 (-1: /dev/null).
 	 */
 	int (*create)(void *ctx, const int stdio[3], struct run_process *ret);
+	/*
+	 * Lets the command run. Where that takes its time it runs the loop of attach() until it
+	 * does: kill() is called out of that.
+	 */
 	int (*start)(void *ctx);
 	int (*kill)(void *ctx, int sig);
 	/* NULL: TIOCSWINSZ on the console. */
@@ -128,6 +161,17 @@ struct isolation {
 	 */
 	int (*exit_code)(void *ctx, int wait_status);
 	bool (*oom_killed)(void *ctx); /* NULL: never */
+	/*
+	 * Holds all its processes, or lets them go on; SIGKILL ends it all the same. NULL: cannot.
+	 */
+	int (*pause)(void *ctx, bool paused);
+	/* As inst_memory() says. NULL: it cannot change. */
+	int (*memory)(void *ctx, unsigned mib);
+	/*
+	 * Keeps what runs in a file, and ends it: 0 when it is kept and has ended. Nothing else is
+	 * done meanwhile. NULL: cannot.
+	 */
+	int (*checkpoint)(void *ctx);
 	/*
 	 * Adds descriptors of its own (a file server's pidfd, a VMM's socket) to the supervisor's
 	 * loop, after create(). A callback that ends the loop ends the instance by SIGKILL. NULL:
@@ -144,6 +188,7 @@ struct supervise {
 	const struct isolation *iso;
 	void *ctx;
 	bool tty;
+	unsigned timeout; /* seconds from the start of the command to SIGKILL, 0 = never */
 	bool logged;	/* keep what is printed in the log */
 	int stdio[3];	/* the client's: -1 where it has none (detached) */
 	int report_fd;	/* where struct run_report messages go for the waiting client, or -1 */
@@ -159,7 +204,7 @@ struct supervise {
 struct run_report {
 	enum { RUN_STARTED, RUN_FAILED, RUN_EXITED } kind;
 	int code;	 /* FAILED: -errno; EXITED: the exit code */
-	char text[512];	 /* FAILED: why */
+	char text[512];	 /* FAILED: why; EXITED: what ended it, when we did, else "" */
 };
 
 /*
@@ -178,6 +223,15 @@ struct run_limits {
 	uint64_t cpu_weight; /* 1..10000, 0 = the default 100 */
 };
 
+/* What a group uses now. */
+struct cgroup_usage {
+	uint64_t cpu_ns;       /* since it was made */
+	uint64_t memory;       /* bytes: as its controller charges, else resident in its processes
+				*/
+	uint64_t memory_limit; /* bytes, 0 = none */
+	uint64_t pids;
+};
+
 struct cgroup;
 /*
  * Makes the group strata/<id> with these limits (NULL: none) in each hierarchy that has to keep
@@ -192,9 +246,28 @@ int cgroup_fd(const struct cgroup *g);
  * cloned into it). Costs 3-15 ms for an RCU grace period; nothing when no limit was asked for.
  */
 int cgroup_enter(const struct cgroup *g, pid_t pid, bool v2);
+/*
+ * Other limits, those of @limits that are not 0, for the group of an instance that runs. In v2 any;
+ * in v1 one of a controller that it was made with a limit of, else -EOPNOTSUPP.
+ */
+int cgroup_update(const char *id, const struct run_limits *limits);
 bool cgroup_oom_killed(const struct cgroup *g);
 /* SIGKILL to all that is in it; 0 also for no group. */
 int cgroup_kill(const struct cgroup *g);
+/*
+ * What is there of strata/<id>, made by somebody else: to be looked at, entered, changed, and
+ * closed by cgroup_close(). No group at all is no error.
+ */
+int cgroup_open(const char *id, struct cgroup **ret);
+void cgroup_close(struct cgroup *g);
+/*
+ * Holds or releases all that is in the group (v2's freezer, which a hybrid's unified tree has,
+ * too); returns when it is so. -EOPNOTSUPP: no v2 group, or a kernel before 5.2. -ETIMEDOUT:
+ * something in it cannot be held now (it waits in the kernel); it runs on then.
+ */
+int cgroup_freeze(const struct cgroup *g, bool frozen);
+/* Of a group of cgroup_open(). -ENOENT: there is no group. */
+int cgroup_usage(const struct cgroup *g, struct cgroup_usage *ret);
 /* Removes the group (it must be empty or becomes so within moments) and frees. */
 void cgroup_free(struct cgroup *g);
 /* Removes what a killed supervisor left of group strata/<id>, killing what is still in it. */

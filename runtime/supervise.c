@@ -31,6 +31,12 @@ static int supervisor_init(struct supervisor *v)
 	r = inst_record_read(v->s->inst, &v->record);
 	if (r < 0)
 		return r;
+	/* Of an earlier life. */
+	v->record.state.status = INST_CREATED;
+	v->record.state.exit_code = -1;
+	v->record.state.started = v->record.state.finished = (struct timespec){ 0 };
+	v->record.state.oom_killed = false;
+	v->record.state.error[0] = '\0';
 	v->record.state.monitor = getpid();
 	r = inst_record_write(v->s->inst, &v->record);
 	if (r >= 0)
@@ -82,6 +88,8 @@ static int supervisor_start(struct supervisor *v)
 	int r;
 
 	r = output_start(&v->output, v->process.console);
+	if (r >= 0)
+		r = supervisor_limit_time(v);
 	if (r < 0)
 		return r;
 	r = v->s->iso->start(v->s->ctx);
@@ -142,6 +150,9 @@ static void supervisor_end(struct supervisor *v, int e)
 
 	if (e < 0)
 		snprintf(why, sizeof(why), "%s", err_take(e));
+	else if (v->late)
+		snprintf(why, sizeof(why), "it ran for %u s, which is its time-out: killed",
+			 v->s->timeout);
 	supervisor_abandon(v);
 	if (e == 0)
 		supervisor_verdict(v);
@@ -161,6 +172,9 @@ static void supervisor_done(struct supervisor *v)
 	if (v->loop)
 		loop_remove(v->loop, v->timer);
 	fd_close(v->timer);
+	if (v->loop && v->deadline >= 0)
+		loop_remove(v->loop, v->deadline);
+	fd_close(v->deadline);
 	/* The lock first: whoever sees the connection end may look at it. */
 	inst_unlock(v->s->inst);
 	control_free(v->control);
@@ -197,13 +211,14 @@ int supervise(struct supervise *s)
 	if (!v)
 		return -ENOMEM;
 	v->s = s;
-	v->timer = v->process.pidfd = v->process.console = -1;
+	v->timer = v->deadline = v->process.pidfd = v->process.console = -1;
 	output_none(&v->output);
 	r = inst_lock(s->inst);
 	if (r < 0) {
 		if (r == -EBUSY)
 			err(r, "instance %s: it has a supervisor already", inst_id(s->inst));
-		report(v, RUN_FAILED, r, err_take(r));
+		/* Removed meanwhile: ENOENT would say that the command is not there. */
+		report(v, RUN_FAILED, r == -ENOENT ? -EBUSY : r, err_take(r));
 		return r;
 	}
 	r = supervisor_run(v);

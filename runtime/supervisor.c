@@ -5,6 +5,7 @@
 #include "base/fd.h"
 #include "base/log.h"
 #include <signal.h>
+#include <sys/epoll.h>
 #include <sys/timerfd.h>
 
 /* what SIGTERM to the supervisor leaves the command: docker stop's default */
@@ -42,6 +43,48 @@ static void timer_arm(struct supervisor *v, int ms, bool again)
 		log_err("instance %s: timer: %s", inst_id(v->s->inst), strerror(errno));
 }
 
+static int supervisor_pause(void *ctx, bool paused)
+{
+	enum inst_status status = paused ? INST_PAUSED : INST_RUNNING;
+	struct supervisor *v = ctx;
+	int r;
+
+	if (v->ended || v->record.state.status == INST_CREATED)
+		return -ESRCH;
+	if (!v->s->iso->pause)
+		return -EOPNOTSUPP;
+	if (v->record.state.status == status)
+		return -EALREADY;
+	r = v->s->iso->pause(v->s->ctx, paused);
+	if (r < 0)
+		return r;
+	v->record.state.status = status;
+	r = inst_record_write(v->s->inst, &v->record);
+	if (r < 0 && paused)
+		v->s->iso->pause(v->s->ctx, false);
+	return r;
+}
+
+static int supervisor_memory(void *ctx, unsigned mib)
+{
+	struct supervisor *v = ctx;
+
+	if (v->ended || v->record.state.status == INST_CREATED)
+		return -ESRCH;
+	return v->s->iso->memory ? v->s->iso->memory(v->s->ctx, mib) : -EOPNOTSUPP;
+}
+
+static int supervisor_checkpoint(void *ctx)
+{
+	struct supervisor *v = ctx;
+
+	if (v->ended || v->record.state.status == INST_CREATED)
+		return -ESRCH;
+	if (v->record.state.status == INST_PAUSED)
+		return -EBUSY;
+	return v->s->iso->checkpoint ? v->s->iso->checkpoint(v->s->ctx) : -EOPNOTSUPP;
+}
+
 static int supervisor_stop(void *ctx, int sig, int timeout_ms)
 {
 	struct supervisor *v = ctx;
@@ -55,6 +98,9 @@ static int supervisor_stop(void *ctx, int sig, int timeout_ms)
 	/* -ESRCH: it is ending just now. */
 	if (r < 0 && r != -ESRCH)
 		return r;
+	/* It cannot take the signal while it is held. */
+	if (v->record.state.status == INST_PAUSED)
+		supervisor_pause(v, false);
 	v->stopping = true;
 	if (timeout_ms >= 0)
 		timer_arm(v, timeout_ms, false);
@@ -76,6 +122,9 @@ const struct control_handler supervisor_control = {
 	.kill = supervisor_kill,
 	.stop = supervisor_stop,
 	.resize = supervisor_resize,
+	.pause = supervisor_pause,
+	.memory = supervisor_memory,
+	.checkpoint = supervisor_checkpoint,
 };
 
 /*
@@ -102,6 +151,29 @@ int supervisor_on_timer(void *ctx, int fd, _unused_ uint32_t events)
 	v->s->iso->kill(v->s->ctx, SIGKILL);
 	err_clear();
 	return 0;
+}
+
+static int on_deadline(void *ctx, int fd, _unused_ uint32_t events)
+{
+	struct supervisor *v = ctx;
+
+	loop_remove(v->loop, fd);
+	v->late = !v->ended;
+	return supervisor_stop(v, SIGKILL, 0) < 0 ? -EIO : 0;
+}
+
+int supervisor_limit_time(struct supervisor *v)
+{
+	struct itimerspec t = { .it_value = { .tv_sec = v->s->timeout } };
+	int r;
+
+	if (!v->s->timeout)
+		return 0;
+	v->deadline = timerfd_create(CLOCK_MONOTONIC, TFD_CLOEXEC | TFD_NONBLOCK);
+	if (v->deadline < 0 || timerfd_settime(v->deadline, 0, &t, NULL) < 0)
+		return err_sys("timer");
+	r = loop_add(v->loop, v->deadline, EPOLLIN, on_deadline, v);
+	return r < 0 ? err(r, "timer: %s", strerror(-r)) : 0;
 }
 
 int supervisor_on_exit(void *ctx, int pidfd, _unused_ uint32_t events)
