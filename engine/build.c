@@ -103,7 +103,9 @@ static int create_top(struct build *b, struct build_step *s)
 	return r;
 }
 
-/* Between the making of a snapshot and its lock, engine_revive() must not take it for a leftover. */
+/*
+ * Between the making of a snapshot and its lock, engine_revive() must not take it for a leftover.
+ */
 static int open_top(struct build *b, struct build_step *s)
 {
 	_close_ int making = snapshots_lock(b->e, false);
@@ -114,8 +116,10 @@ static int open_top(struct build *b, struct build_step *s)
 
 static int open_step(struct build *b, struct build_step *s, const json_t *config)
 {
-	int r = diff_ids(config, &s->spec.layers, &s->spec.nlayers);
+	int r = spec_verify_parse(NULL, &s->spec.no_verify);
 
+	if (r >= 0)
+		r = diff_ids(config, &s->spec.layers, &s->spec.nlayers);
 	if (r >= 0)
 		r = step_id(&s->spec.id);
 	if (r >= 0)
@@ -132,7 +136,10 @@ static int step_begin(void *ctx, const json_t *config, struct build_step **ret, 
 		return -ENOMEM;
 	s->root = ROOTFS_NONE;
 	s->spec.image = strdup("build");
-	/* Our union: its tops hold whole files, where overlayfs' may be metadata alone. */
+	/*
+	 * Our union: it reads the image verified, and a hard link of the image that a step changes
+	 * stays one. The driver overlay does neither, for a quarter of an empty step's 60 ms.
+	 */
 	s->spec.driver = RUN_DRIVER_FUSE;
 	s->spec.rm = true; /* what is kept of it is the layer, which the store syncs */
 	r = s->spec.image ? open_step(ctx, s, config) : -ENOMEM;
@@ -253,7 +260,7 @@ static int step_commit(void *ctx, struct build_step *s, const struct digest *key
 
 	rootfs_unmount(&s->root);
 	if (r >= 0)
-		r = commit_layer(t, &s->root, RUN_CONTAINER, &layer, &ret->empty);
+		r = commit_layer(b->e->store, t, &s->root, RUN_CONTAINER, &layer, &ret->empty);
 	if (r >= 0 && !ret->empty)
 		r = txn_commit(t);
 	if (r >= 0 && !ret->empty)
@@ -361,14 +368,6 @@ static int build_image(struct build *b, int context, const char *name, struct di
 	o.text = text;
 	r = build_run(&o, &callbacks, b, &config);
 	return r < 0 ? r : name_image(b, name, config, ret_manifest);
-}
-
-int engine_own_mounts(void)
-{
-	if (geteuid() != 0)
-		return err(-EPERM, "build needs root: as uid %u only images can be handled",
-			   (unsigned)geteuid());
-	return rootfs_namespace();
 }
 
 int engine_build(struct engine *e, const struct engine_build *b, struct digest *ret_manifest)

@@ -4,9 +4,10 @@
 #include "base/fd.h"
 #include "base/hash.h"
 #include "base/str.h"
-#include "unionfs/unionfs.h"
+#include "engine/layers.h"
 #include <archive.h>
 #include <archive_entry.h>
+#include <fcntl.h>
 #include <stdio.h>
 #include <sys/stat.h>
 #include <sys/sysmacros.h>
@@ -228,30 +229,16 @@ static void commit_done(struct commit *c)
 		layer_sink_close(c->sink, NULL);
 }
 
-int commit_layer(struct txn *t, const struct rootfs *r, enum run_kind kind, struct image_layer *ret,
-		 bool *ret_empty)
+int commit_layer(struct store *s, struct txn *t, const struct rootfs *r, enum run_kind kind,
+		 struct image_layer *ret, bool *ret_empty)
 {
 	_cleanup_(commit_done) struct commit c = { 0 };
-	struct ufs_lower lower = { .kind = UFS_LOWER_INDEX,
-				   .fd = r->stack.index_fd,
-				   .packs = r->stack.pack_fds,
-				   .npacks = r->stack.npacks };
-	struct ufs_config cfg = { .lowers = &lower,
-				  .nlowers = 1,
-				  .upper_fd = r->upper_fd,
-				  .work_fd = r->work_fd,
-				  .upper = kind == RUN_VM ? UFS_UPPER_MAPPED : UFS_UPPER_NATIVE };
-	struct ufs *u;
-	int e = ufs_new(&cfg, &u);
+	int e = layer_sink_open(t, NULL, &c.sink);
 
-	if (e < 0)
-		return e;
-	e = layer_sink_open(t, NULL, &c.sink);
 	if (e >= 0)
 		e = open_tar(&c);
 	if (e >= 0)
-		e = ufs_changes(u, write_change, &c);
-	ufs_free(u);
+		e = layers_changes(s, r, kind, write_change, &c);
 	if (e < 0)
 		return e;
 	*ret_empty = c.changes == 0;

@@ -6,10 +6,11 @@
 #include "engine/rootfs.h"
 
 /*
- * Writes the changes in the top of @r (not mounted; rootfs_unmount() it first) as a layer into @t.
- * *@ret_empty: it changed nothing, and there is no layer.
+ * Writes the changes in the top of @r (not mounted; rootfs_unmount() it first) as a layer of @s
+ * into @t. What a metacopy file or a moved directory has in the image is told in full. *@ret_empty:
+ * it changed nothing, and there is no layer.
  */
-int commit_layer(struct txn *t, const struct rootfs *r, enum run_kind kind, struct image_layer *ret,
-		 bool *ret_empty);
+int commit_layer(struct store *s, struct txn *t, const struct rootfs *r, enum run_kind kind,
+		 struct image_layer *ret, bool *ret_empty);
 
 #endif

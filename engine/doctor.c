@@ -6,11 +6,14 @@
 #include "base/str.h"
 #include "engine/engine_.h"
 #include "engine/kernel.h"
+#include "engine/qemu.h"
+#include "engine/union_mount.h"
 #include "microvm/microvm.h"
 #include <linux/mount.h>
 #include <sched.h>
 #include <stdarg.h>
 #include <stdio.h>
+#include <sys/stat.h>
 #include <sys/statfs.h>
 #include <sys/syscall.h>
 #include <sys/utsname.h>
@@ -93,15 +96,38 @@ static void check_fuse(struct doctor *d)
 	say(d, "fuse", DOCTOR_YES, "/dev/fuse opens");
 	if (kernel_at_least(d, 6, 9)) {
 		say(d, "resend", DOCTOR_YES,
-		    "the kernel keeps the requests of a killed file server (Linux 6.9); not used yet");
+		    "a killed file server is replaced, its mount goes on (Linux 6.9)");
 		say(d, "passthrough", geteuid() == 0 ? DOCTOR_YES : DOCTOR_NO,
-		    "reads without the server (Linux 6.9, root); not used yet");
+		    "reads without the server (Linux 6.9, root); not used: docs/KERNELS.md");
 	} else {
 		say(d, "resend", DOCTOR_NO,
 		    "Linux %u.%u: needs 6.9; a killed file server ends its mount", d->major,
 		    d->minor);
 		say(d, "passthrough", DOCTOR_NO, "Linux %u.%u: needs 6.9", d->major, d->minor);
 	}
+}
+
+/* Who mounts directories by strata-unionfs, podman's mount_program among them. */
+static void check_unionfs(struct doctor *d)
+{
+	_free_ char *path = NULL;
+	struct stat st;
+
+	if (access("/dev/fuse", R_OK | W_OK) < 0) {
+		say(d, "unionfs", DOCTOR_NO, "/dev/fuse: %s: strata-unionfs cannot mount",
+		    strerror(errno));
+		return;
+	}
+	if (geteuid() == 0) {
+		say(d, "unionfs", DOCTOR_YES, "strata-unionfs mounts directories");
+		return;
+	}
+	path = union_fusermount();
+	if (path && stat(path, &st) == 0 && st.st_mode & S_ISUID)
+		say(d, "unionfs", DOCTOR_YES, "strata-unionfs mounts directories by %s", path);
+	else
+		say(d, "unionfs", DOCTOR_PARTLY,
+		    "strata-unionfs mounts in a user namespace only (podman does); install fuse3");
 }
 
 static bool has_fs(const char *name)
@@ -212,17 +238,14 @@ static void check_guest(struct doctor *d)
 
 static void check_qemu(struct doctor *d)
 {
-	static const char *const paths[] = { "/usr/bin/qemu-system-x86_64",
-					     "/usr/local/bin/qemu-system-x86_64" };
+	_free_ char *path = NULL;
+	int r = qemu_find(&path);
 
-	for (unsigned i = 0; i < ARRAY_SIZE(paths); i++) {
-		if (access(paths[i], X_OK) == 0) {
-			say(d, "qemu", DOCTOR_YES, "%s; the testbed can emulate a machine with KVM",
-			    paths[i]);
-			return;
-		}
-	}
-	say(d, "qemu", DOCTOR_NO, "not installed: no testbed; `apt-get install qemu-system-x86`");
+	if (r < 0)
+		say(d, "qemu", DOCTOR_NO, "%s", err_take(r));
+	else
+		say(d, "qemu", DOCTOR_YES,
+		    "%s; emulates microVMs where KVM cannot run them, and the testbed", path);
 }
 
 int engine_doctor(const struct engine_options *o, int (*fn)(void *ctx, const struct doctor_item *i),
@@ -234,6 +257,7 @@ int engine_doctor(const struct engine_options *o, int (*fn)(void *ctx, const str
 	check_root(&d);
 	check_store(&d, o);
 	check_fuse(&d);
+	check_unionfs(&d);
 	check_overlay(&d);
 	check_cgroups(&d);
 	check_userns(&d);

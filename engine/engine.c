@@ -52,6 +52,8 @@ int engine_open(const struct engine_options *o, unsigned store_flags, struct eng
 				 "strata", &e->runroot);
 	if (r >= 0)
 		r = store_open(e->root, store_flags, &e->store);
+	if (r >= 0 && getenv("STRATA_BOUNDS"))
+		r = store_set_bounds(e->store, getenv("STRATA_BOUNDS"));
 	if (r >= 0)
 		r = open_runroot(e);
 	if (r < 0)
@@ -74,6 +76,11 @@ void engine_close(struct engine *e)
 struct store *engine_store(struct engine *e)
 {
 	return e->store;
+}
+
+const char *engine_note(const struct engine *e)
+{
+	return e->note[0] ? e->note : NULL;
 }
 
 int engine_runroot(struct engine *e)

@@ -10,6 +10,7 @@ struct engine {
 	char *root, *runroot;
 	struct store *store;
 	int runroot_fd;
+	char note[256]; /* engine_note() */
 };
 
 /*
@@ -17,6 +18,9 @@ struct engine {
  * exclusive (does not wait) to remove what looks like a leftover. A descriptor that holds it.
  */
 int snapshots_lock(struct engine *e, bool exclusive);
+
+/* Writes what was asked for beside its top, snapshots/@id/config.json. */
+int keep_config(struct engine *e, const char *id, const json_t *config);
 
 static inline void engine_closep(struct engine **e)
 {

@@ -4,18 +4,15 @@
 #include "base/fd.h"
 #include "base/json.h"
 #include "base/str.h"
+#include "engine/checkpoint.h"
 #include "engine/engine_.h"
+#include "engine/verdict.h"
 #include "engine/spec.h"
 #include <poll.h>
 #include <signal.h>
-#include <sys/mount.h>
-
-static void spec_freep(struct run_spec **s)
-{
-	spec_free(*s);
-}
 
 struct ps_walk {
+	struct store *store;
 	int (*fn)(void *ctx, const struct ps_entry *p);
 	void *ctx;
 };
@@ -45,12 +42,14 @@ static int ps_one(void *ctx, struct inst *i)
 	p.kind = spec_kind_name(spec->kind);
 	p.driver = spec_driver_name(spec->driver);
 	p.command = spec->argv;
+	p.checkpointed = spec->kind == RUN_VM && state.status == INST_STOPPED &&
+			 checkpoint_exists(w->store, p.id);
 	return w->fn(w->ctx, &p);
 }
 
 int engine_ps(struct engine *e, int (*fn)(void *ctx, const struct ps_entry *p), void *ctx)
 {
-	struct ps_walk w = { fn, ctx };
+	struct ps_walk w = { e->store, fn, ctx };
 
 	return inst_each(e->runroot_fd, ps_one, &w);
 }
@@ -138,42 +137,6 @@ int engine_rm(struct engine *e, const char *id_or_name, bool force)
 			     r;
 }
 
-struct umount_walk {
-	const char *dir;
-	struct inst *found;
-	int runroot_fd;
-};
-
-static int find_mount(void *ctx, struct inst *i)
-{
-	struct umount_walk *w = ctx;
-	const char *at = json_get_str(inst_config(i), "mountpoint");
-
-	if (!at || !streq(at, w->dir))
-		return 0;
-	return inst_open(w->runroot_fd, inst_id(i), &w->found);
-}
-
-int engine_umount(struct engine *e, const char *dir)
-{
-	_free_ char *real = realpath(dir, NULL);
-	struct umount_walk w = { .dir = real, .runroot_fd = e->runroot_fd };
-	_cleanup_(inst_closep) struct inst *i = NULL;
-	int r;
-
-	if (!real)
-		return err_sys("umount %s", dir);
-	r = inst_each(e->runroot_fd, find_mount, &w);
-	i = w.found;
-	if (r < 0)
-		return r;
-	if (!i)
-		return err(-EINVAL, "umount %s: no `strata mount` is there", dir);
-	if (umount2(real, 0) < 0)
-		return err_sys("umount %s", dir);
-	return inst_wait(i, -1);
-}
-
 /* ---- snapshots without an instance ---- */
 
 static int list_snapshot(void *ctx, const char *id)
@@ -221,7 +184,8 @@ static int revive_one(struct engine *e, const char *id)
 	if (r == 0)
 		r = inst_create(e->runroot_fd, id, config, &i);
 	if (r == 0)
-		return inst_recover(i); /* it had a supervisor once: stopped, by what nobody knows */
+		/* it had a supervisor once: stopped, by what nobody knows */
+		return inst_recover(i);
 	err_clear();
 	if (r == -ENOMEM)
 		return r;
@@ -250,9 +214,13 @@ int engine_revive(struct engine *e)
 	return r;
 }
 
-int engine_gc(struct engine *e, struct gc_result *ret)
+int engine_gc(struct engine *e, uint64_t keep, struct gc_result *ret)
 {
 	int r = engine_revive(e);
 
-	return r < 0 ? r : store_gc(e->store, ret);
+	if (r >= 0)
+		r = store_gc_keep(e->store, keep, ret);
+	verdicts_forget(e->runroot_fd, "images", e->store, "merged");
+	verdicts_forget(e->runroot_fd, "machines", e->store, "machines");
+	return r;
 }

@@ -9,8 +9,11 @@
 struct iso_context {
 	struct store *store;
 	const struct run_spec *spec;
+	int dir;    /* the instance's folder */
 	int log_fd; /* where our own programs write what goes wrong */
-	const char *runroot;
+	bool restore; /* it goes on from its checkpoint */
+	int machines; /* RUNROOT/machines (warm.h), -1 = none */
+	int images; /* RUNROOT/images: who has which image mounted (image_mount.h) */
 };
 
 extern const struct isolation iso_container, iso_vm, iso_mount;

@@ -94,8 +94,10 @@ static int create_process(struct iso_container *i, const int stdio[3])
 static int create(void *ctx, const int stdio[3], struct run_process *ret)
 {
 	struct iso_container *i = ctx;
-	int r = rootfs_open(i->c.store, i->c.spec, i->c.log_fd, &i->root);
+	int r;
 
+	i->root.images = i->c.images;
+	r = rootfs_open(i->c.store, i->c.spec, i->c.log_fd, &i->root);
 	if (r >= 0)
 		r = cgroup_new(i->c.spec->id, &i->c.spec->limits, &i->cgroup);
 	if (r >= 0)
@@ -136,6 +138,13 @@ static bool oom_killed(void *ctx)
 	return i->cgroup && cgroup_oom_killed(i->cgroup);
 }
 
+static int pause_all(void *ctx, bool paused)
+{
+	struct iso_container *i = ctx;
+
+	return cgroup_freeze(i->cgroup, paused);
+}
+
 /* The file server is gone before its mount: the kernel has ended the connection, and the container
  * sees errors. */
 static int lost_server(void *ctx, int fd, _unused_ uint32_t events)
@@ -174,6 +183,7 @@ const struct isolation iso_container = {
 	.start = start,
 	.kill = kill_process,
 	.oom_killed = oom_killed,
+	.pause = pause_all,
 	.attach = attach,
 	.cleanup = cleanup,
 };

@@ -7,6 +7,7 @@
 #include "base/proc.h"
 #include "engine/iso.h"
 #include <linux/mount.h>
+#include <signal.h>
 #include <sys/mount.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
@@ -80,9 +81,12 @@ static int start(void *ctx)
 	return 0;
 }
 
-static int kill_mount(void *ctx, _unused_ int sig)
+/* SIGHUP is the file server's own affair (keeper.h); every other signal is the unmount. */
+static int kill_mount(void *ctx, int sig)
 {
-	return detach_own(ctx);
+	struct iso_mount *m = ctx;
+
+	return sig == SIGHUP ? proc_pidfd_kill(m->root.server_pidfd, sig) : detach_own(m);
 }
 
 /* A server that ended otherwise than by an unmount leaves a mount that answers nothing. */

@@ -11,26 +11,19 @@
 #include "base/loop.h"
 #include "base/proc.h"
 #include "base/str.h"
-#include "engine/iso.h"
-#include "engine/object.h"
+#include "engine/checkpoint.h"
+#include "engine/iso_vm.h"
+#include "engine/layers.h"
+#include "engine/passt.h"
 #include "engine/vm_volume.h"
+#include "engine/vm_vsock.h"
 #include "engine/vmm.h"
+#include "engine/warm.h"
 #include <poll.h>
 #include <signal.h>
 #include <sys/epoll.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
-
-struct iso_vm {
-	struct iso_context c;
-	struct rootfs root; /* its parts, without a mount */
-	struct cgroup *cgroup;
-	struct layer_index *index;
-	struct loop *loop;
-	pid_t pid;
-	int pidfd, control, objects, console;
-	int exit_status; /* the command's, -1 = not told */
-};
 
 void *iso_vm_new(const struct iso_context *c)
 {
@@ -40,39 +33,12 @@ void *iso_vm_new(const struct iso_context *c)
 		return NULL;
 	v->c = *c;
 	v->root = ROOTFS_NONE;
-	v->pidfd = v->control = v->objects = v->console = -1;
+	v->pidfd = v->control = v->objects = v->ports = v->console = -1;
 	v->exit_status = -1;
 	return v;
 }
 
-uid_t vmm_uid(const char *id)
-{
-	char digits[7];
-
-	snprintf(digits, sizeof(digits), "%.6s", id);
-	return VMM_UID_BASE + strtoul(digits, NULL, 16);
-}
-
-struct vmm_tag vmm_volume_tag(size_t i)
-{
-	struct vmm_tag t;
-
-	snprintf(t.s, sizeof(t.s), "volume%u", (unsigned)(i % 1000000));
-	return t;
-}
-
-/* ---- what the VMM is handed ---- */
-
-static int give_away(int fd, uid_t uid)
-{
-	struct stat st;
-
-	if (fstat(fd, &st) < 0)
-		return err_sys("snapshot");
-	return st.st_uid != uid && fchownat(fd, "", uid, uid, AT_EMPTY_PATH) < 0 ?
-		       err_sys("snapshot") :
-		       0;
-}
+/* ---- the isolation ---- */
 
 /* The top through a mount of its own, so that a rename between upper and work stays inside one
  * mount. */
@@ -91,159 +57,8 @@ static int confine_top(struct iso_vm *v)
 	v->root.work_fd = openat(top, "work", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 	if (v->root.upper_fd < 0 || v->root.work_fd < 0)
 		return err_sys("%s", path);
-	r = give_away(v->root.upper_fd, uid);
-	return r < 0 ? r : give_away(v->root.work_fd, uid);
-}
-
-static int open_program(const char *name)
-{
-	_free_ char *path = NULL;
-	int fd, r = proc_sibling(name, &path);
-
-	if (r < 0)
-		return r;
-	fd = open(path, O_RDONLY | O_CLOEXEC);
-	return fd < 0 ? err_sys("%s", path) : fd;
-}
-
-static int config_memfd(const struct run_spec *spec)
-{
-	_json_ json_t *j = spec_to_json(spec);
-	_free_ char *text = NULL;
-	size_t len;
-
-	text = j ? json_text(j, &len) : NULL;
-	return text ? fd_memfd("config", text, len) : -ENOMEM;
-}
-
-/* Descriptors for the VMM by place; ours to close are counted in @own. */
-struct handout {
-	int *fds;
-	int n;
-	int own[8 + 64];
-	int nown;
-};
-
-static void handout_done(struct handout *h)
-{
-	for (int i = 0; i < h->nown; i++)
-		fd_close(h->own[i]);
-	free(h->fds);
-}
-
-static int hand_own(struct handout *h, int place, int fd)
-{
-	if (fd < 0)
-		return fd;
-	if (h->nown == ARRAY_SIZE(h->own)) {
-		fd_close(fd);
-		return err(-E2BIG, "more than %zu volumes", ARRAY_SIZE(h->own) - 8);
-	}
-	h->own[h->nown++] = fd;
-	h->fds[place] = fd;
-	return 0;
-}
-
-static int hand_files(struct iso_vm *v, struct handout *h)
-{
-	const struct run_spec *spec = v->c.spec;
-	int kernel, r = hand_own(h, VMM_CONFIG, config_memfd(spec));
-
-	if (r < 0)
-		return r;
-	kernel = open(spec->kernel, O_RDONLY | O_CLOEXEC);
-	r = hand_own(h, VMM_KERNEL, kernel < 0 ? err_sys("guest kernel %s", spec->kernel) : kernel);
-	if (r >= 0)
-		r = hand_own(h, VMM_INIT, open_program("strata-init"));
-	for (size_t i = 0; r >= 0 && i < spec->nvolumes; i++)
-		r = hand_own(h, VMM_MORE + v->root.stack.npacks + i,
-			     vm_open_volume(&spec->volumes[i], vmm_uid(spec->id)));
-	return r;
-}
-
-static int hand_sockets(struct iso_vm *v, struct handout *h)
-{
-	int control[2], objects[2], r;
-
-	if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, control) < 0)
-		return err_sys("control socket");
-	v->control = control[0];
-	r = hand_own(h, VMM_CONTROL, control[1]);
-	if (r < 0)
-		return r;
-	if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, objects) < 0)
-		return err_sys("object socket");
-	v->objects = objects[0];
-	return hand_own(h, VMM_OBJECTS, objects[1]);
-}
-
-/* With a terminal the guest has it; here it is a stream in both directions, which the supervisor
- * relays. */
-static int hand_stdio(struct iso_vm *v, struct handout *h, const int stdio[3])
-{
-	int pair[2];
-
-	if (!v->c.spec->tty) {
-		memcpy(h->fds, stdio, 3 * sizeof(int));
-		return 0;
-	}
-	if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, pair) < 0)
-		return err_sys("terminal");
-	v->console = pair[0];
-	h->fds[1] = pair[1];
-	h->fds[2] = -1;
-	return hand_own(h, 0, pair[1]);
-}
-
-static int fill_handout(struct iso_vm *v, struct handout *h, const int stdio[3])
-{
-	int r;
-
-	h->n = VMM_MORE + v->root.stack.npacks + v->c.spec->nvolumes;
-	h->fds = mem_new(h->n, sizeof(*h->fds));
-	if (!h->fds)
-		return -ENOMEM;
-	h->fds[VMM_LOG] = v->c.log_fd;
-	h->fds[VMM_UPPER] = v->root.upper_fd;
-	h->fds[VMM_WORK] = v->root.work_fd;
-	h->fds[VMM_INDEX] = v->root.stack.index_fd;
-	for (size_t i = 0; i < v->root.stack.npacks; i++)
-		h->fds[VMM_MORE + i] = v->root.stack.pack_fds[i];
-	r = hand_stdio(v, h, stdio);
-	if (r >= 0)
-		r = hand_sockets(v, h);
-	return r < 0 ? r : hand_files(v, h);
-}
-
-static int spawn_vmm(struct iso_vm *v, const int stdio[3])
-{
-	_cleanup_(handout_done) struct handout h = { 0 };
-	_free_ char *path = NULL;
-	char *argv[] = { (char[]){ "strata-vmm" }, NULL };
-	char *env[] = { getenv("STRATA_DEBUG") ? (char[]){ "STRATA_DEBUG=1" } : NULL, NULL };
-	int r = fill_handout(v, &h, stdio);
-
-	if (r >= 0)
-		r = proc_sibling("strata-vmm", &path);
-	if (r < 0)
-		return r;
-	r = proc_spawn(path, argv, env, h.fds, h.n, &v->pid, &v->pidfd);
-	return r < 0 ? err(r, "%s: %s", path, strerror(-r)) : 0;
-}
-
-/* ---- the isolation ---- */
-
-/* The guest's memory is the VMM's: what is left over of the limit is for the VMM itself and the
- * page cache. */
-static int enter_cgroup(struct iso_vm *v)
-{
-	struct run_limits limits = v->c.spec->limits;
-	int r;
-
-	limits.memory = 0; /* bounded by the memory that the machine has */
-	limits.pids = 0;   /* the guest's processes are the guest's to count */
-	r = cgroup_new(v->c.spec->id, &limits, &v->cgroup);
-	return r < 0 ? r : cgroup_enter(v->cgroup, v->pid, true);
+	r = vmm_give_away(v->root.upper_fd, uid);
+	return r < 0 ? r : vmm_give_away(v->root.work_fd, uid);
 }
 
 static int create(void *ctx, const int stdio[3], struct run_process *ret)
@@ -251,14 +66,17 @@ static int create(void *ctx, const int stdio[3], struct run_process *ret)
 	struct iso_vm *v = ctx;
 	int r = rootfs_open_parts(v->c.store, v->c.spec, &v->root);
 
+	/* What it remembers is of a top that this start changes. */
+	if (r >= 0 && !v->c.restore)
+		checkpoint_drop(v->c.store, v->c.spec->id);
 	if (r >= 0)
-		r = layer_index_open(v->root.stack.index_fd, &v->index);
+		r = layer_index_open_verified(v->root.stack.index_fd,
+					      v->root.stack.sums ? v->root.stack.sums[0] : -1,
+					      &v->index);
 	if (r >= 0)
 		r = confine_top(v);
 	if (r >= 0)
-		r = spawn_vmm(v, stdio);
-	if (r >= 0)
-		r = enter_cgroup(v);
+		r = vm_handout_spawn(v, stdio);
 	if (r < 0)
 		return r;
 	ret->pid = v->pid;
@@ -276,11 +94,13 @@ static int open_object(struct iso_vm *v, uint64_t nid)
 	struct layer_content content;
 	int r = layer_content(v->index, nid, &content);
 
-	err_clear();
-	if (r < 0 || content.kind != LAYER_OBJECT)
+	if (r < 0 || content.kind != LAYER_OBJECT) {
+		err_clear();
 		return -EACCES;
-	objects = openat(store_dirfd(v->c.store), "objects", O_PATH | O_DIRECTORY | O_CLOEXEC);
-	return objects < 0 ? -errno : object_openat(objects, &content.digest);
+	}
+	objects = layers_open_objects(v->c.store);
+	err_clear();
+	return objects < 0 ? objects : layers_object_openat(objects, &content.digest);
 }
 
 static int serve_object(void *ctx, int fd, _unused_ uint32_t events)
@@ -302,6 +122,15 @@ static int serve_object(void *ctx, int fd, _unused_ uint32_t events)
 	return 0;
 }
 
+static int serve_port(void *ctx, int fd, _unused_ uint32_t events)
+{
+	struct iso_vm *v = ctx;
+
+	if (vm_vsock_serve(v->c.dir, fd) < 0 && v->loop)
+		loop_remove(v->loop, fd);
+	return 0;
+}
+
 /* One message: 1 and *@ret, 0 = none now, -EPIPE = the VMM has gone. */
 static int next_message(struct iso_vm *v, struct vmm_message *ret)
 {
@@ -317,17 +146,40 @@ static int next_message(struct iso_vm *v, struct vmm_message *ret)
 	return 1;
 }
 
+/* It says so before its guest runs. */
+static void boots(struct iso_vm *v, const struct vmm_message *m)
+{
+	if (!v->warm)
+		return;
+	v->warm = false;
+	log_warn("no warm start: %s", m->text);
+	warm_drop(&v->c, &v->machine);
+}
+
+/* Whether it is known now how the start went. */
+static bool hear_start(struct iso_vm *v, const struct vmm_message *m)
+{
+	if (m->kind == VMM_COLD)
+		boots(v, m);
+	v->started = v->started || m->kind == VMM_STARTED;
+	if (m->kind == VMM_FAILED)
+		v->failure = *m;
+	return v->started || m->kind == VMM_FAILED;
+}
+
 static int hear_control(void *ctx, int fd, _unused_ uint32_t events)
 {
 	struct iso_vm *v = ctx;
 	struct vmm_message m;
+	bool known = false;
 	int r;
 
-	while ((r = next_message(v, &m)) == 1)
-		;
-	if (r < 0)
+	while (!known && (r = next_message(v, &m)) == 1)
+		known = v->starting && hear_start(v, &m);
+	if (!known && r < 0)
 		loop_remove(v->loop, fd);
-	return 0;
+	/* start() is what runs the loop. */
+	return v->starting && (known || r < 0);
 }
 
 static int attach(void *ctx, struct loop *loop)
@@ -337,6 +189,8 @@ static int attach(void *ctx, struct loop *loop)
 
 	v->loop = loop;
 	r = loop_add(loop, v->objects, EPOLLIN, serve_object, v);
+	if (r >= 0)
+		r = loop_add(loop, v->ports, EPOLLIN, serve_port, v);
 	return r < 0 ? r : loop_add(loop, v->control, EPOLLIN, hear_control, v);
 }
 
@@ -347,33 +201,32 @@ static int failed(const struct vmm_message *m)
 	return err(e, "%s", m->text);
 }
 
-/* Until the command runs; objects are served meanwhile, since without them it never would. */
+/*
+ * Until the command runs: a boot takes its time, in which objects are served, without which it
+ * would never get there, and its user may want an end of it.
+ */
 static int start(void *ctx)
 {
 	struct iso_vm *v = ctx;
-	struct pollfd fds[] = {
-		{ .fd = v->control, .events = POLLIN },
-		{ .fd = v->objects, .events = POLLIN },
-	};
-	struct vmm_message m;
+	int r;
 
-	for (;;) {
-		int r;
-
-		if (poll(fds, ARRAY_SIZE(fds), -1) < 0 && errno != EINTR)
-			return err_sys("poll");
-		if (fds[1].revents & POLLIN)
-			serve_object(v, v->objects, 0);
-		r = fds[0].revents ? next_message(v, &m) : 0;
-		if (r < 0)
-			return err(
-				-EIO,
-				"the microVM ended before its command ran; monitor.log of the instance says more");
-		if (r == 1 && m.kind == VMM_FAILED)
-			return failed(&m);
-		if (r == 1 && m.kind == VMM_STARTED)
-			return 0;
-	}
+	v->starting = true;
+	r = loop_run(v->loop);
+	v->starting = false;
+	if (v->started)
+		r = 0;
+	else if (r < 0)
+		r = err(r, "the microVM: %s", strerror(-r));
+	else if (v->failure.kind == VMM_FAILED)
+		r = failed(&v->failure);
+	else if (v->cut)
+		r = err(-EIO, "the microVM was ended before its command ran");
+	else
+		r = err(-EIO, "the microVM ended before its command ran; monitor.log of the "
+			      "instance says more");
+	if (v->restored)
+		checkpoint_used(v->c.store, v->c.spec->id, r >= 0);
+	return r;
 }
 
 static int tell(struct iso_vm *v, const struct vmm_message *m)
@@ -381,11 +234,15 @@ static int tell(struct iso_vm *v, const struct vmm_message *m)
 	return send(v->control, m, sizeof(*m), MSG_NOSIGNAL | MSG_DONTWAIT) < 0 ? -errno : 0;
 }
 
+/* A machine that has no command yet to take a signal is ended by those that end most. */
 static int kill_guest(void *ctx, int sig)
 {
 	struct iso_vm *v = ctx;
 	struct vmm_message m = { .kind = VMM_SIGNAL, .value = sig };
 
+	if (!v->started && (sig == SIGTERM || sig == SIGINT || sig == SIGHUP || sig == SIGQUIT))
+		sig = SIGKILL;
+	v->cut = v->cut || sig == SIGKILL;
 	return sig == SIGKILL ? proc_pidfd_kill(v->pidfd, SIGKILL) : tell(v, &m);
 }
 
@@ -396,6 +253,83 @@ static int resize(void *ctx, unsigned rows, unsigned cols)
 	return tell(ctx, &m);
 }
 
+/*
+ * Until the VMM says that it has saved its machine, or could not: 0 and *@ret, or -EPIPE when it
+ * has gone. Objects are served meanwhile.
+ */
+static int await_saved(struct iso_vm *v, struct vmm_message *ret)
+{
+	struct pollfd fds[] = {
+		{ .fd = v->control, .events = POLLIN },
+		{ .fd = v->objects, .events = POLLIN },
+	};
+
+	for (;;) {
+		int r;
+
+		if (poll(fds, ARRAY_SIZE(fds), -1) < 0 && errno != EINTR)
+			return err_sys("poll");
+		if (fds[1].revents & POLLIN)
+			serve_object(v, v->objects, 0);
+		r = fds[0].revents ? next_message(v, ret) : 0;
+		if (r < 0)
+			return r;
+		if (r == 1 &&
+		    (ret->kind == VMM_SAVED || ret->kind == VMM_FAILED || ret->kind == VMM_UNSAVED))
+			return 0;
+	}
+}
+
+/* Waits for its end: only then is its top on disk too. */
+static int wait_saved(struct iso_vm *v)
+{
+	struct pollfd p = { .fd = v->pidfd, .events = POLLIN };
+	struct vmm_message m;
+	int r = await_saved(v, &m);
+
+	if (r == -EPIPE)
+		return -ESRCH;
+	if (r >= 0 && m.kind != VMM_SAVED)
+		return failed(&m);
+	while (r >= 0 && poll(&p, 1, -1) < 0 && errno == EINTR)
+		;
+	return r < 0 ? r : checkpoint_publish(v->c.store, v->c.spec->id);
+}
+
+static int checkpoint(void *ctx)
+{
+	struct iso_vm *v = ctx;
+	struct vmm_message m = { .kind = VMM_CHECKPOINT };
+	_close_ int fd = -1;
+	int r = checkpoint_check(v->c.spec);
+
+	if (r >= 0)
+		fd = r = checkpoint_create(v->c.store, v->c.spec->id);
+	if (r >= 0 && fd_send(v->control, &m, sizeof(m), &fd, 1) != sizeof(m))
+		r = -ESRCH;
+	if (r >= 0)
+		r = wait_saved(v);
+	v->saved = r >= 0;
+	if (r < 0) {
+		log_warn("checkpoint: %s", err_take(r));
+		checkpoint_drop(v->c.store, v->c.spec->id);
+	}
+	return r;
+}
+
+/* The machine's memory is a multiple of 2 MiB (microvm.h). */
+static int memory(void *ctx, unsigned mib)
+{
+	struct iso_vm *v = ctx;
+	struct vmm_message m = { .kind = VMM_MEMORY, .value = (int32_t)mib };
+
+	if (!v->c.spec->balloon)
+		return -EOPNOTSUPP;
+	if (mib > ROUND_UP(v->c.spec->limits.memory, UINT64_C(2) << 20) >> 20)
+		return -ERANGE;
+	return tell(v, &m);
+}
+
 static int exit_code(void *ctx, int wait_status)
 {
 	struct iso_vm *v = ctx;
@@ -403,6 +337,8 @@ static int exit_code(void *ctx, int wait_status)
 
 	while (next_message(v, &m) == 1)
 		;
+	if (v->saved)
+		return 0;
 	if (v->exit_status >= 0)
 		return v->exit_status;
 	return wait_status > 128 ? wait_status : 125;
@@ -415,6 +351,16 @@ static bool oom_killed(void *ctx)
 	return v->cgroup && cgroup_oom_killed(v->cgroup);
 }
 
+/* All threads of the VMM: virtual CPUs, devices, file server; and QEMU beside it. */
+static int pause_vmm(void *ctx, bool paused)
+{
+	struct iso_vm *v = ctx;
+
+	if (v->c.spec->emulated)
+		return kill(-v->pid, paused ? SIGSTOP : SIGCONT) < 0 ? -errno : 0;
+	return proc_pidfd_kill(v->pidfd, paused ? SIGSTOP : SIGCONT);
+}
+
 static void cleanup(void *ctx)
 {
 	struct iso_vm *v = ctx;
@@ -422,6 +368,7 @@ static void cleanup(void *ctx)
 	fd_close(v->pidfd);
 	fd_close(v->control);
 	fd_close(v->objects);
+	fd_close(v->ports);
 	fd_close(v->console);
 	layer_index_close(v->index);
 	rootfs_close(&v->root);
@@ -437,6 +384,9 @@ const struct isolation iso_vm = {
 	.resize = resize,
 	.exit_code = exit_code,
 	.oom_killed = oom_killed,
+	.pause = pause_vmm,
+	.memory = memory,
+	.checkpoint = checkpoint,
 	.attach = attach,
 	.cleanup = cleanup,
 };

@@ -7,9 +7,12 @@
 #include "base/err.h"
 #include "base/fd.h"
 #include "base/log.h"
+#include "base/str.h"
 #include "engine/engine_.h"
 #include "engine/iso.h"
+#include "engine/warm.h"
 #include <signal.h>
+#include <sys/stat.h>
 
 #define REPORT_FD 3
 
@@ -19,11 +22,16 @@ struct monitor {
 	struct run_spec *spec;
 	int stdio[3];
 	int log_fd;
+	int images;   /* RUNROOT/images */
+	int machines; /* RUNROOT/machines */
+	bool restore;
 };
 
+/* ENOENT and EACCES of a report speak of the command (exit codes 127 and 126): none has run. */
 static void report_failure(int e)
 {
-	struct run_report r = { .kind = RUN_FAILED, .code = e };
+	struct run_report r = { .kind = RUN_FAILED,
+				.code = e == -ENOENT || e == -EACCES ? -EIO : e };
 
 	snprintf(r.text, sizeof(r.text), "%s", err_take(e));
 	fd_write_full(REPORT_FD, &r, sizeof(r));
@@ -67,6 +75,14 @@ static bool needs_namespace(const struct run_spec *s)
 	return s->kind == RUN_CONTAINER && s->driver != RUN_DRIVER_FUSE;
 }
 
+/* Without it, nothing is shared. */
+static int open_images(int runroot)
+{
+	if (mkdirat(runroot, "images", 0700) < 0 && errno != EEXIST)
+		return -1;
+	return openat(runroot, "images", O_PATH | O_DIRECTORY | O_CLOEXEC);
+}
+
 static int open_all(struct monitor *m, const char *runroot, const char *id)
 {
 	_close_ int dir = open(runroot, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
@@ -79,8 +95,12 @@ static int open_all(struct monitor *m, const char *runroot, const char *id)
 		r = spec_from_json(inst_config(m->inst), &m->spec);
 	if (r >= 0)
 		r = open_log(m);
-	if (r >= 0 && needs_namespace(m->spec))
+	if (r >= 0 && needs_namespace(m->spec)) {
+		m->images = open_images(dir);
 		r = rootfs_namespace();
+	}
+	if (r >= 0 && m->spec->kind == RUN_VM)
+		m->machines = warm_folder(dir);
 	if (r >= 0)
 		r = store_open(m->spec->store, 0, &m->store);
 	return r;
@@ -97,13 +117,20 @@ static void remove_all(void *ctx)
 
 static int run(struct monitor *m)
 {
-	struct iso_context c = { .store = m->store, .spec = m->spec, .log_fd = m->log_fd };
+	struct iso_context c = { .store = m->store,
+				 .spec = m->spec,
+				 .dir = inst_dirfd(m->inst),
+				 .log_fd = m->log_fd,
+				 .images = m->images,
+				 .machines = m->machines,
+				 .restore = m->restore };
 	struct supervise s = {
 		.inst = m->inst,
 		.tty = m->spec->tty,
 		.logged = m->spec->logged,
 		.stdio = { m->stdio[0], m->stdio[1], m->stdio[2] },
 		.report_fd = REPORT_FD,
+		.timeout = m->spec->timeout,
 		.finished = m->spec->rm ? remove_all : NULL,
 		.finished_ctx = m,
 	};
@@ -127,11 +154,12 @@ static int run(struct monitor *m)
 
 int monitor_main(int argc, char **argv)
 {
-	struct monitor m = { .log_fd = -1 };
+	struct monitor m = { .log_fd = -1, .images = -1, .machines = -1 };
 	int r;
 
-	if (argc != 3) {
-		fprintf(stderr, "usage: strata-monitor RUNROOT ID (started by strata)\n");
+	m.restore = argc == 4 && streq(argv[3], "restore");
+	if (argc != 3 && !m.restore) {
+		fprintf(stderr, "usage: strata-monitor RUNROOT ID [restore] (started by strata)\n");
 		return 2;
 	}
 	/* A session of its own: the client's terminal does not signal it, and its death does not

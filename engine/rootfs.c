@@ -1,14 +1,17 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "engine/rootfs.h"
+#include "engine/layers.h"
 #include "base/err.h"
 #include "base/fd.h"
 #include "base/log.h"
 #include "base/proc.h"
 #include "base/str.h"
+#include "engine/vmm.h"
 #include "unionfs/unionfs.h"
 #include <poll.h>
 #include <sched.h>
 #include <signal.h>
+#include <sys/mman.h>
 #include <sys/mount.h>
 
 #define SERVER_THREADS "2"   /* one may wait for a disk while the other answers from the map */
@@ -23,20 +26,35 @@ int rootfs_namespace(void)
 	return 0;
 }
 
-static int open_objects(struct store *s)
+int engine_own_mounts(void)
 {
-	int fd = openat(store_dirfd(s), "objects", O_PATH | O_DIRECTORY | O_CLOEXEC);
-
-	return fd < 0 ? err_sys("%s/objects", store_path(s)) : fd;
+	if (geteuid() != 0)
+		return err(-EPERM, "this needs root: as uid %u only images can be handled",
+			   (unsigned)geteuid());
+	return rootfs_namespace();
 }
 
 int rootfs_open_parts(struct store *s, const struct run_spec *spec, struct rootfs *ret)
 {
 	int r = stack_open(s, spec->layers, spec->nlayers, &ret->stack);
 
+	if (r >= 0 && !spec->no_verify)
+		r = stack_open_sums(s, &ret->stack);
 	if (r < 0)
 		return r;
 	return snapshot_open(s, spec->id, &ret->lock_fd, &ret->upper_fd, &ret->work_fd);
+}
+
+/* A microVM's top as its VMM has it, whatever the microVM itself may write. */
+static void upper_word(const struct run_spec *spec, char *word, size_t size)
+{
+	if (spec->kind == RUN_VM)
+		snprintf(word, size, "mapped:%u", (unsigned)vmm_uid(spec->id));
+	else
+		snprintf(word, size, "%s",
+			 rootfs_rdonly(spec) ? "none" :
+			 spec->rm	     ? "volatile" :
+					       "native");
 }
 
 static int spawn_server(struct store *s, const struct run_spec *spec, int log_fd, int fuse_fd,
@@ -44,12 +62,11 @@ static int spawn_server(struct store *s, const struct run_spec *spec, int log_fd
 {
 	_free_ char *path = NULL;
 	_free_ int *fds = NULL;
-	_close_ int objects = open_objects(s);
-	char *argv[] = { (char[]){ "strata-server" },
-			 rootfs_rdonly(spec) ? (char[]){ "none" } :
-			 spec->rm	 ? (char[]){ "volatile" } :
-					   (char[]){ "native" },
-			 (char[]){ SERVER_THREADS }, NULL };
+	_close_ int objects = layers_open_objects(s), journal = -1;
+	char upper[32];
+	char *argv[] = { NULL, /* its path: a reload starts what stands there by then */
+			 upper, (char[]){ SERVER_THREADS }, NULL };
+	size_t nfds;
 	int e;
 
 	if (objects < 0)
@@ -57,7 +74,13 @@ static int spawn_server(struct store *s, const struct run_spec *spec, int log_fd
 	e = proc_sibling("strata-server", &path);
 	if (e < 0)
 		return e;
-	fds = mem_new(SERVER_PACKS + r->stack.npacks, sizeof(*fds));
+	argv[0] = path;
+	upper_word(spec, upper, sizeof(upper));
+	journal = memfd_create("strata-journal", MFD_CLOEXEC);
+	if (journal < 0)
+		return err_sys("journal");
+	nfds = SERVER_PACKS + r->stack.npacks + (r->stack.sums ? r->stack.npacks + 1 : 0);
+	fds = mem_new(nfds, sizeof(*fds));
 	if (!fds)
 		return -ENOMEM;
 	fds[0] = fds[1] = -1;
@@ -67,11 +90,13 @@ static int spawn_server(struct store *s, const struct run_spec *spec, int log_fd
 	fds[SERVER_WORK] = r->work_fd;
 	fds[SERVER_INDEX] = r->stack.index_fd;
 	fds[SERVER_OBJECTS] = objects;
+	fds[SERVER_JOURNAL] = journal;
 	fds[SERVER_READY] = ready_fd;
 	for (size_t i = 0; i < r->stack.npacks; i++)
 		fds[SERVER_PACKS + i] = r->stack.pack_fds[i];
-	e = proc_spawn(path, argv, NULL, fds, SERVER_PACKS + r->stack.npacks, &r->server,
-		       &r->server_pidfd);
+	for (size_t i = SERVER_PACKS + r->stack.npacks; i < nfds; i++)
+		fds[i] = r->stack.sums[i - SERVER_PACKS - r->stack.npacks];
+	e = proc_spawn(path, argv, NULL, fds, nfds, &r->server, &r->server_pidfd);
 	return e < 0 ? err(e, "%s: %s", path, strerror(-e)) : 0;
 }
 
@@ -87,14 +112,20 @@ static int wait_ready(int ready_fd)
 	return len ? err(-EIO, "%s", why) : 0;
 }
 
-/* The server alone keeps /dev/fuse open: when it is killed, the kernel ends the connection. */
+/* The server (its keeper, that is) alone keeps /dev/fuse open: with it the connection ends. */
 static int mount_fuse(struct store *s, const struct run_spec *spec, int log_fd, struct rootfs *r)
 {
 	_free_ char *source = str_fmt("strata:%s", spec->image);
 	_close_ int fuse_fd = -1, ready_fd = -1;
-	int pipefd[2],
-		e = source ? ufs_mount(source, rootfs_rdonly(spec), &fuse_fd, &r->mount_fd) : -ENOMEM;
+	bool vm = spec->kind == RUN_VM;
+	int pipefd[2], e = source ? 0 : -ENOMEM;
 
+	if (e == 0 && vm)
+		e = vmm_give_away(r->upper_fd, vmm_uid(spec->id));
+	if (e == 0 && vm)
+		e = vmm_give_away(r->work_fd, vmm_uid(spec->id));
+	if (e == 0)
+		e = ufs_mount(source, rootfs_rdonly(spec) && !vm, &fuse_fd, &r->mount_fd);
 	if (e < 0)
 		return e;
 	r->driver = RUN_DRIVER_FUSE;
@@ -112,7 +143,7 @@ int rootfs_open(struct store *s, const struct run_spec *spec, int log_fd, struct
 
 	if (r < 0)
 		return r;
-	if (spec->driver != RUN_DRIVER_FUSE) {
+	if (spec->driver != RUN_DRIVER_FUSE && spec->kind != RUN_VM) {
 		r = rootfs_mount_overlay(s, spec, ret);
 		if (r == 0)
 			log_debug("%s: root by the driver overlay", spec->id);
@@ -142,6 +173,7 @@ static void end_server(struct rootfs *r)
 void rootfs_unmount(struct rootfs *r)
 {
 	r->mount_fd = fd_close(r->mount_fd);
+	rootfs_unmount_overlay(r);
 	end_server(r);
 }
 
@@ -153,5 +185,6 @@ void rootfs_close(struct rootfs *r)
 	fd_close(r->upper_fd);
 	fd_close(r->work_fd);
 	fd_close(r->lock_fd);
+	free(r->image);
 	*r = ROOTFS_NONE;
 }

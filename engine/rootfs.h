@@ -12,8 +12,11 @@
 struct rootfs {
 	enum run_driver driver; /* FUSE or OVERLAY: what auto came to */
 	int mount_fd;		/* the detached mount */
-	struct stack stack;	/* the pin: keeps gc away from the layers */
-	int lock_fd;		/* the snapshot's lock */
+	int images;   /* RUNROOT/images, the caller's; -1: nothing is shared (image_mount.h) */
+	int image_fd; /* with overlay: the image's own mount */
+	char *image;  /* its name in there */
+	struct stack stack; /* the pin: keeps gc away from the layers */
+	int lock_fd;	    /* the snapshot's lock */
 	int upper_fd, work_fd;
 	pid_t server; /* strata-server, 0 with overlay */
 	int server_pidfd;
@@ -55,16 +58,22 @@ int rootfs_namespace(void);
 
 /* driver overlay: mounts onto r->mount_fd. -EOPNOTSUPP and the like: this kernel cannot. */
 int rootfs_mount_overlay(struct store *s, const struct run_spec *spec, struct rootfs *r);
+/* Lets go of the image's mount; does nothing for driver fuse. */
+void rootfs_unmount_overlay(struct rootfs *r);
 
-/* strata-server's descriptors, as rootfs_open() hands them over. */
+/*
+ * strata-server's descriptors, as rootfs_open() hands them over. A newer program takes over from an
+ * older one with these: what is added comes before SERVER_PACKS only with another journal.
+ */
 enum server_fd {
 	SERVER_FUSE = 3,
 	SERVER_UPPER,
 	SERVER_WORK,
 	SERVER_INDEX,
 	SERVER_OBJECTS,
+	SERVER_JOURNAL, /* unionfs' memory of what is under way, an empty file at first */
 	SERVER_READY, /* a pipe: it serves when this ends empty, else what is in it says why not */
-	SERVER_PACKS
+	SERVER_PACKS  /* and then, when reads are verified, the stack's sums (struct stack) */
 };
 
 #endif

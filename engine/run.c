@@ -6,39 +6,103 @@
 #include "base/json.h"
 #include "base/proc.h"
 #include "base/str.h"
+#include "engine/checkpoint.h"
 #include "engine/engine_.h"
 #include "engine/kernel.h"
+#include "engine/qemu.h"
 #include "engine/spec.h"
 #include "engine/top.h"
 #include <poll.h>
 #include <sys/socket.h>
 
-static void spec_freep(struct run_spec **s)
-{
-	spec_free(*s);
-}
-
 /* Mounts and namespaces: without root it would fail half way, by a line that does not say why. */
 static int need_root(const struct run_options *o)
 {
-	return geteuid() == 0 ? 0 :
-				err(-EPERM, "%s %s needs root: as uid %u only images can be handled",
-				    o->kind == RUN_MOUNT ? "mount" : "run", o->image,
-				    (unsigned)geteuid());
+	return geteuid() == 0 ?
+		       0 :
+		       err(-EPERM, "%s %s needs root: as uid %u only images can be handled",
+			   o->kind == RUN_MOUNT ? "mount" : "run", o->image, (unsigned)geteuid());
 }
 
-static int prepare_kind(struct engine *e, struct run_spec *spec)
+/* KVM where it can run Linux, else QEMU if that is there, and a line that says so. */
+static int choose_vmm(struct engine *e, const char *word, struct run_spec *spec)
 {
+	_free_ char *why = NULL;
 	int r;
 
+	word = word ? word : getenv("STRATA_VMM");
+	word = word && *word ? word : "auto";
+	spec->emulated = streq(word, "qemu");
+	if (spec->emulated)
+		return qemu_find(NULL);
+	if (!streq(word, "kvm") && !streq(word, "auto"))
+		return err(-EINVAL, "VMM '%s': must be auto, kvm or qemu", word);
+	r = engine_vm_usable(e);
+	if (r != -EOPNOTSUPP || streq(word, "kvm"))
+		return r;
+	why = strdup(err_take(r));
+	if (!why)
+		return -ENOMEM;
+	if (qemu_find(NULL) < 0) {
+		err_clear();
+		return err(r, "%s; with the package qemu-system-x86 it would be emulated", why);
+	}
+	spec->emulated = true;
+	snprintf(e->note, sizeof(e->note), "%s; QEMU emulates it, slowly", why);
+	return 0;
+}
+
+/* What QEMU would pass over is refused, not forgotten. */
+static int check_emulated(const struct run_spec *spec)
+{
+	if (spec->net_rate)
+		return err(-EOPNOTSUPP, "--net-rate is kept on KVM alone, and this microVM would "
+					"be emulated by QEMU");
+	if (spec->trace)
+		return err(-EOPNOTSUPP, "--trace-boot is for KVM, and this microVM would be "
+					"emulated by QEMU");
+	return 0;
+}
+
+static int prepare_kind(struct engine *e, const struct run_options *o, struct run_spec *spec)
+{
+	int r = 0;
+
+	e->note[0] = '\0';
 	if (spec->kind != RUN_VM)
 		return 0;
-	if (!spec->kernel) {
+	if (!spec->kernel)
 		r = kernel_default(&spec->kernel);
-		if (r < 0)
-			return r;
-	}
-	return engine_vm_usable(e);
+	if (r >= 0)
+		r = choose_vmm(e, o->vmm, spec);
+	return r < 0 || !spec->emulated ? r : check_emulated(spec);
+}
+
+/*
+ * An image for another processor fails with "exec format error" at best. A container of one is
+ * started when it was asked for by name: binfmt_misc may know an emulator.
+ */
+static int check_platform(const struct run_options *o, const struct image *i)
+{
+	struct platform want, have;
+	int r = o->platform ? platform_parse(o->platform, &want) : 0;
+
+	platform_of(i->config, &have);
+	if (r < 0 || o->kind == RUN_MOUNT || (!o->platform && platform_runs_here(&have)))
+		return r;
+	if (!o->platform)
+		return err(-ENOEXEC,
+			   "%s is an image for %s: `strata pull` has --platform; run has it too, "
+			   "for emulators in binfmt_misc",
+			   o->image, platform_text(&have).s);
+	if (!platform_fits(&want, &have))
+		return err(-ENOENT, "%s is an image for %s, not for %s: pull it with --platform",
+			   o->image, platform_text(&have).s, platform_text(&want).s);
+	if (o->kind == RUN_VM && !platform_runs_here(&have))
+		return err(-ENOEXEC,
+			   "%s is an image for %s: a microVM has this machine's processor",
+			   o->image, platform_text(&have).s);
+	return 0;
 }
 
 static void undo_instance(struct engine *e, struct inst *i)
@@ -50,7 +114,7 @@ static void undo_instance(struct engine *e, struct inst *i)
 
 /* What was asked for stands beside the top too: state folders are gone after a reboot, tops are
  * not. */
-static int keep_config(struct engine *e, const char *id, const json_t *config)
+int keep_config(struct engine *e, const char *id, const json_t *config)
 {
 	_free_ char *path = str_fmt("snapshots/%s", id), *text = NULL;
 	_close_ int dir = -1;
@@ -96,21 +160,26 @@ static int create_instance(struct engine *e, struct run_spec *spec, const struct
 	return 0;
 }
 
-static int spawn_monitor(struct engine *e, const struct run_options *o, struct run_spec *spec,
-			 struct run *ret)
+/*
+ * With our standard streams, stdin only when @interactive, or with none when @detach. @restore:
+ * from its checkpoint.
+ */
+static int spawn_monitor(struct engine *e, const char *id, bool interactive, bool detach,
+			 bool restore, struct run *ret)
 {
 	_free_ char *path = NULL;
 	_close_ int pidfd = -1;
 	int pipefd[2], r = proc_sibling("strata-monitor", &path);
-	char *argv[] = { (char[]){ "strata-monitor" }, e->runroot, spec->id, NULL };
-	int fds[4] = { o->interactive ? 0 : -1, 1, 2, -1 };
+	char *argv[] = { (char[]){ "strata-monitor" }, e->runroot, (char *)id,
+			 restore ? (char[]){ "restore" } : NULL, NULL };
+	int fds[4] = { interactive ? 0 : -1, 1, 2, -1 };
 	pid_t pid;
 
 	if (r < 0)
 		return r;
 	if (pipe2(pipefd, O_CLOEXEC) < 0)
 		return err_sys("report pipe");
-	if (o->detach)
+	if (detach)
 		fds[0] = fds[1] = fds[2] = -1;
 	fds[3] = pipefd[1];
 	r = proc_spawn(path, argv, NULL, fds, 4, &pid, &pidfd);
@@ -123,31 +192,85 @@ static int spawn_monitor(struct engine *e, const struct run_options *o, struct r
 	return 0;
 }
 
-int engine_run(struct engine *e, const struct run_options *o, struct run *ret)
+/* Everything up to the supervisor. */
+static int make_instance(struct engine *e, const struct run_options *o, struct inst **ret)
 {
 	_cleanup_(image_closep) struct image *image = NULL;
 	_cleanup_(spec_freep) struct run_spec *spec = NULL;
 	struct stack stack;
-	struct inst *inst = NULL;
 	int r = need_root(o);
 
 	if (r >= 0)
 		r = image_open(e->store, o->image, &image);
 	if (r >= 0)
+		r = check_platform(o, image);
+	if (r >= 0)
 		r = spec_new(o, image, &spec);
 	if (r >= 0)
-		r = prepare_kind(e, spec);
+		r = prepare_kind(e, o, spec);
 	/* The merged index is made now if it is missing: errors come before anything exists, and the
 	 * supervisor stays small. */
 	if (r >= 0)
 		r = stack_open(e->store, spec->layers, spec->nlayers, &stack);
 	if (r < 0)
 		return r;
-	r = create_instance(e, spec, &stack, &inst);
+	r = create_instance(e, spec, &stack, ret);
 	stack_close(&stack);
+	return r;
+}
+
+int engine_create(struct engine *e, const struct run_options *o, char ret_id[INST_ID_LEN + 1])
+{
+	struct inst *inst = NULL;
+	int r = make_instance(e, o, &inst);
+
 	if (r < 0)
 		return r;
-	r = spawn_monitor(e, o, spec, ret);
+	snprintf(ret_id, INST_ID_LEN + 1, "%s", inst_id(inst));
+	inst_close(inst);
+	return 0;
+}
+
+int engine_start(struct engine *e, const char *id_or_name, const struct start_options *o,
+		 bool *ret_tty, struct run *ret)
+{
+	_cleanup_(spec_freep) struct run_spec *spec = NULL;
+	_cleanup_(inst_closep) struct inst *i = NULL;
+	struct inst_state state;
+	int r = inst_open(e->runroot_fd, id_or_name, &i);
+
+	if (r >= 0)
+		r = inst_state(i, &state);
+	if (r >= 0)
+		r = spec_from_json(inst_config(i), &spec);
+	if (r < 0)
+		return r;
+	if (state.status == INST_RUNNING || state.status == INST_PAUSED)
+		return err(-EALREADY, "%s is %s", id_or_name, inst_status_name(state.status));
+	if (geteuid() != 0)
+		return err(-EPERM, "start %s needs root", id_or_name);
+	if (o->restore && !checkpoint_exists(e->store, inst_id(i)))
+		return err(-ENOENT, "%s has no checkpoint to go on from", id_or_name);
+	/* What a killed supervisor left of its last life. */
+	r = inst_recover(i);
+	if (r >= 0)
+		r = spawn_monitor(e, inst_id(i), o->attach && o->interactive, !o->attach,
+				  o->restore, ret);
+	if (r < 0)
+		return r;
+	*ret_tty = spec->tty;
+	ret->inst = take_ptr(i);
+	return 0;
+}
+
+int engine_run(struct engine *e, const struct run_options *o, struct run *ret)
+{
+	struct inst *inst = NULL;
+	int r = make_instance(e, o, &inst);
+
+	if (r < 0)
+		return r;
+	r = spawn_monitor(e, inst_id(inst), o->interactive, o->detach, false, ret);
 	if (r < 0) {
 		undo_instance(e, inst);
 		return r;

@@ -1,91 +1,162 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* strata-server: serves one FUSE mount for its keeper, out of the descriptors that it was started
- * with. */
+/* strata-server: keeps one FUSE mount and serves it, out of the descriptors that it was started
+ * with: keeper.h. */
 #include "base/err.h"
 #include "base/fd.h"
 #include "base/log.h"
 #include "base/str.h"
 #include "engine/engine.h"
-#include "engine/object.h"
+#include "engine/keeper.h"
+#include "engine/layers.h"
 #include "engine/rootfs.h"
 #include "unionfs/unionfs.h"
-#include <sys/prctl.h>
+#include <linux/capability.h>
+#include <sys/fsuid.h>
+#include <sys/stat.h>
+#include <sys/syscall.h>
 
 #define SERVER_THREADS_MAX 64
 
-static int object_open(void *ctx, _unused_ uint64_t nid, const struct digest *digest)
-{
-	return object_openat(*(int *)ctx, digest);
-}
+struct server {
+	struct ufs_config cfg;
+	uid_t uid; /* whose the top is, when it is a microVM's; else 0 */
+	int nthreads;
+	int ready_fd; /* -1: who started us was told */
+};
 
-/* native and synced when it is asked for, native and never synced, or none. */
-static int parse_upper(const char *word, struct ufs_config *cfg)
+/* native and synced when it is asked for, native and never synced, none, or mapped:UID. */
+static int parse_upper(const char *word, struct server *s)
 {
-	cfg->is_volatile = streq(word, "volatile");
-	if (cfg->is_volatile || streq(word, "native"))
-		cfg->upper = UFS_UPPER_NATIVE;
-	else if (streq(word, "none"))
-		cfg->upper = UFS_UPPER_NONE;
-	else
-		return err(-EINVAL, "upper '%s': must be native, volatile or none", word);
+	const char *digits = str_after(word, "mapped:");
+	uint64_t uid;
+
+	s->cfg.is_volatile = streq(word, "volatile");
+	if (s->cfg.is_volatile || streq(word, "native")) {
+		s->cfg.upper = UFS_UPPER_NATIVE;
+	} else if (streq(word, "none")) {
+		s->cfg.upper = UFS_UPPER_NONE;
+	} else if (digits && str_u64(digits, 1, UINT32_MAX - 1, &uid) == 0) {
+		s->cfg.upper = UFS_UPPER_MAPPED;
+		s->uid = (uid_t)uid;
+	} else {
+		return -EINVAL;
+	}
 	return 0;
 }
 
-/* *@ready_fd is closed, and -1, once it serves. */
-static int serve(const struct ufs_config *cfg, int nthreads, int *ready_fd)
+/*
+ * What the union makes is to be the microVM's own, as when its VMM serves it. The kernel takes the
+ * capabilities over files with the uid; that to read and search comes back, for the store's folders.
+ */
+static int become(uid_t uid)
 {
-	struct ufs_config own = *cfg;
+	struct __user_cap_header_struct head = { .version = _LINUX_CAPABILITY_VERSION_3 };
+	struct __user_cap_data_struct caps[2];
+
+	setfsgid(uid);
+	setfsuid(uid);
+	if (syscall(SYS_capget, &head, caps) < 0)
+		return err_sys("capabilities");
+	caps[0].effective |= caps[0].permitted & 1u << CAP_DAC_READ_SEARCH;
+	return syscall(SYS_capset, &head, caps) < 0 ? err_sys("capabilities") : 0;
+}
+
+/* The stack's descriptors in @fds, which the caller frees, as a lower without its objects. */
+static int find_lower(struct ufs_lower *ret, int **ret_fds)
+{
+	struct ufs_lower lower = { .kind = UFS_LOWER_INDEX, .fd = SERVER_INDEX };
 	struct layer_index *index;
-	struct ufs *u;
-	int objects = SERVER_OBJECTS, *packs = NULL;
-	struct ufs_lower lower = { .kind = UFS_LOWER_INDEX,
-				   .fd = SERVER_INDEX,
-				   .object_open = object_open,
-				   .ctx = &objects };
-	int r = layer_index_open(SERVER_INDEX, &index);
+	size_t nfds;
+	int *fds, r = layer_index_open(SERVER_INDEX, &index);
 
 	if (r < 0)
 		return r;
 	lower.npacks = layer_index_ndevices(index);
 	layer_index_close(index);
-	packs = mem_new(lower.npacks, sizeof(*packs));
-	if (!packs)
+	nfds = 2 * lower.npacks + 1;
+	fds = mem_new(nfds, sizeof(*fds));
+	if (!fds)
 		return -ENOMEM;
-	for (size_t i = 0; i < lower.npacks; i++)
-		packs[i] = SERVER_PACKS + i;
-	lower.packs = packs;
-	own.lowers = &lower;
-	own.nlowers = 1;
-	r = ufs_new(&own, &u);
-	free(packs);
+	for (size_t i = 0; i < nfds; i++)
+		fds[i] = SERVER_PACKS + i;
+	lower.packs = fds;
+	if (fcntl(fds[nfds - 1], F_GETFD) >= 0)
+		lower.sums = fds + lower.npacks;
+	*ret = lower;
+	*ret_fds = fds;
+	return 0;
+}
+
+static int open_union(const struct server *s, bool recover, int *objects, struct ufs **ret)
+{
+	_free_ int *fds = NULL;
+	struct ufs_config cfg = s->cfg;
+	struct ufs_lower lower;
+	int r = find_lower(&lower, &fds);
+
 	if (r < 0)
 		return r;
-	*ready_fd = fd_close(*ready_fd);
-	r = ufs_fuse_serve(u, SERVER_FUSE, nthreads);
+	lower.object_open = layers_object_open;
+	lower.ctx = objects;
+	cfg.lowers = &lower;
+	cfg.nlowers = 1;
+	cfg.recover = recover;
+	return ufs_new(&cfg, ret);
+}
+
+static int serve(void *ctx, struct journal *j, bool recover)
+{
+	struct server *s = ctx;
+	int objects = SERVER_OBJECTS, r;
+	struct ufs *u;
+
+	r = s->uid ? become(s->uid) : 0;
+	if (r == 0)
+		r = open_union(s, recover, &objects, &u);
+	if (r < 0) {
+		const char *why = err_text() ? err_text() : strerror(-r);
+
+		if (s->ready_fd >= 0)
+			fd_write_full(s->ready_fd, why, strlen(why));
+		return r;
+	}
+	s->ready_fd = fd_close(s->ready_fd);
+	r = ufs_fuse_serve(u, SERVER_FUSE, s->nthreads, j);
 	ufs_free(u);
 	return r;
 }
 
+static void forked(void *ctx)
+{
+	struct server *s = ctx;
+
+	s->ready_fd = fd_close(s->ready_fd);
+}
+
 int server_main(int argc, char **argv)
 {
-	struct ufs_config cfg = { .upper_fd = SERVER_UPPER, .work_fd = SERVER_WORK };
+	/* As the driver overlay mounts it: the two may take turns. */
+	struct server s = { .cfg = { .upper_fd = SERVER_UPPER,
+				     .work_fd = SERVER_WORK,
+				     .metacopy = true,
+				     .redirect = UFS_REDIRECT_ON } };
+	struct keeper k = { .argv = argv,
+			    .journal_fd = SERVER_JOURNAL,
+			    .serve = serve,
+			    .forked = forked,
+			    .ctx = &s };
 	uint64_t nthreads;
-	int ready_fd = SERVER_READY, r;
+	struct stat st;
 
 	log_setup("strata-server", 2, LOG_INFO);
-	if (argc != 3 || str_u64(argv[2], 1, SERVER_THREADS_MAX, &nthreads) < 0) {
-		log_err("usage: strata-server native|volatile|none THREADS (started by strata-monitor)");
+	if (argc != 3 || str_u64(argv[2], 1, SERVER_THREADS_MAX, &nthreads) < 0 ||
+	    parse_upper(argv[1], &s) < 0) {
+		log_err("usage: strata-server native|volatile|none|mapped:UID THREADS "
+			"(started by strata-monitor)");
 		return 2;
 	}
-	r = parse_upper(argv[1], &cfg);
-	if (r >= 0)
-		r = serve(&cfg, nthreads, &ready_fd);
-	if (r < 0) {
-		const char *why = err_take(r);
-
-		log_err("%s", why);
-		if (ready_fd >= 0)
-			fd_write_full(ready_fd, why, strlen(why));
-	}
-	return r < 0;
+	s.nthreads = (int)nthreads;
+	/* A program that was reloaded has none to tell, and the number may be another file's. */
+	s.ready_fd = fstat(SERVER_JOURNAL, &st) == 0 && st.st_size ? -1 : SERVER_READY;
+	return keeper_run(&k) < 0;
 }

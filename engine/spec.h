@@ -12,27 +12,50 @@ struct run_spec {
 	char *id, *name, *image, *store;
 	struct digest *layers; /* diff_ids, lowest first */
 	size_t nlayers;
-	char **argv, **env;
+	char **argv, **env, **ports;
 	char *cwd, *user, *hostname, *kernel, *mountpoint;
 	struct run_volume *volumes;
 	size_t nvolumes;
 	struct run_limits limits;
 	unsigned vcpus;
+	uint64_t net_rate; /* bytes a second in each direction, 0 = any */
+	unsigned timeout;  /* seconds, 0 = none */
 	int stop_signal;
-	bool host_network, rm, tty, interactive, read_only, logged, trace;
+	bool host_network, user_network, rm, tty, interactive, read_only, logged, trace;
+	bool emulated;	/* a microVM is QEMU's, not our own VMM's on KVM */
+	bool cold;	/* a microVM boots, whatever there is to begin from */
+	bool balloon;	/* a microVM gives back the memory that it frees */
+	bool no_verify; /* stored bytes are served without comparing them with their digests */
 };
 
 /* Joins the options with the image's config (OCI image-spec config.md). -EINVAL with a text for
  * what is wrong. */
 int spec_new(const struct run_options *o, const struct image *image, struct run_spec **ret);
 void spec_free(struct run_spec *s);
+
+static inline void spec_freep(struct run_spec **s)
+{
+	spec_free(*s);
+}
+
+/* For who fills one in. A copy of @src in place of *@dst, unless @src is NULL. */
+int spec_set(char **dst, const char *src);
+int spec_add_volume(struct run_spec *s, const char *source, size_t source_len, const char *target,
+		    size_t target_len, bool rdonly);
 /* The driver's word: "auto", "fuse", "overlay"; and back (-EINVAL). */
 const char *spec_driver_name(enum run_driver d);
 int spec_driver_parse(const char *name, enum run_driver *ret);
 const char *spec_kind_name(enum run_kind k);
+int spec_kind_parse(const char *name, enum run_kind *ret);
+/* Whether a limit of @bytes is one; 0 is none. -EINVAL with a text. */
+int spec_memory_check(uint64_t bytes);
+/* "open" or "never"; NULL: what STRATA_VERIFY says, else open. -EINVAL. */
+int spec_verify_parse(const char *word, bool *ret_no_verify);
 
 /* A new reference, or NULL without memory. */
 json_t *spec_to_json(const struct run_spec *s);
+/* The same as a file in memory: its descriptor or -errno. */
+int spec_memfd(const struct run_spec *s);
 /* -EBADMSG with a text: the file was damaged. */
 int spec_from_json(const json_t *j, struct run_spec **ret);
 

@@ -4,14 +4,21 @@
  * (engine/vmm.h), jails itself before the guest's first instruction, and ends with its guest.
  */
 #include "engine/vmm.h"
+#include "base/clock.h"
 #include "base/err.h"
 #include "base/fd.h"
 #include "base/json.h"
 #include "base/log.h"
 #include "base/str.h"
 #include "engine/engine_.h"
+#include "engine/checkpoint.h"
+#include "engine/vmm_files.h"
+#include "engine/vmm_guest.h"
+#include "engine/vmm_machine.h"
+#include "engine/vmm_make.h"
+#include "engine/vmm_qemu.h"
+#include "engine/vmm_trace.h"
 #include "microvm/microvm.h"
-#include "unionfs/unionfs.h"
 #include <poll.h>
 #include <pthread.h>
 #include <signal.h>
@@ -21,39 +28,38 @@
 
 #define CONFIG_MAX (8u << 20)
 
-struct served {
-	struct ufs *u;
-	struct ufs_conn *conn;
-};
-
 struct vmm {
 	struct run_spec *spec;
-	struct served *served; /* the root, then the volumes */
-	size_t nserved;
-	pthread_mutex_t objects_lock; /* one request at a time on VMM_OBJECTS */
+	struct vmm_files *files;
 	struct vm *vm;
+	struct vmm_qemu *qemu; /* in its place */
 	struct vm_control *control;
 	int port_fd;  /* the guest's end of the control port */
 	int ended_fd; /* an eventfd: vm_run() has returned */
 	enum vm_end end;
 	int run_result;
+	struct vmm_trace trace;
+	bool warm;    /* it begins from the snapshot */
+	bool make;    /* it is for the snapshot */
+	bool restore; /* it goes on from its own */
+	struct checkpoint_note note;
+	int checkpoint_fd; /* what to save it to, -1 = nobody has asked */
+	struct vm_snapshot snapshot;
 	bool told; /* the monitor knows how the command fared */
 };
 
-/* ---- files ---- */
+/* ---- the machine ---- */
 
-static int object_open(void *ctx, uint64_t nid, _unused_ const struct digest *digest)
+/* What the host has at @port, for the guest's vsock; from the one thread of that device. */
+static int port_connect(_unused_ void *ctx, uint32_t port)
 {
-	struct vmm *v = ctx;
 	int32_t answer = -EIO;
 	size_t nfds = 0;
 	int fd = -1;
 
-	pthread_mutex_lock(&v->objects_lock);
-	if (send(VMM_OBJECTS, &nid, sizeof(nid), MSG_NOSIGNAL) == sizeof(nid) &&
-	    fd_recv(VMM_OBJECTS, &answer, sizeof(answer), &fd, 1, &nfds) != sizeof(answer))
+	if (send(VMM_PORTS, &port, sizeof(port), MSG_NOSIGNAL) != sizeof(port) ||
+	    fd_recv(VMM_PORTS, &answer, sizeof(answer), &fd, 1, &nfds) != sizeof(answer))
 		answer = -EIO;
-	pthread_mutex_unlock(&v->objects_lock);
 	if (answer < 0 || nfds != 1) {
 		fd_close(fd);
 		return answer < 0 ? answer : -EIO;
@@ -61,157 +67,36 @@ static int object_open(void *ctx, uint64_t nid, _unused_ const struct digest *di
 	return fd;
 }
 
-static ssize_t serve(void *ctx, const struct iovec *in, int nin, const struct iovec *out, int nout)
+static void tell_monitor(struct vmm *v, enum vmm_kind kind, int value, const char *text)
 {
-	struct served *s = ctx;
+	struct vmm_message m = { .kind = kind, .value = value };
 
-	return ufs_serve(s->conn, in, nin, out, nout);
-}
-
-static int serve_union(struct served *s, const struct ufs_config *cfg)
-{
-	static const struct ufs_carrier carrier;
-	int r = ufs_new(cfg, &s->u);
-
-	if (r < 0)
-		return r;
-	s->conn = ufs_conn_new(s->u, &carrier, NULL);
-	return s->conn ? 0 : -ENOMEM;
-}
-
-static int serve_root(struct vmm *v, size_t *ret_npacks)
-{
-	struct layer_index *index;
-	struct ufs_lower lower = {
-		.kind = UFS_LOWER_INDEX, .fd = VMM_INDEX, .object_open = object_open, .ctx = v
-	};
-	struct ufs_config cfg = { .lowers = &lower,
-				  .nlowers = 1,
-				  .upper_fd = VMM_UPPER,
-				  .work_fd = VMM_WORK,
-				  .upper = v->spec->read_only ? UFS_UPPER_NONE : UFS_UPPER_MAPPED,
-				  .is_volatile = v->spec->rm };
-	_free_ int *packs = NULL;
-	int r = layer_index_open(VMM_INDEX, &index);
-
-	if (r < 0)
-		return r;
-	lower.npacks = layer_index_ndevices(index);
-	layer_index_close(index);
-	packs = mem_new(lower.npacks, sizeof(*packs));
-	if (!packs)
-		return -ENOMEM;
-	for (size_t i = 0; i < lower.npacks; i++)
-		packs[i] = VMM_MORE + i;
-	lower.packs = packs;
-	*ret_npacks = lower.npacks;
-	return serve_union(&v->served[0], &cfg);
-}
-
-/* The folder comes with its owner mapped to the uid that we serve as (engine/vm_volume.h). */
-static int serve_volume(struct served *s, int fd, bool rdonly)
-{
-	struct ufs_config cfg = {
-		.upper = UFS_UPPER_PLAIN, .upper_fd = fd, .work_fd = -1, .rdonly = rdonly
-	};
-
-	return serve_union(s, &cfg);
-}
-
-/* Inside the jail, as the uid that owns the top: what the union makes there is its own. */
-static int serve_all(struct vmm *v)
-{
-	size_t npacks;
-	int r;
-
-	r = serve_root(v, &npacks);
-	for (size_t i = 0; r >= 0 && i < v->spec->nvolumes; i++)
-		r = serve_volume(&v->served[1 + i], VMM_MORE + npacks + i,
-				 v->spec->volumes[i].rdonly);
-	return r;
-}
-
-/* ---- the machine ---- */
-
-static int new_served(struct vmm *v)
-{
-	v->nserved = 1 + v->spec->nvolumes;
-	v->served = mem_new(v->nserved, sizeof(*v->served));
-	return v->served ? 0 : -ENOMEM;
+	snprintf(m.text, sizeof(m.text), "%s", text);
+	send(VMM_CONTROL, &m, sizeof(m), MSG_NOSIGNAL);
+	v->told = v->told || kind == VMM_FAILED || kind == VMM_EXITED || kind == VMM_SAVED;
 }
 
 static int new_machine(struct vmm *v)
 {
-	const struct run_spec *s = v->spec;
-	struct vmm_tag *tags = mem_new(v->nserved, sizeof(*tags));
-	struct vm_fs *fs = mem_new(v->nserved, sizeof(*fs));
-	int in = s->interactive || s->tty ? 0 : -1;
-	struct vm_port ports[] = {
-		{ .name = VM_CONTROL_PORT,
-		  .in_fd = v->port_fd,
-		  .out_fd = v->port_fd,
-		  .ordered = true },
-		{ .name = VM_STDIN_PORT, .in_fd = in, .out_fd = -1 },
-		{ .name = VM_STDOUT_PORT, .in_fd = -1, .out_fd = 1 },
-		{ .name = VM_STDERR_PORT, .in_fd = -1, .out_fd = 2 },
-	};
-	struct vm_config cfg = { .kernel_fd = VMM_KERNEL,
-				 .init_fd = VMM_INIT,
-				 .memory = s->limits.memory,
-				 .vcpus = s->vcpus,
-				 .fs = fs,
-				 .nfs = v->nserved,
-				 .console_out = VMM_LOG,
-				 .ports = ports,
-				 .nports = ARRAY_SIZE(ports),
-				 .verbose = getenv("STRATA_DEBUG") != NULL };
-	int r = tags && fs ? 0 : -ENOMEM;
+	bool layout = v->restore ? v->note.warm : v->warm;
+	struct vmm_machine m = { .kind = layout ? VMM_WARM : VMM_BOOTS,
+				 .snapshot = v->warm || v->restore ? &v->snapshot : NULL,
+				 .port_fd = v->port_fd,
+				 .serve = vmm_files_serve,
+				 .ctx = vmm_files_ctx,
+				 .arg = v->files,
+				 .connect = port_connect };
+	int r = v->spec->emulated ? vmm_qemu_new(v->spec, &m, &v->qemu) :
+				    vmm_machine_new(v->spec, &m, &v->vm);
 
-	for (size_t i = 0; r == 0 && i < v->nserved; i++) {
-		tags[i] = vmm_volume_tag(i);
-		fs[i] = (struct vm_fs){ .tag = i ? tags[i].s : VMM_ROOT_TAG,
-					.serve = serve,
-					.ctx = &v->served[i] };
-	}
-	if (r == 0)
-		r = vm_new(&cfg, &v->vm);
-	free(tags);
-	free(fs);
-	return r;
-}
-
-static int tell_guest(struct vmm *v)
-{
-	const struct run_spec *s = v->spec;
-	struct vm_guest_volume *volumes = mem_new(s->nvolumes, sizeof(*volumes));
-	struct vmm_tag *tags = mem_new(s->nvolumes, sizeof(*tags));
-	char host[13];
-	struct vm_guest_config cfg = { .root = VMM_ROOT_TAG,
-				       .root_rdonly = s->read_only,
-				       .argv = s->argv,
-				       .env = s->env,
-				       .cwd = s->cwd,
-				       .user = s->user,
-				       .hostname = s->hostname ? s->hostname : host,
-				       .tty = s->tty,
-				       .stdin_open = s->interactive || s->tty,
-				       .volumes = volumes,
-				       .nvolumes = s->nvolumes,
-				       .pids = (uint32_t)s->limits.pids };
-	int r = volumes && tags ? 0 : -ENOMEM;
-
-	snprintf(host, sizeof(host), "%.12s", s->id);
-	for (size_t i = 0; r == 0 && i < s->nvolumes; i++) {
-		tags[i] = vmm_volume_tag(1 + i);
-		volumes[i] = (struct vm_guest_volume){ .tag = tags[i].s,
-						       .target = s->volumes[i].target,
-						       .rdonly = s->volumes[i].rdonly };
-	}
-	if (r == 0)
-		r = vm_control_config(v->control, &cfg);
-	free(volumes);
-	free(tags);
-	return r;
+	if (r >= 0 || !v->warm)
+		return r;
+	/* What is wrong with it costs a boot; the next one gets another. */
+	tell_monitor(v, VMM_COLD, -r, err_take(r));
+	v->warm = false;
+	m.kind = VMM_BOOTS;
+	m.snapshot = NULL;
+	return vmm_machine_new(v->spec, &m, &v->vm);
 }
 
 static int open_control(struct vmm *v)
@@ -249,29 +134,41 @@ static int jail(const struct vmm *v)
 
 /* ---- while it runs ---- */
 
-static void tell_monitor(struct vmm *v, enum vmm_kind kind, int value, const char *text)
+static void stop_machine(struct vmm *v)
 {
-	struct vmm_message m = { .kind = kind, .value = value };
+	if (v->qemu)
+		vmm_qemu_stop(v->qemu);
+	else
+		vm_stop(v->vm);
+}
 
-	snprintf(m.text, sizeof(m.text), "%s", text);
-	send(VMM_CONTROL, &m, sizeof(m), MSG_NOSIGNAL);
-	v->told = v->told || kind != VMM_STARTED;
+static int memory_wish(struct vmm *v, uint64_t bytes)
+{
+	return v->qemu ? vmm_qemu_memory(v->qemu, bytes) : vm_memory_wish(v->vm, bytes);
 }
 
 /* 0, or -EPIPE: the supervisor has gone, and the guest goes with it. */
 static int hear_monitor(struct vmm *v)
 {
 	struct vmm_message m;
-	ssize_t n = recv(VMM_CONTROL, &m, sizeof(m), MSG_DONTWAIT);
+	size_t nfds = 0;
+	int fd = -1;
+	ssize_t n = fd_recv(VMM_CONTROL, &m, sizeof(m), &fd, 1, &nfds);
 
-	if (n < 0 && (errno == EAGAIN || errno == EINTR))
-		return 0;
 	if (n != sizeof(m))
 		return -EPIPE;
+	if (m.kind == VMM_CHECKPOINT && nfds && v->vm && v->checkpoint_fd < 0) {
+		v->checkpoint_fd = fd;
+		vm_stop(v->vm);
+		return 0;
+	}
+	fd_close(fd);
 	if (m.kind == VMM_SIGNAL)
 		vm_control_signal(v->control, m.value);
 	else if (m.kind == VMM_RESIZE)
 		vm_control_resize(v->control, m.rows, m.cols);
+	else if (m.kind == VMM_MEMORY && m.value > 0 && memory_wish(v, (uint64_t)m.value << 20) < 0)
+		log_warn("%s", err_take(-EIO));
 	return 0;
 }
 
@@ -293,11 +190,11 @@ static void hear_guest(struct vmm *v)
 			break;
 		case VM_GUEST_FAILED:
 			tell_monitor(v, VMM_FAILED, failed_errno(&e), e.text);
-			vm_stop(v->vm);
+			stop_machine(v);
 			break;
 		case VM_GUEST_EXITED:
 			tell_monitor(v, VMM_EXITED, e.status, "");
-			vm_stop(v->vm);
+			stop_machine(v);
 			break;
 		}
 	}
@@ -308,7 +205,7 @@ static void *run_machine(void *ctx)
 	struct vmm *v = ctx;
 	uint64_t one = 1;
 
-	v->run_result = vm_run(v->vm, &v->end);
+	v->run_result = v->qemu ? vmm_qemu_run(v->qemu) : vm_run(v->vm, &v->end);
 	fd_write_full(v->ended_fd, &one, sizeof(one));
 	return NULL;
 }
@@ -331,7 +228,7 @@ static void wait_for_end(struct vmm *v)
 			break;
 		if (fds[1].revents && hear_monitor(v) < 0) {
 			fds[1].fd = -1;
-			vm_stop(v->vm);
+			stop_machine(v);
 		}
 		if (fds[2].revents & (POLLHUP | POLLERR))
 			fds[2].fd = -1;
@@ -339,25 +236,26 @@ static void wait_for_end(struct vmm *v)
 	hear_guest(v);
 }
 
-static void trace_phases(const struct vmm *v)
+/* Before the machine is freed, and after the balloon has told. */
+static void trace_take(struct vmm *v)
 {
-	const struct vm_stats *s = vm_stats(v->vm);
+	struct vm_memory_stats m = { 0 };
 
-	for (unsigned i = 0; i < ARRAY_SIZE(s->marks); i++)
-		if (s->marks[i])
-			log_info("mark %u: %.2f ms", i,
-				 (double)(s->marks[i] - s->started_ns) / 1e6);
-	for (unsigned i = 0; i < ARRAY_SIZE(s->exits); i++)
-		if (s->exits[i])
-			log_info("exit reason %u: %llu", i, (unsigned long long)s->exits[i]);
+	if (v->spec->balloon && vm_memory_stats(v->vm, &m) < 0)
+		err_clear();
+	if (v->spec->user_network && vm_net_stats(v->vm, &v->trace.net) < 0)
+		err_clear();
+	vm_vsock_stats(v->vm, &v->trace.vsock);
+	v->trace.reported = m.reported;
+	v->trace.stats = *vm_stats(v->vm);
 }
 
 static void tell_end(struct vmm *v)
 {
 	char text[256];
 
-	if (v->spec->trace)
-		trace_phases(v);
+	if (v->vm)
+		trace_take(v);
 	if (v->told)
 		return;
 	if (v->run_result < 0)
@@ -369,61 +267,162 @@ static void tell_end(struct vmm *v)
 	tell_monitor(v, VMM_FAILED, EIO, text);
 }
 
-static int run(struct vmm *v)
+static int tell_guest(struct vmm *v)
 {
-	pthread_t thread;
-	int r = jail(v);
+	struct vm_guest_identity identity = { 0 };
+	int r = v->warm ? vmm_guest_identity(v->spec, vm_stats(v->vm)->loaded_ns, &identity) : 0;
 
 	if (r >= 0)
-		r = serve_all(v);
+		r = vmm_guest_config(v->spec, v->warm ? &identity : NULL, v->control);
+	explicit_bzero(&identity, sizeof(identity));
+	return r;
+}
+
+/* In place of a config: the guest knows what it does. */
+static int tell_restored(struct vmm *v)
+{
+	struct vm_guest_identity identity;
+	int r = vmm_guest_identity(v->spec, vm_stats(v->vm)->loaded_ns, &identity);
+
 	if (r >= 0)
-		r = tell_guest(v);
-	v->ended_fd = eventfd(0, EFD_CLOEXEC);
-	if (r >= 0 && v->ended_fd < 0)
-		r = err_sys("eventfd");
+		r = vm_control_restored(v->control, &identity);
+	explicit_bzero(&identity, sizeof(identity));
 	if (r >= 0)
-		r = -pthread_create(&thread, NULL, run_machine, v);
+		tell_monitor(v, VMM_STARTED, 0, "");
+	return r;
+}
+
+/* The machine stands still, its end is known. 0: it is in the file. */
+static int save(struct vmm *v)
+{
+	const struct checkpoint_note note = { .version = CHECKPOINT_VERSION,
+					      .warm = v->restore ? v->note.warm : v->warm,
+					      .agreed = vmm_files_agreed(v->files) };
+	const struct vm_snapshot s = { v->checkpoint_fd, checkpoint_key(v->spec->id), &note,
+				       sizeof(note) };
+	int r = vm_snapshot_save(v->vm, &s);
+
+	if (r < 0)
+		tell_monitor(v, VMM_UNSAVED, -r, err_take(r));
+	else
+		tell_monitor(v, VMM_SAVED, 0, "");
+	v->checkpoint_fd = fd_close(v->checkpoint_fd);
+	return r;
+}
+
+/* Until it ends, or stands still to be saved. */
+static int run_once(struct vmm *v)
+{
+	pthread_t thread;
+	int r = -pthread_create(&thread, NULL, run_machine, v);
+
 	if (r < 0)
 		return r;
 	wait_for_end(v);
 	pthread_join(thread, NULL);
-	tell_end(v);
 	return 0;
+}
+
+static int run(struct vmm *v)
+{
+	eventfd_t n;
+	int r = jail(v);
+
+	if (r >= 0)
+		r = vmm_files_open(v->files, v->restore);
+	if (r >= 0 && v->restore)
+		vmm_files_resume(v->files, v->note.agreed);
+	if (r >= 0)
+		r = v->restore ? tell_restored(v) : tell_guest(v);
+	v->ended_fd = eventfd(0, EFD_CLOEXEC);
+	if (r >= 0 && v->ended_fd < 0)
+		r = err_sys("eventfd");
+	if (r >= 0)
+		r = run_once(v);
+	/* What could not be saved runs on. */
+	while (r >= 0 && v->checkpoint_fd >= 0 && !v->told && v->end == VM_END_STOPPED &&
+	       v->run_result >= 0 && save(v) < 0) {
+		eventfd_read(v->ended_fd, &n);
+		vm_again(v->vm);
+		r = run_once(v);
+	}
+	if (r >= 0)
+		tell_end(v);
+	return r;
 }
 
 static void sync_files(struct vmm *v)
 {
+	vmm_qemu_free(v->qemu);
 	vm_free(v->vm);
-	for (size_t i = 0; i < v->nserved; i++) {
-		ufs_conn_free(v->served[i].conn);
-		ufs_free(v->served[i].u);
-	}
+	vmm_files_free(v->files);
+}
+
+/* What we start is in our cgroup then, and the supervisor reaches it by our process group. */
+static int wait_to_go(void)
+{
+	struct vmm_message m;
+
+	if (setpgid(0, 0) < 0)
+		return err_sys("process group");
+	if (recv(VMM_CONTROL, &m, sizeof(m), 0) != sizeof(m) || m.kind != VMM_GO)
+		return err(-EPIPE, "the supervisor has gone");
+	return 0;
+}
+
+static int run_all(struct vmm *v)
+{
+	int r = open_control(v);
+
+	if (r >= 0 && v->spec->emulated)
+		r = wait_to_go();
+	if (r >= 0 && v->restore)
+		r = vm_snapshot_note(&v->snapshot, &v->note, sizeof(v->note));
+	if (r >= 0 && v->restore && v->note.version != CHECKPOINT_VERSION)
+		r = err(-ESTALE, "checkpoint: of another version of strata");
+	if (r >= 0)
+		r = vmm_files_new(v->spec, &v->files);
+	if (r >= 0)
+		r = new_machine(v);
+	return r < 0 ? r : run(v);
+}
+
+/* "warm KEY", "make KEY" or "restore KEY": what VMM_SNAPSHOT is, or nothing. */
+static bool parse_args(struct vmm *v, int argc, char **argv)
+{
+	v->snapshot.fd = VMM_SNAPSHOT;
+	if (argc == 1)
+		return true;
+	v->make = argc == 3 && streq(argv[1], "make");
+	v->warm = argc == 3 && streq(argv[1], "warm");
+	v->restore = argc == 3 && streq(argv[1], "restore");
+	return (v->make || v->warm || v->restore) &&
+	       digest_parse_hex(argv[2], strlen(argv[2]), &v->snapshot.key) == 0;
 }
 
 int vmm_main(int argc, char **argv)
 {
-	struct vmm v = { .objects_lock = PTHREAD_MUTEX_INITIALIZER, .port_fd = -1, .ended_fd = -1 };
+	struct vmm v = { .port_fd = -1, .ended_fd = -1, .checkpoint_fd = -1 };
 	int r;
 
-	(void)argv;
-	if (argc != 1 || fcntl(VMM_MORE - 1, F_GETFD) < 0) {
+	if (!parse_args(&v, argc, argv) || fcntl(VMM_MORE - 1, F_GETFD) < 0) {
 		fprintf(stderr, "strata-vmm is started by strata-monitor, not by hand\n");
 		return 2;
 	}
+	v.trace.process_ns = clock_ns();
 	prctl(PR_SET_PDEATHSIG, SIGKILL);
 	signal(SIGPIPE, SIG_IGN);
 	log_setup("strata-vmm", VMM_LOG, LOG_INFO);
 	r = load_spec(&v);
 	if (r >= 0)
-		r = open_control(&v);
-	if (r >= 0)
-		r = new_served(&v);
-	if (r >= 0)
-		r = new_machine(&v);
-	if (r >= 0)
-		r = run(&v);
-	if (r < 0)
+		r = v.make ? vmm_make(v.spec, &v.snapshot.key) : run_all(&v);
+	if (r < 0 && v.make)
+		log_err("%s", err_take(r));
+	else if (r < 0)
 		tell_monitor(&v, VMM_FAILED, -r, err_take(r));
 	sync_files(&v);
+	v.trace.freed_ns = clock_ns();
+	if (r >= 0 && v.spec->trace && v.vm && !v.make)
+		vmm_trace_print(&v.trace, STDERR_FILENO);
 	return r < 0;
 }

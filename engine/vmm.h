@@ -1,5 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
+ * strata-vmm [warm KEY | make KEY | restore KEY]: a machine that boots; one that begins from the
+ * snapshot of that key; one that is made for it (engine/vmm_make.h); or one that goes on from its
+ * own checkpoint (engine/checkpoint.h). Where the spec says so the machine is QEMU's
+ * (engine/vmm_qemu.h), a process of its own in a process group with strata-vmm.
+ *
  * What a supervisor and its strata-vmm share: descriptors at the start, messages afterwards. The
  * VMM is not trusted once its guest runs: each message is one struct of fixed size, and an object
  * is asked for by its number in this image's index, never by name.
@@ -21,18 +26,30 @@ enum vmm_fd {
 	VMM_UPPER,
 	VMM_WORK,
 	VMM_INDEX,
-	VMM_MORE, /* the packs in the index's order, then the volumes' folders in the spec's order
+	VMM_SNAPSHOT, /* of a machine to begin from, or to be made (engine/warm.h) */
+	VMM_NET,      /* the socket of a network device, when the spec has one */
+	VMM_VSOCK,    /* listens for who wants to be connected to the guest */
+	VMM_PORTS,    /* SOCK_SEQPACKET: uint32_t port of the host's that the guest wants, there;
+		    * int32_t 0 and a descriptor, or -errno, back */
+	VMM_MORE,     /* the packs in the index's order, then, when the spec has reads verified, the
+		   * stack's sums (struct stack), then the volumes' folders in the spec's order
 		   */
 };
 
 enum vmm_kind {
 	/* from the VMM */
+	VMM_COLD,    /* value: errno, text: it could not begin from VMM_SNAPSHOT, and boots */
 	VMM_STARTED, /* the command runs */
 	VMM_FAILED,  /* value: errno, text */
 	VMM_EXITED,  /* value: the command's status */
+	VMM_SAVED,   /* it is in the file, and ends */
+	VMM_UNSAVED, /* value: errno, text: it is not, and runs on */
 	/* to the VMM */
 	VMM_SIGNAL, /* value */
 	VMM_RESIZE,
+	VMM_MEMORY,	/* value: MiB that the guest is to do with */
+	VMM_GO,		/* it is in its cgroup: QEMU may be started, which it waits for */
+	VMM_CHECKPOINT, /* with a descriptor, to save the machine to (checkpoint.h) */
 };
 
 struct vmm_message {
@@ -46,6 +63,8 @@ struct vmm_message {
  * of the id. */
 #define VMM_UID_BASE 0x7e000000u
 uid_t vmm_uid(const char *id);
+/* A folder of the top, which was made by us, as its own: 0 or -errno with a text. */
+int vmm_give_away(int fd, uid_t uid);
 
 /* The tag of volume @i; the root's is "/dev/root". */
 struct vmm_tag {

@@ -1,0 +1,59 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "engine/layers.h"
+#include "base/err.h"
+#include "base/fd.h"
+#include <stdio.h>
+
+int layers_open_objects(struct store *s)
+{
+	int fd = openat(store_dirfd(s), "objects", O_PATH | O_DIRECTORY | O_CLOEXEC);
+
+	return fd < 0 ? err_sys("%s/objects", store_path(s)) : fd;
+}
+
+int layers_object_openat(int objects_fd, const struct digest *d)
+{
+	struct digest_hex hex = digest_hex(d);
+	char path[70];
+	int fd;
+
+	snprintf(path, sizeof(path), "%.2s/%s", hex.s, hex.s);
+	fd = openat(objects_fd, path, O_RDONLY | O_CLOEXEC | O_NOFOLLOW);
+	return fd < 0 ? -errno : fd;
+}
+
+int layers_object_open(void *objects_fd, _unused_ uint64_t nid, const struct digest *d)
+{
+	return layers_object_openat(*(const int *)objects_fd, d);
+}
+
+struct ufs_lower layers_lower(const struct stack *k, int *objects_fd)
+{
+	return (struct ufs_lower){ .kind = UFS_LOWER_INDEX,
+				   .fd = k->index_fd,
+				   .packs = k->pack_fds,
+				   .npacks = k->npacks,
+				   .sums = k->sums,
+				   .object_open = layers_object_open,
+				   .ctx = objects_fd };
+}
+
+int layers_changes(struct store *s, const struct rootfs *r, enum run_kind kind,
+		   int (*fn)(void *ctx, const struct ufs_change *c), void *ctx)
+{
+	_close_ int objects = layers_open_objects(s);
+	struct ufs_lower lower = layers_lower(&r->stack, &objects);
+	struct ufs_config cfg = { .lowers = &lower,
+				  .nlowers = 1,
+				  .upper_fd = r->upper_fd,
+				  .work_fd = r->work_fd,
+				  .upper = kind == RUN_VM ? UFS_UPPER_MAPPED : UFS_UPPER_NATIVE };
+	struct ufs *u;
+	int e = objects < 0 ? objects : ufs_new(&cfg, &u);
+
+	if (e < 0)
+		return e;
+	e = ufs_changes(u, fn, ctx);
+	ufs_free(u);
+	return e;
+}

@@ -1,0 +1,108 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "engine/relay.h"
+
+#include "base/err.h"
+#include <errno.h>
+#include <poll.h>
+#include <sys/ioctl.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#define CHUNK 65536
+
+/* Bytes, 0 = the end, -errno. */
+static ssize_t take(struct relay *r, char *buf)
+{
+	struct pollfd p = { .fd = r->from, .events = POLLIN };
+	ssize_t n;
+
+	if (poll(&p, 1, -1) < 0)
+		return -errno;
+	pthread_mutex_lock(&r->lock);
+	n = read(r->from, buf, CHUNK);
+	if (n < 0)
+		n = -errno;
+	r->holds = n > 0;
+	pthread_mutex_unlock(&r->lock);
+	return n;
+}
+
+/* All of it, also where writing does not wait; 0 or -errno. */
+static int give(int to, const char *buf, size_t len)
+{
+	struct pollfd p = { .fd = to, .events = POLLOUT };
+
+	while (len) {
+		ssize_t n = write(to, buf, len);
+
+		if (n >= 0) {
+			buf += n;
+			len -= (size_t)n;
+		} else if (errno == EAGAIN) {
+			poll(&p, 1, -1);
+		} else if (errno != EINTR) {
+			return -errno;
+		}
+	}
+	return 0;
+}
+
+static void given(struct relay *r, bool over)
+{
+	pthread_mutex_lock(&r->lock);
+	r->holds = false;
+	r->over = over;
+	pthread_cond_broadcast(&r->gave);
+	pthread_mutex_unlock(&r->lock);
+}
+
+static void *carry(void *ctx)
+{
+	struct relay *r = ctx;
+	char buf[CHUNK];
+	ssize_t n;
+
+	while ((n = take(r, buf)) != 0) {
+		if (n == -EINTR || n == -EAGAIN)
+			continue;
+		if (n < 0 || give(r->to, buf, (size_t)n) < 0)
+			break;
+		given(r, false);
+	}
+	/* QEMU believes that nobody reads when it reads the end too; what it is given has no more. */
+	shutdown(r->ours, r->ours == r->from ? SHUT_RDWR : SHUT_WR);
+	given(r, true);
+	return NULL;
+}
+
+int relay_start(struct relay *r, int from, int to, int ours)
+{
+	int e;
+
+	*r = (struct relay){ .from = from,
+			     .to = to,
+			     .ours = ours,
+			     .lock = PTHREAD_MUTEX_INITIALIZER,
+			     .gave = PTHREAD_COND_INITIALIZER };
+	e = pthread_create(&r->thread, NULL, carry, r);
+	return e ? err(-e, "thread: %s", strerror(e)) : 0;
+}
+
+/* Under the lock. */
+static bool busy(const struct relay *r)
+{
+	int waiting = 0;
+
+	return !r->over && (r->holds || (ioctl(r->from, FIONREAD, &waiting) == 0 && waiting > 0));
+}
+
+bool relay_wait_idle(struct relay *r)
+{
+	bool waited = false;
+
+	pthread_mutex_lock(&r->lock);
+	for (; busy(r); waited = true)
+		pthread_cond_wait(&r->gave, &r->lock);
+	pthread_mutex_unlock(&r->lock);
+	return waited;
+}

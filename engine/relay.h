@@ -1,0 +1,34 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* A thread that carries bytes from one descriptor to another. */
+#ifndef ENGINE_RELAY_H
+#define ENGINE_RELAY_H
+
+#include <pthread.h>
+#include <stdbool.h>
+
+/*
+ * From @from until its end, to @to until nobody reads there. One of the two is a socket of ours,
+ * whose other end learns that it is over: it is shut down for what went through it. The other one
+ * is somebody else's, who may share it with more.
+ */
+struct relay {
+	int from, to, ours; /* the caller's */
+	pthread_t thread;
+	pthread_mutex_t lock; /* around taking bytes and saying so */
+	pthread_cond_t gave;
+	bool holds; /* bytes that were taken and are not given yet */
+	bool over;  /* the thread takes no more */
+};
+
+/*
+ * @ours is one of the two. 0 or -errno with a text. @r does not move afterwards, and the thread
+ * ends with the process.
+ */
+int relay_start(struct relay *r, int from, int to, int ours);
+/*
+ * Waits until the thread has given all that it took and nothing waits for it at @from, or it is
+ * over. Whether that was not so at once.
+ */
+bool relay_wait_idle(struct relay *r);
+
+#endif

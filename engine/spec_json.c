@@ -1,0 +1,193 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* A spec as config.json. */
+#include "engine/spec.h"
+#include "base/err.h"
+#include "base/fd.h"
+#include "base/json.h"
+#include "base/mem.h"
+#include "base/str.h"
+#include <signal.h>
+
+static json_t *layers_to_json(const struct run_spec *s)
+{
+	json_t *a = json_array();
+
+	for (size_t i = 0; i < s->nlayers; i++) {
+		struct digest_hex hex = digest_hex(&s->layers[i]);
+
+		json_array_append_new(a, json_sprintf("sha256:%s", hex.s));
+	}
+	return a;
+}
+
+static json_t *volumes_to_json(const struct run_spec *s)
+{
+	json_t *a = json_array();
+
+	for (size_t i = 0; i < s->nvolumes; i++)
+		json_array_append_new(
+			a, json_pack("{s:s, s:s, s:b}", "source", s->volumes[i].source, "target",
+				     s->volumes[i].target, "readOnly", s->volumes[i].rdonly));
+	return a;
+}
+
+json_t *spec_to_json(const struct run_spec *s)
+{
+	json_t *j = json_pack(
+		"{s:s, s:s, s:s, s:s*, s:s, s:s, s:o, s:o, s:o, s:s, s:s, s:s*, s:s*, s:s*, s:o, s:{s:I, s:I, s:I}, "
+		"s:i, s:i, s:b, s:b, s:b, s:b, s:b, s:b, s:b}",
+		"kind", spec_kind_name(s->kind), "driver", spec_driver_name(s->driver), "name",
+		s->name, "id", s->id, "image", s->image, "store", s->store, "layers",
+		layers_to_json(s), "args", json_from_strv(s->argv), "env", json_from_strv(s->env),
+		"cwd", s->cwd, "user", s->user, "hostname", s->hostname, "kernel", s->kernel,
+		"mountpoint", s->mountpoint, "volumes", volumes_to_json(s), "limits", "memory",
+		(json_int_t)s->limits.memory, "nanoCpus", (json_int_t)s->limits.nano_cpus, "pids",
+		(json_int_t)s->limits.pids, "vcpus", (int)s->vcpus, "stopSignal", s->stop_signal,
+		"hostNetwork", s->host_network, "rm", s->rm, "terminal", s->tty, "interactive",
+		s->interactive, "readOnly", s->read_only, "logged", s->logged, "trace", s->trace);
+
+	if (j && s->timeout)
+		json_object_set_new(j, "timeout", json_integer(s->timeout));
+	if (j && s->no_verify)
+		json_object_set_new(j, "verify", json_false());
+	if (j && s->user_network) {
+		json_object_set_new(j, "userNetwork", json_true());
+		json_object_set_new(j, "ports", json_from_strv(s->ports));
+		json_object_set_new(j, "netRate", json_integer((json_int_t)s->net_rate));
+	}
+	if (j && s->emulated)
+		json_object_set_new(j, "emulated", json_true());
+	if (j && s->cold)
+		json_object_set_new(j, "cold", json_true());
+	if (j && s->balloon)
+		json_object_set_new(j, "balloon", json_true());
+	return j;
+}
+
+static int layers_from_json(const json_t *a, struct run_spec *s)
+{
+	s->layers = mem_new(json_array_size(a), sizeof(*s->layers));
+	if (!s->layers)
+		return -ENOMEM;
+	for (size_t i = 0; i < json_array_size(a); i++) {
+		const char *text = json_string_value(json_array_get(a, i));
+
+		if (!text || digest_parse(text, &s->layers[i]) < 0)
+			return -EBADMSG;
+	}
+	s->nlayers = json_array_size(a);
+	return 0;
+}
+
+static int volumes_from_json(const json_t *a, struct run_spec *s)
+{
+	for (size_t i = 0; i < json_array_size(a); i++) {
+		const json_t *v = json_array_get(a, i);
+		const char *source = json_get_str(v, "source"), *target = json_get_str(v, "target");
+		int r;
+
+		if (!source || !target)
+			return -EBADMSG;
+		r = spec_add_volume(s, source, strlen(source), target, strlen(target),
+				    json_get_bool(v, "readOnly", 0));
+		if (r < 0)
+			return r;
+	}
+	return 0;
+}
+
+static int kind_from_json(const json_t *j, struct run_spec *s)
+{
+	const char *kind = json_get_str(j, "kind"), *driver = json_get_str(j, "driver");
+
+	if (!kind || spec_kind_parse(kind, &s->kind) < 0)
+		return -EBADMSG;
+	return spec_driver_parse(driver ? driver : "", &s->driver);
+}
+
+static int strings_from_json(const json_t *j, struct run_spec *s)
+{
+	const struct {
+		const char *key;
+		char **dst;
+	} fields[] = {
+		{ "id", &s->id },
+		{ "name", &s->name },
+		{ "image", &s->image },
+		{ "store", &s->store },
+		{ "cwd", &s->cwd },
+		{ "user", &s->user },
+		{ "kernel", &s->kernel },
+		{ "hostname", &s->hostname },
+		{ "mountpoint", &s->mountpoint },
+	};
+	int r = 0;
+
+	for (unsigned i = 0; r == 0 && i < ARRAY_SIZE(fields); i++)
+		r = spec_set(fields[i].dst, json_get_str(j, fields[i].key));
+	if (r == 0 && (!s->name || !s->image || !s->store || !s->cwd || !s->user))
+		r = -EBADMSG;
+	return r;
+}
+
+static void numbers_from_json(const json_t *j, struct run_spec *s)
+{
+	const json_t *limits = json_get_object(j, "limits");
+
+	s->limits.memory = json_get_int(limits, "memory", 0);
+	s->limits.nano_cpus = json_get_int(limits, "nanoCpus", 0);
+	s->limits.pids = json_get_int(limits, "pids", 0);
+	s->vcpus = json_get_int(j, "vcpus", 1);
+	s->stop_signal = json_get_int(j, "stopSignal", SIGTERM);
+	s->host_network = json_get_bool(j, "hostNetwork", 0);
+	s->net_rate = json_get_int(j, "netRate", 0);
+	s->user_network = json_get_bool(j, "userNetwork", 0);
+	s->rm = json_get_bool(j, "rm", 0);
+	s->tty = json_get_bool(j, "terminal", 0);
+	s->interactive = json_get_bool(j, "interactive", 0);
+	s->timeout = (unsigned)json_get_int(j, "timeout", 0);
+	s->read_only = json_get_bool(j, "readOnly", 0);
+	s->logged = json_get_bool(j, "logged", 0);
+	s->trace = json_get_bool(j, "trace", 0);
+	s->emulated = json_get_bool(j, "emulated", 0);
+	s->cold = json_get_bool(j, "cold", 0);
+	s->balloon = json_get_bool(j, "balloon", 0);
+	s->no_verify = !json_get_bool(j, "verify", 1);
+}
+
+int spec_from_json(const json_t *j, struct run_spec **ret)
+{
+	_cleanup_(spec_freep) struct run_spec *s = new0(struct run_spec);
+	int r;
+
+	if (!s)
+		return -ENOMEM;
+	r = kind_from_json(j, s);
+	if (r >= 0)
+		r = strings_from_json(j, s);
+	if (r >= 0)
+		r = layers_from_json(json_get_array(j, "layers"), s);
+	if (r >= 0)
+		r = volumes_from_json(json_get_array(j, "volumes"), s);
+	if (r >= 0)
+		r = json_to_strv(json_get_array(j, "args"), &s->argv);
+	if (r >= 0)
+		r = json_to_strv(json_get_array(j, "env"), &s->env);
+	if (r >= 0)
+		r = json_to_strv(json_get_array(j, "ports"), &s->ports);
+	if (r < 0)
+		return err(r, "config.json of the instance is damaged");
+	numbers_from_json(j, s);
+	*ret = take_ptr(s);
+	return 0;
+}
+
+int spec_memfd(const struct run_spec *spec)
+{
+	_json_ json_t *j = spec_to_json(spec);
+	_free_ char *text = NULL;
+	size_t len;
+
+	text = j ? json_text(j, &len) : NULL;
+	return text ? fd_memfd("config", text, len) : -ENOMEM;
+}

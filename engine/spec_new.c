@@ -1,0 +1,276 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The options of a run and the config of its image become a spec. */
+#include "engine/spec.h"
+#include "base/err.h"
+#include "base/json.h"
+#include "base/mem.h"
+#include "base/str.h"
+#include "engine/publish.h"
+#include <signal.h>
+
+#define DEFAULT_PATH	  "PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
+#define VM_DEFAULT_MEMORY (512ull << 20)
+#define MEMORY_MIN	  (6ull << 20) /* docker's: less does not hold a process being made */
+
+/* SRC:DST[:ro|rw]; a relative SRC counts from the working directory. */
+static int parse_volume(struct run_spec *s, const char *text)
+{
+	const char *dst = strchr(text, ':'), *opt;
+	_free_ char *source = NULL, *real = NULL;
+	bool rdonly;
+
+	if (!dst || dst == text || dst[1] != '/')
+		return err(-EINVAL, "volume '%s': must be SOURCE:/TARGET[:ro]", text);
+	opt = strchr(++dst, ':');
+	if (opt && !streq(opt, ":ro") && !streq(opt, ":rw"))
+		return err(-EINVAL, "volume '%s': the only options are ro and rw", text);
+	rdonly = opt && streq(opt, ":ro");
+	if (strspn(dst, "/.") == (opt ? (size_t)(opt - dst) : strlen(dst)))
+		return err(-EINVAL, "volume '%s': it cannot be in place of the whole root", text);
+	source = strndup(text, dst - text - 1);
+	real = source ? realpath(source, NULL) : NULL;
+	if (!real)
+		return err_sys("volume '%s'", text);
+	return spec_add_volume(s, real, strlen(real), dst, opt ? (size_t)(opt - dst) : strlen(dst),
+			       rdonly);
+}
+
+static int add_env(struct run_spec *s, const char *assignment)
+{
+	const char *value;
+	_free_ char *text = NULL;
+
+	if (assignment[0] == '\0' || assignment[0] == '=')
+		return err(-EINVAL, "environment '%s': must be NAME=VALUE or NAME", assignment);
+	if (strchr(assignment, '='))
+		return strv_setenv(&s->env, assignment);
+	value = getenv(assignment);
+	if (!value)
+		return 0;
+	text = str_fmt("%s=%s", assignment, value);
+	return text ? strv_setenv(&s->env, text) : -ENOMEM;
+}
+
+static int join_env(struct run_spec *s, const struct run_options *o, const json_t *config)
+{
+	_strv_free_ char **image_env = NULL;
+	int r = json_to_strv(json_get_array(config, "Env"), &image_env);
+
+	if (r < 0)
+		return err(r, "image %s: config.Env is no list of strings", s->image);
+	for (size_t i = 0; i < strv_len(image_env); i++) {
+		r = strv_setenv(&s->env, image_env[i]);
+		if (r < 0)
+			return r;
+	}
+	if (!strv_getenv(s->env, "PATH") && (r = strv_setenv(&s->env, DEFAULT_PATH)) < 0)
+		return r;
+	if (o->tty && !strv_getenv(s->env, "TERM") && (r = strv_setenv(&s->env, "TERM=xterm")) < 0)
+		return r;
+	for (size_t i = 0; i < strv_len(o->env); i++) {
+		r = add_env(s, o->env[i]);
+		if (r < 0)
+			return r;
+	}
+	return 0;
+}
+
+/* docker's rule: an entrypoint of the caller's drops the image's CMD; a command of the caller's
+ * replaces it. */
+static int join_argv(struct run_spec *s, const struct run_options *o, const json_t *config)
+{
+	_strv_free_ char **entrypoint = NULL, **cmd = NULL;
+	int r = 0;
+
+	if (o->entrypoint) {
+		if (o->entrypoint[0])
+			r = strv_add(&entrypoint, o->entrypoint);
+	} else {
+		r = json_to_strv(json_get_array(config, "Entrypoint"), &entrypoint);
+	}
+	if (r >= 0 && strv_len(o->command))
+		r = strv_dup(o->command, &cmd);
+	else if (r >= 0 && !o->entrypoint)
+		r = json_to_strv(json_get_array(config, "Cmd"), &cmd);
+	if (r < 0)
+		return err(r, "image %s: its Entrypoint or Cmd is no list of strings", s->image);
+	for (char **a = entrypoint; r >= 0 && a && *a; a++)
+		r = strv_add(&s->argv, *a);
+	for (char **a = cmd; r >= 0 && a && *a; a++)
+		r = strv_add(&s->argv, *a);
+	if (r >= 0 && !strv_len(s->argv) && o->kind != RUN_MOUNT)
+		return err(-EINVAL, "image %s names no command: give one after the image",
+			   s->image);
+	return r;
+}
+
+static int join_network(struct run_spec *s, const struct run_options *o)
+{
+	const char *network = o->network ? o->network : strv_len(o->ports) ? "user" : "none";
+	struct publish p;
+	int r = 0;
+
+	if (!streq(network, "none") && !streq(network, "host") && !streq(network, "user"))
+		return err(-EINVAL, "network '%s': must be none, host or user", network);
+	s->host_network = streq(network, "host");
+	s->user_network = streq(network, "user");
+	if (s->host_network && o->kind == RUN_VM)
+		return err(-EOPNOTSUPP,
+			   "a microVM has no host network: use --network user or none");
+	if (s->user_network && o->kind != RUN_VM)
+		return err(-EOPNOTSUPP,
+			   "network 'user' is for microVMs: use host or none, or --vm");
+	if (strv_len(o->ports) && !s->user_network)
+		return err(-EINVAL, "ports are published with --network user alone");
+	if (o->net_rate && !s->user_network)
+		return err(-EINVAL, "a rate of the network needs --network user");
+	s->net_rate = o->net_rate;
+	for (size_t i = 0; r >= 0 && i < strv_len(o->ports); i++) {
+		r = publish_parse(o->ports[i], &p);
+		if (r >= 0)
+			r = strv_add(&s->ports, o->ports[i]);
+	}
+	return r;
+}
+
+static int join_rest(struct run_spec *s, const struct run_options *o, const json_t *config)
+{
+	int r;
+
+	s->stop_signal = signal_parse(json_get_str(config, "StopSignal"));
+	if (!s->stop_signal)
+		return err(-EINVAL, "image %s: unknown StopSignal '%s'", s->image,
+			   json_get_str(config, "StopSignal"));
+	r = join_network(s, o);
+	if (r < 0)
+		return r;
+	r = spec_driver_parse(o->driver ? o->driver : "auto", &s->driver);
+	if (r < 0)
+		return r;
+	r = spec_verify_parse(o->verify, &s->no_verify);
+	if (r < 0)
+		return r;
+	if (s->driver == RUN_DRIVER_OVERLAY && o->kind != RUN_CONTAINER)
+		return err(-EINVAL,
+			   "driver 'overlay' is for containers: a %s is always served by our union",
+			   spec_kind_name(o->kind));
+	for (size_t i = 0; i < strv_len(o->volumes); i++) {
+		r = parse_volume(s, o->volumes[i]);
+		if (r < 0)
+			return r;
+	}
+	return 0;
+}
+
+int spec_memory_check(uint64_t bytes)
+{
+	if (bytes && bytes < MEMORY_MIN)
+		return err(-EINVAL, "memory of %llu bytes: must be 6m or more",
+			   (unsigned long long)bytes);
+	return 0;
+}
+
+static int copy_options(struct run_spec *s, const struct run_options *o, const json_t *config)
+{
+	const char *cwd = o->workdir ? o->workdir : json_get_str(config, "WorkingDir");
+	const char *user = o->user ? o->user : json_get_str(config, "User");
+
+	if (spec_memory_check(o->limits.memory) < 0)
+		return -EINVAL;
+	if (o->workdir && o->workdir[0] != '/')
+		return err(-EINVAL, "working directory '%s': must be an absolute path", o->workdir);
+	if (spec_set(&s->name, o->name ? o->name : "") || spec_set(&s->hostname, o->hostname) ||
+	    spec_set(&s->cwd, cwd && *cwd ? cwd : "/") || spec_set(&s->user, user ? user : "") ||
+	    spec_set(&s->kernel, o->kernel) || spec_set(&s->mountpoint, o->mountpoint))
+		return -ENOMEM;
+	s->kind = o->kind;
+	s->limits = o->limits;
+	s->vcpus = o->vcpus ? o->vcpus : 1;
+	if (o->kind == RUN_VM && !s->limits.memory)
+		s->limits.memory = VM_DEFAULT_MEMORY;
+	s->rm = o->rm;
+	s->tty = o->tty;
+	s->interactive = o->interactive;
+	s->timeout = o->timeout;
+	s->read_only = o->read_only;
+	s->trace = o->trace;
+	if (o->balloon && o->kind != RUN_VM)
+		return err(-EINVAL, "a balloon is a microVM's: use --vm");
+	s->balloon = o->balloon;
+	if (o->vmm && o->kind != RUN_VM)
+		return err(-EINVAL, "a VMM is a microVM's: use --vm");
+	if (o->cold && o->kind != RUN_VM)
+		return err(-EINVAL, "a cold start is a microVM's: use --vm");
+	s->cold = o->cold;
+	/* What a foreground `run --rm` prints nobody can ask for later. */
+	s->logged = o->detach || !o->rm;
+	return 0;
+}
+
+static int copy_image(struct run_spec *s, const struct image *image)
+{
+	s->layers = mem_new(image->nlayers, sizeof(*s->layers));
+	if (!s->layers || spec_set(&s->image, image->name ? image->name : "<none>"))
+		return -ENOMEM;
+	for (size_t i = 0; i < image->nlayers; i++)
+		s->layers[i] = image->layers[i].diff_id;
+	s->nlayers = image->nlayers;
+	return 0;
+}
+
+static int check_text(const char *what, const char *text)
+{
+	_json_ json_t *j = text ? json_string(text) : NULL;
+
+	return !text || j ? 0 : err(-EILSEQ, "%s '%s': must be UTF-8", what, text);
+}
+
+/* config.json is JSON, and JSON is UTF-8 (RFC 8259, section 8.1). */
+static int check_texts(const struct run_spec *s)
+{
+	int r = check_text("working directory", s->cwd);
+
+	if (r >= 0)
+		r = check_text("user", s->user);
+	if (r >= 0)
+		r = check_text("host name", s->hostname);
+	if (r >= 0)
+		r = check_text("mount point", s->mountpoint);
+	if (r >= 0)
+		r = check_text("kernel", s->kernel);
+	for (size_t i = 0; r >= 0 && i < strv_len(s->argv); i++)
+		r = check_text("argument", s->argv[i]);
+	for (size_t i = 0; r >= 0 && i < strv_len(s->env); i++)
+		r = check_text("environment", s->env[i]);
+	for (size_t i = 0; r >= 0 && i < s->nvolumes; i++) {
+		r = check_text("volume", s->volumes[i].source);
+		if (r >= 0)
+			r = check_text("volume", s->volumes[i].target);
+	}
+	return r;
+}
+
+int spec_new(const struct run_options *o, const struct image *image, struct run_spec **ret)
+{
+	_cleanup_(spec_freep) struct run_spec *s = new0(struct run_spec);
+	const json_t *config = json_get_object(image->config, "config");
+	int r;
+
+	if (!s)
+		return -ENOMEM;
+	r = copy_image(s, image);
+	if (r >= 0)
+		r = copy_options(s, o, config);
+	if (r >= 0)
+		r = join_env(s, o, config);
+	if (r >= 0)
+		r = join_argv(s, o, config);
+	if (r >= 0)
+		r = join_rest(s, o, config);
+	if (r >= 0)
+		r = check_texts(s);
+	if (r < 0)
+		return r;
+	*ret = take_ptr(s);
+	return 0;
+}

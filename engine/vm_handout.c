@@ -1,0 +1,239 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* What a VMM is handed: descriptors, by their places in engine/vmm.h. */
+#include "base/err.h"
+#include "base/fd.h"
+#include "base/log.h"
+#include "base/proc.h"
+#include "engine/checkpoint.h"
+#include "engine/iso_vm.h"
+#include "engine/layers.h"
+#include "engine/passt.h"
+#include "engine/vm_volume.h"
+#include "engine/vm_vsock.h"
+#include "engine/warm.h"
+#include <sys/socket.h>
+
+static int open_program(const char *name)
+{
+	_free_ char *path = NULL;
+	int fd, r = proc_sibling(name, &path);
+
+	if (r < 0)
+		return r;
+	fd = open(path, O_RDONLY | O_CLOEXEC);
+	return fd < 0 ? err_sys("%s", path) : fd;
+}
+
+/* Descriptors for the VMM by place; ours to close are counted in @own. */
+#define HANDOUT_OWN 12 /* beside the volumes */
+
+struct handout {
+	int *fds;
+	int n;
+	int own[HANDOUT_OWN + 64];
+	int nown;
+};
+
+static void handout_done(struct handout *h)
+{
+	for (int i = 0; i < h->nown; i++)
+		fd_close(h->own[i]);
+	free(h->fds);
+}
+
+static int hand_own(struct handout *h, int place, int fd)
+{
+	if (fd < 0)
+		return fd;
+	if (h->nown == ARRAY_SIZE(h->own)) {
+		fd_close(fd);
+		return err(-E2BIG, "more than %zu volumes", ARRAY_SIZE(h->own) - HANDOUT_OWN);
+	}
+	h->own[h->nown++] = fd;
+	h->fds[place] = fd;
+	return 0;
+}
+
+/* How many descriptors from VMM_MORE on the root has: packs, and what they are verified by. */
+static size_t root_fds(const struct iso_vm *v)
+{
+	const struct stack *k = &v->root.stack;
+
+	return k->npacks + (k->sums ? k->npacks + 1 : 0);
+}
+
+/*
+ * Without one the guest boots, as it does anyway when it asked to or has more than a machine has.
+ */
+static int hand_machine(struct iso_vm *v, struct handout *h)
+{
+	int r;
+
+	h->fds[VMM_SNAPSHOT] = -1;
+	if (v->c.restore) {
+		r = checkpoint_take(v->c.store, v->c.spec->id, &v->machine);
+		v->restored = r >= 0;
+		return r < 0 ? r : hand_own(h, VMM_SNAPSHOT, v->machine.fd);
+	}
+	if (!warm_covers(v->c.spec))
+		return 0;
+	r = warm_open(&v->c, h->fds[VMM_KERNEL], h->fds[VMM_INIT], &v->machine);
+	if (r < 0) {
+		log_warn("no warm start: %s", err_take(r));
+		return 0;
+	}
+	v->warm = true;
+	return hand_own(h, VMM_SNAPSHOT, v->machine.fd);
+}
+
+static int hand_files(struct iso_vm *v, struct handout *h)
+{
+	const struct run_spec *spec = v->c.spec;
+	int kernel, r = hand_own(h, VMM_CONFIG, spec_memfd(spec));
+
+	if (r < 0)
+		return r;
+	kernel = open(spec->kernel, O_RDONLY | O_CLOEXEC);
+	r = hand_own(h, VMM_KERNEL, kernel < 0 ? err_sys("guest kernel %s", spec->kernel) : kernel);
+	if (r >= 0)
+		r = hand_own(h, VMM_INIT, open_program("strata-init"));
+	if (r >= 0)
+		r = hand_machine(v, h);
+	for (size_t i = 0; r >= 0 && i < spec->nvolumes; i++)
+		r = hand_own(h, VMM_MORE + root_fds(v) + i,
+			     vm_open_volume(&spec->volumes[i], vmm_uid(spec->id)));
+	return r;
+}
+
+/* One end of a pair for the VMM, the other ours. */
+static int hand_pair(struct handout *h, int place, int *ret_ours)
+{
+	int pair[2];
+
+	if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, pair) < 0)
+		return err_sys("socket");
+	*ret_ours = pair[0];
+	return hand_own(h, place, pair[1]);
+}
+
+static int hand_sockets(struct iso_vm *v, struct handout *h)
+{
+	int r = hand_pair(h, VMM_CONTROL, &v->control);
+
+	if (r >= 0)
+		r = hand_pair(h, VMM_OBJECTS, &v->objects);
+	if (r >= 0)
+		r = hand_pair(h, VMM_PORTS, &v->ports);
+	return r < 0 ? r : hand_own(h, VMM_VSOCK, vm_vsock_listen(v->c.dir));
+}
+
+/* With a terminal the guest has it; here it is a stream in both directions, which the supervisor
+ * relays. */
+static int hand_stdio(struct iso_vm *v, struct handout *h, const int stdio[3])
+{
+	int pair[2];
+
+	if (!v->c.spec->tty) {
+		memcpy(h->fds, stdio, 3 * sizeof(int));
+		return 0;
+	}
+	if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, pair) < 0)
+		return err_sys("terminal");
+	v->console = pair[0];
+	h->fds[1] = pair[1];
+	h->fds[2] = -1;
+	return hand_own(h, 0, pair[1]);
+}
+
+static int hand_network(const struct iso_vm *v, struct handout *h)
+{
+	int fd = -1, r = 0;
+
+	h->fds[VMM_NET] = -1;
+	if (v->c.spec->user_network)
+		r = passt_start(v->c.spec, v->c.log_fd, &fd);
+	return r < 0 || fd < 0 ? r : hand_own(h, VMM_NET, fd);
+}
+
+static int fill_handout(struct iso_vm *v, struct handout *h, const int stdio[3])
+{
+	int r;
+
+	h->n = VMM_MORE + root_fds(v) + v->c.spec->nvolumes;
+	h->fds = mem_new(h->n, sizeof(*h->fds));
+	if (!h->fds)
+		return -ENOMEM;
+	h->fds[VMM_LOG] = v->c.log_fd;
+	h->fds[VMM_UPPER] = v->root.upper_fd;
+	h->fds[VMM_WORK] = v->root.work_fd;
+	h->fds[VMM_INDEX] = v->root.stack.index_fd;
+	for (size_t i = 0; i < v->root.stack.npacks; i++)
+		h->fds[VMM_MORE + i] = v->root.stack.pack_fds[i];
+	for (size_t i = v->root.stack.npacks; i < root_fds(v); i++)
+		h->fds[VMM_MORE + i] = v->root.stack.sums[i - v->root.stack.npacks];
+	r = hand_stdio(v, h, stdio);
+	if (r >= 0)
+		r = hand_sockets(v, h);
+	if (r >= 0)
+		r = hand_network(v, h);
+	return r < 0 ? r : hand_files(v, h);
+}
+
+/*
+ * The guest's memory is the VMM's: what is left over of the limit is for the VMM itself and the
+ * page cache.
+ */
+static int new_cgroup(struct iso_vm *v)
+{
+	struct run_limits limits = v->c.spec->limits;
+
+	limits.memory = 0; /* bounded by the memory that the machine has */
+	limits.pids = 0;   /* the guest's processes are the guest's to count */
+	return cgroup_new(v->c.spec->id, &limits, &v->cgroup);
+}
+
+/* Inside the group from the start; or moved there, when it has a limit to keep. */
+static int spawn_in_cgroup(struct iso_vm *v, const char *path, char *const *argv, char *const *env,
+			   const struct handout *h)
+{
+	int fd = cgroup_fd(v->cgroup), r = -ENOSYS;
+	bool inside;
+
+	if (fd >= 0)
+		r = proc_spawn_in(fd, path, argv, env, h->fds, h->n, &v->pid, &v->pidfd);
+	inside = r >= 0;
+	if (r < 0)
+		r = proc_spawn(path, argv, env, h->fds, h->n, &v->pid, &v->pidfd);
+	if (r < 0)
+		return err(r, "%s: %s", path, strerror(-r));
+	return cgroup_enter(v->cgroup, v->pid, !inside);
+}
+
+int vm_handout_spawn(struct iso_vm *v, const int stdio[3])
+{
+	_cleanup_(handout_done) struct handout h = { 0 };
+	_free_ char *path = NULL;
+	char program[] = "strata-vmm", warm[] = "warm", restore[] = "restore";
+	char *argv[4] = { program };
+	const struct vmm_message go = { .kind = VMM_GO };
+	struct digest_hex key;
+	char *env[] = { getenv("STRATA_DEBUG") ? (char[]){ "STRATA_DEBUG=1" } : NULL, NULL };
+	int r = fill_handout(v, &h, stdio);
+
+	if (r >= 0)
+		r = proc_sibling("strata-vmm", &path);
+	if (r < 0)
+		return r;
+	if (v->warm || v->restored) {
+		key = digest_hex(&v->machine.key);
+		argv[1] = v->warm ? warm : restore;
+		argv[2] = key.s;
+	}
+	r = new_cgroup(v);
+	if (r >= 0)
+		r = spawn_in_cgroup(v, path, argv, env, &h);
+	if (r >= 0 && v->c.spec->emulated &&
+	    send(v->control, &go, sizeof(go), MSG_NOSIGNAL) != sizeof(go))
+		r = err_sys("strata-vmm");
+	return r;
+}

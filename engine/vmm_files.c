@@ -1,0 +1,155 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "engine/vmm_files.h"
+
+#include "base/fd.h"
+#include "base/mem.h"
+#include "engine/vmm.h"
+#include "unionfs/unionfs.h"
+#include <errno.h>
+#include <pthread.h>
+#include <sys/socket.h>
+
+struct served {
+	struct ufs *u;
+	struct ufs_conn *conn;
+};
+
+struct vmm_files {
+	const struct run_spec *spec;
+	pthread_mutex_t objects_lock; /* one request at a time on VMM_OBJECTS */
+	size_t n;
+	struct served served[]; /* the root, then the volumes */
+};
+
+int vmm_files_new(const struct run_spec *s, struct vmm_files **ret)
+{
+	const size_t n = 1 + s->nvolumes;
+	struct vmm_files *f = calloc(1, sizeof(*f) + n * sizeof(f->served[0]));
+
+	if (!f)
+		return -ENOMEM;
+	f->spec = s;
+	f->n = n;
+	pthread_mutex_init(&f->objects_lock, NULL);
+	*ret = f;
+	return 0;
+}
+
+void vmm_files_free(struct vmm_files *f)
+{
+	for (size_t i = 0; f && i < f->n; i++) {
+		ufs_conn_free(f->served[i].conn);
+		ufs_free(f->served[i].u);
+	}
+	free(f);
+}
+
+void *vmm_files_ctx(void *files, size_t i)
+{
+	struct vmm_files *f = files;
+
+	return &f->served[i];
+}
+
+static int object_open(void *ctx, uint64_t nid, _unused_ const struct digest *digest)
+{
+	struct vmm_files *f = ctx;
+	int32_t answer = -EIO;
+	size_t nfds = 0;
+	int fd = -1;
+
+	pthread_mutex_lock(&f->objects_lock);
+	if (send(VMM_OBJECTS, &nid, sizeof(nid), MSG_NOSIGNAL) == sizeof(nid) &&
+	    fd_recv(VMM_OBJECTS, &answer, sizeof(answer), &fd, 1, &nfds) != sizeof(answer))
+		answer = -EIO;
+	pthread_mutex_unlock(&f->objects_lock);
+	if (answer < 0 || nfds != 1) {
+		fd_close(fd);
+		return answer < 0 ? answer : -EIO;
+	}
+	return fd;
+}
+
+ssize_t vmm_files_serve(void *ctx, const struct iovec *in, int nin, const struct iovec *out,
+			int nout)
+{
+	struct served *s = ctx;
+
+	return ufs_serve(s->conn, in, nin, out, nout);
+}
+
+static int serve_union(struct served *s, const struct ufs_config *cfg)
+{
+	static const struct ufs_carrier carrier;
+	int r = ufs_new(cfg, &s->u);
+
+	if (r < 0)
+		return r;
+	s->conn = ufs_conn_new(s->u, &carrier, NULL);
+	return s->conn ? 0 : -ENOMEM;
+}
+
+/* *@ret_nfds: how many descriptors from VMM_MORE on are the root's. */
+static int serve_root(struct vmm_files *f, bool recover, size_t *ret_nfds)
+{
+	struct layer_index *index;
+	struct ufs_lower lower = {
+		.kind = UFS_LOWER_INDEX, .fd = VMM_INDEX, .object_open = object_open, .ctx = f
+	};
+	struct ufs_config cfg = { .lowers = &lower,
+				  .nlowers = 1,
+				  .upper_fd = VMM_UPPER,
+				  .work_fd = VMM_WORK,
+				  .upper = f->spec->read_only ? UFS_UPPER_NONE : UFS_UPPER_MAPPED,
+				  .metacopy = true,
+				  .redirect = UFS_REDIRECT_ON,
+				  .is_volatile = f->spec->rm,
+				  .recover = recover };
+	_free_ int *packs = NULL;
+	int r = layer_index_open(VMM_INDEX, &index);
+
+	if (r < 0)
+		return r;
+	lower.npacks = layer_index_ndevices(index);
+	layer_index_close(index);
+	*ret_nfds = lower.npacks + (f->spec->no_verify ? 0 : lower.npacks + 1);
+	packs = mem_new(*ret_nfds, sizeof(*packs));
+	if (!packs)
+		return -ENOMEM;
+	for (size_t i = 0; i < *ret_nfds; i++)
+		packs[i] = VMM_MORE + i;
+	lower.packs = packs;
+	lower.sums = f->spec->no_verify ? NULL : packs + lower.npacks;
+	return serve_union(&f->served[0], &cfg);
+}
+
+/* The folder comes with its owner mapped to the uid that we serve as (engine/vm_volume.h). */
+static int serve_volume(struct served *s, int fd, bool rdonly)
+{
+	struct ufs_config cfg = {
+		.upper = UFS_UPPER_PLAIN, .upper_fd = fd, .work_fd = -1, .rdonly = rdonly
+	};
+
+	return serve_union(s, &cfg);
+}
+
+int vmm_files_open(struct vmm_files *f, bool recover)
+{
+	size_t nfds;
+	int r = serve_root(f, recover, &nfds);
+
+	for (size_t i = 0; r >= 0 && i < f->spec->nvolumes; i++)
+		r = serve_volume(&f->served[1 + i], VMM_MORE + nfds + i,
+				 f->spec->volumes[i].rdonly);
+	return r;
+}
+
+uint64_t vmm_files_agreed(const struct vmm_files *f)
+{
+	return ufs_conn_agreed(f->served[0].conn);
+}
+
+void vmm_files_resume(struct vmm_files *f, uint64_t agreed)
+{
+	ufs_conn_resume(f->served[0].conn, agreed);
+}

@@ -1,0 +1,33 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The file servers of a VMM: the root as a union of VMM_INDEX and VMM_UPPER, and each volume's
+ * folder (vmm.h has the descriptors). Objects of the image are asked of the monitor.
+ */
+#ifndef ENGINE_VMM_FILES_H
+#define ENGINE_VMM_FILES_H
+
+#include "engine/spec.h"
+#include <sys/uio.h>
+
+struct vmm_files;
+
+/* Places for all of them: the devices are made before anything is served. @s outlives it. */
+int vmm_files_new(const struct run_spec *s, struct vmm_files **ret);
+/*
+ * Inside the jail, as the uid that owns the top: what the union makes there is its own. @recover:
+ * the top's server before this one had clients that go on with us. 0 or -errno with a text.
+ */
+int vmm_files_open(struct vmm_files *f, bool recover);
+/* Syncs and closes; nothing calls vmm_files_serve() any more. */
+void vmm_files_free(struct vmm_files *f);
+
+/* A vm_fs_serve_fn, whose ctx vmm_files_ctx() gives: 0 = the root, then the volumes. */
+ssize_t vmm_files_serve(void *ctx, const struct iovec *in, int nin, const struct iovec *out,
+			int nout);
+void *vmm_files_ctx(void *files, size_t i);
+
+/* What root server and guest have agreed on, and another one is to go on with. */
+uint64_t vmm_files_agreed(const struct vmm_files *f);
+void vmm_files_resume(struct vmm_files *f, uint64_t agreed);
+
+#endif

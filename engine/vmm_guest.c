@@ -1,0 +1,64 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "engine/vmm_guest.h"
+
+#include "base/clock.h"
+#include "base/err.h"
+#include "base/mem.h"
+#include "engine/passt.h"
+#include "engine/vmm.h"
+#include "engine/vmm_machine.h"
+#include <stdio.h>
+#include <sys/random.h>
+#include <time.h>
+
+int vmm_guest_identity(const struct run_spec *s, uint64_t loaded_ns, struct vm_guest_identity *ret)
+{
+	struct timespec t;
+
+	*ret = (struct vm_guest_identity){ 0 };
+	clock_gettime(CLOCK_REALTIME, &t);
+	ret->time_ns =
+		(uint64_t)t.tv_sec * 1000000000u + (uint64_t)t.tv_nsec - (clock_ns() - loaded_ns);
+	vmm_machine_mac(s, ret->mac);
+	return getrandom(ret->entropy, sizeof(ret->entropy), 0) == sizeof(ret->entropy) ?
+		       0 :
+		       err_sys("random numbers");
+}
+
+int vmm_guest_config(const struct run_spec *s, const struct vm_guest_identity *identity,
+		     struct vm_control *control)
+{
+	_free_ struct vm_guest_volume *volumes = mem_new(s->nvolumes, sizeof(*volumes));
+	_free_ struct vmm_tag *tags = mem_new(s->nvolumes, sizeof(*tags));
+	const struct vm_guest_net net = { .address = PASST_ADDRESS,
+					  .gateway = PASST_GATEWAY,
+					  .dns = PASST_DNS,
+					  .prefix = PASST_PREFIX,
+					  .mtu = PASST_MTU };
+	char host[13];
+	struct vm_guest_config cfg = { .root = VMM_ROOT_TAG,
+				       .root_rdonly = s->read_only,
+				       .argv = s->argv,
+				       .env = s->env,
+				       .cwd = s->cwd,
+				       .user = s->user,
+				       .hostname = s->hostname ? s->hostname : host,
+				       .tty = s->tty,
+				       .stdin_open = s->interactive || s->tty,
+				       .volumes = volumes,
+				       .nvolumes = s->nvolumes,
+				       .net = s->user_network ? &net : NULL,
+				       .identity = identity,
+				       .pids = (uint32_t)s->limits.pids };
+
+	if (!volumes || !tags)
+		return -ENOMEM;
+	snprintf(host, sizeof(host), "%.12s", s->id);
+	for (size_t i = 0; i < s->nvolumes; i++) {
+		tags[i] = vmm_volume_tag(1 + i);
+		volumes[i] = (struct vm_guest_volume){ .tag = tags[i].s,
+						       .target = s->volumes[i].target,
+						       .rdonly = s->volumes[i].rdonly };
+	}
+	return vm_control_config(control, &cfg);
+}

@@ -1,0 +1,36 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The machine of a spec. One that boots has the devices that its spec asks for. One that is made
+ * for a snapshot, or begins from one, has the same ones for every spec that the snapshot serves
+ * (engine/warm.h): all ports, and places for VMM_VOLUMES volumes.
+ */
+#ifndef ENGINE_VMM_MACHINE_H
+#define ENGINE_VMM_MACHINE_H
+
+#include "engine/spec.h"
+#include "microvm/microvm.h"
+
+#define VMM_VOLUMES 4u
+
+enum vmm_machine_kind {
+	VMM_BOOTS,
+	VMM_MADE, /* boots until a snapshot can be taken, for nobody */
+	VMM_WARM, /* has what one of these has */
+};
+
+struct vmm_machine {
+	enum vmm_machine_kind kind;
+	const struct vm_snapshot *snapshot; /* that it begins from; NULL: it boots */
+	int port_fd;			    /* the guest's end of the control port, -1 = none */
+	vm_fs_serve_fn *serve;		    /* of the root, then of each volume, with its ctx */
+	void *(*ctx)(void *arg, size_t i);
+	void *arg;
+	int (*connect)(void *ctx, uint32_t port); /* as struct vm_vsock has it */
+};
+
+/* Its kernel and init are VMM_KERNEL and VMM_INIT. */
+int vmm_machine_new(const struct run_spec *s, const struct vmm_machine *m, struct vm **ret);
+/* The address of its eth0: the first ten digits of the id. */
+void vmm_machine_mac(const struct run_spec *s, uint8_t ret[6]);
+
+#endif

@@ -1,0 +1,35 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Who a VMM is, and what it is handed is called. */
+#include "engine/vmm.h"
+
+#include "base/err.h"
+#include <fcntl.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+uid_t vmm_uid(const char *id)
+{
+	char digits[7];
+
+	snprintf(digits, sizeof(digits), "%.6s", id);
+	return VMM_UID_BASE + strtoul(digits, NULL, 16);
+}
+
+struct vmm_tag vmm_volume_tag(size_t i)
+{
+	struct vmm_tag t;
+
+	snprintf(t.s, sizeof(t.s), "volume%u", (unsigned)(i % 1000000));
+	return t;
+}
+
+int vmm_give_away(int fd, uid_t uid)
+{
+	struct stat st;
+
+	if (fstat(fd, &st) < 0)
+		return err_sys("snapshot");
+	return st.st_uid != uid && fchownat(fd, "", uid, uid, AT_EMPTY_PATH) < 0 ?
+		       err_sys("snapshot") :
+		       0;
+}

@@ -1,0 +1,329 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "engine/vmm_qemu.h"
+
+#include "base/err.h"
+#include "base/fd.h"
+#include "base/log.h"
+#include "engine/passt.h"
+#include "engine/qemu.h"
+#include "engine/qmp.h"
+#include "engine/relay.h"
+#include "engine/vmm.h"
+#include "virtio/virtio.h"
+#include <poll.h>
+#include <sys/eventfd.h>
+#include <sys/socket.h>
+
+/* A device of ours in QEMU's machine: our end of its socket, and the thread that answers there. */
+struct back_end {
+	struct vhost_user *device;
+	int sock, stop_fd;
+	pthread_t thread;
+	bool started;
+};
+
+/* Ports that are relayed: each with our end of its socket. */
+enum { CONSOLE, OUT, ERR, IN, RELAYS };
+
+struct vmm_qemu {
+	pid_t pid;
+	int pidfd;
+	struct back_end backs[1 + QEMU_FS_MAX]; /* the vsock, then the file systems */
+	size_t nbacks;
+	struct relay relays[RELAYS];
+	int socks[RELAYS]; /* -1 = the machine has none of it */
+	int qmp_fd;
+	bool talks; /* @qmp was negotiated */
+	struct qmp qmp;
+};
+
+/* One end in *@ret_ours, the other in *@ret_theirs. */
+static int pair(int *ret_ours, int *ret_theirs)
+{
+	int fds[2];
+
+	if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, fds) < 0)
+		return err_sys("socket");
+	*ret_ours = fds[0];
+	*ret_theirs = fds[1];
+	return 0;
+}
+
+/* ---- making it ---- */
+
+/* The next one, whose device is to be made yet. */
+static int add_back_end(struct vmm_qemu *q, int *ret_theirs)
+{
+	struct back_end *b = &q->backs[q->nbacks];
+	int r = pair(&b->sock, ret_theirs);
+
+	if (r < 0)
+		return r;
+	q->nbacks++;
+	b->stop_fd = eventfd(0, EFD_CLOEXEC);
+	return b->stop_fd < 0 ? err_sys("eventfd") : 0;
+}
+
+static int add_vsock(struct vmm_qemu *q, const struct vmm_machine *m, struct qemu_config *c)
+{
+	const struct virtio_vsock_config cfg = { VMM_VSOCK, m->connect, NULL };
+	int r = add_back_end(q, &c->vsock_fd);
+
+	return r < 0 ? r : vhost_user_vsock_new(&cfg, &q->backs[q->nbacks - 1].device);
+}
+
+static int add_fs(struct vmm_qemu *q, const struct vmm_machine *m, size_t i, const char *tag,
+		  struct qemu_config *c)
+{
+	const struct virtio_fs_config cfg = { .tag = tag,
+					      .serve = m->serve,
+					      .ctx = m->ctx(m->arg, i) };
+	int r = add_back_end(q, &c->fs_fds[i]);
+
+	if (r < 0)
+		return r;
+	c->fs_tags[i] = tag;
+	c->nfs = i + 1;
+	return vhost_user_fs_new(&cfg, &q->backs[q->nbacks - 1].device);
+}
+
+static int add_port(struct vmm_qemu *q, const char *name, unsigned which, struct qemu_config *c)
+{
+	struct qemu_port *p = &c->ports[c->nports];
+	int r = pair(&q->socks[which], &p->fd);
+
+	if (r < 0)
+		return r;
+	p->name = name;
+	c->nports++;
+	return 0;
+}
+
+static int add_ports(struct vmm_qemu *q, const struct run_spec *s, int control,
+		     struct qemu_config *c)
+{
+	int r = add_port(q, VM_STDOUT_PORT, OUT, c);
+
+	if (r >= 0)
+		r = add_port(q, VM_STDERR_PORT, ERR, c);
+	if (r >= 0 && (s->interactive || s->tty))
+		r = add_port(q, VM_STDIN_PORT, IN, c);
+	if (r >= 0)
+		r = pair(&q->socks[CONSOLE], &c->console_fd);
+	if (r >= 0)
+		r = pair(&q->qmp_fd, &c->qmp_fd);
+	if (r < 0)
+		return r;
+	c->ports[c->nports++] =
+		(struct qemu_port){ VM_CONTROL_PORT, fcntl(control, F_DUPFD_CLOEXEC, 3) };
+	return 0;
+}
+
+static int add_files(struct vmm_qemu *q, const struct run_spec *s, const struct vmm_machine *m,
+		     struct vmm_tag *tags, struct qemu_config *c)
+{
+	int r = add_fs(q, m, 0, VMM_ROOT_TAG, c);
+
+	if (s->nvolumes >= QEMU_FS_MAX)
+		return err(-E2BIG, "more than %u volumes", QEMU_FS_MAX - 1);
+	for (size_t i = 1; r >= 0 && i <= s->nvolumes; i++) {
+		tags[i] = vmm_volume_tag(i);
+		r = add_fs(q, m, i, tags[i].s, c);
+	}
+	return r;
+}
+
+/* QEMU has them by then, or will not. */
+static void close_theirs(struct qemu_config *c)
+{
+	for (size_t i = 0; i < c->nfs; i++)
+		fd_close(c->fs_fds[i]);
+	for (size_t i = 0; i < c->nports; i++)
+		fd_close(c->ports[i].fd);
+	fd_close(c->vsock_fd);
+	fd_close(c->console_fd);
+	fd_close(c->qmp_fd);
+}
+
+int vmm_qemu_new(const struct run_spec *s, const struct vmm_machine *m, struct vmm_qemu **ret)
+{
+	struct vmm_qemu *q = new0(struct vmm_qemu);
+	struct vmm_tag tags[QEMU_FS_MAX];
+	struct qemu_config c = { .kernel_fd = VMM_KERNEL,
+				 .init_fd = VMM_INIT,
+				 .memory = s->limits.memory,
+				 .vcpus = s->vcpus,
+				 .balloon = s->balloon,
+				 .verbose = getenv("STRATA_DEBUG") != NULL,
+				 .vsock_fd = -1,
+				 .console_fd = -1,
+				 .qmp_fd = -1,
+				 .net_fd = s->user_network ? VMM_NET : -1,
+				 .log_fd = VMM_LOG,
+				 .uid = vmm_uid(s->id) };
+	int r;
+
+	if (!q)
+		return -ENOMEM;
+	q->pidfd = q->qmp_fd = -1;
+	for (unsigned i = 0; i < RELAYS; i++)
+		q->socks[i] = -1;
+	for (size_t i = 0; i < ARRAY_SIZE(q->backs); i++)
+		q->backs[i] = (struct back_end){ .sock = -1, .stop_fd = -1 };
+	vmm_machine_mac(s, c.mac);
+	r = add_vsock(q, m, &c);
+	if (r >= 0)
+		r = add_files(q, s, m, tags, &c);
+	if (r >= 0)
+		r = add_ports(q, s, m->port_fd, &c);
+	if (r >= 0)
+		r = qemu_spawn(&c, &q->pid, &q->pidfd);
+	close_theirs(&c);
+	if (r < 0) {
+		vmm_qemu_free(q);
+		return r;
+	}
+	*ret = q;
+	return 0;
+}
+
+/* ---- running it ---- */
+
+static void *serve(void *ctx)
+{
+	struct back_end *b = ctx;
+
+	if (vhost_user_serve(b->device, b->sock, b->stop_fd) < 0)
+		log_err("%s", err_take(-EIO));
+	shutdown(b->sock, SHUT_RDWR);
+	return NULL;
+}
+
+static int start_back_ends(struct vmm_qemu *q)
+{
+	for (size_t i = 0; i < q->nbacks; i++) {
+		int e = pthread_create(&q->backs[i].thread, NULL, serve, &q->backs[i]);
+
+		if (e)
+			return err(-e, "thread: %s", strerror(e));
+		q->backs[i].started = true;
+	}
+	return 0;
+}
+
+static int start_relays(struct vmm_qemu *q)
+{
+	const int stdio[RELAYS] = { [CONSOLE] = VMM_LOG, [OUT] = 1, [ERR] = 2, [IN] = 0 };
+	int r = 0;
+
+	for (unsigned i = 0; r >= 0 && i < RELAYS; i++) {
+		if (q->socks[i] < 0)
+			continue;
+		r = i == IN ? relay_start(&q->relays[i], stdio[i], q->socks[i], q->socks[i]) :
+			      relay_start(&q->relays[i], q->socks[i], stdio[i], q->socks[i]);
+	}
+	return r;
+}
+
+int vmm_qemu_run(struct vmm_qemu *q)
+{
+	struct pollfd ended = { .fd = q->pidfd, .events = POLLIN };
+	int r = start_back_ends(q);
+
+	if (r >= 0)
+		r = start_relays(q);
+	while (r >= 0 && poll(&ended, 1, -1) < 0)
+		if (errno != EINTR)
+			r = err_sys("poll");
+	for (size_t i = 0; i < q->nbacks; i++) {
+		eventfd_write(q->backs[i].stop_fd, 1);
+		if (q->backs[i].started)
+			pthread_join(q->backs[i].thread, NULL);
+	}
+	return r;
+}
+
+/* ---- from another thread ---- */
+
+static int talk(struct vmm_qemu *q, const char *command)
+{
+	int r = q->talks ? 0 : qmp_begin(&q->qmp, q->qmp_fd);
+
+	q->talks = r == 0;
+	return r < 0 ? r : qmp_do(&q->qmp, command);
+}
+
+/* Whether any of them had something to give. */
+static bool wait_idle(struct vmm_qemu *q)
+{
+	bool waited = false;
+
+	for (unsigned i = 0; i < IN; i++)
+		if (q->socks[i] >= 0)
+			waited |= relay_wait_idle(&q->relays[i]);
+	return waited;
+}
+
+/*
+ * What init has written to the other ports was kicked before its last message was, so QEMU's main
+ * loop takes both in the same turn or in this order; a command's answer comes from a later turn. A
+ * port whose socket was full goes on in the second turn after we have emptied it: one finds room
+ * and asks for a bottom half, the next writes (hw/char/virtio-serial-bus.c,
+ * virtio_serial_throttle_port()). When so many turns in a row, and one more, have brought nothing
+ * to empty sockets, there is nothing.
+ */
+#define QUIET_TURNS 3
+
+static int drain(struct vmm_qemu *q)
+{
+	int r = 0;
+
+	wait_idle(q);
+	for (int quiet = 0; r >= 0 && quiet < QUIET_TURNS; quiet++) {
+		r = talk(q, "{\"execute\":\"query-status\"}");
+		if (wait_idle(q))
+			quiet = -1;
+	}
+	return r;
+}
+
+void vmm_qemu_stop(struct vmm_qemu *q)
+{
+	int r = drain(q);
+
+	if (r >= 0)
+		r = talk(q, "{\"execute\":\"quit\"}");
+	if (r < 0 && r != -EPIPE)
+		log_err("%s", err_take(r));
+	err_clear();
+	/* One that does not hear is cut off: without its files it is of no use. */
+	if (r < 0)
+		for (size_t i = 0; i < q->nbacks; i++)
+			shutdown(q->backs[i].sock, SHUT_RDWR);
+}
+
+int vmm_qemu_memory(struct vmm_qemu *q, uint64_t bytes)
+{
+	char command[96];
+
+	snprintf(command, sizeof(command),
+		 "{\"execute\":\"balloon\",\"arguments\":{\"value\":%llu}}",
+		 (unsigned long long)bytes);
+	return talk(q, command);
+}
+
+void vmm_qemu_free(struct vmm_qemu *q)
+{
+	if (!q)
+		return;
+	for (size_t i = 0; i < ARRAY_SIZE(q->backs); i++) {
+		vhost_user_free(q->backs[i].device);
+		fd_close(q->backs[i].sock);
+		fd_close(q->backs[i].stop_fd);
+	}
+	for (unsigned i = 0; i < RELAYS; i++)
+		fd_close(q->socks[i]);
+	fd_close(q->qmp_fd);
+	fd_close(q->pidfd);
+	free(q);
+}
