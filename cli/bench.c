@@ -104,10 +104,8 @@ static void print_summary(struct bench *b)
 
 			qsort(s->values[p], s->n, sizeof(uint64_t), compare);
 			snprintf(min, sizeof(min), "%.2f", (double)s->values[p][0] / 1e6);
-			snprintf(median, sizeof(median), "%.2f",
-				 (double)s->values[p][half] / 1e6);
-			snprintf(p99, sizeof(p99), "%.2f",
-				 (double)s->values[p][last] / 1e6);
+			snprintf(median, sizeof(median), "%.2f", (double)s->values[p][half] / 1e6);
+			snprintf(p99, sizeof(p99), "%.2f", (double)s->values[p][last] / 1e6);
 			table_row(t, (const char *[]){ s->mode, phase_names[p], min, median, p99 });
 		}
 	}
@@ -135,7 +133,8 @@ int verb_bench(struct cli *c, int argc, char **argv)
 	const struct usage u = {
 		"bench",
 		"startup [OPTIONS] IMAGE [COMMAND...]",
-		"Starts a command (`true`) N times each way, in turn: container by each driver, microVM.",
+		"Starts a command (`true`) N times each way, in turn: container by each driver, microVM that\n"
+		"boots, microVM that goes on from one that has.",
 		options,
 		2,
 		-1,

@@ -21,7 +21,8 @@
 
 struct cli {
 	struct engine_options where; /* --root, --runroot */
-	struct engine *engine; /* opened by cli_engine() */
+	struct engine *engine;	     /* opened by cli_engine() */
+	char **argv;		     /* all of the program's */
 };
 
 struct verb {
@@ -63,6 +64,14 @@ struct usage {
  */
 int options_parse(const struct usage *u, int argc, char **argv, char ***ret_args, int *ret_status);
 
+/* ---- instances ---- */
+
+/* What a verb does to one instance: 0 = done, its name is printed; 1 = done; or -errno. */
+typedef int cli_instance_fn(struct engine *e, const char *name, void *ctx);
+
+/* Does it to each of @names (ends with NULL), prints what fails, and gives the exit status. */
+int cli_each_instance(struct cli *c, char *const *names, cli_instance_fn *fn, void *ctx);
+
 /* ---- printing ---- */
 
 /* Prints "strata: text" and gives EXIT_ERROR: the waiting text of err.h, or the meaning of @e. */
@@ -88,6 +97,12 @@ void cli_print_json(const json_t *j);
 /* The format option that all listing verbs have: table or json. -EINVAL was printed. */
 int cli_format(const char *word, bool *ret_json);
 
+/*
+ * The value of --platform into @p, and *@ret_p points there, or is NULL when none was given.
+ * -EINVAL was printed.
+ */
+int cli_platform(const char *word, struct platform *p, const struct platform **ret_p);
+
 /* ---- verbs ---- */
 
 int verb_images(struct cli *c, int argc, char **argv);
@@ -96,18 +111,37 @@ int verb_history(struct cli *c, int argc, char **argv);
 int verb_tag(struct cli *c, int argc, char **argv);
 int verb_rmi(struct cli *c, int argc, char **argv);
 int verb_gc(struct cli *c, int argc, char **argv);
+int verb_df(struct cli *c, int argc, char **argv);
 int verb_fsck(struct cli *c, int argc, char **argv);
 int verb_run(struct cli *c, int argc, char **argv);
 int verb_ps(struct cli *c, int argc, char **argv);
 int verb_logs(struct cli *c, int argc, char **argv);
 int verb_stop(struct cli *c, int argc, char **argv);
 int verb_rm(struct cli *c, int argc, char **argv);
+int verb_create(struct cli *c, int argc, char **argv);
+int verb_start(struct cli *c, int argc, char **argv);
+int verb_restart(struct cli *c, int argc, char **argv);
+int verb_exec(struct cli *c, int argc, char **argv);
+int verb_kill(struct cli *c, int argc, char **argv);
+int verb_wait(struct cli *c, int argc, char **argv);
+int verb_update(struct cli *c, int argc, char **argv);
+int verb_checkpoint(struct cli *c, int argc, char **argv);
+int verb_restore(struct cli *c, int argc, char **argv);
+int verb_pause(struct cli *c, int argc, char **argv);
+int verb_unpause(struct cli *c, int argc, char **argv);
+int verb_top(struct cli *c, int argc, char **argv);
+int verb_stats(struct cli *c, int argc, char **argv);
+int verb_diff(struct cli *c, int argc, char **argv);
+int verb_rename(struct cli *c, int argc, char **argv);
+int verb_cp(struct cli *c, int argc, char **argv);
 int verb_mount(struct cli *c, int argc, char **argv);
 int verb_umount(struct cli *c, int argc, char **argv);
+int verb_serve(struct cli *c, int argc, char **argv);
 int verb_doctor(struct cli *c, int argc, char **argv);
 int verb_bench(struct cli *c, int argc, char **argv);
 
 /* strata-image's, by the table that its main gives cli_main(). */
+int verb_commit(struct cli *c, int argc, char **argv);
 int verb_import(struct cli *c, int argc, char **argv);
 int verb_build(struct cli *c, int argc, char **argv);
 int verb_load(struct cli *c, int argc, char **argv);

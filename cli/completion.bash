@@ -20,9 +20,13 @@ _strata() {
 		mapfile -t COMPREPLY < <(compgen -f -- "$cur")
 		return
 		;;
+	--vmm) mapfile -t COMPREPLY < <(compgen -W 'auto kvm qemu' -- "$cur"); return ;;
 	--driver) mapfile -t COMPREPLY < <(compgen -W 'fuse overlay auto' -- "$cur"); return ;;
-	--network) mapfile -t COMPREPLY < <(compgen -W 'none host' -- "$cur"); return ;;
-	--format) mapfile -t COMPREPLY < <(compgen -W 'table json oci-archive oci-dir' -- "$cur"); return ;;
+	--verify) mapfile -t COMPREPLY < <(compgen -W 'open never' -- "$cur"); return ;;
+	--pull) mapfile -t COMPREPLY < <(compgen -W 'never missing always' -- "$cur"); return ;;
+	--platform) mapfile -t COMPREPLY < <(compgen -W 'linux/amd64 linux/386 linux/arm64 linux/arm/v7' -- "$cur"); return ;;
+	--network) mapfile -t COMPREPLY < <(compgen -W 'none host user' -- "$cur"); return ;;
+	--format) mapfile -t COMPREPLY < <(compgen -W 'table json oci-archive oci-dir docker-archive' -- "$cur"); return ;;
 	esac
 	if [[ -z $verb ]]; then
 		_strata_sed='s/^  \([a-z][a-z]*\)  *.*/\1/p'
@@ -35,11 +39,11 @@ _strata() {
 		return
 	fi
 	case $verb in
-	run | push | tag | rmi | history | save | inspect | mount)
+	run | create | push | tag | rmi | history | save | inspect | mount | serve)
 		mapfile -t COMPREPLY < <(compgen -W "$("$strata" "${where[@]}" images 2>/dev/null |
 			awk 'NR > 1 && $1 != "<none>" { print $1 ":" $2; if ($2 == "latest") print $1 }')" -- "$cur")
 		;;
-	logs | stop | rm)
+	logs | stop | rm | start | restart | kill | wait | pause | unpause | update | exec | top | stats | diff | commit | rename)
 		mapfile -t COMPREPLY < <(compgen -W "$("$strata" "${where[@]}" ps -a --format json 2>/dev/null |
 			sed -n 's/^ *"\(id\|name\)": "\(..*\)",*$/\2/p')" -- "$cur")
 		;;

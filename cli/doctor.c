@@ -3,19 +3,15 @@
 #include "base/json.h"
 #include "base/mem.h"
 #include "cli/cli.h"
+#include "cli/listing.h"
 #include "cli/util.h"
-
-struct doctor_list {
-	struct table *table;
-	json_t *json;
-};
 
 static int list_item(void *ctx, const struct doctor_item *i)
 {
 	static const char *const words[] = {
 		[DOCTOR_YES] = "yes", [DOCTOR_NO] = "no", [DOCTOR_PARTLY] = "partly"
 	};
-	struct doctor_list *l = ctx;
+	struct listing *l = ctx;
 
 	if (l->json)
 		json_array_append_new(l->json,
@@ -40,24 +36,16 @@ int verb_doctor(struct cli *c, int argc, char **argv)
 				 0,
 				 0,
 				 false };
-	_cleanup_(table_freep) struct table *table = NULL;
-	_json_ json_t *json = NULL;
-	struct doctor_list l;
-	bool as_json;
+	_cleanup_(listing_done) struct listing l = { 0 };
 	int status, r;
 
 	if (options_parse(&u, argc, argv, &argv, &status))
 		return status;
-	if (cli_format(format, &as_json) < 0)
+	if (listing_init(&l, format, (const char *[]){ "WHAT", "HERE", "DETAIL", NULL }) < 0)
 		return EXIT_ERROR;
-	l.table = table = table_new((const char *[]){ "WHAT", "HERE", "DETAIL", NULL });
-	l.json = json = as_json ? json_array() : NULL;
 	r = engine_doctor(&c->where, list_item, &l);
 	if (r < 0)
 		return cli_fail(r);
-	if (as_json)
-		cli_print_json(json);
-	else
-		table_print(table, true);
+	listing_print(&l);
 	return 0;
 }

@@ -12,9 +12,10 @@ static void print_damage(void *ctx, const char *line)
 
 int verb_fsck(struct cli *c, int argc, char **argv)
 {
-	bool quiet = false;
+	bool quiet = false, repair = false;
 	const struct option_def options[] = {
 		{ 'q', "quiet", OPT_FLAG, &quiet, NULL, "print only damage" },
+		{ 0, "repair", OPT_FLAG, &repair, NULL, "mend what can be mended, drop the rest" },
 		{ 0 },
 	};
 	const struct usage u = {
@@ -33,7 +34,8 @@ int verb_fsck(struct cli *c, int argc, char **argv)
 		return status;
 	if (!cli_engine(c, STORE_CREATE))
 		return EXIT_ERROR;
-	r = store_fsck(engine_store(c->engine), print_damage, NULL, &result);
+	r = (repair ? store_repair : store_fsck)(engine_store(c->engine), print_damage, NULL,
+						 &result);
 	if (r < 0)
 		return cli_fail(r);
 	if (!quiet)

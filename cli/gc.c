@@ -8,8 +8,11 @@
 int verb_gc(struct cli *c, int argc, char **argv)
 {
 	bool quiet = false;
+	uint64_t keep = 0;
 	const struct option_def options[] = {
 		{ 'q', "quiet", OPT_FLAG, &quiet, NULL, "print nothing" },
+		{ 0, "keep-storage", OPT_SIZE, &keep, "BYTES[kmg]",
+		  "leave this much of cached build steps, the last used ones" },
 		{ 0 },
 	};
 	const struct usage u = {
@@ -28,7 +31,7 @@ int verb_gc(struct cli *c, int argc, char **argv)
 		return status;
 	if (!cli_engine(c, STORE_CREATE))
 		return EXIT_ERROR;
-	r = engine_gc(c->engine, &result);
+	r = engine_gc(c->engine, keep, &result);
 	if (r < 0)
 		return cli_fail(r);
 	if (!quiet)

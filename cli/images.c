@@ -5,14 +5,19 @@
 #include "base/mem.h"
 #include "base/str.h"
 #include "cli/cli.h"
+#include "cli/listing.h"
 #include "cli/util.h"
 #include <stdio.h>
 
 struct images_list {
-	struct table *table;
-	json_t *json;
+	struct listing rows;
 	bool quiet;
 };
+
+static void images_list_done(struct images_list *l)
+{
+	listing_done(&l->rows);
+}
 
 static int list_image(void *ctx, struct image *i)
 {
@@ -26,24 +31,25 @@ static int list_image(void *ctx, struct image *i)
 	snprintf(layers, sizeof(layers), "%zu", i->nlayers);
 	if (l->quiet)
 		printf("%.12s\n", id.s);
-	else if (l->json)
-		json_array_append_new(l->json,
+	else if (l->rows.json)
+		json_array_append_new(l->rows.json,
 				      json_pack("{s:s*, s:o, s:o, s:s*, s:I, s:i}", "name", i->name,
 						"id", json_sprintf("sha256:%s", id.s), "manifest",
 						json_sprintf("sha256:%s", manifest.s), "created",
 						json_get_str(i->config, "created"), "size",
 						(json_int_t)i->size, "layers", (int)i->nlayers));
 	else
-		table_row(l->table, (const char *[]){ name, colon ? colon + 1 : "<none>", short_id,
-						      layers, cli_ago(cli_created(i->config)).s,
-						      str_human(i->size).s });
+		table_row(l->rows.table,
+			  (const char *[]){ name, colon ? colon + 1 : "<none>", short_id, layers,
+					    cli_ago(cli_created(i->config)).s,
+					    str_human(i->size).s });
 	return 0;
 }
 
 int verb_images(struct cli *c, int argc, char **argv)
 {
 	const char *format = NULL;
-	struct images_list l = { 0 };
+	_cleanup_(images_list_done) struct images_list l = { 0 };
 	const struct option_def options[] = {
 		{ 'q', "quiet", OPT_FLAG, &l.quiet, NULL, "print only the ids" },
 		{ 0, "format", OPT_STR, &format, "FORMAT", "table (default) or json" },
@@ -52,26 +58,19 @@ int verb_images(struct cli *c, int argc, char **argv)
 	const struct usage u = { "images", "[OPTIONS]", "Lists the images of the store.",
 				 options,  0,		0,
 				 false };
-	_cleanup_(table_freep) struct table *table = NULL;
-	_json_ json_t *json = NULL;
-	bool as_json;
 	int status, r;
 
 	if (options_parse(&u, argc, argv, &argv, &status))
 		return status;
-	if (cli_format(format, &as_json) < 0)
-		return EXIT_ERROR;
-	l.table = table = table_new(
-		(const char *[]){ "NAME", "TAG", "ID", "LAYERS", "CREATED", "SIZE", NULL });
-	l.json = json = as_json ? json_array() : NULL;
-	if (!cli_engine(c, STORE_CREATE))
+	if (listing_init(&l.rows, format,
+			 (const char *[]){ "NAME", "TAG", "ID", "LAYERS", "CREATED", "SIZE",
+					   NULL }) < 0 ||
+	    !cli_engine(c, STORE_CREATE))
 		return EXIT_ERROR;
 	r = image_each(engine_store(c->engine), list_image, &l);
 	if (r < 0)
 		return cli_fail(r);
-	if (as_json)
-		cli_print_json(json);
-	else if (!l.quiet)
-		table_print(table, true);
+	if (l.rows.json || !l.quiet)
+		listing_print(&l.rows);
 	return 0;
 }

@@ -7,11 +7,13 @@
 int verb_import(struct cli *c, int argc, char **argv)
 {
 	_strv_free_ char **changes = NULL;
-	bool quiet = false;
+	bool quiet = false, drop = false;
 	const struct option_def options[] = {
 		{ 'c', "change", OPT_LIST, &changes, "INSTRUCTION",
 		  "CMD, ENTRYPOINT, ENV, LABEL, USER or WORKDIR of the image" },
 		{ 'q', "quiet", OPT_FLAG, &quiet, NULL, "do not print the image's digest" },
+		{ 0, "drop-blobs", OPT_FLAG, &drop, NULL,
+		  "keep no compressed copy of the layer: save and push make it again" },
 		{ 0 },
 	};
 	const struct usage u = {
@@ -31,6 +33,8 @@ int verb_import(struct cli *c, int argc, char **argv)
 	if (!cli_engine(c, STORE_CREATE))
 		return EXIT_ERROR;
 	r = engine_import(c->engine, argv[0], argv[1], changes, &manifest);
+	if (r >= 0 && drop)
+		r = image_drop_blobs(engine_store(c->engine), &manifest);
 	if (r < 0)
 		return cli_fail(r);
 	if (!quiet)

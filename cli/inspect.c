@@ -2,6 +2,7 @@
 /* strata inspect: images and instances as JSON. */
 #include "base/clock.h"
 #include "base/err.h"
+#include "base/fd.h"
 #include "base/json.h"
 #include "base/mem.h"
 #include "base/str.h"
@@ -36,16 +37,29 @@ static json_t *image_json(const struct image *i)
 			 "layers", layers_json(i), "config", i->config);
 }
 
+/* Of a microVM's socket; NULL: there is none. */
+static const char *vsock_path(const struct inst *i, char *path, size_t size)
+{
+	ssize_t n = readlink(fd_path(inst_dirfd(i)).s, path, size - sizeof("/vsock"));
+
+	if (n <= 0 || faccessat(inst_dirfd(i), "vsock", F_OK, 0) < 0)
+		return NULL;
+	snprintf(path + n, size - (size_t)n, "/vsock");
+	return path;
+}
+
 static json_t *instance_json(const struct inst *i, const struct inst_state *s)
 {
-	return json_pack("{s:s, s:s, s:s, s:s, s:i, s:i, s:b, s:s, s:s*, s:s*, s:s*, s:O}", "type",
-			 "instance", "id", inst_id(i), "name", inst_name(i), "status",
+	char vsock[4096];
+
+	return json_pack("{s:s, s:s, s:s, s:s, s:i, s:i, s:b, s:s, s:s*, s:s*, s:s*, s:s*, s:O}",
+			 "type", "instance", "id", inst_id(i), "name", inst_name(i), "status",
 			 inst_status_name(s->status), "pid", (int)s->pid, "exitCode", s->exit_code,
 			 "oomKilled", s->oom_killed, "error", s->error, "created",
 			 s->created.tv_sec ? clock_text(s->created).s : NULL, "started",
 			 s->started.tv_sec ? clock_text(s->started).s : NULL, "finished",
-			 s->finished.tv_sec ? clock_text(s->finished).s : NULL, "config",
-			 inst_config(i));
+			 s->finished.tv_sec ? clock_text(s->finished).s : NULL, "vsock",
+			 vsock_path(i, vsock, sizeof(vsock)), "config", inst_config(i));
 }
 
 static int inspect_one(struct cli *c, const char *what, json_t *out)

@@ -128,12 +128,13 @@ static int fill_stdio(void)
 
 int cli_main(const struct verb *verbs, int argc, char **argv)
 {
-	struct cli c = { 0 };
+	struct cli c = { .argv = argv };
 	const struct verb *v;
 	int status = EXIT_ERROR, at;
 
-	if (fill_stdio() < 0)
-		return EXIT_ERROR;
+	at = fill_stdio();
+	if (at < 0)
+		return cli_fail_text("/dev/null: %s", strerror(-at));
 	at = global_options(&c, verbs, argc, argv, &status);
 	if (at < 0)
 		return status;

@@ -21,20 +21,38 @@ static int wait_mounted(struct run *run)
 	return cli_fail_text("mount: the supervisor was killed");
 }
 
+static int reload(struct cli *c, char **argv)
+{
+	int r;
+
+	if (argv[1])
+		return cli_fail_text("mount --reload takes one folder; see `strata mount --help`");
+	if (!cli_engine(c, STORE_CREATE))
+		return EXIT_ERROR;
+	r = engine_mount_reload(c->engine, argv[0]);
+	return r < 0 ? cli_fail(r) : 0;
+}
+
 int verb_mount(struct cli *c, int argc, char **argv)
 {
+	bool again = false;
 	struct run_options o = { .kind = RUN_MOUNT, .detach = true, .rm = true, .driver = "fuse" };
 	const struct option_def options[] = {
 		{ 0, "name", OPT_STR, &o.name, "NAME",
 		  "keep the top under this name when it is unmounted" },
+		{ 0, "verify", OPT_STR, &o.verify, "open|never",
+		  "compare stored bytes with their digests when read first (open)" },
 		{ 0, "read-only", OPT_FLAG, &o.read_only, NULL, "no writable top" },
+		{ 0, "reload", OPT_FLAG, &again, NULL,
+		  "only DIR is given: replaces the file server of that mount by the program "
+		  "installed now" },
 		{ 0 },
 	};
 	const struct usage u = { "mount",
-				 "[OPTIONS] IMAGE DIR",
+				 "[OPTIONS] IMAGE DIR | --reload DIR",
 				 "Mounts an image with a writable top; prints the mount's id.",
 				 options,
-				 2,
+				 1,
 				 2,
 				 false };
 	_free_ char *dir = NULL;
@@ -44,6 +62,10 @@ int verb_mount(struct cli *c, int argc, char **argv)
 
 	if (options_parse(&u, argc, argv, &argv, &status))
 		return status;
+	if (again)
+		return reload(c, argv);
+	if (!argv[1])
+		return cli_fail_text("mount: DIR is missing; see `strata mount --help`");
 	o.image = argv[0];
 	o.rm = !o.name;
 	dir = realpath(argv[1], NULL);

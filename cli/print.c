@@ -148,3 +148,14 @@ int cli_format(const char *word, bool *ret_json)
 		return cli_fail_text("--format '%s': must be table or json", word), -EINVAL;
 	return 0;
 }
+
+int cli_platform(const char *word, struct platform *p, const struct platform **ret_p)
+{
+	int r = word ? platform_parse(word, p) : 0;
+
+	if (r < 0)
+		cli_fail(r);
+	else
+		*ret_p = word ? p : NULL;
+	return r;
+}

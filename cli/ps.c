@@ -5,20 +5,29 @@
 #include "base/mem.h"
 #include "base/str.h"
 #include "cli/cli.h"
+#include "cli/listing.h"
 #include "cli/util.h"
 #include <stdio.h>
 
 struct ps_list {
-	struct table *table;
-	json_t *json;
+	struct listing rows;
 	bool quiet, all;
 };
 
-static void status_text(const struct inst_state *s, char *buf, size_t size)
+static void ps_list_done(struct ps_list *l)
 {
+	listing_done(&l->rows);
+}
+
+static void status_text(const struct ps_entry *p, char *buf, size_t size)
+{
+	const struct inst_state *s = p->state;
+
 	switch (s->status) {
 	case INST_STOPPED:
-		if (s->exit_code < 0)
+		if (p->checkpointed)
+			snprintf(buf, size, "checkpointed");
+		else if (s->exit_code < 0)
 			snprintf(buf, size, "stopped (killed)");
 		else
 			snprintf(buf, size, "exited (%d) %s%s", s->exit_code,
@@ -51,20 +60,21 @@ static int list_one(void *ctx, const struct ps_entry *p)
 
 	if (!l->all && p->state->status == INST_STOPPED)
 		return 0;
-	status_text(p->state, status, sizeof(status));
-	if (l->json)
+	status_text(p, status, sizeof(status));
+	if (l->rows.json)
 		json_array_append_new(
-			l->json,
-			json_pack("{s:s, s:s, s:s, s:s, s:s, s:o, s:s, s:i, s:i, s:s}", "id", p->id,
-				  "name", p->name, "image", p->image, "kind", p->kind, "driver",
-				  p->driver, "command", json_from_strv(p->command), "status",
-				  inst_status_name(p->state->status), "pid", (int)p->state->pid,
-				  "exitCode", p->state->exit_code, "created",
+			l->rows.json,
+			json_pack("{s:s, s:s, s:s, s:s, s:s, s:o, s:s, s:i, s:i, s:b, s:s}", "id",
+				  p->id, "name", p->name, "image", p->image, "kind", p->kind,
+				  "driver", p->driver, "command", json_from_strv(p->command),
+				  "status", inst_status_name(p->state->status), "pid",
+				  (int)p->state->pid, "exitCode", p->state->exit_code,
+				  "checkpointed", (int)p->checkpointed, "created",
 				  clock_text(p->state->created).s));
 	else if (l->quiet)
 		printf("%s\n", p->id);
 	else
-		table_row(l->table,
+		table_row(l->rows.table,
 			  (const char *[]){ p->id, p->image, p->kind, command,
 					    cli_ago(p->state->created.tv_sec).s, status, p->name });
 	return 0;
@@ -73,7 +83,7 @@ static int list_one(void *ctx, const struct ps_entry *p)
 int verb_ps(struct cli *c, int argc, char **argv)
 {
 	const char *format = NULL;
-	struct ps_list l = { 0 };
+	_cleanup_(ps_list_done) struct ps_list l = { 0 };
 	const struct option_def options[] = {
 		{ 'a', "all", OPT_FLAG, &l.all, NULL, "also the stopped ones" },
 		{ 'q', "quiet", OPT_FLAG, &l.quiet, NULL, "print only the ids" },
@@ -84,26 +94,21 @@ int verb_ps(struct cli *c, int argc, char **argv)
 		"ps", "[OPTIONS]", "Lists instances: containers, microVMs and mounts.", options, 0,
 		0,    false
 	};
-	_cleanup_(table_freep) struct table *table = NULL;
-	_json_ json_t *json = NULL;
-	bool as_json;
 	int status, r;
 
 	if (options_parse(&u, argc, argv, &argv, &status))
 		return status;
-	if (cli_format(format, &as_json) < 0 || !cli_engine(c, STORE_CREATE))
+	if (listing_init(&l.rows, format,
+			 (const char *[]){ "ID", "IMAGE", "KIND", "COMMAND", "CREATED", "STATUS",
+					   "NAME", NULL }) < 0 ||
+	    !cli_engine(c, STORE_CREATE))
 		return EXIT_ERROR;
-	l.table = table = table_new((const char *[]){ "ID", "IMAGE", "KIND", "COMMAND", "CREATED",
-						      "STATUS", "NAME", NULL });
-	l.json = json = as_json ? json_array() : NULL;
 	r = engine_revive(c->engine);
 	if (r >= 0)
 		r = engine_ps(c->engine, list_one, &l);
 	if (r < 0)
 		return cli_fail(r);
-	if (as_json)
-		cli_print_json(json);
-	else if (!l.quiet)
-		table_print(table, true);
+	if (l.rows.json || !l.quiet)
+		listing_print(&l.rows);
 	return 0;
 }

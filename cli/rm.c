@@ -2,7 +2,17 @@
 /* strata rm: removes instances with all that is theirs. */
 #include "base/err.h"
 #include "cli/cli.h"
-#include <stdio.h>
+
+static int rm_one(struct engine *e, const char *name, void *ctx)
+{
+	const bool *force = ctx;
+	int r = engine_rm(e, name, *force);
+
+	if (r != -ENOENT || !*force)
+		return r;
+	err_clear();
+	return 1;
+}
 
 int verb_rm(struct cli *c, int argc, char **argv)
 {
@@ -19,22 +29,9 @@ int verb_rm(struct cli *c, int argc, char **argv)
 				 1,
 				 -1,
 				 false };
-	int status, worst = 0;
+	int status;
 
 	if (options_parse(&u, argc, argv, &argv, &status))
 		return status;
-	if (!cli_engine(c, STORE_CREATE))
-		return EXIT_ERROR;
-	engine_revive(c->engine);
-	for (; *argv; argv++) {
-		int r = engine_rm(c->engine, *argv, force);
-
-		if (r == -ENOENT && force)
-			err_clear();
-		else if (r < 0)
-			worst = cli_fail(r);
-		else
-			printf("%s\n", *argv);
-	}
-	return worst;
+	return cli_each_instance(c, argv, rm_one, &force);
 }

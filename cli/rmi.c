@@ -7,7 +7,8 @@ int verb_rmi(struct cli *c, int argc, char **argv)
 {
 	bool force = false;
 	const struct option_def options[] = {
-		{ 'f', "force", OPT_FLAG, &force, NULL, "an image that is not there is no error" },
+		{ 'f', "force", OPT_FLAG, &force, NULL,
+		  "by ID with all its names; an image that is not there is no error" },
 		{ 0 },
 	};
 	const struct usage u = { "rmi",
@@ -24,7 +25,8 @@ int verb_rmi(struct cli *c, int argc, char **argv)
 	if (!cli_engine(c, STORE_CREATE))
 		return EXIT_ERROR;
 	for (; *argv; argv++) {
-		int r = image_remove(engine_store(c->engine), *argv);
+		struct store *s = engine_store(c->engine);
+		int r = force ? image_remove_all(s, *argv) : image_remove(s, *argv);
 
 		if (r == -ENOENT && force)
 			err_clear();

@@ -2,147 +2,38 @@
 /* strata run: starts an instance, and in the foreground stands for it until it has ended. */
 #include "base/err.h"
 #include "base/fd.h"
-#include "base/mem.h"
 #include "base/str.h"
 #include "cli/cli.h"
-#include "cli/terminal.h"
-#include <poll.h>
-#include <signal.h>
+#include "cli/foreground.h"
+#include "cli/run_pull.h"
+#include <unistd.h>
 #include <stdio.h>
-#include <sys/signalfd.h>
 
-static int failed_status(const struct run_report *r)
+static void tell_note(const struct engine *e)
 {
-	cli_fail_text("%s", r->text);
-	if (r->code == -ENOENT)
-		return EXIT_NOTFOUND;
-	return r->code == -EACCES ? EXIT_NOEXEC : EXIT_ERROR;
-}
-
-static int lost_supervisor(const struct run *run)
-{
-	return cli_fail_text(
-		"the supervisor of %s was killed; `strata rm -f %s` clears what is left",
-		inst_id(run->inst), inst_id(run->inst));
-}
-
-/* Everything a user or a script sends to the command in the foreground; the rest keeps its meaning
- * for us. */
-static int forwarded_signals(sigset_t *set)
-{
-	static const int signals[] = { SIGINT,	SIGTERM, SIGHUP,   SIGQUIT,
-				       SIGUSR1, SIGUSR2, SIGWINCH, SIGCONT };
-	int fd;
-
-	sigemptyset(set);
-	for (unsigned i = 0; i < ARRAY_SIZE(signals); i++)
-		sigaddset(set, signals[i]);
-	if (sigprocmask(SIG_BLOCK, set, NULL) < 0)
-		return err_sys("signals");
-	fd = signalfd(-1, set, SFD_CLOEXEC);
-	return fd < 0 ? err_sys("signalfd") : fd;
-}
-
-static void forward_signal(int signals, const struct run *run, bool tty)
-{
-	struct signalfd_siginfo si;
-	unsigned rows, cols;
-
-	if (read(signals, &si, sizeof(si)) != sizeof(si))
-		return;
-	if (si.ssi_signo == SIGWINCH) {
-		if (tty && terminal_size(0, &rows, &cols) == 0)
-			inst_resize(run->inst, rows, cols);
-	} else {
-		inst_kill(run->inst, (int)si.ssi_signo);
-	}
-	err_clear(); /* it may have ended meanwhile: the report says so */
-}
-
-/* 1: *@ret_status is the end; 0: go on. */
-static int take_report(struct run *run, bool tty, int *ret_status)
-{
-	struct run_report report;
-	unsigned rows, cols;
-	int r = run_next(run, &report);
-
-	if (r <= 0) {
-		*ret_status = lost_supervisor(run);
-		return 1;
-	}
-	switch (report.kind) {
-	case RUN_STARTED:
-		if (tty && terminal_size(0, &rows, &cols) == 0)
-			inst_resize(run->inst, rows, cols);
-		return 0;
-	case RUN_FAILED:
-		*ret_status = failed_status(&report);
-		return 1;
-	default:
-		*ret_status = report.code;
-		return 1;
-	}
-}
-
-static int stand_for(struct run *run, int signals, bool tty)
-{
-	struct pollfd fds[] = {
-		{ .fd = run->report_fd, .events = POLLIN },
-		{ .fd = signals, .events = POLLIN },
-	};
-	int status = EXIT_ERROR;
-
-	for (;;) {
-		if (poll(fds, ARRAY_SIZE(fds), -1) < 0 && errno != EINTR)
-			return cli_fail_text("poll: %s", strerror(errno));
-		if (fds[1].revents)
-			forward_signal(signals, run, tty);
-		if (fds[0].revents && take_report(run, tty, &status))
-			return status;
-	}
-}
-
-/* Detached: until it runs, or says why not. */
-static int wait_started(struct run *run)
-{
-	struct run_report report;
-	int r = run_next(run, &report);
-
-	if (r <= 0)
-		return lost_supervisor(run);
-	if (report.kind == RUN_FAILED)
-		return failed_status(&report);
-	printf("%s\n", inst_id(run->inst));
-	return 0;
+	if (engine_note(e))
+		fprintf(stderr, "strata: %s\n", engine_note(e));
 }
 
 static int foreground(struct engine *e, const struct run_options *o)
 {
-	_cleanup_(terminal_restore) struct terminal term = TERMINAL_NONE;
-	_close_ int signals = -1;
+	_close_ int signals = foreground_signals();
 	struct run run;
-	sigset_t set;
-	int status, r;
+	int status, r = signals < 0 ? signals : engine_run(e, o, &run);
 
-	signals = forwarded_signals(&set);
-	r = signals < 0 ? signals : engine_run(e, o, &run);
 	if (r < 0)
 		return cli_fail(r);
-	/* Raw only now: what went wrong before was printed on a sane terminal. */
-	if (o->tty)
-		terminal_raw(0, &term);
-	status = stand_for(&run, signals, o->tty);
+	tell_note(e);
+	status = foreground_run(&run, signals, o->tty);
 	run_done(&run);
 	return status;
 }
 
-static int run_image(struct cli *c, struct run_options *o, bool vm)
+static int run_image(struct cli *c, struct run_options *o)
 {
 	struct run run;
 	int status, r;
 
-	if (vm)
-		o->kind = RUN_VM;
 	if (o->tty && !o->detach && (!isatty(0) || !isatty(1)))
 		return cli_fail_text("run: -t needs a terminal as standard input and output");
 	if (!cli_engine(c, STORE_CREATE))
@@ -152,15 +43,34 @@ static int run_image(struct cli *c, struct run_options *o, bool vm)
 	r = engine_run(c->engine, o, &run);
 	if (r < 0)
 		return cli_fail(r);
-	status = wait_started(&run);
+	tell_note(c->engine);
+	status = foreground_started(&run, inst_id(run.inst));
 	run_done(&run);
 	return status;
 }
 
-int verb_run(struct cli *c, int argc, char **argv)
+static int create_image(struct cli *c, struct run_options *o)
+{
+	char id[INST_ID_LEN + 1];
+	int r;
+
+	o->detach = true; /* nobody of its first days will be there to read what it prints */
+	if (!cli_engine(c, STORE_CREATE))
+		return EXIT_ERROR;
+	r = engine_create(c->engine, o, id);
+	if (r < 0)
+		return cli_fail(r);
+	tell_note(c->engine);
+	printf("%s\n", id);
+	return 0;
+}
+
+static int verb(struct cli *c, int argc, char **argv, bool create)
 {
 	struct run_options o = { 0 };
-	_strv_free_ char **env = NULL, **volumes = NULL;
+	_strv_free_ char **env = NULL, **volumes = NULL, **ports = NULL;
+	unsigned timeout = 0;
+	const char *pull = NULL;
 	bool vm = false;
 	const struct option_def options[] = {
 		{ 0, "vm", OPT_FLAG, &vm, NULL, "a microVM on KVM instead of a container" },
@@ -184,25 +94,45 @@ int verb_run(struct cli *c, int argc, char **argv)
 		{ 0, "cpus", OPT_CPUS, &o.limits.nano_cpus, "N",
 		  "at most this many CPUs' time, e.g. 1.5" },
 		{ 0, "vcpus", OPT_UINT, &o.vcpus, "N", "virtual CPUs of a microVM (1)" },
+		{ 0, "balloon", OPT_FLAG, &o.balloon, NULL,
+		  "what a microVM frees goes back to the host" },
+		{ 0, "vmm", OPT_STR, &o.vmm, "auto|kvm|qemu",
+		  "what a microVM runs on: KVM, or QEMU where that cannot (auto)" },
+		{ 0, "cold", OPT_FLAG, &o.cold, NULL,
+		  "boot a microVM, in place of going on from one that has" },
 		{ 0, "pids-limit", OPT_SIZE, &o.limits.pids, "N", "at most this many processes" },
+		{ 0, "timeout", OPT_UINT, &timeout, "SECONDS",
+		  "kill it when it has run for so long (0: never)" },
 		{ 0, "name", OPT_STR, &o.name, "NAME", "a name for the instance" },
 		{ 0, "hostname", OPT_STR, &o.hostname, "NAME", "its host name (the id)" },
-		{ 0, "network", OPT_STR, &o.network, "none|host",
-		  "none (default): a loopback of its own" },
+		{ 0, "network", OPT_STR, &o.network, "none|host|user",
+		  "none (default): a loopback of its own; user: a microVM's, by passt" },
+		{ 'p', "publish", OPT_LIST, &ports, "[ADDR:]HOST:GUEST[/udp]",
+		  "a port of the host's leads to one of the microVM's" },
+		{ 0, "net-rate", OPT_SIZE, &o.net_rate, "BYTES[kmg]",
+		  "at most so much a second, each way, over a microVM's network" },
 		{ 0, "driver", OPT_STR, &o.driver, "fuse|overlay|auto",
 		  "who serves a container's root (auto)" },
+		{ 0, "verify", OPT_STR, &o.verify, "open|never",
+		  "compare stored bytes with their digests when read first (open)" },
 		{ 0, "read-only", OPT_FLAG, &o.read_only, NULL, "no writable top" },
+		{ 0, "platform", OPT_STR, &o.platform, "OS/ARCH[/VARIANT]",
+		  "refuse an image for another one; a foreign one needs binfmt_misc" },
+		{ 0, "pull", OPT_STR, &pull, "never|missing|always",
+		  "take the image from its registry first (never)" },
 		{ 0, "kernel", OPT_STR, &o.kernel, "FILE",
 		  "guest kernel of a microVM (STRATA_KERNEL, or vmlinux beside us)" },
-		{ 0, "trace", OPT_FLAG, &o.trace, NULL,
-		  "a microVM's phases and exits, on its log" },
+		{ 0, "trace-boot", OPT_FLAG, &o.trace, NULL,
+		  "a microVM's phases and exits, on stderr when it has ended" },
 		{ 0 },
 	};
 	const struct usage u = {
-		"run",
+		create ? "create" : "run",
 		"[OPTIONS] IMAGE [COMMAND [ARGUMENT...]]",
-		"Runs a command in an image. Exit status: the command's; 125 strata failed, 126 the\n"
-		"command cannot be executed, 127 it is not there, 128+n it died of signal n.",
+		create ?
+			"Makes an instance that `strata start` starts, and prints its id." :
+			"Runs a command in an image. Exit status: the command's; 125 strata failed, 126 the\n"
+			"command cannot be executed, 127 it is not there, 128+n it died of signal n.",
 		options,
 		1,
 		-1,
@@ -216,5 +146,21 @@ int verb_run(struct cli *c, int argc, char **argv)
 	o.command = argv + 1;
 	o.env = env;
 	o.volumes = volumes;
-	return run_image(c, &o, vm);
+	o.ports = ports;
+	o.timeout = timeout;
+	if (vm)
+		o.kind = RUN_VM;
+	if (!cli_engine(c, STORE_CREATE) || run_pull(c, &o, pull))
+		return EXIT_ERROR;
+	return create ? create_image(c, &o) : run_image(c, &o);
+}
+
+int verb_run(struct cli *c, int argc, char **argv)
+{
+	return verb(c, argc, argv, false);
+}
+
+int verb_create(struct cli *c, int argc, char **argv)
+{
+	return verb(c, argc, argv, true);
 }

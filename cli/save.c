@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* strata save: images as an OCI layout. */
+/* strata save: images as an OCI layout, or an archive of docker's old form. */
+#include "base/mem.h"
 #include "base/str.h"
 #include "cli/cli.h"
 #include <stdio.h>
@@ -12,7 +13,7 @@ int verb_save(struct cli *c, int argc, char **argv)
 		{ 'o', "output", OPT_STR, &output, "PATH",
 		  "where to (standard output, for a tar)" },
 		{ 0, "format", OPT_STR, &format, "FORMAT",
-		  "oci-archive: a tar (default); oci-dir: a folder" },
+		  "oci-archive: a tar (default); oci-dir: a folder; docker-archive" },
 		{ 0 },
 	};
 	const struct usage u = { "save",
@@ -22,18 +23,24 @@ int verb_save(struct cli *c, int argc, char **argv)
 				 1,
 				 -1,
 				 false };
-	bool folder;
+	static const char *const formats[] = { [SAVE_OCI_FOLDER] = "oci-dir",
+					       [SAVE_OCI_ARCHIVE] = "oci-archive",
+					       [SAVE_DOCKER_ARCHIVE] = "docker-archive" };
+	enum save_format as = 0;
 	int status, r;
 
 	if (options_parse(&u, argc, argv, &argv, &status))
 		return status;
-	folder = streq(format, "oci-dir");
-	if (!folder && !streq(format, "oci-archive"))
-		return cli_fail_text("save: --format '%s': must be oci-archive or oci-dir", format);
-	if (streq(output, "-") && (folder || isatty(1)))
+	while (as < ARRAY_SIZE(formats) && !streq(format, formats[as]))
+		as++;
+	if (as == ARRAY_SIZE(formats))
+		return cli_fail_text("save: --format '%s': must be oci-archive, oci-dir or "
+				     "docker-archive",
+				     format);
+	if (streq(output, "-") && (as == SAVE_OCI_FOLDER || isatty(1)))
 		return cli_fail_text("save: name where to by --output");
 	if (!cli_engine(c, STORE_CREATE))
 		return EXIT_ERROR;
-	r = store_save(engine_store(c->engine), argv, output, !folder);
+	r = store_save(engine_store(c->engine), argv, output, as);
 	return r < 0 ? cli_fail(r) : 0;
 }

@@ -1,7 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* strata stop: ends instances, kindly first. */
 #include "cli/cli.h"
-#include <stdio.h>
+
+static int stop_one(struct engine *e, const char *name, void *seconds)
+{
+	return engine_stop(e, name, *(unsigned *)seconds * 1000);
+}
 
 int verb_stop(struct cli *c, int argc, char **argv)
 {
@@ -20,22 +24,11 @@ int verb_stop(struct cli *c, int argc, char **argv)
 		-1,
 		false
 	};
-	int status, worst = 0;
+	int status;
 
 	if (options_parse(&u, argc, argv, &argv, &status))
 		return status;
 	if (seconds > 86400)
 		return cli_fail_text("stop: --time %u: at most 86400", seconds);
-	if (!cli_engine(c, STORE_CREATE))
-		return EXIT_ERROR;
-	engine_revive(c->engine);
-	for (; *argv; argv++) {
-		int r = engine_stop(c->engine, *argv, (int)seconds * 1000);
-
-		if (r < 0)
-			worst = cli_fail(r);
-		else
-			printf("%s\n", *argv);
-	}
-	return worst;
+	return cli_each_instance(c, argv, stop_one, &seconds);
 }

@@ -9,9 +9,11 @@ static const struct verb verbs[] = {
 	{ "push", verb_push, "send an image to a registry" },
 	{ "login", verb_login, "keep a password for a registry" },
 	{ "logout", verb_logout, "forget the password for a registry" },
+	{ "commit", verb_commit, "make an image of an instance and its changes" },
 	{ "import", verb_import, "make an image of one layer from a directory or a tar" },
 	{ "load", verb_load, "take images from an OCI layout (folder or tar)" },
 	{ "save", verb_save, "write images as an OCI layout (folder or tar)" },
+	{ "fsck", verb_fsck, "check every byte of the store" },
 	{ 0 },
 };
 
