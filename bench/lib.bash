@@ -56,12 +56,18 @@ bench_setup() {
 	# As /run is.
 	mkdir -m 700 "$tmp/run"
 	mount -t tmpfs -o mode=700 strata-bench "$tmp/run"
+	build_helper measure
+	# shellcheck disable=SC2034 # the benches use it
 	measure=$build/bench/measure
-	if [ ! -x "$measure" ] || [ "$here/measure.c" -nt "$measure" ]; then
-		mkdir -p "$build/bench"
-		"${CC:-gcc}" -std=gnu17 -D_GNU_SOURCE -O2 -Wall -o "$measure.$$" "$here/measure.c"
-		mv "$measure.$$" "$measure"
-	fi
+}
+
+# build_helper NAME: build/bench/NAME of bench/NAME.c, unless it is newer.
+build_helper() {
+	local program=$build/bench/$1
+	[ ! -x "$program" ] || [ "$here/$1.c" -nt "$program" ] || return 0
+	mkdir -p "$build/bench"
+	"${CC:-gcc}" -std=gnu17 -D_GNU_SOURCE -O2 -Wall -o "$program.$$" "$here/$1.c"
+	mv "$program.$$" "$program"
 }
 
 # A root of busybox alone: make_root DIR

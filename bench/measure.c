@@ -7,8 +7,9 @@
  * (min, median, p99; user + system of the command and of all its descendants, also those it left
  * behind: they become ours to wait for), wall milliseconds until the command ended (the same), page
  * faults (minor + major, median), peak resident KiB (median), failed runs, CPU milliseconds of the
- * processes named by -p (median), seconds of CLOCK_MONOTONIC when the last run began. What the
- * processes named by -p use while a command runs (a file server, say) counts as its CPU time, too.
+ * processes named by -p (median), seconds of CLOCK_MONOTONIC when the last run began, KiB written
+ * to file systems (median; as pages are made dirty, /proc/PID/io's write_bytes). What the processes
+ * named by -p use while a command runs (a file server, say) counts as its CPU time and bytes, too.
  * Output of the commands goes to /dev/null; their stderr stays.
  */
 #include <errno.h>
@@ -32,12 +33,13 @@
 extern char **environ;
 
 struct sample {
-	double cpu, wall, faults, peak, others;
+	double cpu, wall, faults, peak, others, written;
 };
 
 /* The CPU clocks of the processes named by -p. */
 struct others {
 	clockid_t clocks[OTHERS_MAX];
+	long pids[OTHERS_MAX];
 	int n;
 };
 
@@ -73,6 +75,7 @@ static void add(struct sample *s, const struct rusage *u)
 	s->faults += (double)(u->ru_minflt + u->ru_majflt);
 	if ((double)u->ru_maxrss > s->peak)
 		s->peak = (double)u->ru_maxrss;
+	s->written += (double)u->ru_oublock / 2; /* of 512 bytes each */
 }
 
 static void others_add(struct others *o, const char *text)
@@ -85,7 +88,7 @@ static void others_add(struct others *o, const char *text)
 
 	if (r)
 		die(text, r);
-	o->n++;
+	o->pids[o->n++] = pid;
 }
 
 /* All threads of theirs, also those that have ended. */
@@ -103,9 +106,32 @@ static double others_ms(const struct others *o)
 	return sum;
 }
 
+/* 0 where the kernel does not count it. */
+static double others_written_kib(const struct others *o)
+{
+	double sum = 0;
+
+	for (int i = 0; i < o->n; i++) {
+		unsigned long long bytes;
+		char path[64], line[128];
+		FILE *f;
+
+		snprintf(path, sizeof(path), "/proc/%ld/io", o->pids[i]);
+		f = fopen(path, "re");
+		while (f && fgets(line, sizeof(line), f)) {
+			if (sscanf(line, "write_bytes: %llu", &bytes) == 1)
+				sum += (double)bytes / 1024;
+		}
+		if (f)
+			fclose(f);
+	}
+	return sum;
+}
+
 static void run(struct command *c, const posix_spawn_file_actions_t *actions,
 		const struct others *others, struct sample *ret)
 {
+	double written_before = others_written_kib(others);
 	double others_before = others_ms(others), start = now_ms();
 	struct rusage u;
 	pid_t pid;
@@ -132,6 +158,7 @@ static void run(struct command *c, const posix_spawn_file_actions_t *actions,
 	}
 	ret->others = others_ms(others) - others_before;
 	ret->cpu += ret->others;
+	ret->written += others_written_kib(others) - written_before;
 }
 
 static int ascending(const void *a, const void *b)
@@ -189,7 +216,9 @@ static void print_command(const struct command *c, int n)
 	print_median(c->samples, n, offsetof(struct sample, peak));
 	printf("\t%d", c->failed);
 	print_others(c->samples, n, offsetof(struct sample, others));
-	printf("\t%.6f\n", c->began / 1e3);
+	printf("\t%.6f", c->began / 1e3);
+	print_median(c->samples, n, offsetof(struct sample, written));
+	putchar('\n');
 }
 
 /* Cuts @argv at each "---" into commands; how many. */
@@ -266,7 +295,7 @@ int main(int argc, char **argv)
 		}
 	}
 	puts("command\truns\tcpu_min\tcpu_median\tcpu_p99\twall_min\twall_median\twall_p99"
-	     "\tfaults\tpeak_kib\tfailed\tothers_cpu\tbegan_s");
+	     "\tfaults\tpeak_kib\tfailed\tothers_cpu\tbegan_s\twritten_kib");
 	for (int i = 0; i < n; i++)
 		print_command(&c[i], runs);
 	return 0;
