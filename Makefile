@@ -10,7 +10,7 @@ DATADIR ?= $(PREFIX)/share
 VERSION := $(shell sed -n 's/^## \([0-9][^ ]*\).*/\1/p' CHANGELOG.md 2>/dev/null | head -n1)
 
 ROOMS := base layer unionfs imagestore builder virtio microvm container runtime engine cli
-PROGRAMS := strata strata-image strata-monitor strata-server strata-vmm strata-init
+PROGRAMS := strata strata-image strata-monitor strata-server strata-vmm strata-init strata-unionfs
 
 CC ?= gcc
 AR ?= ar
@@ -102,11 +102,12 @@ $(BUILD)/strata-image: $(BUILD)/obj/cli/strata-image.o $(ROOM_LIBS)
 $(BUILD)/strata-server: $(BUILD)/obj/cli/strata-server.o $(ROOM_LIBS)
 	$(call say,LD,$@)$(CC) $(LDFLAGS) -o $@ $< $(LINK_ROOMS) $(LIGHT_LIBS)
 
-$(BUILD)/strata-monitor $(BUILD)/strata-vmm: $(BUILD)/%: $(BUILD)/obj/cli/%.o $(ROOM_LIBS)
+$(BUILD)/strata-monitor $(BUILD)/strata-vmm $(BUILD)/strata-unionfs: $(BUILD)/%: $(BUILD)/obj/cli/%.o $(ROOM_LIBS)
 	$(call say,LD,$@)$(CC) $(STATIC) $(LDFLAGS) -o $@ $< $(LINK_ROOMS) $(STATIC_LIBS)
 
 # The guest's init is always static and never sanitized: it runs alone in its initramfs.
-INIT_OBJS := $(patsubst %.c,$(BUILD)/guest/%.o,$(wildcard microvm/guest/*.c))
+INIT_BASE := base/err.c base/fd.c base/file.c base/mem.c base/str.c $(wildcard base/tree_*.c)
+INIT_OBJS := $(patsubst %.c,$(BUILD)/guest/%.o,$(wildcard microvm/guest/*.c) $(INIT_BASE))
 $(BUILD)/guest/%.o: %.c
 	@mkdir -p $(@D)
 	$(call say,CC,$<)$(CC) $(BANNED) $(CPPFLAGS) -std=gnu17 -g -Os $(WARN) -ffunction-sections -fdata-sections -MMD -MP -c -o $@ $<
@@ -188,8 +189,8 @@ fuzz:
 install: all
 	install -d $(DESTDIR)$(BINDIR) $(DESTDIR)$(LIBEXECDIR) $(DESTDIR)$(DATADIR)/man/man1 \
 		$(DESTDIR)$(DATADIR)/bash-completion/completions
-	install $(BUILD)/strata $(DESTDIR)$(BINDIR)/
-	install $(filter-out $(BUILD)/strata,$(PROGRAMS:%=$(BUILD)/%)) $(DESTDIR)$(LIBEXECDIR)/
+	install $(BUILD)/strata $(BUILD)/strata-unionfs $(DESTDIR)$(BINDIR)/
+	install $(filter-out $(BUILD)/strata $(BUILD)/strata-unionfs,$(PROGRAMS:%=$(BUILD)/%)) $(DESTDIR)$(LIBEXECDIR)/
 	test ! -e $(BUILD)/vmlinux || install $(BUILD)/vmlinux $(DESTDIR)$(LIBEXECDIR)/
 	install -m 644 docs/man/*.1 $(DESTDIR)$(DATADIR)/man/man1/
 	install -m 644 cli/completion.bash $(DESTDIR)$(DATADIR)/bash-completion/completions/strata

@@ -143,3 +143,76 @@ teardown() { strata_teardown; }
 	echo "$output"; cat "$work/err"
 	[ "$status" = 0 ]
 }
+
+@test "sparse files of GNU tar, in all its forms: read as they are, given back bit for bit, no disk for their holes" {
+	mkdir "$work/root"
+	head -c 3000 /dev/urandom | tee "$work/root/start" | dd of="$work/root/small" bs=1 seek=20000 status=none
+	for i in $(seq 0 60); do # more pieces than a header has room for, and than one further block has
+		head -c 5000 /dev/urandom | dd of="$work/root/large" bs=4096 seek=$((i * 8)) conv=notrunc status=none
+	done
+	truncate -s 30M "$work/root/large"
+	truncate -s 9M "$work/root/hole"
+	cp "$work/root/large" "$work/root/$(printf 'n%.0s' $(seq 120))"
+	for form in gnu "pax --sparse-version=0.0" "pax --sparse-version=0.1" "pax --sparse-version=1.0"; do
+		# shellcheck disable=SC2086
+		tar -C "$work/root" --sparse --format=$form -cf "$work/sparse.tar" .
+		[ "$(stat -c %s "$work/sparse.tar")" -lt 3000000 ]
+		"$strata" import -q --drop-blobs "$work/sparse.tar" sparse
+		"$strata" fsck
+		"$strata" save --format oci-dir -o "$work/out" sparse
+		blob=$(find "$work/out/blobs" -size +100k)
+		zcat "$blob" | cmp - "$work/sparse.tar"
+		rm -r "$work/out"
+		[ "$(du -s --block-size=1 "$STRATA_ROOT/objects" | cut -f1)" -lt 5000000 ]
+		if [ "$(id -u)" = 0 ] && [ -c /dev/fuse ]; then
+			mkdir -p "$work/m" && "$strata" mount --read-only sparse "$work/m"
+			diff -r "$work/root" "$work/m"
+			[ "$(stat -c %s "$work/m/hole")" = 9437184 ]
+			"$strata" umount "$work/m"
+		fi
+		"$strata" rmi sparse
+	done
+	[ -z "$(find "$STRATA_ROOT/layers" "$STRATA_ROOT/objects" -type f)" ]
+}
+
+@test "a tar without an end and without the padding of its last file is whole; one byte less or more is not" {
+	mkdir "$work/rootfs"
+	printf hello >"$work/last"
+	tar -C "$work" -cf - last | head -c 517 >"$work/unpadded.tar"
+	"$strata" import -q "$work/unpadded.tar" unpadded
+	"$strata" save --format oci-dir -o "$work/layout" unpadded
+	layer=$(jq -r '.layers[0].digest' <(skopeo inspect --raw "oci:$work/layout:unpadded:latest") | cut -d: -f2)
+	zcat "$work/layout/blobs/sha256/$layer" | cmp - "$work/unpadded.tar"
+	"$strata" mount unpadded "$work/rootfs"
+	[ "$(cat "$work/rootfs/last")" = hello ]
+	"$strata" umount "$work/rootfs"
+	"$strata" fsck -q
+	head -c 516 "$work/unpadded.tar" >"$work/cut.tar"
+	fails 125 "cut off" "$strata" import -q "$work/cut.tar" cut
+	printf '\0' | cat "$work/unpadded.tar" - >"$work/cut.tar"
+	fails 125 "cut off" "$strata" import -q "$work/cut.tar" cut
+}
+
+@test "save as docker-archive: skopeo reads it, load gives the same image" {
+	need skopeo jq
+	small_image
+	echo more >"$work/rootfs/more"
+	"$strata" import -q "$work/rootfs" second:2
+	"$strata" tag small other:name
+	"$strata" save --format docker-archive -o "$work/d.tar" small other:name second:2
+	[ "$(tar -xOf "$work/d.tar" manifest.json | jq -c '[.[].RepoTags]')" = \
+		'[["small:latest","other:name"],["second:2"]]' ]
+	skopeo copy -q "docker-archive:$work/d.tar:small:latest" "oci:$work/layout:x"
+	id=$("$strata" inspect small | jq -r '.[0].id')
+	[ "$(skopeo inspect --config "oci:$work/layout:x" | jq -c .rootfs.diff_ids)" = \
+		"$("$strata" inspect small | jq -c ".[0].config.rootfs.diff_ids")" ]
+	export STRATA_ROOT=$work/second
+	"$strata" load -q -i "$work/d.tar"
+	[ "$("$strata" inspect other:name | jq -r '.[0].id')" = "$id" ]
+	"$strata" fsck -q
+	"$strata" save --format docker-archive -o "$work/again.tar" small other:name second:2
+	cmp "$work/d.tar" "$work/again.tar"
+	fails 125 "oci-dir or docker-archive" "$strata" save --format docker -o "$work/no" small
+	fails 125 "no image" "$strata" save --format docker-archive -o "$work/no" nosuch
+	[ ! -e "$work/no" ]
+}

@@ -29,9 +29,10 @@ sound() {
 	[ -z "$(ls "$STRATA_ROOT/tmp" "$STRATA_ROOT/trash" 2>/dev/null | grep -v :$ | grep .)" ]
 }
 
+# KILLS=50: as many rounds, so five times as many kills.
 @test "import, tag, rmi, gc killed 40 times" {
 	make_rootfs "$work/rootfs"
-	for i in $(seq 10); do
+	for i in $(seq "${KILLS:-10}"); do
 		echo "$i" >"$work/rootfs/etc/number"
 		killed "$strata" import "$work/rootfs" "image$i" && [ -n "$("$strata" inspect "image$i")" ]
 		killed "$strata" tag "image$i" "other$i" || true
@@ -48,7 +49,7 @@ sound() {
 	small_image
 	mkdir "$work/ctx"
 	printf 'FROM small\nARG N\nRUN echo $N >/n; dd if=/dev/urandom of=/big bs=1M count=3\nRUN echo $N >>/n\n' >"$work/ctx/Containerfile"
-	for i in $(seq 10); do
+	for i in $(seq "${KILLS:-10}"); do
 		killed "$strata" build -q --build-arg "N=$i" -t built "$work/ctx" || true
 		killed "$strata" run --rm small sh -c 'sleep 0.1; echo x >/y' || true
 		"$strata" ps -aq | xargs -r "$strata" rm -f >/dev/null
@@ -57,4 +58,32 @@ sound() {
 	[ -z "$(ls "$STRATA_ROOT/snapshots")" ]
 	"$strata" build -q --build-arg N=last -t built "$work/ctx"
 	[ "$("$strata" run --rm built cat /n)" = $'last\nlast' ]
+}
+
+@test "load, save, dropped blobs, a repair killed 30 times: what was there before each is there after it" {
+	local i pack
+	make_rootfs "$work/rootfs"
+	head -c 50000 /dev/urandom >"$work/rootfs/packed"
+	"$strata" import -q "$work/rootfs" kept
+	"$strata" save -o "$work/kept.tar" kept
+	pack=$(echo "$STRATA_ROOT"/layers/*/pack)
+	for i in $(seq "${KILLS:-10}"); do
+		head -c 300000 /dev/urandom >"$work/rootfs/own"
+		"$strata" import -q "$work/rootfs" other
+		"$strata" save -o "$work/other.tar" other
+		"$strata" rmi other
+		killed "$strata" load -q --drop-blobs -i "$work/other.tar" && "$strata" inspect other >/dev/null
+		killed "$strata" save -o "$work/out.tar" kept || true
+		sound
+		# A damaged layer: mended, or as damaged as it was, or gone and mended by the next.
+		chmod u+w "$pack" && printf X | dd of="$pack" bs=1 seek=7 conv=notrunc status=none
+		killed "$strata" fsck --repair || true
+		"$strata" fsck --repair
+		sound
+		"$strata" save -o "$work/out.tar" kept
+		cmp "$work/kept.tar" "$work/out.tar"
+		"$strata" rmi -f other
+	done
+	"$strata" gc -q
+	[ -z "$(ls "$STRATA_ROOT/partial")" ]
 }

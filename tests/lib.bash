@@ -60,6 +60,15 @@ small_image() {
 	"$strata" import -q "$work/rootfs" small
 }
 
+# What tests of microVMs begin with: root, the tools that are named, a store, a guest kernel, the image "small".
+vm_setup() {
+	need_root
+	need jq "$@"
+	strata_setup
+	[ -e "$build/vmlinux" ] || skip "no guest kernel: make kernel"
+	small_image
+}
+
 # fails CODE TEXT COMMAND...: exits with CODE, and prints one line on stderr that holds TEXT.
 # shellcheck disable=SC2154 # run sets them
 fails() {
@@ -70,4 +79,33 @@ fails() {
 	[ "$status" = "$code" ]
 	[[ $stderr == *"$text"* ]]
 	[ "$(grep -c . <<<"$stderr")" = 1 ]
+}
+
+# What the scripts of vm_host have too: fails, as above; the log of an instance, waited for until it says something.
+# shellcheck disable=SC2016 # expanded where the script runs
+vm_helpers='
+	fails() {
+		want=$1; text=$2; shift 2
+		rc=0; "$@" >/dev/null 2>"$work/err" </dev/null || rc=$?
+		cat "$work/err"
+		[ $rc = $want ] && grep -qF "$text" "$work/err" && [ $(wc -l <"$work/err") = 1 ] || { echo "$*: $rc"; exit 1; }
+	}
+	until_log() {
+		for _ in $(seq 400); do "$strata" logs $1 | grep -q "$2" && return; sleep 0.05; done
+		"$strata" logs $1; cat "$STRATA_RUNROOT"/instances/*/monitor.log; return 1
+	}
+'
+
+# Runs a script where microVMs can run; $strata, $work and the store are there, and errors end it.
+vm_host() {
+	export strata work
+	printf 'set -e\n%s\n%s\n' "$vm_helpers" "$1" >"$work/script"
+	if "$strata" doctor --format json | jq -e '.[] | select(.name == "kvm") | .verdict == "yes"' >/dev/null; then
+		run bash "$work/script"
+	else
+		"$top/tests/testbed" --probe || skip "no KVM that runs Linux here, and no testbed"
+		run "$top/tests/testbed" -w "$work" -t 300 -- bash "$work/script"
+	fi
+	echo "$output"
+	[ "$status" = 0 ]
 }

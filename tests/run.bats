@@ -86,6 +86,31 @@ both_drivers() {
 	both_drivers check
 }
 
+@test "driver overlay: the instances of an image share one mount of it, which goes with the last" {
+	"$strata" run --rm --driver overlay small true 2>/dev/null || skip "this kernel has no driver overlay"
+	case $(uname -r) in [1-5].* | 6.[0-9].* | 6.1[0-4].*) skip "needs Linux 6.15" ;; esac
+	need jq
+	local images=$STRATA_RUNROOT/images
+	how() {
+		"$strata" --debug run --rm --driver overlay small true 2>&1 | sed -n 's/.*: image //p'
+	}
+	[ "$(how)" = mounted ]
+	"$strata" run -d --name one --driver overlay small sleep 100
+	"$strata" run -d --name two --driver overlay small sleep 100
+	[ "$(how)" = shared ]
+	# The first goes, the mount stays.
+	"$strata" rm -f one
+	[ "$(ls -I "*.sound" "$images" | wc -l)" = 1 ]
+	[ "$(how)" = shared ]
+	"$strata" run -d --name three --driver overlay small sleep 100
+	# A supervisor that was killed is not asked.
+	kill -9 "$(awk '/^PPid:/ {print $2}' "/proc/$("$strata" inspect three | jq '.[0].pid')/status")"
+	[ "$(how)" = shared ]
+	"$strata" ps -aq | xargs "$strata" rm -f
+	[ "$(how)" = mounted ]
+	[ -z "$(ls -I "*.sound" "$images")" ]
+}
+
 @test "volumes: read-write and read-only, files and folders" {
 	mkdir "$work/vol" && echo in >"$work/vol/file"
 	"$strata" run --rm -v "$work/vol:/vol" small sh -c 'cat /vol/file && echo out >/vol/made'

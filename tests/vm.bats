@@ -4,30 +4,10 @@
 bats_require_minimum_version 1.5.0
 load lib
 
-setup() {
-	need_root
-	strata_setup
-	[ -e "$build/vmlinux" ] || skip "no guest kernel: make kernel"
-	small_image
-}
+setup() { vm_setup; }
 teardown() { strata_teardown; }
 
-# Runs a script where microVMs can run; $strata, $work and the store are there, and errors end it.
-vm_host() {
-	export strata work
-	printf 'set -e\n%s\n' "$1" >"$work/script"
-	if "$strata" doctor --format json | jq -e '.[] | select(.name == "kvm") | .verdict == "yes"' >/dev/null; then
-		run bash "$work/script"
-	else
-		"$top/tests/testbed" --probe || skip "no KVM that runs Linux here, and no testbed"
-		run "$top/tests/testbed" -w "$work" -t 300 -- bash "$work/script"
-	fi
-	echo "$output"
-	[ "$status" = 0 ]
-}
-
 @test "exit codes, streams, environment, user, directory, host name: as a container has them" {
-	need jq
 	vm_host '
 		code() { want=$1; shift; rc=0; "$strata" run --rm --vm "$@" || rc=$?; [ $rc = $want ] || { echo "$*: $rc"; exit 1; }; }
 		code 0 small true
@@ -43,7 +23,6 @@ vm_host() {
 }
 
 @test "writes stay in the top, the image stays as it was, and owners of the guest are data on the host" {
-	need jq
 	vm_host '
 		"$strata" run --name w --vm small sh -c "echo new >/etc/greeting; rm /etc/group; mkdir /fresh; chown 1234:5678 /fresh
 			chmod 4755 /fresh; mknod /fresh/null c 1 3; ln /etc/passwd /fresh/link; mv /etc /etc2
@@ -60,7 +39,6 @@ vm_host() {
 }
 
 @test "detached: ps, logs, stop; a deaf guest is killed; a killed VMM or supervisor leaves nothing" {
-	need jq
 	vm_host '
 		up() { for _ in $(seq 400); do [ "$("$strata" logs $1)" = up ] && return; sleep 0.05; done; return 1; }
 		gone() { for _ in $(seq 400); do [ -d /proc/$1 ] || return 0; sleep 0.05; done; return 1; }
@@ -97,7 +75,6 @@ vm_host() {
 
 # In /tmp, which in the testbed is a tmpfs of its own: ids of this machine's file system cannot be mapped there.
 @test "volumes of a microVM: read-only and read-write, with the host's owner" {
-	need jq
 	vm_host '
 		vol=$(mktemp -d /tmp/strata-vol.XXXXXX); trap "rm -rf $vol" EXIT
 		echo in >"$vol/file"; chmod 600 "$vol/file"; chown -R 1234:4321 "$vol"
@@ -117,10 +94,19 @@ vm_host() {
 }
 
 @test "memory and CPUs are what was asked for; a terminal" {
-	need jq script
+	need script
 	vm_host '
 		kib=$("$strata" run --rm --vm --memory 96m small grep MemTotal /proc/meminfo | tr -dc 0-9)
 		[ $kib -gt 60000 ] && [ $kib -lt 98304 ]
+		[ "$("$strata" run --rm --vm --balloon small sh -c "ls /sys/bus/virtio/drivers/virtio_balloon | grep -c ^virtio")" = 1 ]
+		"$strata" run --rm --vm --balloon --trace-boot small true
+		"$strata" run --rm --vm --cold --trace-boot small true 2>"$work/phases"
+		for phase in process "first instruction" "init runs" "root mounted" "command ended" freed "device register"; do
+			grep "$phase" "$work/phases"
+		done
+		[ $(awk "/init runs/ { print \$3 }" "$work/phases") -lt 80 ]
+		! "$strata" run --rm --balloon small true 2>"$work/err"
+		grep "a balloon is a microVM" "$work/err"
 		[ "$("$strata" run --rm --vm --vcpus 3 small grep -c ^processor /proc/cpuinfo)" = 3 ]
 		"$strata" run --rm --vm --pids-limit 4 small sh -c "for i in 1 2 3 4 5 6; do sleep 1 & done; wait" 2>&1 | grep fork
 		script -qec "stty rows 33 cols 77; \"$strata\" run --rm -it --vm small sh -c \"sleep 1; stty size; test -t 0 && echo yes; exit 5\"" /dev/null >"$work/tty" || rc=$?
@@ -128,8 +114,29 @@ vm_host() {
 		grep "33 77" "$work/tty"; grep yes "$work/tty"'
 }
 
+@test "update --memory: a running guest with a balloon gives memory up and gets it back; no other does" {
+	vm_host '
+		free() { "$strata" logs m | tail -n1; }
+		until_free() { for _ in $(seq 300); do [ -n "$(free)" ] && [ "$(free)" "$@" ] && return; sleep 0.1; done; free; return 1; }
+		"$strata" run -d --name m --vm --memory 160m --balloon small sh -c "while :; do
+			while read k v u; do [ \$k != MemFree: ] || echo \$((v / 1024)); done </proc/meminfo; sleep 0.3; done"
+		until_free -gt 90
+		"$strata" update --memory 80m m
+		until_free -lt 60
+		"$strata" update --memory 160m m
+		until_free -gt 90
+		for bad in "400m:has not so much memory" "1k:must be 1m or more"; do
+			! "$strata" update --memory ${bad%%:*} m 2>"$work/err"
+			grep "${bad#*:}" "$work/err"
+		done
+		"$strata" rm -f m
+		! "$strata" update --memory 80m m 2>/dev/null
+		"$strata" run -d --name m --vm small sh -c "echo up; sleep 1000"
+		! "$strata" update --memory 80m m 2>"$work/err"
+		grep "run with --balloon" "$work/err"'
+}
+
 @test "the union suite over the guest's queue: the same assertions as over /dev/fuse" {
-	need jq
 	[ -x "$build/tests/unionfs/attached" ] || skip "build the tests first: make tests"
 	mkdir -p "$work/fixture/union"
 	"$build/tests/unionfs/attached" --fixture "$work/fixture/union"
@@ -142,9 +149,8 @@ vm_host() {
 }
 
 @test "where no microVM can run: one line that says why" {
-	need jq
 	"$strata" doctor --format json | jq -e '.[] | select(.name == "kvm") | .verdict == "yes"' >/dev/null && skip "this host runs microVMs"
-	fails 125 "no microVM here" "$strata" run --rm --vm small true
+	fails 125 "no microVM here" "$strata" run --rm --vm --vmm kvm small true
 	STRATA_KERNEL=$work/none fails 125 "$work/none" "$strata" run --rm --vm small true
 	[ -z "$("$strata" ps -aq)" ]
 }

@@ -155,6 +155,9 @@ static void failures_are_told(_unused_ void **state)
 	assert_ok(fchmodat(dir, "plain", 0755, 0));
 	assert_int_equal(proc_spawn(script, report_argv, env, NULL, 0, &pid, &pidfd), -ENOEXEC);
 	assert_int_equal(proc_spawn(SELF, report_argv, env, &bad, 1, &pid, &pidfd), -EBADF);
+	/* A folder that is no group; where clone3 is kept from us, that comes first. */
+	bad = proc_spawn_in(dir, SELF, report_argv, env, NULL, 0, &pid, &pidfd);
+	assert_true(bad == -EBADF || bad == -ENOSYS || bad == -EPERM);
 	assert_int_equal(pid, -7);
 	assert_int_equal(pidfd, -7);
 	temp_close(path, dir);

@@ -27,11 +27,22 @@ static int count_raw(void *ctx, _unused_ const void *data, size_t len)
 static int count_entry(void *ctx, const struct tar_entry *e)
 {
 	struct count *c = ctx;
+	uint64_t end = 0, sum = 0;
 
 	if (!e->path[0] || strlen(e->path) > TAR_PATH_MAX || (e->mode & ~07777u) ||
 	    (e->type != '0' && e->size))
 		abort();
-	c->announced = e->size;
+	for (size_t i = 0; i < e->nsegments; i++) {
+		const struct tar_segment *g = &e->segments[i];
+
+		if (g->off < end || !g->len || g->off > e->size || g->len > e->size - g->off)
+			abort();
+		end = g->off + g->len;
+		sum += g->len;
+	}
+	if (e->segments ? sum != e->stored : e->size != e->stored)
+		abort();
+	c->announced = e->stored;
 	return 0;
 }
 

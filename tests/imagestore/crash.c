@@ -179,6 +179,72 @@ static void same_at_once(void **state)
 	}
 }
 
+/* Bytes that this process wrote; the pipe tells them. */
+static uint64_t written(void)
+{
+	_free_ char *text = NULL;
+	size_t len;
+	uint64_t n = 0;
+
+	if (file_read_all(AT_FDCWD, "/proc/self/io", 4096, &text, &len) == 0 &&
+	    strstr(text, "wchar:"))
+		n = strtoull(strstr(text, "wchar:") + 6, NULL, 10);
+	return n;
+}
+
+static pid_t start_load(const char *root, const char *path, int tell)
+{
+	pid_t pid = fork();
+	struct store *s;
+	uint64_t n;
+
+	if (pid != 0)
+		return pid;
+	if (store_open(root, 0, &s) < 0 || store_load(s, path, NULL) < 0) {
+		fprintf(stderr, "load: %s\n", err_take(-EIO));
+		_exit(1);
+	}
+	store_close(s);
+	n = written();
+	_exit(write(tell, &n, sizeof(n)) != sizeof(n));
+}
+
+/* Two that load one image at once: one makes the layer, the other finds it. */
+static void loads_at_once(void **state)
+{
+	struct kit *k = *state;
+	_free_ char *path = str_fmt("%s-layout", k->root);
+	_buf_done_ struct buf tar = { 0 };
+	struct image_layer l;
+	uint64_t n[2];
+	int fds[2];
+
+	tar_big(&tar, "large", 16 << 20, 1);
+	tar_end(&tar);
+	assert_done(import_image(k->s, "x", &tar, 1, &l));
+	assert_done(store_save(k->s, (char *[]){ (char[]){ "x" }, NULL }, path, false));
+	assert_done(image_remove(k->s, "x"));
+	for (int i = 0; i < 3; i++) {
+		pid_t a, b;
+
+		assert_ok(pipe(fds));
+		a = start_load(k->root, path, fds[1]);
+		b = start_load(k->root, path, fds[1]);
+		assert_exits(a);
+		assert_exits(b);
+		assert_int_equal(read(fds[0], n, sizeof(n)), sizeof(n));
+		close(fds[0]);
+		close(fds[1]);
+		/* Blob and object, 16 MiB each: written by one of them. */
+		assert_true(MAX(n[0], n[1]) > (30u << 20));
+		assert_true(MIN(n[0], n[1]) < (1u << 20));
+		assert_sound(k->s);
+		assert_done(image_remove(k->s, "x"));
+		assert_int_equal(count_files(k), 0);
+	}
+	assert_ok(fd_remove_tree(AT_FDCWD, path));
+}
+
 static pid_t start_gc(const char *root)
 {
 	pid_t pid = fork();
@@ -256,10 +322,8 @@ static void stacks_against_gc(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		kit_test(killed),
-		kit_test(same_at_once),
-		kit_test(against_gc),
-		kit_test(stacks_against_gc),
+		kit_test(killed),     kit_test(same_at_once),	   kit_test(loads_at_once),
+		kit_test(against_gc), kit_test(stacks_against_gc),
 	};
 
 	return run_units(tests);

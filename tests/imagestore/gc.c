@@ -25,7 +25,8 @@ static void collects_all(void **state)
 	make(k, "x", 2, &l); /* takes the name: the first is garbage */
 	assert_int_equal(count_images(k->s), 1);
 	assert_done(store_gc(k->s, &gc));
-	assert_int_equal(gc.files, 12); /* 6 of the layer, object, 3 blobs, merged and its list */
+	assert_int_equal(gc.files,
+			 13); /* 6 of the layer, object, 3 blobs, merged with list and sums */
 	assert_true(gc.bytes > 100000);
 	assert_sound(k->s);
 	assert_done(store_gc(k->s, &gc));
@@ -53,7 +54,7 @@ static void removal_is_local(void **state)
 	txn_abort(t);
 	n = count_files(k);
 	assert_done(image_remove(k->s, "x"));
-	assert_int_equal(n - count_files(k), 11);
+	assert_int_equal(n - count_files(k), 12);
 	assert_sound(k->s);
 	assert_exports(k->s, &l[1].diff_id, &tar);
 }
@@ -81,6 +82,16 @@ static void names(void **state)
 	assert_err(image_open(k->s, "123", &i), -ENOENT, "no image");
 	assert_err(image_open(k->s, "NO", &i), -EINVAL, "no name for an image");
 	assert_done(image_remove(k->s, id));
+	assert_int_equal(count_files(k), 0);
+	make(k, "x", 1, &l);
+	assert_done(image_tag(k->s, "x", "y"));
+	assert_done(image_remove_all(k->s, "y"));
+	assert_int_equal(count_images(k->s), 1);
+	assert_done(image_tag(k->s, "x", "y"));
+	assert_done(image_open(k->s, "x", &i));
+	snprintf(id, sizeof(id), "%.12s", digest_hex(&i->config_digest).s);
+	image_close(i);
+	assert_done(image_remove_all(k->s, id));
 	assert_int_equal(count_files(k), 0);
 }
 

@@ -83,11 +83,46 @@ static void links(void **state)
 	refused(state, &tar, "\"later\"", "0/0");
 }
 
+/* Below symbolic links of the layer: what they lead to, and never out of it. */
+static void below_links(void **state)
+{
+	struct buf tar = { 0 };
+	char deep[100 + 1];
+
+	tar_add(&tar, '2', "loop", "loop", "", 0);
+	tar_file(&tar, "loop/x", "x");
+	refused(state, &tar, "\"loop/x\"", "over 40 symbolic links");
+	tar = (struct buf){ 0 };
+	tar_add(&tar, '2', "a", "b", "", 0);
+	tar_add(&tar, '2', "b", "a", "", 0);
+	tar_add(&tar, '1', "x", "a/y", "", 0);
+	refused(state, &tar, "\"x\"", "over 40 symbolic links");
+	tar = (struct buf){ 0 };
+	tar_file(&tar, "file", "x");
+	tar_add(&tar, '2', "link", "file", "", 0);
+	tar_file(&tar, "link/x", "x");
+	refused(state, &tar, "\"link/x\"", "no directory");
+	tar = (struct buf){ 0 };
+	tar_add(&tar, '2', "odd", "a/../b", "", 0);
+	tar_file(&tar, "odd/x", "x");
+	refused(state, &tar, "\"odd/x\"", "behind a name");
+	/* Each link doubles what is to come. */
+	tar = (struct buf){ 0 };
+	memset(deep, 'd', 100);
+	deep[100] = '\0';
+	for (int i = 50; i < 100; i++)
+		deep[i] = i % 2 ? '/' : 'd';
+	deep[99] = '\0';
+	tar_add(&tar, '2', "grow", deep, "", 0);
+	tar_add(&tar, '2', deep, "/grow/grow", "", 0);
+	tar_file(&tar, "grow/x/y", "x");
+	refused(state, &tar, "\"grow/x/y\"", "symbolic links");
+}
+
 static void types(void **state)
 {
 	one(state, '3', "null", "", "0/0");
 	one(state, '4', "null", "", "0/0");
-	one(state, 'S', "sparse", "", "sparse");
 	one(state, 'V', "volume", "", "type 0x56");
 	one(state, '\x7f', "odd", "", "type 0x7f");
 }
@@ -120,9 +155,175 @@ static void sizes(void **state)
 	memcpy(h.size, "12345x", 7);
 	tar_put(&tar, h);
 	refused(state, &tar, "\"claim\"", "its size is no number");
+}
+
+/* ---- sparse files ---- */
+
+/* A file of @size bytes whose map is @map ("offset,length,..."), with @len bytes of data. */
+static void sparse_one(void **state, const char *size, const char *map, size_t len, const char *why)
+{
+	_buf_done_ struct buf records = { 0 };
+	struct buf tar = { 0 };
+	char data[1024] = "x";
+
+	/* With leading zeros each length has four digits. */
+	assert_ok(buf_addf(&records, "%04zu GNU.sparse.size=%s\n", strlen(size) + 22, size));
+	assert_ok(buf_addf(&records, "%04zu GNU.sparse.map=%s\n", strlen(map) + 21, map));
+	tar_add(&tar, 'x', "p", "", records.data, records.len);
+	tar_add(&tar, '0', "file", "", data, len);
+	tar_end(&tar);
+	refused(state, &tar, "", why);
+}
+
+static void sparse(void **state)
+{
+	struct tar_header h = tar_header('S', "file", "", 1);
+	char *raw = (char *)&h;
+	struct buf tar = { 0 };
+
+	sparse_one(state, "10000000000000", "0,1", 1, "at most 8 TiB");
+	sparse_one(state, "8000000000000", "0,1", 1, "claim"); /* 8 TB of zeros in 1.5 KB */
+	sparse_one(state, "90000000000", "0,1", 1, "claim");
+	sparse_one(state, "1000", "0,10,5,10", 20, "overlap");
+	sparse_one(state, "1000", "500,10,0,10", 20, "overlap");
+	sparse_one(state, "1000", "990,20", 20, "past its size");
+	sparse_one(state, "1000", "0,9223372036854775807", 20, "past its size");
+	sparse_one(state, "1000", "0,10", 20, "not as much");
+	sparse_one(state, "1000", "0,30", 20, "not as much");
+	sparse_one(state, "1000", "0,20,7", 20, "cut off");
+	sparse_one(state, "1000", "0,-20", 20, "cannot be");
+	sparse_one(state, "1000", "x", 20, "cannot be");
+	/* Old GNU, whose further blocks do not come, or say nonsense. */
+	memcpy(raw + 386, "00000000000\00000000000777", 24);
+	memcpy(raw + 483, "00000001000", 12);
+	tar_put(&tar, h);
+	tar_end(&tar);
+	refused(state, &tar, "", "not as much");
 	tar = (struct buf){ 0 };
-	tar_pax_text(&tar, "GNU.sparse.realsize", "10737418240");
-	refused(state, &tar, "", "sparse");
+	raw[482] = 1;
+	tar_put(&tar, h);
+	refused(state, &tar, "", "cut off");
+	tar = (struct buf){ 0 };
+	tar_put(&tar, h);
+	tar_file(&tar, "zzz", "");
+	refused(state, &tar, "", "number that cannot be");
+	/* pax 1.0: the map stands in the data. */
+	tar = (struct buf){ 0 };
+	tar_pax_text(&tar, "GNU.sparse.major", "1");
+	tar_file(&tar, "file", "1\n0\nx\n");
+	refused(state, &tar, "", "no list of numbers");
+	tar = (struct buf){ 0 };
+	tar_pax_text(&tar, "GNU.sparse.major", "1");
+	tar_file(&tar, "file", "99999999\n");
+	refused(state, &tar, "", "more pieces");
+	tar = (struct buf){ 0 };
+	tar_pax_text(&tar, "GNU.sparse.major", "1");
+	tar_file(&tar, "file", "1\n0\n7\n");
+	tar_end(&tar);
+	refused(state, &tar, "", "without its real size");
+	tar = (struct buf){ 0 };
+	tar_pax_text(&tar, "GNU.sparse.major", "2");
+	refused(state, &tar, "", "version");
+	tar = (struct buf){ 0 };
+	tar_pax_text(&tar, "GNU.sparse.size", "10");
+	tar_dir(&tar, "dir");
+	refused(state, &tar, "\"dir\"", "no file");
+	tar = (struct buf){ 0 };
+	tar_pax_text(&tar, "GNU.sparse.name", "../out");
+	tar_file(&tar, "file", "x");
+	refused(state, &tar, "", "");
+}
+
+/* ---- what costs more than it is ---- */
+
+/* Whiteouts of one directory against its entries, directories replaced again and again: each costs
+ * what it is, not what is there. Quadratic, this would take many minutes; the alarm ends it. */
+static void many(void **state)
+{
+	struct kit *k = *state;
+	struct buf tar = { 0 };
+	struct image_layer l;
+	struct txn *t;
+	char name[64];
+
+	for (int i = 0; i < 60000; i++) {
+		snprintf(name, sizeof(name), "dir/.wh.%06d", i);
+		tar_file(&tar, name, "");
+		snprintf(name, sizeof(name), "dir/%06d", i);
+		tar_file(&tar, name, "");
+	}
+	for (int i = 0; i < 20000; i++) {
+		tar_dir(&tar, "again/and");
+		tar_file(&tar, "again/and/file", "");
+		tar_file(&tar, "again/and", "");
+	}
+	tar_end(&tar);
+	alarm(100);
+	assert_done(txn_begin(k->s, &t));
+	assert_done(import_only(t, &tar, NULL, &l));
+	txn_abort(t);
+	alarm(0);
+	buf_done(&tar);
+	assert_int_equal(count_files(k), 0);
+}
+
+/* Of two entries of one name the last wins, as everywhere in the field. */
+static void twice(void **state)
+{
+	struct kit *k = *state;
+	_buf_done_ struct buf tar = { 0 };
+	struct image_layer l;
+	struct layer_content c;
+	struct layer_index *x;
+	struct stack stack;
+	uint64_t nid;
+
+	tar_file(&tar, "file", "first");
+	tar_file(&tar, "./file", "second");
+	tar_end(&tar);
+	assert_done(import_image(k->s, "x", &tar, 1, &l));
+	assert_done(stack_open(k->s, &l.diff_id, 1, &stack));
+	assert_done(layer_index_open(stack.index_fd, &x));
+	assert_done(layer_lookup(x, LAYER_ROOT_NID, "file", 4, &nid));
+	assert_done(layer_content(x, nid, &c));
+	assert_memory_equal(c.data, "second", 6);
+	layer_index_close(x);
+	stack_close(&stack);
+	assert_exports(k->s, &l.diff_id, &tar);
+}
+
+static void owners(void **state)
+{
+	struct tar_header h = tar_header('0', "file", "", 0);
+	struct buf tar = { 0 };
+
+	memcpy(h.uid, "\x80\0\0\x01\0\0\0\0", 8); /* 2^32 in base-256: uid 0 when cut off */
+	tar_put(&tar, h);
+	refused(state, &tar, "\"file\"", "its uid");
+	tar = (struct buf){ 0 };
+	memcpy(h.uid, "\x80\0\0\0\xff\xff\xff\xff", 8); /* -1 means "leave" to chown(2) */
+	tar_put(&tar, h);
+	refused(state, &tar, "\"file\"", "its uid");
+	tar = (struct buf){ 0 };
+	memset(h.uid, 0xff, 8);
+	tar_put(&tar, h);
+	refused(state, &tar, "\"file\"", "its uid");
+}
+
+/* The bounds of a whole store, as STRATA_BOUNDS sets them. */
+static void set_bounds(void **state)
+{
+	static const char *const bad[] = { "bytes",	 "bytes=0",  "entries=x",
+					   "depth=9999", "ratio=-1", "a=1" };
+	struct kit *k = *state;
+	struct buf tar = { 0 };
+
+	for (size_t i = 0; i < ARRAY_SIZE(bad); i++)
+		assert_err(store_set_bounds(k->s, bad[i]), -EINVAL, "must be bytes=SIZE");
+	assert_done(store_set_bounds(k->s, "entries=1,bytes=1g,depth=3,ratio=9"));
+	tar_file(&tar, "one", "");
+	tar_file(&tar, "two", "");
+	refused(state, &tar, "\"two\"", "over 1 entries");
 }
 
 static void pax(void **state)
@@ -336,9 +537,11 @@ static void digests(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		kit_test(names),  kit_test(whiteouts), kit_test(links), kit_test(types),
-		kit_test(sizes),  kit_test(pax),       kit_test(ends),	kit_test(compressed),
-		kit_test(bounds), kit_test(deep),      kit_test(bomb),	kit_test(digests),
+		kit_test(names),      kit_test(whiteouts),   kit_test(links), kit_test(types),
+		kit_test(sizes),      kit_test(pax),	     kit_test(ends),  kit_test(compressed),
+		kit_test(bounds),     kit_test(deep),	     kit_test(bomb),  kit_test(digests),
+		kit_test(sparse),     kit_test(many),	     kit_test(twice), kit_test(owners),
+		kit_test(set_bounds), kit_test(below_links),
 	};
 
 	return run_units(tests);

@@ -292,6 +292,42 @@ static void links_across_layers(void **state)
 	assert_sound(k->s);
 }
 
+/* /bin -> usr/bin and so on: names and hard links below are what the links lead to. */
+static void below_symlinks(void **state)
+{
+	struct kit *k = *state;
+	_buf_done_ struct buf tar = { 0 };
+	struct image_layer l;
+	struct layer_index *x;
+	struct stack stack;
+	uint64_t one, two;
+
+	tar_add(&tar, '2', "bin", "usr/bin", "", 0);
+	tar_file(&tar, "bin/implied", "x");
+	tar_dir(&tar, "usr/lib");
+	tar_add(&tar, '2', "usr/lib64", "../usr/lib/", "", 0);
+	tar_add(&tar, '2', "lib", "/usr/lib64", "", 0);
+	tar_dir(&tar, "lib/systemd/");
+	tar_file(&tar, "lib/systemd/unit", "y");
+	tar_add(&tar, '1', "bin/hard", "lib/systemd/unit", "", 0);
+	tar_add(&tar, '2', "up", "../../..", "", 0);
+	tar_file(&tar, "up/root", "z");
+	tar_file(&tar, "lib/.wh.gone", "");
+	tar_end(&tar);
+	assert_done(import_image(k->s, "x", &tar, 1, &l));
+	x = merged(k, &l, 1, &stack);
+	assert_int_equal(attr_of(x, "bin").mode, S_IFLNK | 0777);
+	assert_int_equal(attr_of(x, "usr/bin/implied").size, 1);
+	assert_int_equal(attr_of(x, "root").size, 1);
+	assert_ok(find(x, "usr/lib/systemd/unit", &one));
+	assert_ok(find(x, "usr/bin/hard", &two));
+	assert_int_equal(one, two);
+	layer_index_close(x);
+	stack_close(&stack);
+	assert_exports(k->s, &l.diff_id, &tar);
+	assert_sound(k->s);
+}
+
 static void dropped_xattrs(void **state)
 {
 	static const char *const names[] = { "trusted.overlay.redirect", "trusted.x",
@@ -345,9 +381,10 @@ static void shared_objects(void **state)
 	before = count_files(k);
 	assert_done(import_image(k->s, "y", &two, 1, l + 1));
 	/*
-	 * index, objects, frame, record, blob, config, manifest, merged and its list; but no object
+	 * index, objects, frame, record, blob, config, manifest, merged with list and sums; but no
+	 * object
 	 */
-	assert_int_equal(count_files(k) - before, 9);
+	assert_int_equal(count_files(k) - before, 10);
 	assert_done(image_remove(k->s, "x"));
 	assert_sound(k->s);
 	assert_exports(k->s, &l[1].diff_id, &two);
@@ -386,7 +423,8 @@ int main(void)
 		kit_test(plain),	  kit_test(gzip),	    kit_test(gzip_members),
 		kit_test(zstd),		  kit_test(a_sink),	    kit_test(without_end),
 		kit_test(tree),		  kit_test(whiteouts),	    kit_test(links_across_layers),
-		kit_test(dropped_xattrs), kit_test(shared_objects), kit_test(gone_blob),
+		kit_test(below_symlinks), kit_test(dropped_xattrs), kit_test(shared_objects),
+		kit_test(gone_blob),
 	};
 
 	return run_units(tests);

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Layouts out and in again, and such as mean harm. */
+#include "imagestore/store.h"
 #include "tests/imagestore/kit.h"
 
 static void make_layers(struct buf tars[2])
@@ -31,7 +32,8 @@ static void round_trip(struct kit *k, bool as_tar)
 	assert_done(import_image(k->s, "y:2", tars, 1, l));
 	assert_done(store_save(k->s, (char *[]){ (char *)"x", (char *)"y:2", NULL }, path, as_tar));
 	kit_open(&other);
-	assert_done(store_load(other.s, path, NULL, loaded, &names));
+	assert_done(store_load(other.s, path,
+			       &(struct load_options){ .loaded = loaded, .ctx = &names }));
 	assert_int_equal(strv_len(names), 2);
 	assert_string_equal(names[0], "x:latest");
 	assert_string_equal(names[1], "y:2");
@@ -43,7 +45,7 @@ static void round_trip(struct kit *k, bool as_tar)
 	image_close(b);
 	assert_sound(other.s);
 	assert_exports(other.s, &l[0].diff_id, &tars[0]);
-	assert_done(store_load(other.s, path, NULL, NULL, NULL)); /* it is all there: once more */
+	assert_done(store_load(other.s, path, NULL)); /* it is all there: once more */
 	assert_sound(other.s);
 	assert_done(image_remove(other.s, "x"));
 	assert_done(image_remove(other.s, "y:2"));
@@ -166,7 +168,7 @@ static void plain_layer(void **state)
 
 	layout_open(&y);
 	layout_image(&y, &(struct parts){ 0 });
-	assert_done(store_load(k->s, y.path, NULL, NULL, NULL));
+	assert_done(store_load(k->s, y.path, NULL));
 	assert_done(image_open(k->s, "n", &i));
 	assert_true(digest_eq(&i->layers[0].blob, &y.blob)); /* as it came: not compressed */
 	image_close(i);
@@ -181,7 +183,7 @@ static void refused(void **state, const struct parts *p, const char *why)
 
 	layout_open(&y);
 	layout_image(&y, p);
-	assert_err(store_load(k->s, y.path, NULL, NULL, NULL), -EBADMSG, why);
+	assert_err(store_load(k->s, y.path, NULL), -EBADMSG, why);
 	assert_int_equal(count_images(k->s), 0);
 	assert_int_equal(count_files(k), 0);
 	temp_close(y.path, y.fd);
@@ -218,6 +220,56 @@ static void hostile(void **state)
 	refused(state, &(struct parts){ .os = "windows" }, "not for linux/amd64");
 }
 
+/* Documents that are two things at once, too large, or lead into themselves. */
+static void hostile_documents(void **state)
+{
+	struct kit *k = *state;
+	_free_ char *text = NULL, *both = NULL, *index = NULL;
+	struct layout y;
+	struct digest d;
+	size_t len;
+
+	refused(state, &(struct parts){ .manifest_size = 100 << 20 },
+		"a document of 104857600 bytes");
+	layout_open(&y);
+	/* An index that is a manifest too, and the other way round. */
+	both = strdup("{\"schemaVersion\":2,\"manifests\":[],\"layers\":[],\"config\":{}}");
+	d = put_blob(&y, both, strlen(both));
+	for (int i = 0; i < 2; i++) {
+		_free_ char *outer = str_fmt(
+			"{\"schemaVersion\":2,\"manifests\":[{\"mediaType\":\"application/vnd.oci.image.%s.v1+json\","
+			"\"digest\":\"sha256:%s\",\"size\":%zu}]}",
+			i ? "index" : "manifest", digest_hex(&d).s, strlen(both));
+
+		temp_file(y.fd, "index.json", outer);
+		assert_err(store_load(k->s, y.path, NULL), -EBADMSG, "in one");
+	}
+	/* By its own word something else than its descriptor says. */
+	free(both);
+	both = strdup("{\"schemaVersion\":2,\"mediaType\":\"" MEDIA_INDEX
+		      "\",\"layers\":[],\"config\":{}}");
+	d = put_blob(&y, both, strlen(both));
+	text = str_fmt("{\"schemaVersion\":2,\"manifests\":[{\"mediaType\":\"" MEDIA_MANIFEST "\","
+		       "\"digest\":\"sha256:%s\",\"size\":%zu}]}",
+		       digest_hex(&d).s, strlen(both));
+	temp_file(y.fd, "index.json", text);
+	assert_err(store_load(k->s, y.path, NULL), -EBADMSG, "no image manifest");
+	/* A digest cannot hold itself, so a cycle is a long chain. */
+	index = strdup("{\"schemaVersion\":2,\"manifests\":[]}");
+	for (int i = 0; i < 10; i++) {
+		len = strlen(index);
+		d = put_blob(&y, index, len);
+		free(index);
+		index = str_fmt("{\"schemaVersion\":2,\"manifests\":[{\"mediaType\":\"" MEDIA_INDEX
+				"\",\"digest\":\"sha256:%s\",\"size\":%zu}]}",
+				digest_hex(&d).s, len);
+	}
+	temp_file(y.fd, "index.json", index);
+	assert_err(store_load(k->s, y.path, NULL), -EBADMSG, "indexes in one another");
+	assert_int_equal(count_files(k), 0);
+	temp_close(y.path, y.fd);
+}
+
 static void hostile_name(void **state)
 {
 	struct kit *k = *state;
@@ -225,7 +277,7 @@ static void hostile_name(void **state)
 
 	layout_open(&y);
 	layout_image(&y, &(struct parts){ .name = "../../x" });
-	assert_err(store_load(k->s, y.path, NULL, NULL, NULL), -EINVAL, "no name for an image");
+	assert_err(store_load(k->s, y.path, NULL), -EINVAL, "no name for an image");
 	assert_int_equal(count_files(k), 0);
 	temp_close(y.path, y.fd);
 }
@@ -236,17 +288,17 @@ static void no_layout(void **state)
 	struct layout y;
 
 	layout_open(&y);
-	assert_err(store_load(k->s, y.path, NULL, NULL, NULL), -EBADMSG, "no index.json");
+	assert_err(store_load(k->s, y.path, NULL), -EBADMSG, "no index.json");
 	temp_file(y.fd, "index.json", "{\"schemaVersion\":2,\"manifests\":[]}");
-	assert_err(store_load(k->s, y.path, NULL, NULL, NULL), -ENOENT, "no image for linux/amd64");
+	assert_err(store_load(k->s, y.path, NULL), -ENOENT, "no image for linux/amd64");
 	temp_file(y.fd, "index.json", "{\"manifests\":[{\"mediaType\":\"text/plain\"}]}");
-	assert_err(store_load(k->s, y.path, NULL, NULL, NULL), -EBADMSG,
+	assert_err(store_load(k->s, y.path, NULL), -EBADMSG,
 		   "\"text/plain\" is not one of images");
 	temp_file(y.fd, "index.json", "[");
-	assert_err(store_load(k->s, y.path, NULL, NULL, NULL), -EBADMSG, "index.json");
+	assert_err(store_load(k->s, y.path, NULL), -EBADMSG, "index.json");
 	assert_ok(unlinkat(y.fd, "oci-layout", 0));
-	assert_err(store_load(k->s, y.path, NULL, NULL, NULL), -EBADMSG, "no oci-layout");
-	assert_err(store_load(k->s, "/nonexistent", NULL, NULL, NULL), -ENOENT, "/nonexistent");
+	assert_err(store_load(k->s, y.path, NULL), -EBADMSG, "no oci-layout");
+	assert_err(store_load(k->s, "/nonexistent", NULL), -ENOENT, "/nonexistent");
 	temp_close(y.path, y.fd);
 }
 
@@ -261,11 +313,11 @@ static void symlinked_blob(void **state)
 	name = str_fmt("blobs/sha256/%s", digest_hex(&y.blob).s);
 	assert_ok(unlinkat(y.fd, name, 0));
 	assert_ok(symlinkat("/etc/passwd", y.fd, name));
-	assert_int_equal(store_load(k->s, y.path, NULL, NULL, NULL), -ELOOP);
+	assert_int_equal(store_load(k->s, y.path, NULL), -ELOOP);
 	err_clear();
 	assert_ok(unlinkat(y.fd, name, 0));
 	assert_ok(mkfifoat(y.fd, name, 0644));
-	assert_err(store_load(k->s, y.path, NULL, NULL, NULL), -EBADMSG, "no file");
+	assert_err(store_load(k->s, y.path, NULL), -EBADMSG, "no file");
 	temp_close(y.path, y.fd);
 }
 
@@ -295,7 +347,7 @@ static void platforms(void **state)
 		"\"io.containerd.image.name\":\"docker.io/library/debian:12\"}}]}",
 		digest_hex(&d).s, strlen(inner));
 	temp_file(y.fd, "index.json", outer);
-	assert_done(store_load(k->s, y.path, NULL, NULL, NULL));
+	assert_done(store_load(k->s, y.path, NULL));
 	assert_done(image_remove(k->s, "debian:12"));
 	temp_close(y.path, y.fd);
 }
@@ -335,12 +387,12 @@ static void docker_archive(void **state)
 	struct image *i;
 
 	make_docker(path, "linux", "y/layer.tar");
-	assert_err(store_load(k->s, path, NULL, NULL, NULL), -EBADMSG, "\"y/layer.tar\" is not in");
+	assert_err(store_load(k->s, path, NULL), -EBADMSG, "\"y/layer.tar\" is not in");
 	make_docker(path, "plan9", "x/layer.tar");
-	assert_err(store_load(k->s, path, NULL, NULL, NULL), -EBADMSG, "not for linux/amd64");
+	assert_err(store_load(k->s, path, NULL), -EBADMSG, "not for linux/amd64");
 	assert_int_equal(count_files(k), 0);
 	make_docker(path, "linux", "x/layer.tar");
-	assert_done(store_load(k->s, path, NULL, NULL, NULL));
+	assert_done(store_load(k->s, path, NULL));
 	assert_int_equal(count_images(k->s), 2);
 	assert_done(image_open(k->s, "a:1", &i));
 	id = i->config_digest; /* the config is as it came */
@@ -357,9 +409,16 @@ static void docker_archive(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		kit_test(folder),	  kit_test(archive),	    kit_test(save_errors),
-		kit_test(plain_layer),	  kit_test(hostile),	    kit_test(hostile_name),
-		kit_test(no_layout),	  kit_test(symlinked_blob), kit_test(platforms),
+		kit_test(folder),
+		kit_test(archive),
+		kit_test(save_errors),
+		kit_test(plain_layer),
+		kit_test(hostile),
+		kit_test(hostile_name),
+		kit_test(hostile_documents),
+		kit_test(no_layout),
+		kit_test(symlinked_blob),
+		kit_test(platforms),
 		kit_test(docker_archive),
 	};
 

@@ -1,5 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* A whole tree as text, one line a name: of an index of ours or of a mounted folder, to be compared. */
+/*
+ * A whole tree as text, one line a name: of an index of ours or of a mounted folder, to be
+ * compared.
+ */
 #ifndef TESTS_LAYER_LIST_H
 #define TESTS_LAYER_LIST_H
 

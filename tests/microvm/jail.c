@@ -13,6 +13,7 @@
 #include <sys/prctl.h>
 #include <sys/socket.h>
 #include <sys/syscall.h>
+#include <sys/un.h>
 #include <sys/wait.h>
 
 #define NOBODY 65534
@@ -127,6 +128,28 @@ static int opens_socket(void)
 	return 0;
 }
 
+/* Whoever connects to a socket that listened before is let in; no other socket comes to listen. */
+static int accepts(void)
+{
+	struct sockaddr_un a = { .sun_family = AF_UNIX };
+	int listener = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+	int client = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+	socklen_t len = sizeof(a);
+	char weak[256];
+
+	/* An abstract name of the kernel's choice. */
+	if (bind(listener, (struct sockaddr *)&a, sizeof(a.sun_family)) < 0 ||
+	    listen(listener, 1) < 0 || getsockname(listener, (struct sockaddr *)&a, &len) < 0 ||
+	    connect(client, (struct sockaddr *)&a, len) < 0)
+		return 1;
+	if (!jail(NOBODY, weak, sizeof(weak)))
+		return 2;
+	if (accept4(listener, NULL, NULL, SOCK_CLOEXEC) < 0)
+		return 3;
+	listen(client, 1);
+	return 0;
+}
+
 static int executes(void)
 {
 	char *argv[] = { NULL };
@@ -154,6 +177,8 @@ static void kills_attackers(_unused_ void **state)
 	if (getuid() != 0)
 		skip();
 	s = in_child(0, opens_socket);
+	assert_true(WIFSIGNALED(s) && WTERMSIG(s) == SIGSYS);
+	s = in_child(0, accepts);
 	assert_true(WIFSIGNALED(s) && WTERMSIG(s) == SIGSYS);
 	s = in_child(0, executes);
 	assert_true(WIFSIGNALED(s) && WTERMSIG(s) == SIGSYS);

@@ -44,6 +44,7 @@ struct boot {
 	struct vm_guest_config guest;
 	const char *input; /* NULL: none, and no stdin */
 	int signal;	   /* sent when the command has started */
+	uint64_t wish;	   /* the memory that it is asked to do with once it has started */
 	bool close_output; /* nobody reads what it says */
 	bool jail;
 
@@ -60,6 +61,7 @@ struct boot {
 	bool started, done;
 	struct vm_guest_event last;
 	enum vm_end end;
+	struct vm_memory_stats memory; /* at the end, with a balloon */
 };
 
 static char *word(const char *s)
@@ -133,6 +135,8 @@ static void on_event(struct boot *b, const struct vm_guest_event *e)
 		b->started = true;
 		if (b->signal)
 			assert_ok(vm_control_signal(b->control, b->signal));
+		if (b->wish)
+			assert_ok(vm_memory_wish(b->v, b->wish));
 	} else {
 		b->done = true;
 		vm_stop(b->v);
@@ -210,6 +214,8 @@ static void boot_run(struct boot *b)
 		print_message("# %s\n", vm_why(b->v));
 	if (!b->done)
 		print_message("# the guest did not say how it ended\n");
+	if (b->vm.balloon)
+		assert_ok(vm_memory_stats(b->v, &b->memory));
 	vm_free(b->v); /* closes what it holds of the pipes */
 	b->v = NULL;
 	while (b->out[0] >= 0 &&
@@ -230,6 +236,8 @@ static void exited(const struct boot *b, int status)
 		print_message("# %s\n", b->last.text);
 	assert_true(b->done);
 	assert_int_equal(b->last.kind, VM_GUEST_EXITED);
+	if (b->last.status != status)
+		print_message("# stdout: %.200s\n# stderr: %.200s\n", b->output, b->errors);
 	assert_int_equal(b->last.status, status);
 }
 
@@ -273,6 +281,39 @@ static void what_cannot_start(_unused_ void **state)
 		assert_false(b->started);
 		boot_free(b);
 	}
+}
+
+/* The balloon fills while the command runs. */
+static void memory_is_taken(_unused_ void **state)
+{
+	char *argv[] = SHELL(
+		"free() { busybox awk '/^MemFree/ { print int($2 / 1024) }' /proc/meminfo; };"
+		" n=0; while [ $(free) -gt 60 ] && [ $n -lt 300 ]; do busybox usleep 100000; n=$((n + 1)); done;"
+		" [ $(free) -le 60 ] || exit 1; exit 3");
+	struct boot *b = boot_new(argv);
+
+	b->vm.balloon = true;
+	b->wish = 80 << 20;
+	boot_run(b);
+	exited(b, 3);
+	assert_int_equal(b->memory.total, 128 << 20);
+	assert_int_equal(b->memory.ballooned, 48 << 20);
+	boot_free(b);
+}
+
+/* What the guest frees by itself goes back after some seconds (page_reporting of Linux: 2). */
+static void freed_memory_goes_back(_unused_ void **state)
+{
+	char *argv[] = SHELL("busybox dd if=/dev/zero of=/dev/shm/f bs=1M count=40 2>/dev/null;"
+			     " busybox rm /dev/shm/f; busybox sleep 8");
+	struct boot *b = boot_new(argv);
+
+	b->vm.balloon = true;
+	boot_run(b);
+	exited(b, 0);
+	assert_int_equal(b->memory.ballooned, 0);
+	assert_true(b->memory.reported >= 16 << 20);
+	boot_free(b);
 }
 
 /* More than all the rings and pipes on the way hold, there and back. */
@@ -492,7 +533,8 @@ static void union_jailed(_unused_ void **state)
 	union_root(true);
 }
 
-int main(void)
+/* One argument: only the tests whose names match it. */
+int main(int argc, char **argv)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(output_and_status), cmocka_unit_test(what_cannot_start),
@@ -501,6 +543,7 @@ int main(void)
 		cmocka_unit_test(nobody_reads),	     cmocka_unit_test(volume),
 		cmocka_unit_test(long_mode_entry),   cmocka_unit_test(jailed),
 		cmocka_unit_test(union_plain),	     cmocka_unit_test(union_jailed),
+		cmocka_unit_test(memory_is_taken),   cmocka_unit_test(freed_memory_goes_back),
 	};
 	char why[256];
 
@@ -517,5 +560,7 @@ int main(void)
 		printf("1..0 # SKIP no busybox\n");
 		return 0;
 	}
+	if (argc > 1)
+		cmocka_set_test_filter(argv[1]);
 	return cmocka_run_group_tests_name("microvm/linux", tests, NULL, NULL);
 }

@@ -199,6 +199,35 @@ static void test_cpu(_unused_ void **state)
 }
 
 /* After a supervisor that was killed: processes, groups below the group, all of it. */
+/* Raised, lowered, and one that it has not been made with. */
+static void test_update(_unused_ void **state)
+{
+	struct run_limits l = { .memory = 64u << 20 }, pids = { .pids = 5 };
+	struct cgroup *g = need(&l);
+	struct cgroup_usage u;
+	struct cgroup *seen;
+	pid_t pid = spawn_in(g, sleep_long);
+	int r;
+
+	for (unsigned mib = 128; mib >= 32; mib /= 4) {
+		l.memory = (uint64_t)mib << 20;
+		assert_int_equal(cgroup_update(id, &l), 0);
+		assert_int_equal(cgroup_open(id, &seen), 0);
+		assert_int_equal(cgroup_usage(seen, &u), 0);
+		assert_int_equal(u.memory_limit, l.memory);
+		cgroup_close(seen);
+	}
+	/* In v2 the group has it now; in v1 it is none of this instance's. */
+	r = cgroup_update(id, &pids);
+	assert_true(r == 0 || r == -EOPNOTSUPP);
+	assert_true(r == 0 || strstr(err_take(r), "start it with such a limit"));
+	assert_int_equal(kill(pid, SIGKILL), 0);
+	assert_int_equal(end_of(pid), 137);
+	cgroup_free(g);
+	assert_int_equal(cgroup_update(id, &l), -EOPNOTSUPP);
+	err_clear();
+}
+
 static void test_purge(_unused_ void **state)
 {
 	struct cgroup *g = need(&(struct run_limits){ .memory = 64u << 20, .pids = 10 });
@@ -255,6 +284,7 @@ int main(void)
 		cmocka_unit_test_setup_teardown(test_memory_enough, setup_id, teardown_id),
 		cmocka_unit_test_setup_teardown(test_pids, setup_id, teardown_id),
 		cmocka_unit_test_setup_teardown(test_cpu, setup_id, teardown_id),
+		cmocka_unit_test_setup_teardown(test_update, setup_id, teardown_id),
 		cmocka_unit_test_setup_teardown(test_purge, setup_id, teardown_id),
 		cmocka_unit_test_setup_teardown(test_cheap, setup_id, teardown_id),
 	};

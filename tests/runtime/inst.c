@@ -272,6 +272,28 @@ static void test_other_boot(void **state)
 	inst_close(i);
 }
 
+static void test_rename(void **state)
+{
+	struct fixture *f = *state;
+	struct inst *one = make_inst(f, "one", "first"), *two = make_inst(f, "two", "second"), *i;
+
+	assert_int_equal(inst_rename(one, "second"), -EEXIST);
+	assert_int_equal(inst_rename(one, "a/b"), -EINVAL);
+	err_clear();
+	assert_string_equal(inst_name(one), "first");
+	assert_int_equal(inst_rename(one, "third"), 0);
+	assert_string_equal(inst_name(one), "third");
+	assert_int_equal(inst_open(f->runroot, "first", &i), -ENOENT);
+	err_clear();
+	assert_int_equal(inst_open(f->runroot, "third", &i), 0);
+	assert_string_equal(inst_id(i), "one");
+	inst_close(i);
+	/* The old name is free again. */
+	assert_int_equal(inst_rename(two, "first"), 0);
+	inst_close(one);
+	inst_close(two);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -285,6 +307,7 @@ int main(void)
 		cmocka_unit_test_setup_teardown(test_damaged_hides_no_other, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_concurrent, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_killed_anywhere, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_rename, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_other_boot, setup, teardown),
 	};
 

@@ -2,7 +2,10 @@
 #include "tests/runtime/fixture.h"
 
 #include "base/loop.h"
+#include <sched.h>
 #include <sys/epoll.h>
+#include <sys/socket.h>
+#include <sys/un.h>
 
 #define MIB (1u << 20)
 
@@ -363,7 +366,57 @@ static void test_killed_supervisor(void **state)
 	inst_close(i);
 }
 
-/* Wherever the supervisor is killed: the instance can be recovered, has ended, and can be removed. */
+/*
+ * On the parent's CPU and idle: a parent that waits for what this process does preempts it there.
+ */
+static void run_behind_parent(void)
+{
+	cpu_set_t one;
+
+	CPU_ZERO(&one);
+	CPU_SET(0, &one);
+	sched_setaffinity(0, sizeof(one), &one);
+	sched_setaffinity(getppid(), sizeof(one), &one);
+	sched_setscheduler(0, SCHED_IDLE, &(struct sched_param){ 0 });
+}
+
+/* It goes between a client's connect and its request, or the answer to it: gone, and no error. */
+static void test_gone_unheard(void **state)
+{
+	struct fixture *f = *state;
+	struct inst *i = make_inst(f, "one", NULL);
+	struct sockaddr_un name = { .sun_family = AF_UNIX };
+	cpu_set_t before;
+
+	sched_getaffinity(0, sizeof(before), &before);
+	snprintf(name.sun_path, sizeof(name.sun_path), "%s/instances/one/control", f->path);
+	for (int k = 0; k < 200; k++) {
+		int listener = socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0);
+		struct pollfd p = { .fd = listener, .events = POLLIN };
+		int status;
+		pid_t pid;
+
+		unlink(name.sun_path);
+		assert_return_code(bind(listener, (struct sockaddr *)&name, sizeof(name)), errno);
+		assert_return_code(listen(listener, 1), errno);
+		pid = fork();
+		if (pid == 0) {
+			close(listener);
+			run_behind_parent();
+			_exit(inst_wait(i, 5000) == 0 ? 0 : 1);
+		}
+		assert_int_equal(poll(&p, 1, 5000), 1);
+		close(listener);
+		assert_int_equal(waitpid(pid, &status, 0), pid);
+		assert_int_equal(status, 0);
+	}
+	sched_setaffinity(0, sizeof(before), &before);
+	inst_close(i);
+}
+
+/*
+ * Wherever the supervisor is killed: the instance can be recovered, has ended, and can be removed.
+ */
 static void test_killed_anywhere(void **state)
 {
 	struct fixture *f = *state;
@@ -481,6 +534,26 @@ static void test_resize_without_tty(void **state)
 	inst_close(i);
 }
 
+/* An isolation that cannot hold says so, and its instance runs on. */
+static void test_pause_unsupported(void **state)
+{
+	struct fixture *f = *state;
+	struct inst *i = make_inst(f, "one", NULL);
+	struct monitor m = monitor_start(i, "sleep 100", (struct monitor_options)MONITOR_DETACHED);
+	int pidfd = -1;
+
+	assert_int_equal(monitor_report(&m).kind, RUN_STARTED);
+	assert_int_equal(inst_pause(i, true), -EOPNOTSUPP);
+	assert_int_equal(state_of(i).status, INST_RUNNING);
+	assert_int_equal(inst_process(i, &pidfd), 0);
+	assert_int_equal(proc_pidfd_kill(pidfd, SIGKILL), 0);
+	close(pidfd);
+	assert_int_equal(monitor_end(&m), 137);
+	assert_int_equal(inst_process(i, &pidfd), -ESRCH);
+	assert_int_equal(inst_pause(i, true), -ESRCH);
+	inst_close(i);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -499,10 +572,12 @@ int main(void)
 		cmocka_unit_test_setup_teardown(test_sigterm, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_wait_removed, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_killed_supervisor, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_gone_unheard, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_killed_anywhere, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_attach, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_tty, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_resize_without_tty, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_pause_unsupported, setup, teardown),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

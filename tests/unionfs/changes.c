@@ -98,6 +98,51 @@ static const char expected[] = " 40755\n"
 			       "made/b 100644 data user.color=blue linked\n"
 			       "-s\n";
 
+/* A lower directory at another place, in it a change; a lower file with another mode alone. */
+static void move_some(struct direct *d)
+{
+	const struct wire_rename_in to_root = { 1 };
+	const struct wire_mkdir_in dir = { .mode = 0750 };
+	const struct wire_mknod_in file = { .mode = S_IFREG | 0644 };
+	const struct wire_setattr_in mode = { .valid = WIRE_FATTR_MODE, .mode = 0600 };
+	struct wire_rename_in to;
+	struct stat st;
+
+	call(d, WIRE_RENAME, 1, sizeof(to_root), &to_root, "d", "e");
+	call(d, WIRE_MKNOD, direct_lookup(d, 1, "e"), sizeof(file), &file, "b", NULL);
+	call(d, WIRE_MKDIR, 1, sizeof(dir), &dir, "d", NULL);
+	to = (struct wire_rename_in){ direct_lookup(d, 1, "d") };
+	call(d, WIRE_RENAME, 1, sizeof(to), &to, "e", "e");
+	assert_int_equal(
+		direct_error(d, WIRE_SETATTR, direct_lookup(d, 1, "f"), &mode, sizeof(mode)), 0);
+	assert_int_equal(fstatat(d->upper, "f", &st, 0), 0);
+	/* At most a block of xattrs. */
+	assert_true(st.st_blocks <= 8);
+	assert_int_equal(st.st_size, 8);
+	call(d, WIRE_RENAME, 1, sizeof(to_root), &to_root, "f", "m");
+}
+
+static const char moved[] = " 40755\n"
+			    "d 40750 opaque\n"
+			    "d/e 40755\n"
+			    "d/e/b 100644\n"
+			    "d/e/g 100644 lower g\n\n"
+			    "-f\n"
+			    "m 100600 lower f\n\n";
+
+static void run_moved(enum ufs_upper_mode upper)
+{
+	_buf_done_ struct buf b = { 0 };
+	struct direct d;
+
+	assert_int_equal(direct_begin(&d, upper), 0);
+	assert_int_equal(direct_init(&d), 0);
+	move_some(&d);
+	assert_int_equal(ufs_changes(d.u, add_line, &b), 0);
+	assert_string_equal(b.data, moved);
+	direct_end(&d);
+}
+
 static int stop(void *ctx, const struct ufs_change *c)
 {
 	(void)c;
@@ -127,6 +172,20 @@ static void mapped(void **state)
 	run(UFS_UPPER_MAPPED);
 }
 
+static void mapped_moved(void **state)
+{
+	(void)state;
+	run_moved(UFS_UPPER_MAPPED);
+}
+
+static void native_moved(void **state)
+{
+	(void)state;
+	if (geteuid() != 0)
+		skip();
+	run_moved(UFS_UPPER_NATIVE);
+}
+
 static void native(void **state)
 {
 	(void)state;
@@ -140,6 +199,8 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(mapped),
 		cmocka_unit_test(native),
+		cmocka_unit_test(mapped_moved),
+		cmocka_unit_test(native_moved),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -39,15 +39,11 @@ static inline void direct_file(int dir, const char *name, const char *text)
 	close(fd);
 }
 
-/* lower: f ("lower f\n"), d/g, s -> f. Mapped top. 0 or -errno. */
-static inline int direct_begin(struct direct *d, enum ufs_upper_mode mode)
+/* lower: f ("lower f\n"), d/g, s -> f; upper and work, empty. 0 or -errno. */
+static inline int direct_make(struct direct *d)
 {
-	struct ufs_lower lower = { .kind = UFS_LOWER_DIR };
-	struct ufs_config cfg = {
-		.lowers = &lower, .nlowers = 1, .upper = mode, .is_volatile = true
-	};
 	const char *tmp = getenv("TMPDIR");
-	int sub, e;
+	int sub;
 
 	*d = (struct direct){ .unique = 2 };
 	snprintf(d->dir, sizeof(d->dir), "%.40s/strata-ufs-XXXXXX", tmp ? tmp : "/var/tmp");
@@ -62,12 +58,23 @@ static inline int direct_begin(struct direct *d, enum ufs_upper_mode mode)
 	sub = openat(d->lower, "d", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 	direct_file(sub, "g", "lower g\n");
 	close(sub);
-	if (symlinkat("f", d->lower, "s") < 0)
-		return -errno;
-	lower.fd = d->lower;
-	cfg.upper_fd = d->upper;
-	cfg.work_fd = d->work;
-	e = ufs_new(&cfg, &d->u);
+	return symlinkat("f", d->lower, "s") < 0 ? -errno : 0;
+}
+
+/* The union that @cfg says; what it does not say is filled in. */
+static inline int direct_open(struct direct *d, const struct ufs_config *cfg)
+{
+	const struct ufs_lower lower = { .kind = UFS_LOWER_DIR, .fd = d->lower };
+	struct ufs_config full = *cfg;
+	int e;
+
+	if (!full.nlowers) {
+		full.lowers = &lower;
+		full.nlowers = 1;
+	}
+	full.upper_fd = d->upper;
+	full.work_fd = d->work;
+	e = ufs_new(&full, &d->u);
 	if (e)
 		return e;
 	d->conn = ufs_conn_new(d->u, NULL, NULL);
@@ -75,11 +82,32 @@ static inline int direct_begin(struct direct *d, enum ufs_upper_mode mode)
 	return d->conn && d->out ? 0 : -ENOMEM;
 }
 
-static inline void direct_end(struct direct *d)
+static inline void direct_close(struct direct *d)
 {
 	ufs_conn_free(d->conn);
 	ufs_free(d->u);
 	free(d->out);
+	d->conn = NULL;
+	d->u = NULL;
+	d->out = NULL;
+}
+
+static inline int direct_begin(struct direct *d, enum ufs_upper_mode mode)
+{
+	struct ufs_config cfg = {
+		.upper = mode,
+		.is_volatile = true,
+		.metacopy = true,
+		.redirect = UFS_REDIRECT_ON,
+	};
+	int e = direct_make(d);
+
+	return e ? e : direct_open(d, &cfg);
+}
+
+static inline void direct_end(struct direct *d)
+{
+	direct_close(d);
 	close(d->lower);
 	close(d->upper);
 	close(d->work);

@@ -3,27 +3,13 @@
  * Kernel overlayfs takes over lowers, upper and work of a native top, and shows the same; and the
  * other way round.
  */
-#include "mounted.h"
+#include "overlaid.h"
 #include "snapshot.h"
 #include "tap.h"
 
 static struct mounted m;
 
-static int mount_with(const char *more)
-{
-	char options[512];
-
-	snprintf(
-		options, sizeof(options),
-		"lowerdir=%s/top:%s/bottom,upperdir=%s/upper,workdir=%s/work,index=off,%s",
-		m.dir, m.dir, m.dir, m.dir, more);
-	return mount("overlay", m.point, "overlay", 0, options);
-}
-
-static int mount_overlay(void)
-{
-	return mount_with("redirect_dir=off");
-}
+static bool with_index;
 
 static void touch(const char *name, const char *text)
 {
@@ -54,6 +40,15 @@ static void change(void)
 	      mknod("dev/null", S_IFCHR | 0666, makedev(1, 3)) == 0);
 	CHECK(link("move/c", "move/c2") == 0);
 	touch("links/two", "all three");
+	/* No bytes, and no copies. */
+	CHECK(chmod("lib/object", 0604) == 0 && chown("links2/a", 7, 8) == 0);
+	CHECK(rename("lib/object", "attr/object") == 0 && chmod("maps/shared", 0600) == 0);
+	CHECK(link("maps/shared", "open/linked") == 0 && rename("maps", "tmp/maps") == 0);
+	CHECK(rename("tmp/maps", "tmp/maps2") == 0 && rename("open", "open2") == 0);
+	CHECK(rename("tmp/maps2/private", "tmp/private") == 0);
+	CHECK(renameat2(AT_FDCWD, "sync", AT_FDCWD, "bin", RENAME_EXCHANGE) == 0);
+	CHECK(mkdir("maps", 0711) == 0 && rename("many", "maps/many") == 0);
+	CHECK(unlink("maps/many/f0001") == 0);
 	CHECK(chdir("/") == 0);
 }
 
@@ -64,7 +59,7 @@ static void same_in_kernel(void)
 	change();
 	ours = snapshot(m.point, SNAPSHOT_TIMES);
 	CHECK(ours && mounted_end(&m) == 0);
-	CHECK(mount_overlay() == 0);
+	CHECK(overlaid_begin(&m, with_index) == 0);
 	theirs = snapshot(m.point, SNAPSHOT_TIMES);
 	CHECK(theirs && snapshot_same(ours, theirs));
 	free(ours);
@@ -84,8 +79,8 @@ static void same_as_kernel(void)
 	CHECK(rename("attr/moved", "move/b") == 0);
 	CHECK(chdir("/") == 0);
 	theirs = snapshot(m.point, SNAPSHOT_TIMES);
-	CHECK(theirs && umount2(m.point, 0) == 0);
-	mounted_begin(&m, false, UFS_UPPER_NATIVE, 2);
+	CHECK(theirs && overlaid_end(&m, with_index) == 0);
+	mounted_begin(&m, with_index, UFS_UPPER_NATIVE, 2);
 	ours = snapshot(m.point, SNAPSHOT_TIMES);
 	CHECK(ours && snapshot_same(theirs, ours));
 	free(ours);
@@ -93,49 +88,71 @@ static void same_as_kernel(void)
 	CHECK(mounted_end(&m) == 0);
 }
 
-/* Owner and mode without the bytes, and a directory that was moved. */
+/* Owner and mode without the bytes, and directories that were moved. */
 static void same_as_metacopy(void)
 {
 	char *ours, *theirs;
 
-	CHECK(mount_with("metacopy=on,redirect_dir=on") == 0 && chdir(m.point) == 0);
-	CHECK(chmod("lib/object", 0601) == 0 && rename("lib/object", "attr/object") == 0);
+	CHECK(overlaid_begin(&m, with_index) == 0 && chdir(m.point) == 0);
+	CHECK(chmod("lib/big", 0601) == 0 && rename("lib/big", "attr/big") == 0);
 	CHECK(chmod("move/c", 0711) == 0 && rename("lib", "lib2") == 0);
+	CHECK(rename("opq", "lib2/opq") == 0 && rename("lib2", "maps/lib3") == 0);
+	CHECK(rename("bin", "links/bin") == 0 && rename("maps/many", "many") == 0);
 	CHECK(chdir("/") == 0);
 	theirs = snapshot(m.point, SNAPSHOT_TIMES);
-	CHECK(theirs && umount2(m.point, 0) == 0);
-	mounted_begin(&m, false, UFS_UPPER_NATIVE, 2);
+	CHECK(theirs && overlaid_end(&m, with_index) == 0);
+	mounted_begin(&m, with_index, UFS_UPPER_NATIVE, 2);
 	ours = snapshot(m.point, SNAPSHOT_TIMES);
 	CHECK(ours && snapshot_same(theirs, ours));
 	free(ours);
 	free(theirs);
 	CHECK(mounted_end(&m) == 0);
+}
+
+static void run(bool index)
+{
+	int dir, image, pack;
+
+	with_index = index;
+	mounted_dir(&m);
+	dir = open(m.dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	if (index) {
+		image = mounted_open(&m, "index", O_RDWR | O_CREAT);
+		pack = mounted_open(&m, "pack", O_RDWR | O_CREAT);
+		fixture_index(image, pack);
+		close(image);
+		close(pack);
+	} else {
+		fixture_dirs(dir);
+	}
+	close(dir);
+	close(mounted_open(&m, "upper", O_RDONLY | O_DIRECTORY));
+	close(mounted_open(&m, "work", O_RDONLY | O_DIRECTORY));
+	if (overlaid_begin(&m, index) < 0) {
+		printf("# SKIP %s: the kernel cannot mount it: %m\n",
+		       index ? "index" : "directories");
+	} else {
+		overlaid_end(&m, index);
+		mounted_begin(&m, index, UFS_UPPER_NATIVE, 2);
+		tap_run(index ? "overlayfs over EROFS" : "overlayfs", "shows what the union left",
+			same_in_kernel);
+		tap_run(index ? "overlayfs over EROFS" : "overlayfs", "leaves what the union shows",
+			same_as_kernel);
+		tap_run(index ? "overlayfs over EROFS" : "overlayfs",
+			"leaves metacopy and redirects", same_as_metacopy);
+	}
+	while (umount2(m.point, MNT_DETACH) == 0)
+		;
+	mounted_remove(&m);
 }
 
 int main(void)
 {
 	const char *missing = mounted_missing();
-	int dir;
 
 	if (missing)
 		return tap_skip(missing);
-	mounted_dir(&m);
-	dir = open(m.dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-	fixture_dirs(dir);
-	close(dir);
-	close(mounted_open(&m, "upper", O_RDONLY | O_DIRECTORY));
-	close(mounted_open(&m, "work", O_RDONLY | O_DIRECTORY));
-	if (mount_overlay() < 0) {
-		mounted_remove(&m);
-		return tap_skip("no overlayfs here");
-	}
-	umount2(m.point, 0);
-	mounted_begin(&m, false, UFS_UPPER_NATIVE, 2);
-	tap_run("overlayfs", "shows what the union left", same_in_kernel);
-	tap_run("overlayfs", "leaves what the union shows", same_as_kernel);
-	tap_run("overlayfs", "leaves metacopy and redirects", same_as_metacopy);
-	while (umount2(m.point, MNT_DETACH) == 0)
-		;
-	mounted_remove(&m);
+	run(false);
+	run(true);
 	return tap_done();
 }

@@ -9,20 +9,43 @@
 #include "base/err.h"
 #include "layer/layer.h"
 #include "unionfs/unionfs.h"
+#include "unionfs/wire.h"
 
 #include "fixture_index.h"
 
 #include <errno.h>
 #include <ftw.h>
 #include <signal.h>
+#include <sys/mman.h>
 #include <sys/mount.h>
+#include <sys/prctl.h>
+#include <sys/utsname.h>
 #include <sys/wait.h>
 
 struct mounted {
 	char dir[64];	/* everything of the test */
 	char point[80]; /* where it is mounted */
 	pid_t server;
+	enum ufs_upper_mode mode; /* the test's own */
+	bool off;		  /* neither metacopy nor redirect_dir */
+	bool noacl;
+	/* other lowers than top and bottom: up to 7, topmost first, then NULL */
+	const char *const *dirs;
+	/* shared by mounted_count(): served by one thread, which counts requests by opcode */
+	uint64_t *counts;
+	/* index only: when the server is killed, another takes over; the keeper is `server` then */
+	bool kept;
+	volatile pid_t *now; /* kept: which process serves */
 };
+
+static inline bool mounted_before(unsigned int major, unsigned int minor)
+{
+	unsigned int is[2] = { 0 };
+	struct utsname u;
+
+	return uname(&u) < 0 || sscanf(u.release, "%u.%u", &is[0], &is[1]) != 2 || is[0] < major ||
+	       (is[0] == major && is[1] < minor);
+}
 
 /* NULL, or why it cannot be done here. */
 static inline const char *mounted_missing(void)
@@ -65,7 +88,41 @@ static inline int mounted_open(const struct mounted *m, const char *name, int fl
 	return fd;
 }
 
-static inline int mounted_serve(const struct ufs_config *cfg, int fuse, int threads)
+static inline void mounted_count(struct mounted *m)
+{
+	m->counts = mmap(NULL, WIRE_OPCODES * sizeof(*m->counts), PROT_READ | PROT_WRITE,
+			 MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+	FIXTURE_MUST(m->counts != MAP_FAILED);
+}
+
+static inline int mounted_serve_counting(struct ufs *u, int fuse, uint64_t *counts)
+{
+	const size_t size = (1u << 20) + 8192;
+	struct ufs_conn *c = ufs_conn_new(u, NULL, NULL);
+	struct iovec in = { malloc(size), 0 }, out = { malloc(size), size };
+	struct wire_in_header h;
+	ssize_t n;
+
+	FIXTURE_MUST(c && in.iov_base && out.iov_base);
+	while ((n = read(fuse, in.iov_base, size)) >= 0 || errno != ENODEV) {
+		if (n < (ssize_t)sizeof(h))
+			continue;
+		in.iov_len = (size_t)n;
+		memcpy(&h, in.iov_base, sizeof(h));
+		if (h.opcode < WIRE_OPCODES)
+			counts[h.opcode]++;
+		n = ufs_serve(c, &in, 1, &out, 1);
+		if (n > 0 && write(fuse, out.iov_base, (size_t)n) < 0 && errno == ENODEV)
+			break;
+	}
+	free(in.iov_base);
+	free(out.iov_base);
+	ufs_conn_free(c);
+	return 0;
+}
+
+static inline int mounted_serve(const struct ufs_config *cfg, int fuse, int threads,
+				struct journal *j, uint64_t *counts)
 {
 	struct ufs *u;
 	int e = ufs_new(cfg, &u);
@@ -75,9 +132,34 @@ static inline int mounted_serve(const struct ufs_config *cfg, int fuse, int thre
 		fflush(stdout);
 		return 1;
 	}
-	e = ufs_fuse_serve(u, fuse, threads);
+	e = counts ? mounted_serve_counting(u, fuse, counts) : ufs_fuse_serve(u, fuse, threads, j);
 	ufs_free(u);
 	return e != 0;
+}
+
+/* As strata-server's keeper, but that it never gives up. */
+static inline int mounted_keep(const struct mounted *m, const struct ufs_config *cfg, int fuse,
+			       int threads)
+{
+	int memory = memfd_create("journal", MFD_CLOEXEC), status;
+	struct ufs_config own = *cfg;
+	struct journal *j;
+
+	FIXTURE_MUST(ufs_journal_open(memory, &j) == 0);
+	do {
+		pid_t pid = fork();
+
+		FIXTURE_MUST(pid >= 0);
+		if (!pid) {
+			prctl(PR_SET_PDEATHSIG, SIGKILL);
+			exit(mounted_serve(&own, fuse, threads, j, NULL));
+		}
+		*m->now = pid;
+		while (waitpid(pid, &status, 0) < 0 && errno == EINTR)
+			;
+		own.recover = ufs_journal_used(j);
+	} while (WIFSIGNALED(status));
+	return WEXITSTATUS(status);
 }
 
 /* The one object of the fixture. */
@@ -102,42 +184,65 @@ static inline int mounted_object(void *ctx, uint64_t nid, const struct digest *d
 static inline void mounted_begin(struct mounted *m, bool index, enum ufs_upper_mode mode,
 				 int threads)
 {
-	int fds[2] = { -1, -1 }, fuse, mnt;
-	struct ufs_lower lowers[2] = { 0 };
-	struct ufs_config cfg = { .lowers = lowers, .nlowers = index ? 1 : 2, .upper = mode };
+	static const char *const two[] = { "top", "bottom", NULL };
+	const char *const *dirs = m->dirs ? m->dirs : two;
+	int fds[7] = { -1, -1, -1, -1, -1, -1, -1 }, sums[2] = { -1, -1 }, fuse, mnt;
+	struct ufs_lower lowers[7] = { 0 };
+	struct ufs_config cfg = { .lowers = lowers, .nlowers = 1, .upper = mode };
+
+	cfg.metacopy = !m->off;
+	cfg.noacl = m->noacl;
+	cfg.redirect = m->off ? UFS_REDIRECT_FOLLOW : UFS_REDIRECT_ON;
 
 	fflush(stdout);
 	if (index) {
 		fds[0] = mounted_open(m, "index", O_RDONLY);
 		fds[1] = mounted_open(m, "pack", O_RDONLY);
+		for (int i = 0; i < 2; i++) {
+			sums[i] = memfd_create("sums", MFD_CLOEXEC);
+			FIXTURE_MUST(sums[i] >= 0 && layer_index_sums(fds[i], sums[i]) == 0);
+		}
 		lowers[0] = (struct ufs_lower){
 			.kind = UFS_LOWER_INDEX,
 			.fd = fds[0],
 			.packs = &fds[1],
 			.npacks = 1,
+			.sums = sums,
 			.object_open = mounted_object,
 			.ctx = m,
 		};
 	} else {
-		fds[0] = mounted_open(m, "top", O_RDONLY | O_DIRECTORY);
-		fds[1] = mounted_open(m, "bottom", O_RDONLY | O_DIRECTORY);
-		lowers[0] = (struct ufs_lower){ .kind = UFS_LOWER_DIR, .fd = fds[0] };
-		lowers[1] = (struct ufs_lower){ .kind = UFS_LOWER_DIR, .fd = fds[1] };
+		for (cfg.nlowers = 0; dirs[cfg.nlowers]; cfg.nlowers++) {
+			size_t i = cfg.nlowers;
+
+			fds[i] = mounted_open(m, dirs[i], O_RDONLY | O_DIRECTORY);
+			lowers[i] = (struct ufs_lower){ .kind = UFS_LOWER_DIR, .fd = fds[i] };
+		}
 	}
 	cfg.upper_fd = mounted_open(m, "upper", O_RDONLY | O_DIRECTORY);
 	cfg.work_fd = mounted_open(m, "work", O_RDONLY | O_DIRECTORY);
 	FIXTURE_MUST(ufs_mount("strata-test", false, &fuse, &mnt) == 0);
 	FIXTURE_MUST(move_mount(mnt, "", AT_FDCWD, m->point, MOVE_MOUNT_F_EMPTY_PATH) == 0);
 	close(mnt);
+	if (m->kept && !m->now) {
+		m->now = mmap(NULL, sizeof(*m->now), PROT_READ | PROT_WRITE,
+			      MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+		FIXTURE_MUST(m->now != MAP_FAILED);
+	}
 	m->server = fork();
 	FIXTURE_MUST(m->server >= 0);
 	if (!m->server)
-		exit(mounted_serve(&cfg, fuse, threads));
+		prctl(PR_SET_PDEATHSIG, SIGKILL); /* a failed test leaves no server behind */
+	if (!m->server)
+		exit(m->kept ? mounted_keep(m, &cfg, fuse, threads) :
+			       mounted_serve(&cfg, fuse, threads, NULL, m->counts));
 	close(fuse);
 	close(cfg.upper_fd);
 	close(cfg.work_fd);
-	close(fds[0]);
-	close(fds[1]);
+	for (size_t i = 0; i < 7; i++)
+		close(fds[i]);
+	close(sums[0]);
+	close(sums[1]);
 }
 
 /* Unmounts: the exit status of the server. */

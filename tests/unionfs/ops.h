@@ -97,23 +97,10 @@ static inline int truncate_at(int dir, const struct op *op)
 	return r;
 }
 
-/* A directory with a lower part cannot be renamed (EXDEV): left out, in both trees. */
-static inline bool may_be_lower(int dir, const char *path)
-{
-	struct stat st;
-
-	return fstatat(dir, path, &st, AT_SYMLINK_NOFOLLOW) == 0 && S_ISDIR(st.st_mode) &&
-	       path[strlen(path) - 1] < '3';
-}
-
 static inline int rename_at(int dir, const struct op *op)
 {
 	static const unsigned int flags[4] = { 0, RENAME_NOREPLACE, RENAME_EXCHANGE, 0 };
 
-	if (may_be_lower(dir, op->a) || (op->flags == 2 && may_be_lower(dir, op->b))) {
-		errno = EBUSY;
-		return -1;
-	}
 	return renameat2(dir, op->a, dir, op->b, flags[op->flags]);
 }
 

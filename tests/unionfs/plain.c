@@ -26,7 +26,7 @@ static void begin(bool rdonly)
 	m.server = fork();
 	FIXTURE_MUST(m.server >= 0);
 	if (!m.server)
-		exit(mounted_serve(&cfg, fuse, 2));
+		exit(mounted_serve(&cfg, fuse, 2, NULL, NULL));
 	close(fuse);
 	FIXTURE_MUST(chdir(m.point) == 0);
 	if (host >= 0)

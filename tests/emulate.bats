@@ -1,0 +1,170 @@
+#!/usr/bin/env bats
+# shellcheck disable=SC2016,SC2154 # $ is for the guest; lib.bash sets top, build, strata, work
+# MicroVMs that QEMU emulates (--vmm qemu): what the others do, on this machine whatever its KVM can.
+
+bats_require_minimum_version 1.5.0
+load lib
+
+setup() {
+	need_fuse
+	need qemu-system-x86_64
+	strata_setup
+	STRATA_KERNEL=$(cd "$top" && tools/kernel guest 2>/dev/null) || true
+	export STRATA_KERNEL
+	[ -e "$STRATA_KERNEL" ] || skip "no guest kernel: tools/kernel guest"
+	small_image
+}
+teardown() { strata_teardown; }
+
+vm() { timeout -k 5 120 "$strata" run --vm --vmm qemu "$@"; }
+
+# emulators UID: the QEMUs that run as UID, which is an instance's alone.
+emulators() {
+	ps -eo pid=,uid=,stat=,comm= | awk -v u="$1" '$2 == u && $3 !~ /^Z/ && $4 ~ /^qemu-system/ { print $1 }'
+}
+uid_of() { echo $((0x7e000000 + 0x${1:0:6})); }
+
+@test "emulated: output, status, input to its end, environment, user, volumes, CPUs" {
+	mkdir "$work/v" && echo there >"$work/v/f"
+	run --separate-stderr vm --rm -i -e A=b -u user -w /etc -v "$work/v:/v:ro" --vcpus 2 -m 200m small \
+		sh -c 'cat; echo $A; pwd; id -u; cat /v/f greeting; echo no >/v/g; grep -c ^processor /proc/cpuinfo; exit 42' \
+		< <(echo from outside)
+	echo "$output $stderr"
+	[ "$status" = 42 ]
+	[ "${lines[*]}" = "from outside b /etc 1000 there hello 2" ]
+	[[ $stderr == *"Read-only file system"* ]]
+	[ ! -e "$work/v/g" ]
+}
+
+@test "emulated: all that was written comes, also when it is read slowly" {
+	local sum
+	sum=$(head -c 3000000 /dev/zero | tr '\0' y | md5sum)
+	vm --rm small sh -c 'head -c 3000000 /dev/zero | tr "\0" y' >"$work/fifo.out" &
+	wait $!
+	[ "$(md5sum <"$work/fifo.out")" = "$sum" ]
+	[ "$(vm --rm small sh -c 'head -c 3000000 /dev/zero | tr "\0" y' | (sleep 8; md5sum))" = "$sum" ]
+}
+
+@test "emulated: who reads no more ends the writer; a socket that others write to stays open" {
+	need python3
+	[ "$(vm --rm small sh -c 'while echo y; do :; done' | head -n 1)" = y ]
+	run timeout -k 5 140 python3 - "$strata" <<'END'
+import socket, subprocess, sys
+here, there = socket.socketpair()
+r = subprocess.run([sys.argv[1], "run", "--vm", "--vmm", "qemu", "--rm", "small", "echo", "guest"],
+                   stdin=there, stdout=there, stderr=subprocess.DEVNULL, timeout=120)
+there.sendall(b"after\n")
+here.sendall(b"still read\n")
+print(r.returncode, here.recv(4096), there.recv(4096))
+END
+	echo "$output"
+	[ "$output" = "0 b'guest\\nafter\\n' b'still read\\n'" ]
+}
+
+@test "emulated: what cannot start says why" {
+	fails 127 "/nosuch" vm --rm small /nosuch
+	fails 126 "/etc/passwd" vm --rm small /etc/passwd
+	fails 125 "use --vm" "$strata" run --vmm qemu small true
+	fails 125 "KVM alone" "$strata" run --vm --vmm qemu --network user --net-rate 1m small true
+	fails 125 "for KVM" "$strata" run --vm --vmm qemu --trace-boot small true
+	fails 125 "VMM 'other'" "$strata" run --vm --vmm other small true
+	fails 125 "qemu-system-x86" env PATH="$build" "$strata" run --vm --vmm qemu small true
+}
+
+@test "emulated: exec, cp, top, pause, memory, stop; nothing is left" {
+	local id uid qemu
+	id=$(vm -d --balloon -m 256m --name e small \
+		sh -c 'trap "echo bye; exit 3" TERM; echo up; while :; do sleep 1; done')
+	uid=$(uid_of "$id")
+	qemu=$(emulators "$uid")
+	[ "$(wc -w <<<"$qemu")" = 1 ]
+	[ "$("$strata" exec e cat /etc/greeting)" = hello ]
+	run "$strata" exec e sh -c 'exit 9'
+	[ "$status" = 9 ]
+	[ "$(echo in | "$strata" exec -i e cat)" = in ]
+	echo file >"$work/f"
+	"$strata" cp "$work/f" e:/root/
+	[ "$("$strata" exec e cat /root/f)" = file ]
+	[[ $("$strata" top e) == *"sleep 1"* ]]
+	"$strata" pause e
+	[[ $(cat "/proc/$qemu/stat") == *") T "* ]]
+	"$strata" unpause e
+	"$strata" update --memory 128m e
+	fails 125 "emulated" "$strata" checkpoint e
+	[[ $("$strata" stats --no-stream e) == *" 2" ]] # strata-vmm and QEMU are in its group
+	"$strata" stop e
+	[[ $("$strata" logs e) == "up"*"bye" ]]
+	[ "$("$strata" wait e)" = 3 ]
+	[ -z "$(emulators "$uid")" ]
+}
+
+@test "emulated: killed at any moment, it leaves no process; a VMM that dies ends QEMU" {
+	local id uid moment
+	for moment in 0.3 1 4; do
+		vm --name k small sleep 1000 >/dev/null 2>&1 3>&- &
+		sleep "$moment"
+		id=$("$strata" ps -aq)
+		uid=$(uid_of "$id")
+		"$strata" rm -f k
+		wait $! || true
+		[ -z "$(emulators "$uid")" ]
+	done
+	id=$(vm -d --name v small sleep 1000)
+	uid=$(uid_of "$id")
+	kill -9 "$("$strata" inspect v | jq '.[0].pid')"
+	run "$strata" wait v
+	echo "$output"
+	[ "$output" = 137 ]
+	[ -z "$(emulators "$uid")" ]
+}
+
+# hung ARGUMENT...: a run whose machine stands still in its boot; its process is $run, its words are in $work/run.err.
+hung() {
+	local qemu='' i
+	timeout -k 5 100 "$strata" run --vm --vmm qemu --name h "$@" small true >/dev/null 2>"$work/run.err" 3>&- &
+	run=$!
+	for ((i = 0; i < 300; i++)); do
+		qemu=$(emulators "$(uid_of "$("$strata" ps -aq)")" 2>/dev/null) || true
+		[ -z "$qemu" ] || break
+		sleep 0.01
+	done
+	kill -STOP "$qemu"
+}
+ended() {
+	local rc=0
+	wait "$run" || rc=$?
+	cat "$work/run.err"
+	[ "$rc" = 125 ]
+	[ "$(cat "$work/run.err")" = "strata: the microVM was ended before its command ran" ]
+}
+
+@test "a machine that never starts its command: Ctrl-C, stop, kill, rm -f and a time-out end it" {
+	local verb
+	hung
+	kill -INT "$(ps -o pid= --ppid "$run")"
+	ended
+	"$strata" rm h
+	for verb in stop kill "rm -f"; do
+		hung
+		# shellcheck disable=SC2086 # two words
+		timeout 20 "$strata" $verb h
+		ended
+		"$strata" rm -f h
+	done
+	hung --timeout 2
+	ended
+}
+
+@test "auto: KVM where it can, else QEMU and a line that says so" {
+	if "$strata" doctor --format json | jq -e '.[] | select(.name == "kvm") | .verdict == "yes"' >/dev/null; then
+		run --separate-stderr timeout -k 5 120 "$strata" run --vm --rm small echo out
+		[ "$output$stderr" = out ]
+	else
+		run --separate-stderr timeout -k 5 120 "$strata" run --vm --rm small echo out
+		[ "$output" = out ]
+		[ "$(wc -l <<<"$stderr")" = 1 ]
+		[[ $stderr == *"no microVM here"*"QEMU"* ]]
+		fails 125 "no microVM here" "$strata" run --vm --vmm kvm --rm small true
+		[ "$("$strata" doctor --format json | jq -r '.[] | select(.name == "kvm") | .verdict')" != yes ]
+	fi
+}

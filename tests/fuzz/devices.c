@@ -1,0 +1,127 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * A device whose guest memory is the fuzzer's. The rings lie where the input begins, so that it
+ * writes the descriptors and what is available; each queue is kicked, and a reset waits until the
+ * device has done what it was kicked for (events are taken in the order in which they came).
+ */
+#include "base/err.h"
+#include "base/fd.h"
+#include "base/mem.h"
+#include "virtio/ring.h"
+#include "virtio/virtio.h"
+#include <errno.h>
+#include <fcntl.h>
+#include <sys/mman.h>
+#include <sys/socket.h>
+
+#define RAM	  0x10000u
+#define NUM	  8u
+#define RING_SIZE 0x200u /* of one queue: descriptors, avail at 0x80, used at 0x100 */
+#define QUEUES	  5u
+
+enum { BALLOON, NET, RNG, VSOCK, KINDS };
+
+/* Registers (virtio 1.2, 4.2.2). */
+enum { R_FEATURES = 0x20, R_FEATURES_SEL = 0x24, R_QUEUE = 0x30, R_NUM = 0x38, R_READY = 0x44 };
+enum { R_NOTIFY = 0x50, R_STATUS = 0x70, R_DESC = 0x80, R_AVAIL = 0x90, R_USED = 0xa0 };
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
+
+static void irq(_unused_ void *ctx, _unused_ unsigned gsi)
+{
+}
+
+static void put(struct virtio_mmio *m, unsigned off, uint32_t v)
+{
+	virtio_mmio_access(m, off, &v, sizeof(v), true);
+}
+
+static void queues(struct virtio_mmio *m)
+{
+	for (unsigned i = 0; i < QUEUES; i++) {
+		put(m, R_QUEUE, i);
+		put(m, R_NUM, NUM);
+		put(m, R_DESC, i * RING_SIZE);
+		put(m, R_AVAIL, i * RING_SIZE + 0x80);
+		put(m, R_USED, i * RING_SIZE + 0x100);
+		put(m, R_READY, 1);
+	}
+}
+
+static void drive(struct virtio_mmio *m, uint32_t features)
+{
+	put(m, R_STATUS, 3);
+	put(m, R_FEATURES_SEL, 1);
+	put(m, R_FEATURES, 1); /* VERSION_1 */
+	put(m, R_FEATURES_SEL, 0);
+	put(m, R_FEATURES, features);
+	put(m, R_STATUS, 11);
+	queues(m);
+	put(m, R_STATUS, 15);
+	for (unsigned i = 0; i < QUEUES; i++)
+		put(m, R_NOTIFY, i);
+	put(m, R_STATUS, 0);
+}
+
+/* The other end of the pair is the server of every even port. */
+static int connect_server(void *ctx, uint32_t port)
+{
+	return port & 1 ? -ECONNREFUSED : fcntl(*(int *)ctx, F_DUPFD_CLOEXEC, 0);
+}
+
+static int new_device(unsigned kind, const struct virtio_bus *bus, int *fd,
+		      struct virtio_mmio **ret)
+{
+	const struct virtio_net_config net = { .fd = *fd, .mtu = 1500 };
+	const struct virtio_vsock_config vsock = { -1, connect_server, fd };
+	struct virtio_balloon *b;
+	struct virtio_net *n;
+	struct virtio_vsock *v;
+
+	if (kind == VSOCK)
+		return virtio_vsock_new(&vsock, bus, 0xd0000000, 1, &v, ret);
+	if (kind == BALLOON)
+		return virtio_balloon_new(bus, 0xd0000000, 1, &b, ret);
+	if (kind == NET)
+		return virtio_net_new(&net, bus, 0xd0000000, 1, &n, ret);
+	return virtio_rng_new(bus, 0xd0000000, 1, ret);
+}
+
+/* The tail of the input comes from the other end of the network, or of the guest's connections. */
+static void run(unsigned kind, uint32_t features, uint8_t *ram, const uint8_t *data, size_t size)
+{
+	struct mem mem = { { { 0, RAM, ram } }, 1 };
+	const struct virtio_bus bus = { .mem = &mem, .irq = irq };
+	struct virtio_mmio *m;
+	int pair[2];
+
+	memcpy(ram, data, MIN(size, (size_t)RAM));
+	if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, pair) < 0)
+		return;
+	if (size > 64)
+		(void)!send(pair[1], data + size - 64, 64, MSG_DONTWAIT | MSG_NOSIGNAL);
+	if (new_device(kind, &bus, &pair[0], &m) == 0) {
+		drive(m, features);
+		virtio_mmio_free(m);
+	}
+	err_clear();
+	fd_close(pair[0]);
+	fd_close(pair[1]);
+}
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
+{
+	static uint8_t *ram;
+
+	if (!ram)
+		ram = mmap(NULL, RAM, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+	if (size < 2 || ram == MAP_FAILED)
+		return 0;
+	memset(ram, 0, RAM);
+	/* Of the features those that a driver may take: EVENT_IDX, INDIRECT_DESC, the first six. */
+	run(data[0] % KINDS,
+	    (uint32_t)(data[0] >> 6) << 28 |
+		    (uint32_t)(data[0] % KINDS == BALLOON ? data[1] & 0x26 : 0),
+	    ram, data + 2, size - 2);
+	return 0;
+}

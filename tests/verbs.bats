@@ -1,0 +1,272 @@
+#!/usr/bin/env bats
+# The verbs of instances that run: each with a good use, a wrong name and a wrong state.
+
+bats_require_minimum_version 1.5.0
+load lib
+
+setup() {
+	need_fuse
+	strata_setup
+	small_image
+}
+teardown() { strata_teardown; }
+
+status_of() { "$strata" ps -a --format json | grep -A20 "\"name\": \"$1\"" | sed -n 's/.*"status": "\(.*\)".*/\1/p' | head -n1; }
+
+@test "exec: streams, exit codes, environment, user, working directory, both drivers" {
+	local driver
+	for driver in fuse auto; do
+		"$strata" run -d --name "c$driver" -e A=1 --driver $driver small sleep 1000
+		run --separate-stderr "$strata" exec "c$driver" sh -c 'echo out; echo err >&2; exit 7'
+		[ "$status" = 7 ] && [ "$output" = out ] && [ "$stderr" = err ]
+		[ "$(echo typed | "$strata" exec -i "c$driver" cat)" = typed ]
+		[ "$(echo typed | "$strata" exec "c$driver" cat)" = "" ]
+		[ "$("$strata" exec -e B=2 "c$driver" sh -c 'echo $A$B')" = 12 ]
+		[ "$(C=3 "$strata" exec -e C "c$driver" sh -c 'echo $C')" = 3 ]
+		[ "$("$strata" exec -u user -w /tmp "c$driver" sh -c 'id -u; pwd')" = $'1000\n/tmp' ]
+		run "$strata" exec "c$driver" sh -c 'kill -9 $$'; [ "$status" = 137 ]
+		fails 127 "not found" "$strata" exec "c$driver" nosuchcommand
+		fails 126 "" "$strata" exec "c$driver" /etc/passwd
+	done
+}
+
+@test "exec: sees what the container sees, and may no more" {
+	"$strata" run -d --name c small sh -c 'echo here >/tmp/made; exec sleep 1000'
+	until "$strata" exec c test -s /tmp/made; do sleep 0.1; done
+	[ "$("$strata" exec c cat /tmp/made)" = here ]
+	[ "$("$strata" exec c readlink /proc/self/ns/net)" = "$("$strata" exec c readlink /proc/1/ns/net)" ]
+	[ "$("$strata" exec c readlink /proc/self/ns/net)" != "$(readlink /proc/self/ns/net)" ]
+	[ "$("$strata" exec c grep -E '^(CapBnd|CapEff|Seccomp):' /proc/self/status)" = \
+		"$("$strata" exec c grep -E '^(CapBnd|CapEff|Seccomp):' /proc/1/status)" ]
+}
+
+@test "exec -d: goes on without us, and ends with the container" {
+	"$strata" run -d --name c small sleep 1000
+	run "$strata" exec -d c sh -c 'echo $$ >/tmp/pid; exec sleep 1000'
+	[ "$status" = 0 ] && [ -z "$output" ]
+	until "$strata" exec c test -s /tmp/pid; do sleep 0.1; done
+	"$strata" exec c sh -c 'kill -0 $(cat /tmp/pid)'
+	fails 127 "not found" "$strata" exec -d c nosuchcommand
+	"$strata" rm -f c
+}
+
+@test "exec -t: a terminal of our size" {
+	need script
+	"$strata" run -d --name c small sleep 1000
+	fails 125 "terminal" "$strata" exec -t c true </dev/null
+	run script -qec "stty rows 33 cols 77; $strata exec -it c sh -c 'test -t 0 && stty size; exit 5'" /dev/null
+	echo "$output"
+	[ "$status" = 5 ]
+	[[ $output == *"33 77"* ]]
+}
+
+@test "exec: wrong name, wrong state, no container" {
+	fails 125 "no such instance" "$strata" exec nosuch true
+	"$strata" run --name ended small true
+	fails 125 "not running" "$strata" exec ended true
+	"$strata" run -d --name c small sleep 1000
+	"$strata" pause c
+	fails 125 "paused" "$strata" exec c true
+}
+
+@test "kill and wait" {
+	"$strata" run -d --name c small sh -c 'trap "exit 9" USR1; while :; do sleep 0.1; done'
+	sleep 0.5
+	"$strata" wait c >"$work/code" &
+	"$strata" kill -s USR1 c
+	wait $!
+	[ "$(cat "$work/code")" = 9 ]
+	[ "$("$strata" wait c)" = 9 ]
+	fails 125 "not running" "$strata" kill c
+	fails 125 "no such instance" "$strata" kill nosuch
+	fails 125 "no such instance" "$strata" wait nosuch
+	fails 125 "no such signal" "$strata" kill -s NOSUCH c
+	"$strata" run -d --name d small sleep 1000
+	"$strata" kill d
+	[ "$("$strata" wait d)" = 137 ]
+}
+
+@test "pause: nothing runs until unpause; stop and rm -f end a paused one" {
+	local a b
+	"$strata" run -d --name c small sh -c 'while :; do echo x >>/tmp/n; sleep 0.02; done'
+	"$strata" pause c || skip "no cgroup v2 freezer here"
+	[ "$(status_of c)" = paused ]
+	top=$(echo "$STRATA_ROOT"/snapshots/*/upper)
+	a=$(stat -c %s "$top/tmp/n" 2>/dev/null || echo 0); sleep 0.5
+	b=$(stat -c %s "$top/tmp/n" 2>/dev/null || echo 0)
+	[ "$a" = "$b" ]
+	fails 125 "paused already" "$strata" pause c
+	"$strata" unpause c
+	[ "$(status_of c)" = running ]
+	fails 125 "not paused" "$strata" unpause c
+	until [ "$(stat -c %s "$top/tmp/n")" -gt "$b" ]; do sleep 0.1; done
+	"$strata" pause c
+	"$strata" stop -t 1 c
+	[ "$(status_of c)" = stopped ]
+	fails 125 "not running" "$strata" pause c
+	fails 125 "no such instance" "$strata" pause nosuch
+	"$strata" run -d --name held small sleep 1000
+	"$strata" pause held
+	"$strata" rm -f held
+	fails 125 "no such instance" "$strata" wait held
+}
+
+@test "create and start: the same instance, again and again, on its own top" {
+	"$strata" create --name c small sh -c 'echo x >>/root/lives; wc -l </root/lives; exit 3'
+	[ "$(status_of c)" = created ]
+	fails 125 "not running" "$strata" exec c true
+	run "$strata" start -a c; [ "$status" = 3 ] && [ "$output" = 1 ]
+	run "$strata" start -a c; [ "$status" = 3 ] && [ "$output" = 2 ]
+	[ "$("$strata" start c)" = c ]
+	[ "$("$strata" wait c)" = 3 ]
+	[ "$("$strata" logs -n 1 c)" = 3 ]
+	fails 125 "no such instance" "$strata" start nosuch
+	fails 125 "one instance" "$strata" start -a c c
+	"$strata" create --name d small true
+	[ "$("$strata" rm d)" = d ]
+	fails 127 "not found" "$strata" start "$("$strata" create small nosuchcommand)"
+}
+
+@test "start of one that runs is no error, restart is another life" {
+	"$strata" run -d --name c small sleep 1000
+	before=$("$strata" exec c stat -c %i /proc/1/ns/pid 2>/dev/null; "$strata" ps --format json | grep '"pid"')
+	[ "$("$strata" start c)" = c ]
+	[ "$("$strata" restart -t 0 c)" = c ]
+	after=$("$strata" ps --format json | grep '"pid"')
+	[ -n "$after" ] && [[ $before != *$after* ]]
+	fails 125 "no such instance" "$strata" restart nosuch
+}
+
+@test "input of start -ai" {
+	"$strata" create -i --name c small cat
+	[ "$(echo typed | "$strata" start -ai c)" = typed ]
+}
+
+@test "--timeout: killed, said, 137" {
+	fails 137 "time-out" "$strata" run --rm --timeout 1 small sleep 1000
+	run "$strata" run --rm --timeout 100 small sh -c 'exit 4'; [ "$status" = 4 ]
+	"$strata" run -d --name c --timeout 1 small sleep 1000
+	[ "$("$strata" wait c)" = 137 ]
+	[[ $("$strata" inspect c) == *time-out* ]]
+}
+
+@test "top and stats" {
+	"$strata" run -d --name c small sh -c 'sleep 1000 & sleep 2000'
+	"$strata" exec -d c sleep 3000
+	until [ "$("$strata" top c | grep -c 'sleep [123]000')" -ge 3 ]; do sleep 0.1; done
+	[ "$("$strata" top c | grep -c "$$")" = 0 ]
+	[[ $("$strata" top --format json c) == *'"command": "sleep 1000"'* ]]
+	[[ $("$strata" stats --no-stream c) == *"CPU %"*c* ]]
+	run "$strata" stats --no-stream --format json
+	[[ $output == *'"pids": '[3-9]* ]]
+	"$strata" stop -t 0 c
+	fails 125 "not running" "$strata" top c
+	fails 125 "not running" "$strata" stats --no-stream c
+	fails 125 "no such instance" "$strata" top nosuch
+}
+
+@test "diff and commit" {
+	"$strata" run --name c small sh -c 'echo n >/root/new; rm /etc/greeting; echo more >>/etc/group; mkdir /made; true'
+	run "$strata" diff c
+	echo "$output"
+	[[ $output == *"A /root/new"* && $output == *"D /etc/greeting"* && $output == *"C /etc/group"* && $output == *"A /made"* ]]
+	[[ $output != *"passwd"* ]]
+	"$strata" commit -q -m why -a me -c 'CMD ["cat", "/root/new"]' c made:1
+	[ "$("$strata" run --rm made:1)" = n ]
+	run "$strata" run --rm made:1 test -e /etc/greeting; [ "$status" = 1 ]
+	[[ $("$strata" inspect made:1) == *'"comment": "why"'* ]]
+	fails 125 "no such instance" "$strata" commit nosuch x
+	fails 125 "no such instance" "$strata" diff nosuch
+	fails 125 "CHANGE" "$strata" commit -c 'CHANGE x' c y
+	"$strata" run -d --name d small sleep 1000
+	fails 125 "stop it first" "$strata" diff d
+	fails 125 "stop it first" "$strata" commit d x
+}
+
+@test "rename" {
+	"$strata" run -d --name old small sleep 1000 # no id begins so
+	"$strata" run -d --name taken small sleep 1000
+	"$strata" rename old better
+	[ "$(status_of better)" = running ]
+	"$strata" exec better true
+	fails 125 "no such instance" "$strata" exec old true
+	fails 125 "has it already" "$strata" rename better taken
+	fails 125 "must be" "$strata" rename better 'a/b'
+	fails 125 "no such instance" "$strata" rename nosuch x
+	"$strata" run --rm --name old small true
+}
+
+@test "cp: files and folders, both directions, running and stopped, docker's rules" {
+	local state
+	mkdir -p "$work/in/sub"; echo one >"$work/in/one"; echo two >"$work/in/sub/two"; ln -s one "$work/in/link"
+	chmod 4750 "$work/in/one"
+	for state in running stopped; do
+		"$strata" run -d --name "$state" small sleep 1000
+		[ $state = running ] || "$strata" stop -t 0 $state
+		"$strata" cp "$work/in" $state:/tmp        # a folder into one that is there
+		"$strata" cp "$work/in/." $state:/made     # content into a new one
+		"$strata" cp "$work/in/one" $state:/made/file
+		"$strata" cp "$work/in/one" $state:/made/sub
+		fails 125 "no such directory" "$strata" cp "$work/in/one" $state:/nosuch/
+		fails 125 "no directory" "$strata" cp "$work/in" $state:/made/file
+		fails 125 "nosuch" "$strata" cp $state:/nosuch "$work/out"
+		fails 125 "one of both" "$strata" cp $state:/made $state:/other
+		rm -rf "$work/out"
+		"$strata" cp $state:/made "$work/out"
+		[ "$(cd "$work/out" && find . | sort | xargs)" = ". ./file ./link ./one ./sub ./sub/one ./sub/two" ]
+		[ "$(cat "$work/out/file" "$work/out/sub/two")" = $'one\ntwo' ]
+		[ "$(readlink "$work/out/link")" = one ]
+		[ "$(stat -c %a "$work/out/one")" = 750 ]
+		rm -rf "$work/out"
+		"$strata" cp $state:/tmp/in/sub/. "$work/out"
+		[ "$(cat "$work/out/two")" = two ]
+		"$strata" cp $state:/etc/greeting "$work/out"
+		[ "$(cat "$work/out/greeting")" = hello ]
+	done
+	[ "$("$strata" exec running stat -c %a:%u /tmp/in/one)" = 4750:0 ]
+	"$strata" start stopped
+	[ "$("$strata" exec stopped cat /made/sub/two)" = two ]
+	fails 125 "no such instance" "$strata" cp nosuch:/etc "$work/out"
+}
+
+@test "cp: links of a hostile container lead nowhere on the host" {
+	echo secret >"$work/secret"
+	mkdir "$work/target"
+	"$strata" run -d --name c small sh -c "ln -s $work/secret /evil; ln -s $work/target /dir; ln -s ../../../../.. /up; mkdir /d; mkfifo /d/f 2>/dev/null; exec sleep 1000"
+	until "$strata" exec c test -d /d; do sleep 0.1; done
+	"$strata" cp c:/evil "$work/copied"
+	[ "$(readlink "$work/copied")" = "$work/secret" ]
+	rm "$work/copied"
+	fails 125 "" "$strata" cp c:/evil/ "$work/copied"
+	echo data >"$work/data"
+	fails 125 "" "$strata" cp "$work/data" c:/dir/x
+	[ -z "$(ls "$work/target")" ]
+	"$strata" cp "$work/data" c:/up/arrived
+	[ "$("$strata" exec c cat /arrived)" = data ]
+	[ ! -e /arrived ]
+	"$strata" cp "$work/data" c:/evil
+	[ "$(cat "$work/secret")" = secret ]
+}
+
+@test "update: limits of one that runs, at once and for its next start" {
+	local group=/sys/fs/cgroup file
+	"$strata" run -d --name c --cpus 1.5 --memory 64m --pids-limit 50 small sleep 1000
+	for file in cpu.max cpu/cpu.cfs_quota_us cpu,cpuacct/cpu.cfs_quota_us; do
+		file=$(ls -d $group/${file%/*}/strata/*/"${file##*/}" $group/strata/*/"${file##*/}" 2>/dev/null | head -n1)
+		[ -z "$file" ] || break
+	done
+	[ -n "$file" ] || skip "no cgroup controller cpu here"
+	"$strata" update --cpus 0.5 --memory 128m --pids-limit 7 c
+	[[ $(cat "$file") == 50000* ]]
+	[ "$("$strata" inspect c | jq -c '.[0].config.limits | [.nanoCpus, .memory, .pids]')" = "[500000000,134217728,7]" ]
+	"$strata" stats --no-stream --format json c | jq -e '.[0].memoryLimit == 134217728'
+	"$strata" update --memory 32m c
+	"$strata" stop -t 0 c
+	"$strata" update --pids-limit 9 c
+	"$strata" start c
+	"$strata" stats --no-stream --format json c | jq -e '.[0].memoryLimit == 33554432'
+	[ "$("$strata" inspect c | jq '.[0].config.limits.pids')" = 9 ]
+	fails 125 "say what" "$strata" update c
+	fails 125 "6m or more" "$strata" update --memory 1m c
+	fails 125 "no such instance" "$strata" update --cpus 1 nosuch
+}
