@@ -96,6 +96,22 @@ static void drop_orphan(struct ufs *u, struct node *n)
 	upper_drop_orphan(u, n->name, S_ISDIR(n->type));
 }
 
+/* What it holds of the lowers is let go. */
+static void put_lowers(struct ufs *u, const struct node *n)
+{
+	if (n->lower)
+		lower_put(&u->lower, n->lower);
+	if (n->data)
+		lower_put(&u->lower, n->data);
+}
+
+static void release(struct ufs *u, struct node *n)
+{
+	put_lowers(u, n);
+	free(n->name);
+	free(n);
+}
+
 /* Nobody finds it any more: its file goes now if that has no name left. */
 static struct node *destroy(struct ufs *u, struct node *n)
 {
@@ -106,12 +122,7 @@ static struct node *destroy(struct ufs *u, struct node *n)
 		fd_close(n->fixed_fd);
 	else if (n->orphan)
 		drop_orphan(u, n);
-	if (n->lower)
-		lower_put(&u->lower, n->lower);
-	if (n->data)
-		lower_put(&u->lower, n->data);
-	free(n->name);
-	free(n);
+	release(u, n);
 	return parent;
 }
 
@@ -179,8 +190,10 @@ struct node *node_add(struct ufs *u, const struct node *like)
 {
 	struct node *n = copy_of(like), *old;
 
-	if (!n)
+	if (!n) {
+		put_lowers(u, like);
 		return NULL;
+	}
 	lock(u);
 	old = find_ino(&u->nodes, n->ino);
 	if (old) {
@@ -189,18 +202,10 @@ struct node *node_add(struct ufs *u, const struct node *like)
 		take_free_id(u, n);
 		if (insert(&u->nodes, n) == 0)
 			old = take_ptr(n);
-		else
-			n->lower = 0;
 	}
 	unlock(u);
-	if (n) {
-		if (n->lower)
-			lower_put(&u->lower, n->lower);
-		if (n->data)
-			lower_put(&u->lower, n->data);
-		free(n->name);
-		free(n);
-	}
+	if (n)
+		release(u, n);
 	return old;
 }
 

@@ -88,7 +88,8 @@ void node_ref(struct ufs *u, struct node *n);
 void node_put(struct ufs *u, struct node *n);
 /*
  * Finds the node of upper file @like->ino, else makes one with what @like says (its name is copied,
- * its parent pinned). Pinned; NULL without memory.
+ * its parent pinned). Pinned; NULL without memory. What @like holds of the lowers is the node's, or
+ * is let go.
  */
 struct node *node_add(struct ufs *u, const struct node *like);
 /* The client was told of it / forgets @n tellings, whatever it claims. */
