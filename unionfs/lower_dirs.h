@@ -69,12 +69,6 @@ void dirs_free(struct lower *l, struct dirs_entry *e);
  * memory.
  */
 struct dirs_entry *dirs_intern(struct lower *l, struct dirs_entry *fresh);
-/*
- * Whiteouts that are files (Linux 6.7): empty, with an "overlay.whiteout" xattr, in a directory
- * whose "overlay.opaque" is "x".
- */
-bool dirs_has_xwhiteouts(const struct lower *l, int dirfd);
-bool dirs_is_xwhiteout(const struct lower *l, const struct at *at);
 /* Where @e is in a layer, from its root, without a slash in front. */
 int dirs_path(const struct dirs_entry *e, uint16_t layer, char path[PATH_MAX]);
 /* The directory @e as it is in layer @layer, open, held. */

@@ -3,6 +3,7 @@
 #include "unionfs/lower_dirs.h"
 
 #include "base/str.h"
+#include "unionfs/dirs_marks.h"
 #include "unionfs/foreign.h"
 #include "unionfs/xat.h"
 

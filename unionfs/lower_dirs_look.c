@@ -7,9 +7,9 @@
 #include "unionfs/lower_dirs.h"
 
 #include "base/str.h"
+#include "unionfs/dirs_marks.h"
 #include "unionfs/dirs_names.h"
 #include "unionfs/foreign.h"
-#include "unionfs/xat.h"
 
 #include <errno.h>
 #include <limits.h>
@@ -23,115 +23,10 @@ struct looking {
 	bool by_path, renamed;
 };
 
-/* ---- marks ---- */
-
-static bool user_marks(const struct lower *l)
-{
-	return l->u->userxattr || l->u->foreign || l->u->mode == UFS_UPPER_MAPPED;
-}
-
-/* Most things have no xattr at all: one call says so for every mark. */
-static bool may_be_marked(const struct at *at)
-{
-	return xat_list(at->dirfd, at->name, NULL, 0) != 0;
-}
-
-/* "overlay.redirect", "overlay.metacopy": as getxattr(2), -ENODATA. */
-static ssize_t get_mark(const struct lower *l, const struct at *at, const char *mark, void *value,
-			size_t size)
-{
-	char name[48];
-	ssize_t n;
-
-	snprintf(name, sizeof(name), "trusted.%s", mark);
-	n = xat_get(at->dirfd, at->name, name, value, size);
-	if (n < 0 && user_marks(l)) {
-		snprintf(name, sizeof(name), "user.%s", mark);
-		n = xat_get(at->dirfd, at->name, name, value, size);
-	}
-	return n == -EOPNOTSUPP ? -ENODATA : n;
-}
-
-static bool is_opaque(const struct lower *l, const struct at *at, bool marked)
-{
-	bool user = l->u->userxattr || l->u->mode == UFS_UPPER_MAPPED;
-
-	if (l->u->foreign)
-		return (marked && foreign_opaque_xattr(at->dirfd, at->name)) ||
-		       foreign_opaque_name(at->dirfd, at->name);
-	return marked && (xat_is_y(at->dirfd, at->name, "trusted.overlay.opaque") ||
-			  (user && xat_is_y(at->dirfd, at->name, "user.overlay.opaque")));
-}
-
-/* Whether a whiteout beside it hides @name of the layers beneath; the directory is read once. */
-static bool is_hidden(const struct lower *l, struct dirs_part *dir, int dirfd, const char *name)
-{
-	if (!l->u->foreign)
-		return false;
-	if (!dir->marks)
-		dir->marks = foreign_any(dirfd) ? DIRS_MARKED : DIRS_UNMARKED;
-	return dir->marks == DIRS_MARKED && foreign_hidden(dirfd, name);
-}
-
-bool dirs_has_xwhiteouts(const struct lower *l, int dirfd)
-{
-	const struct at dir = { .dirfd = dirfd, .name = "." };
-	char c = 0;
-
-	return get_mark(l, &dir, "overlay.opaque", &c, 1) == 1 && c == 'x';
-}
-
-bool dirs_is_xwhiteout(const struct lower *l, const struct at *at)
-{
-	struct stat st;
-
-	return fstatat(at->dirfd, at->name, &st, AT_SYMLINK_NOFOLLOW) == 0 && S_ISREG(st.st_mode) &&
-	       !st.st_size && get_mark(l, at, "overlay.whiteout", NULL, 0) >= 0;
-}
-
-static bool is_whiteout(const struct lower *l, const struct at *at, const struct stat *st)
-{
-	return upper_is_whiteout(st) ||
-	       (S_ISREG(st->st_mode) && !st->st_size && dirs_is_xwhiteout(l, at) &&
-		dirs_has_xwhiteouts(l, at->dirfd));
-}
-
-/* A path of names alone: an image wrote it. */
-static bool is_plain_path(const char *path)
-{
-	do {
-		size_t len = strcspn(path, "/");
-
-		if (!len || len > UFS_NAME_MAX || (len == 1 && path[0] == '.') ||
-		    (len == 2 && path[0] == '.' && path[1] == '.'))
-			return false;
-		path += len;
-		/* A slash at the end is one more name, an empty one. */
-		if (!*path)
-			return true;
-		path++;
-	} while (true);
-}
-
-/* Where the layers beneath have what is at @at: a path from "/", or a name. "": where it is. */
-static int get_redirect(const struct looking *k, const struct at *at, char value[PATH_MAX])
-{
-	ssize_t n = get_mark(k->l, at, "overlay.redirect", value, PATH_MAX - 1);
-
-	value[MAX(n, (ssize_t)0)] = 0;
-	if (n < 0)
-		return n == -ENODATA ? 0 : (int)n;
-	if (k->l->u->redirect == UFS_REDIRECT_NOFOLLOW)
-		return -EPERM;
-	if (n < 1 || strlen(value) != (size_t)n || !is_plain_path(value + (value[0] == '/')))
-		return -EIO;
-	return value[0] != '/' && strchr(value, '/') ? -EIO : 0;
-}
-
 static int follow(struct looking *k, const struct at *at)
 {
 	char value[PATH_MAX];
-	int e = get_redirect(k, at, value);
+	int e = dirs_get_redirect(k->l, at, value);
 
 	if (e || !*value)
 		return e;
@@ -180,7 +75,8 @@ static int check_meta(struct looking *k, const struct at *at, const struct stat 
 	/* A block of xattrs may be counted; more than one is bytes. */
 	if (!S_ISREG(st->st_mode) || !st->st_size || st->st_blocks > 4096 / 512)
 		return 0;
-	n = may_be_marked(at) ? get_mark(k->l, at, "overlay.metacopy", NULL, 0) : -ENODATA;
+	n = dirs_may_be_marked(at) ? dirs_get_mark(k->l, at, "overlay.metacopy", NULL, 0) :
+				     -ENODATA;
 	*ret = n >= 0;
 	return n < 0 && n != -ENODATA ? (int)n : 0;
 }
@@ -214,8 +110,8 @@ static int add_dir(struct looking *k, const struct at *at, uint16_t layer, bool 
 	k->found->nparts++;
 	if (e || last || hidden)
 		return e ? e : 1;
-	marked = may_be_marked(at);
-	if ((more || marked) && is_opaque(k->l, at, marked))
+	marked = dirs_may_be_marked(at);
+	if ((more || marked) && dirs_is_opaque(k->l, at, marked))
 		return 1;
 	return marked ? follow(k, at) : 0;
 }
@@ -241,9 +137,9 @@ static int look_at(struct looking *k, struct dirs_part *dir, const struct at *at
 
 	if (fstatat(at->dirfd, at->name, &st, AT_SYMLINK_NOFOLLOW | AT_NO_AUTOMOUNT) < 0) {
 		e = errno == ENOENT || errno == ENOTDIR ? 0 : -errno;
-		return !e && more && dir ? is_hidden(k->l, dir, at->dirfd, at->name) : e;
+		return !e && more ? dirs_is_hidden(k->l, dir, at->dirfd, at->name) : e;
 	}
-	if (is_whiteout(k->l, at, &st) || !fits(f, &st))
+	if (dirs_is_whiteout(k->l, at, &st) || !fits(f, &st))
 		return 1;
 	if (!f->nparts) {
 		f->dev = st.st_dev;
@@ -254,8 +150,7 @@ static int look_at(struct looking *k, struct dirs_part *dir, const struct at *at
 	}
 	if (!f->is_dir)
 		return add_file(k, at, &st, layer);
-	return add_dir(k, at, layer, more,
-		       more && dir && is_hidden(k->l, dir, at->dirfd, at->name));
+	return add_dir(k, at, layer, more, more && dirs_is_hidden(k->l, dir, at->dirfd, at->name));
 }
 
 /* ---- layer by layer ---- */
@@ -285,9 +180,9 @@ static int follow_above(struct looking *k, const struct at *at, const char *rest
 	char value[PATH_MAX], path[PATH_MAX];
 	int n, above, e;
 
-	if (!may_be_marked(at))
+	if (!dirs_may_be_marked(at))
 		return 0;
-	e = get_redirect(k, at, value);
+	e = dirs_get_redirect(k->l, at, value);
 	if (e || !*value)
 		return e;
 	above = (int)(strlen(k->path) - strlen(rest) - strlen(at->name)) - 1;
@@ -302,9 +197,31 @@ static int follow_above(struct looking *k, const struct at *at, const char *rest
 }
 
 /*
+ * Into the directory at @at, on the way to @rest. 1: a whiteout or a file is in the way; 2: it is
+ * not there; *@ret_last: it hides what is beneath.
+ */
+static int step_into(struct looking *k, const struct at *at, const char *rest, int *ret_fd,
+		     bool *ret_last)
+{
+	_close_ int fd = openat(at->dirfd, at->name, O_PATH | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+	int e = fd < 0 ? errno : 0;
+
+	if (e && e != ENOENT)
+		return e == ENOTDIR || e == ELOOP ? 1 : -e;
+	if (dirs_is_hidden(k->l, NULL, at->dirfd, at->name) ||
+	    (!e && dirs_is_opaque(k->l, at, true)))
+		*ret_last = true;
+	if (e)
+		return *ret_last ? 1 : 2;
+	e = *ret_last ? 0 : follow_above(k, at, rest);
+	if (!e)
+		*ret_fd = take_fd(fd);
+	return e;
+}
+
+/*
  * The directory that holds k->path in a layer, into *@ret_fd, and its last name; k->path becomes
- * what it is beneath. 1: a whiteout or a file is in the way; 2: it is not there; *@ret_last: an
- * opaque directory is above.
+ * what it is beneath. 1, 2 and *@ret_last as step_into().
  */
 static int open_above(struct looking *k, uint16_t layer, int *ret_fd, char name[256],
 		      bool *ret_last)
@@ -312,8 +229,10 @@ static int open_above(struct looking *k, uint16_t layer, int *ret_fd, char name[
 	_close_ int fd = openat(k->l->dirs->fds[layer], ".", O_PATH | O_DIRECTORY | O_CLOEXEC);
 	const char *path = k->here;
 
+	if (fd < 0)
+		return -errno;
 	memcpy(k->here, k->path, sizeof(k->here));
-	while (fd >= 0) {
+	while (true) {
 		const struct at at = { .dirfd = fd, .name = name };
 		size_t len = strcspn(path, "/");
 		int next, e;
@@ -323,21 +242,12 @@ static int open_above(struct looking *k, uint16_t layer, int *ret_fd, char name[
 		if (!path[len])
 			break;
 		path += len + 1;
-		next = openat(fd, name, O_PATH | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
-		if (next < 0 && (errno == ENOENT || errno == ENOTDIR || errno == ELOOP))
-			return errno == ENOENT ? 2 : 1;
-		if (next >= 0 && is_opaque(k->l, &at, true))
-			*ret_last = true;
-		e = next >= 0 && !*ret_last ? follow_above(k, &at, path) : 0;
-		if (e) {
-			fd_close(next);
+		e = step_into(k, &at, path, &next, ret_last);
+		if (e)
 			return e;
-		}
 		fd_close(fd);
 		fd = next;
 	}
-	if (fd < 0)
-		return -errno;
 	*ret_fd = take_fd(fd);
 	return 0;
 }

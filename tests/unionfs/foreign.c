@@ -208,6 +208,35 @@ static void opaque_root(void **state)
 	assert_int_equal(find("a"), 0);
 }
 
+/* On the way to what was moved a whiteout hides as anywhere: all beneath, not its own layer. */
+static void on_a_moved_way(void **state)
+{
+	static const char *const from[] = { "/gone/dir", "/both/dir", "/way/gone", "/way/dir" };
+	static const char *const moved[] = { "gone", "both", "last", "shown" };
+
+	(void)state;
+	fill(layer[2], "gone/ gone/dir/ gone/dir/x both/ both/dir/ both/dir/x way/ way/gone/ "
+		       "way/gone/x way/dir/ way/dir/x");
+	fill(layer[1], ".wh.gone .wh.both both/ both/dir/ both/dir/y way/ way/.wh.gone");
+	for (size_t i = 0; i < ARRAY_SIZE(from); i++) {
+		int fd;
+
+		mkdirat(layer[0], moved[i], 0755);
+		fd = openat(layer[0], moved[i], O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+		assert_true(fd >= 0);
+		assert_int_equal(
+			fsetxattr(fd, "user.overlay.redirect", from[i], strlen(from[i]), 0), 0);
+		close(fd);
+	}
+	open_with(UFS_UPPER_NONE, true);
+	assert_string_equal(names("gone"), "");
+	assert_string_equal(names("both"), "y ");
+	assert_string_equal(names("last"), "");
+	assert_string_equal(names("shown"), "x ");
+	assert_int_equal(find("gone/x"), 0);
+	assert_int_equal(find("both/x"), 0);
+}
+
 static void not_asked_for(void **state)
 {
 	(void)state;
@@ -365,6 +394,7 @@ int main(void)
 		cmocka_unit_test_setup_teardown(in_lowers, begin, end),
 		cmocka_unit_test_setup_teardown(beneath_a_top, begin, end),
 		cmocka_unit_test_setup_teardown(opaque_root, begin, end),
+		cmocka_unit_test_setup_teardown(on_a_moved_way, begin, end),
 		cmocka_unit_test_setup_teardown(not_asked_for, begin, end),
 		cmocka_unit_test_setup_teardown(in_a_top, begin, end),
 		cmocka_unit_test_setup_teardown(names_refused, begin, end),
