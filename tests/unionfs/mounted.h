@@ -33,6 +33,8 @@ struct mounted {
 	const char *const *dirs;
 	/* shared by mounted_count(): served by one thread, which counts requests by opcode */
 	uint64_t *counts;
+	/* index only: opens its objects, which are not verified then; NULL: mounted_object() */
+	ufs_object_open_fn *object;
 	/* index only: when the server is killed, another takes over; the keeper is `server` then */
 	bool kept;
 	volatile pid_t *now; /* kept: which process serves */
@@ -207,8 +209,8 @@ static inline void mounted_begin(struct mounted *m, bool index, enum ufs_upper_m
 			.fd = fds[0],
 			.packs = &fds[1],
 			.npacks = 1,
-			.sums = sums,
-			.object_open = mounted_object,
+			.sums = m->object ? NULL : sums,
+			.object_open = m->object ? m->object : mounted_object,
 			.ctx = m,
 		};
 	} else {

@@ -1,9 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The same deeds on kernel overlayfs and on the union, over the same lowers: each call's outcome
- * and the tree afterwards are compared. What differs on purpose is in the table `meant`, with the
- * reason in docs/formats/union.md, "Where it differs from kernel overlayfs".
+ * The same deeds on kernel overlayfs and on the union, over the same lowers, as directories and as
+ * an index: each call's outcome and the tree afterwards are compared. What differs on purpose is in
+ * the table `meant`, with the reason in docs/formats/union.md, "Where it differs from kernel
+ * overlayfs".
  */
+#include "index_of.h"
 #include "overlaid.h"
 #include "snapshot.h"
 #include "tap.h"
@@ -256,11 +258,34 @@ static void same_tree(void)
 	CHECK(tree && tree_seen && snapshot_same(tree, tree_seen));
 }
 
-static void run_union(const char *prefix, enum ufs_upper_mode mode)
+static int open_wide(void *ctx, uint64_t nid, const struct digest *digest)
+{
+	(void)ctx;
+	(void)nid;
+	(void)digest;
+	return mounted_open(&m, "bottom/data/wide", O_RDONLY);
+}
+
+static void make_index(void)
+{
+	int bottom = mounted_open(&m, "bottom", O_RDONLY | O_DIRECTORY),
+	    index = mounted_open(&m, "index", O_RDWR | O_CREAT),
+	    pack = mounted_open(&m, "pack", O_RDWR | O_CREAT);
+
+	index_of(bottom, index, pack);
+	close(bottom);
+	close(index);
+	close(pack);
+}
+
+static void run_union(const char *prefix, bool index, enum ufs_upper_mode mode)
 {
 	mounted_dir(&m);
 	make_lowers();
-	mounted_begin(&m, false, mode, 2);
+	if (index)
+		make_index();
+	m.object = open_wide;
+	mounted_begin(&m, index, mode, 2);
 	run_deeds(seen, &tree_seen);
 	for (at = 0; at < DEEDS; at++)
 		tap_run(prefix, deeds[at].name, same_deed);
@@ -296,8 +321,10 @@ int main(void)
 		return tap_skip("overlayfs before Linux 6.7 does less");
 	if (run_kernel() < 0)
 		return tap_skip("the kernel mounts no overlay here");
-	run_union("native", UFS_UPPER_NATIVE);
-	run_union("mapped", UFS_UPPER_MAPPED);
+	run_union("directories, native", false, UFS_UPPER_NATIVE);
+	run_union("directories, mapped", false, UFS_UPPER_MAPPED);
+	run_union("index, native", true, UFS_UPPER_NATIVE);
+	run_union("index, mapped", true, UFS_UPPER_MAPPED);
 	free(tree);
 	for (size_t i = 0; i < DEEDS; i++)
 		free(expected[i]);
