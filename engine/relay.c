@@ -85,7 +85,16 @@ int relay_start(struct relay *r, int from, int to, int ours)
 			     .lock = PTHREAD_MUTEX_INITIALIZER,
 			     .gave = PTHREAD_COND_INITIALIZER };
 	e = pthread_create(&r->thread, NULL, carry, r);
-	return e ? err(-e, "thread: %s", strerror(e)) : 0;
+	if (e)
+		return err(-e, "thread: %s", strerror(e));
+	r->started = true;
+	return 0;
+}
+
+void relay_join(struct relay *r)
+{
+	if (r->started)
+		pthread_join(r->thread, NULL);
 }
 
 /* Under the lock. */
@@ -100,6 +109,8 @@ bool relay_wait_idle(struct relay *r)
 {
 	bool waited = false;
 
+	if (!r->started)
+		return false;
 	pthread_mutex_lock(&r->lock);
 	for (; busy(r); waited = true)
 		pthread_cond_wait(&r->gave, &r->lock);

@@ -18,6 +18,7 @@ struct relay {
 	pthread_cond_t gave;
 	bool holds; /* bytes that were taken and are not given yet */
 	bool over;  /* the thread takes no more */
+	bool started;
 };
 
 /*
@@ -25,9 +26,11 @@ struct relay {
  * ends with the process.
  */
 int relay_start(struct relay *r, int from, int to, int ours);
+/* Waits for the thread's end, which comes with the end of @from or of who reads @to. */
+void relay_join(struct relay *r);
 /*
  * Waits until the thread has given all that it took and nothing waits for it at @from, or it is
- * over. Whether that was not so at once.
+ * over. Whether that was not so at once; never of one that was not started.
  */
 bool relay_wait_idle(struct relay *r);
 

@@ -213,15 +213,11 @@ static int start_back_ends(struct vmm_qemu *q)
 
 static int start_relays(struct vmm_qemu *q)
 {
-	const int stdio[RELAYS] = { [CONSOLE] = VMM_LOG, [OUT] = 1, [ERR] = 2, [IN] = 0 };
+	const int stdio[] = { [CONSOLE] = VMM_LOG, [OUT] = 1, [ERR] = 2 };
 	int r = 0;
 
-	for (unsigned i = 0; r >= 0 && i < RELAYS; i++) {
-		if (q->socks[i] < 0)
-			continue;
-		r = i == IN ? relay_start(&q->relays[i], stdio[i], q->socks[i], q->socks[i]) :
-			      relay_start(&q->relays[i], q->socks[i], stdio[i], q->socks[i]);
-	}
+	for (unsigned i = 0; r >= 0 && i < IN; i++)
+		r = relay_start(&q->relays[i], q->socks[i], stdio[i], q->socks[i]);
 	return r;
 }
 
@@ -240,10 +236,18 @@ int vmm_qemu_run(struct vmm_qemu *q)
 		if (q->backs[i].started)
 			pthread_join(q->backs[i].thread, NULL);
 	}
+	/* What QEMU wrote last, to readers that may be slow. */
+	for (unsigned i = 0; i < IN; i++)
+		relay_join(&q->relays[i]);
 	return r;
 }
 
 /* ---- from another thread ---- */
+
+int vmm_qemu_started(struct vmm_qemu *q)
+{
+	return q->socks[IN] < 0 ? 0 : relay_start(&q->relays[IN], 0, q->socks[IN], q->socks[IN]);
+}
 
 static int talk(struct vmm_qemu *q, const char *command)
 {
@@ -259,8 +263,7 @@ static bool wait_idle(struct vmm_qemu *q)
 	bool waited = false;
 
 	for (unsigned i = 0; i < IN; i++)
-		if (q->socks[i] >= 0)
-			waited |= relay_wait_idle(&q->relays[i]);
+		waited |= relay_wait_idle(&q->relays[i]);
 	return waited;
 }
 

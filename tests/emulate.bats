@@ -43,6 +43,10 @@ uid_of() { echo $((0x7e000000 + 0x${1:0:6})); }
 	wait $!
 	[ "$(md5sum <"$work/fifo.out")" = "$sum" ]
 	[ "$(vm --rm small sh -c 'head -c 3000000 /dev/zero | tr "\0" y' | (sleep 8; md5sum))" = "$sum" ]
+	# Input that is over before there is a guest, and output that is over as soon as it is written.
+	for _ in 1 2 3; do
+		[ "$(vm --rm -i small sh -c 'cat; echo over' </dev/null)" = over ]
+	done
 }
 
 @test "emulated: who reads no more ends the writer; a socket that others write to stays open" {

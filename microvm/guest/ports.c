@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * Finds our console ports by name. The driver learns of them from the device while the kernel
- * boots, and may not have heard all when we start: then its uevents tell. The name comes last, when
- * the port is connected.
+ * boots, and may not have heard all when we start: then its uevents tell. From our own VMM
+ * the name comes last, when the port is connected; QEMU connects a moment later.
  */
 #include "microvm/guest/init.h"
 
@@ -10,6 +10,8 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <linux/netlink.h>
+#include <poll.h>
+#include <signal.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
@@ -38,6 +40,22 @@ static int *wanted(struct ports *p, const char *name)
 	return NULL;
 }
 
+/* What is written to a port that is not connected yet is dropped. SIGIO tells of the change. */
+static void wait_connected(int fd)
+{
+	struct pollfd p = { .fd = fd };
+	int flags = fcntl(fd, F_GETFL);
+	sigset_t io;
+
+	sigemptyset(&io);
+	sigaddset(&io, SIGIO);
+	fcntl(fd, F_SETOWN, getpid());
+	fcntl(fd, F_SETFL, flags | O_ASYNC);
+	while (poll(&p, 1, 0) == 1 && p.revents & POLLHUP)
+		sigwaitinfo(&io, NULL);
+	fcntl(fd, F_SETFL, flags);
+}
+
 static void port_try(struct ports *p, const char *device)
 {
 	char path[300], name[64];
@@ -57,6 +75,8 @@ static void port_try(struct ports *p, const char *device)
 		return;
 	snprintf(path, sizeof(path), "/dev/%s", device);
 	*slot = open(path, O_RDWR | O_NONBLOCK | O_CLOEXEC);
+	if (*slot >= 0)
+		wait_connected(*slot);
 }
 
 static bool has_output(const struct ports *p)
