@@ -13,6 +13,15 @@ struct store_bounds store_bounds_of(const struct store *s, const struct store_bo
 	return r;
 }
 
+int layer_within(const struct image_layer *layer, const struct store_bounds *b)
+{
+	if (layer->blob_size <= b->max_layer_bytes)
+		return 0;
+	return err(-EFBIG, "layer sha256:%.12s: a blob of %llu bytes; the bound is %llu",
+		   digest_hex(&layer->blob).s, (unsigned long long)layer->blob_size,
+		   (unsigned long long)b->max_layer_bytes);
+}
+
 static int bad(const char *word)
 {
 	char shown[64];

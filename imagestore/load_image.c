@@ -145,6 +145,18 @@ static int import_layer(struct load *l, const struct image_layer *layer)
 	return layer_import(l->t, fd, &l->bounds, &layer->blob, &layer->diff_id, &got);
 }
 
+static int have_layer(struct load *l, const struct image_layer *layer)
+{
+	int r = pin_layer(l, layer);
+
+	if (r == -ENOENT) {
+		r = txn_claim_layer(l->t, &layer->diff_id);
+		if (r >= 0)
+			r = pin_layer(l, layer);
+	}
+	return r == -ENOENT ? import_layer(l, layer) : r;
+}
+
 static int load_layer(struct load *l, const struct image_layer *layer)
 {
 	char shown[96], why[ERR_TEXT_MAX];
@@ -157,14 +169,11 @@ static int load_layer(struct load *l, const struct image_layer *layer)
 	}
 	if (digest_set_add(&l->wanted, &layer->blob) < 0)
 		return -ENOMEM;
-	r = pin_layer(l, layer);
-	if (r == -ENOENT) {
-		r = txn_claim_layer(l->t, &layer->diff_id);
-		if (r >= 0)
-			r = pin_layer(l, layer);
-	}
-	if (r == -ENOENT)
-		r = import_layer(l, layer);
+	r = layer_within(layer, &l->bounds);
+	if (r >= 0)
+		r = have_layer(l, layer);
+	if (r >= 0)
+		r = txn_check_layer(l->t, &l->bounds, layer);
 	if (r != -EBADMSG)
 		return r;
 	snprintf(why, sizeof(why), "%s", err_take(r));

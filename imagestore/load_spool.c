@@ -73,6 +73,10 @@ static int take_entry(void *ctx, const struct tar_entry *e)
 		return begin_document(p, &p->l->layout, e->size);
 	if (streq(path, "index.json"))
 		return begin_document(p, &p->l->index, e->size);
+	if (e->size > p->l->bounds.max_layer_bytes)
+		return err(-EFBIG, "a file of %llu bytes; the bound is %llu",
+			   (unsigned long long)e->size,
+			   (unsigned long long)p->l->bounds.max_layer_bytes);
 	hex = str_after(path, "blobs/sha256/");
 	p->named = hex && digest_parse_hex(hex, strlen(hex), &p->digest) == 0;
 	if (!p->named) {

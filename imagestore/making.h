@@ -8,7 +8,7 @@
 struct txn;
 
 struct store_bounds {
-	uint64_t max_layer_bytes; /* unpacked, 0 = 64 GiB */
+	uint64_t max_layer_bytes; /* unpacked, and of its blob; 0 = 64 GiB */
 	uint64_t max_entries;	  /* 0 = 4 M */
 	uint32_t max_depth;	  /* 0 = 256 */
 	/* unpacked / compressed, and claimed zeros / tar, past 64 MiB; 0 = 1,000 */

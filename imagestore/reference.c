@@ -7,12 +7,14 @@
  * 	component := [a-z0-9]+ ((['.'|'_'|"__"|'-'+]) [a-z0-9]+)*
  * 	tag       := [A-Za-z0-9_][A-Za-z0-9_.-]{0,127}
  *
- * An image has one name in a store, the short one ("familiar" there): docker.io and its library/
- * are left out, so "alpine", "library/alpine" and "docker.io/library/alpine:latest" are the same.
+ * An image has one name in a store, the short one ("familiar" there): docker.io, by whatever host
+ * it is said, and its library/ are left out, so "alpine", "library/alpine" and
+ * "docker.io/library/alpine:latest" are the same.
  */
 #include "imagestore/store.h"
 
 #include <ctype.h>
+#include <strings.h>
 
 #define NAME_MAX_LEN 255 /* docker's limit for all before the tag */
 #define TAG_MAX_LEN  128
@@ -148,10 +150,34 @@ static int refuse(const char *name, const char *why)
 	return err(-EINVAL, "\"%s\" is no name for an image: %s", shown, why);
 }
 
+bool reference_is_docker(const char *host, size_t len)
+{
+	static const char *const hosts[] = { "docker.io", "index.docker.io", "registry-1.docker.io",
+					     "registry.hub.docker.com" };
+	static const char port[] = ":443";
+	const size_t plen = strlen(port);
+
+	if (len > plen && memcmp(host + len - plen, port, plen) == 0)
+		len -= plen;
+	for (size_t i = 0; i < ARRAY_SIZE(hosts); i++) {
+		if (len == strlen(hosts[i]) && strncasecmp(host, hosts[i], len) == 0)
+			return true;
+	}
+	return false;
+}
+
+/* Behind the first part of @name, when that is docker's registry; else NULL. */
+static const char *behind_docker(const char *name, const char *end)
+{
+	const char *slash = memchr(name, '/', (size_t)(end - name));
+
+	return slash && reference_is_docker(name, (size_t)(slash - name)) ? slash + 1 : NULL;
+}
+
 /* Behind what goes without saying; @end ends the name without its tag. */
 static const char *familiar(const char *name, const char *end)
 {
-	const char *rest = str_after(name, "docker.io/") ?: str_after(name, "index.docker.io/");
+	const char *rest = behind_docker(name, end);
 	const char *slash = rest ? memchr(rest, '/', (size_t)(end - rest)) : NULL, *image;
 
 	if (slash && is_domain(rest, slash))

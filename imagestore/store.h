@@ -19,6 +19,8 @@ struct store {
 
 /* The bounds with their defaults filled in; @b NULL: the store's. */
 struct store_bounds store_bounds_of(const struct store *s, const struct store_bounds *b);
+/* -EFBIG: the layer's blob by its descriptor is over a bound; nothing needs be fetched of it. */
+int layer_within(const struct image_layer *layer, const struct store_bounds *b);
 
 /*
  * Takes `lock`, waiting; *@ret_fd holds it until it is closed. A read-only store has no lock:
@@ -81,6 +83,11 @@ int index_entry_digest(const json_t *entry, struct digest *ret);
 int index_set(json_t *index, const char *name, const char *media_type,
 	      const struct digest *manifest, uint64_t size, const char *source);
 json_t *index_find_name(const json_t *index, const char *name);
+
+/* ---- names ---- */
+
+/* Whether a host, with or without its port, is docker.io, which is said in several ways. */
+bool reference_is_docker(const char *host, size_t len);
 
 /* ---- manifests ---- */
 

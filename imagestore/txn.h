@@ -61,6 +61,12 @@ int txn_pin_object(struct txn *t, const struct digest *d);
 int txn_pin_layer(struct txn *t, const struct digest *diff_id);
 
 /*
+ * Whether the layer and its blob, which stand in the transaction, are what an image says: so many
+ * bytes, and one unpacks to the other. -EBADMSG.
+ */
+int txn_check_layer(struct txn *t, const struct store_bounds *b, const struct image_layer *layer);
+
+/*
  * An image to be given away: manifest, config and layers' blobs stand in the transaction, pinned
  * or, when they were dropped, made again; where another blob came of it, *@ret has that and a
  * manifest that names it.

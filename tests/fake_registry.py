@@ -6,7 +6,8 @@ These are honest: `token` wants a Bearer token for its scope, got with me:secret
 FILE.open is there; `restart` breaks off in the middle of it, after other bytes than it should send, and knows no ranges; `rubbish` is the same, but what it
 sends first is no layer; `kills` sends four
 layers slowly, and /counts has each that was asked for and from where.
-`half` has not the first of its two layers, and says 503 for the other.
+`half` has not the first of its two layers, and says 503 for the other. `more` promises a byte more of a layer than there
+is, and breaks off where that one would be. `giant` says that its layer is 1 TiB.
 These are slow, for 20 s: `silent` does not answer, `stall` stops within its headers, `drip` sends a layer by bytes; `flood`
 sends headers without end. `full` of /counts is a port where nobody takes a connection.
 Uploads by PATCH: `chunks` breaks the second one off and says what it has when it is asked; `wrong-place` answers it by
@@ -77,7 +78,7 @@ GOOD = Image([("hello", b"hello\n"), ("noise", hashlib.shake_256(b"noise").diges
 LARGE = Image([(name, hashlib.shake_256(name.encode()).digest(400000)) for name in ("first", "second")])
 KILLS = Image(*[[("f%d" % n, hashlib.shake_256(b"%d" % n).digest(n * 2000000))] for n in (1, 2, 3, 4)])
 HONEST = {"kills": KILLS, "token": GOOD, "busy": GOOD, "slow": GOOD, "gate": LARGE, "restart": LARGE, "rubbish": LARGE,
-          "drip": GOOD, "half": Image([("a", b"a")], [("b", b"b")])}
+          "drip": GOOD, "more": GOOD, "half": Image([("a", b"a")], [("b", b"b")])}
 NESTED = json.dumps({"schemaVersion": 2, "mediaType": INDEX, "manifests": [
     {"mediaType": INDEX, "digest": "sha256:" + "1" * 64, "size": 10}]}).encode()
 
@@ -123,6 +124,8 @@ class Registry(http.server.BaseHTTPRequestHandler):
                 self.answer(b"", 302, Location="http://localhost:%d%s" % (port, self.path))
         elif repo == "leak":
             self.answer(("got %s" % self.headers.get("Authorization")).encode(), 418)
+        elif repo == "giant":
+            self.answer(IMAGE.replace(b'"size": 1000', b'"size": %d' % (1 << 40)))
         else:
             self.answer(IMAGE)
 
@@ -176,6 +179,13 @@ class Registry(http.server.BaseHTTPRequestHandler):
         Registry.ranges.append(start)
         self.promise(layer, start)
         self.wfile.write(layer[start:start + 300])
+        self.close_connection = True
+
+    def more(self, layer):
+        start = self.start()
+        Registry.ranges.append(start)
+        self.promise(layer + b"x", start)
+        self.wfile.write(layer[start:])
         self.close_connection = True
 
     def gate(self, layer):
@@ -313,7 +323,7 @@ class Registry(http.server.BaseHTTPRequestHandler):
             self.kills(image)
         elif repo == "half":
             self.half(image)
-        elif repo in ("slow", "gate", "restart", "rubbish", "drip"):
+        elif repo in ("slow", "more", "gate", "restart", "rubbish", "drip"):
             getattr(self, repo)(image.layer)
         else:
             self.answer(image.layer)

@@ -303,6 +303,8 @@ multi_image() {
 	fails 125 "more than the 1000 bytes" "$strata" pull -q "$host/long"
 	fails 125 "500 bytes came" "$strata" pull -q "$host/short"
 	fails 125 "not a tar header" "$strata" pull -q "$host/notar"
+	fails 125 "a blob of 1099511627776 bytes; the bound is 68719476736" "$strata" pull -q "$host/giant"
+	fails 125 "a blob of 1000 bytes; the bound is 999" env STRATA_BOUNDS=bytes=999 "$strata" pull -q "$host/notar"
 	echo "{\"auths\":{\"$host\":{\"auth\":\"bWU6c2VjcmV0\"}}}" >"$REGISTRY_AUTH_FILE"
 	fails 125 "got None" "$strata" pull -q "$host/leak"
 	[ -z "$(find "$STRATA_ROOT/partial" "$STRATA_ROOT/tmp" "$STRATA_ROOT/blobs/sha256" -mindepth 1)" ]
@@ -381,6 +383,13 @@ on_terminal() {
 	"$strata" gc -q
 	other=$(python3 -c 'import hashlib; print(hashlib.sha256(hashlib.shake_256(b"other").digest(400000)).hexdigest())')
 	[ ! -e "$STRATA_ROOT/objects/${other:0:2}/$other" ]
+}
+
+@test "a connection that breaks behind the last byte of a layer: it is whole" {
+	fake_registry
+	"$strata" pull -q "$host/more"
+	curl -sf "http://$host/counts" | jq -e '.ranges == [0]'
+	"$strata" fsck -q
 }
 
 @test "a layer that cannot be had ends the attempts at the others" {
@@ -548,6 +557,25 @@ policy() {
 	# Host names have no case.
 	echo '{"registries":{"h.example":{"policy":"refuse"}}}' >"$STRATA_CONFIG"
 	fails 125 "H.Example/s:1: refused by $STRATA_CONFIG" "$strata" pull -q H.Example/s:1
+	# However a registry is said: a rule of docker.io, and one of a host whose port goes without saying.
+	for key in docker.io index.docker.io registry-1.docker.io:443; do
+		echo "{\"registries\":{\"$key\":{\"policy\":\"refuse\"}}}" >"$STRATA_CONFIG"
+		for name in s docker.io/s docker.io:443/s index.docker.io/library/s registry-1.docker.io/library/s \
+			Registry-1.Docker.IO:443/library/s registry.hub.docker.com/library/s; do
+			fails 125 "$name: refused by $STRATA_CONFIG" "$strata" pull -q "$name"
+		done
+	done
+	echo '{"registries":{"docker.io/library":{"policy":"refuse"}},"policy":"accept"}' >"$STRATA_CONFIG"
+	fails 125 "refused by $STRATA_CONFIG" "$strata" pull -q registry-1.docker.io/library/s
+	echo '{"registries":{"h.example":{"policy":"refuse"}}}' >"$STRATA_CONFIG"
+	fails 125 "h.example:443/s: refused by $STRATA_CONFIG" "$strata" pull -q h.example:443/s
+	echo '{"registries":{"h.example:443":{"policy":"refuse"}}}' >"$STRATA_CONFIG"
+	fails 125 "h.example/a/s: refused by $STRATA_CONFIG" "$strata" pull -q h.example/a/s
+	# An entry without a rule hides no rule, and another port is another registry.
+	echo '{"connect":1,"attempts":1,"registries":{"127.0.0.1:1":{},"127.0.0.1":{"policy":"refuse"},
+		"127.0.0.1:443":{}}}' >"$STRATA_CONFIG"
+	fails 125 "127.0.0.1:443/s: refused by $STRATA_CONFIG" "$strata" pull -q 127.0.0.1:443/s
+	fails 125 "connect" "$strata" pull -q 127.0.0.1:1/s
 	# A signature of the index is one of what it names.
 	insecure
 	skopeo copy -q --all --dest-tls-verify=false "oci:$work/amd64:multi:all" "docker://$host/multi:all"

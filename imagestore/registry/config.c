@@ -57,17 +57,45 @@ int registry_file(char **ret_path, json_t **ret)
 	return 0;
 }
 
-const json_t *registry_entry(const json_t *doc, const char *name)
+/* The host's length without the port that goes without saying. */
+static size_t host_len(const char *host, size_t len, const char *port)
 {
+	const size_t n = strlen(port);
+
+	return len > n && memcmp(host + len - n, port, n) == 0 ? len - n : len;
+}
+
+/* Whether the two, HOST or HOST/a/b, are one place in one registry. */
+static bool means(const char *key, const json_t *entry, const char *name)
+{
+	const char *port = json_get_bool(entry, "insecure", 0) ? ":80" : ":443";
+	size_t k = strcspn(key, "/"), n = strcspn(name, "/"), k_host, n_host;
+
+	if (strcasecmp(key + k, name + n) != 0)
+		return false;
+	if (reference_is_docker(key, k) && reference_is_docker(name, n))
+		return true;
+	k_host = host_len(key, k, port);
+	n_host = host_len(name, n, port);
+	return k_host == n_host && strncasecmp(key, name, k_host) == 0;
+}
+
+const json_t *registry_entry(const json_t *doc, const char *name, const char *member)
+{
+	const json_t *found = NULL;
 	json_t *entry;
 	const char *key;
 
 	json_object_foreach(json_object_get(doc, "registries"), key, entry)
 	{
+		if (member && !json_object_get(entry, member))
+			continue;
 		if (strcasecmp(key, name) == 0)
 			return entry;
+		if (!found && means(key, entry, name))
+			found = entry;
 	}
-	return NULL;
+	return found;
 }
 
 /* ---- numbers ---- */
@@ -125,7 +153,7 @@ int registry_config_read(const char *host, struct registry_config *ret)
 	if (r >= 0)
 		r = fill_numbers(doc, path, &c);
 	if (r >= 0)
-		r = fill(registry_entry(doc, host), path, &c);
+		r = fill(registry_entry(doc, host, NULL), path, &c);
 	if (r < 0) {
 		registry_config_done(&c);
 		return r;

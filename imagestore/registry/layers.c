@@ -83,7 +83,7 @@ static int by_digest(const void *a, const void *b)
 }
 
 /* A job for each blob. That of one layer compressed twice is unpacked once. */
-static int make_jobs(const struct image *i, struct layer_set *y)
+static int make_jobs(const struct pull *p, const struct image *i, struct layer_set *y)
 {
 	_cleanup_(digest_set_done) struct digest_set blobs = { 0 }, layers = { 0 };
 
@@ -93,7 +93,10 @@ static int make_jobs(const struct image *i, struct layer_set *y)
 	for (size_t n = 0; n < i->nlayers; n++) {
 		const struct image_layer *layer = &i->layers[n];
 		int new_blob = digest_set_add(&blobs, &layer->blob), new_layer = 0;
+		int r = layer_within(layer, &p->l.bounds);
 
+		if (r < 0)
+			return r;
 		if (new_blob > 0)
 			new_layer = digest_set_add(&layers, &layer->diff_id);
 		if (new_blob < 0 || new_layer < 0)
@@ -168,7 +171,7 @@ static bool is_hopeless(const struct layer_set *y, int r)
 int layers_get(struct pull *p, const struct image *i, struct layer_set *ret)
 {
 	struct layer_set y = { 0 };
-	int r = make_jobs(i, &y);
+	int r = make_jobs(p, i, &y);
 
 	if (r >= 0)
 		r = plan(p, &y);

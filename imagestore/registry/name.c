@@ -15,6 +15,11 @@ static bool is_host(const char *s, size_t len)
 	return false;
 }
 
+char *registry_host(const char *said, size_t len)
+{
+	return reference_is_docker(said, len) ? strdup(DOCKER_HOST) : strndup(said, len);
+}
+
 static int split(const char *full, struct registry_name *n)
 {
 	const char *slash = strchr(full, '/'), *rest = full;
@@ -23,11 +28,7 @@ static int split(const char *full, struct registry_name *n)
 
 	if (host)
 		rest = slash + 1;
-	n->host = host ? strndup(full, (size_t)(slash - full)) : strdup(DOCKER_HOST);
-	if (n->host && streq(n->host, "index.docker.io")) {
-		free(n->host);
-		n->host = strdup(DOCKER_HOST);
-	}
+	n->host = host ? registry_host(full, (size_t)(slash - full)) : strdup(DOCKER_HOST);
 	if (!n->host)
 		return -ENOMEM;
 	n->repo = str_fmt("%s%.*s",

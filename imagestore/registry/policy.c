@@ -40,7 +40,7 @@ static int parse(const json_t *rule, const char *path, struct policy *p)
 static const json_t *find_rule(const json_t *doc, char *name)
 {
 	for (;;) {
-		const json_t *rule = json_object_get(registry_entry(doc, name), "policy");
+		const json_t *rule = json_object_get(registry_entry(doc, name, "policy"), "policy");
 		char *slash = strrchr(name, '/');
 
 		if (rule || !slash)

@@ -162,13 +162,14 @@ int image_push(struct store *s, const char *ref, const char *to, const struct pu
 
 /* ---- login ---- */
 
-int registry_login(const char *host, const char *user, const char *password)
+int registry_login(const char *said, const char *user, const char *password)
 {
 	_cleanup_(http_reply_done) struct http_reply a = { 0 };
-	_free_ char *basic = credentials_encode(user, password), *url = NULL;
+	_free_ char *host = registry_host(said, strlen(said)), *url = NULL,
+		    *basic = credentials_encode(user, password);
 	struct registry *r = NULL;
 	struct http_request q = { 0 };
-	int e = basic ? registry_open(host, NULL, "", &r) : -ENOMEM;
+	int e = basic && host ? registry_open(host, NULL, "", &r) : -ENOMEM;
 
 	if (e < 0)
 		return e;
@@ -181,7 +182,9 @@ int registry_login(const char *host, const char *user, const char *password)
 	return e < 0 ? e : credentials_set(host, basic);
 }
 
-int registry_logout(const char *host)
+int registry_logout(const char *said)
 {
-	return credentials_set(host, NULL);
+	_free_ char *host = registry_host(said, strlen(said));
+
+	return host ? credentials_set(host, NULL) : -ENOMEM;
 }

@@ -23,6 +23,8 @@ struct registry_name {
 };
 int registry_name_parse(const char *name, struct registry_name *ret);
 void registry_name_done(struct registry_name *n);
+/* A host as files and rules have it: docker.io has other names. NULL without memory. */
+char *registry_host(const char *said, size_t len);
 
 /* ---- docs/formats/registries.md ---- */
 
@@ -35,8 +37,12 @@ struct registry_config {
 };
 /* The file: *@ret is NULL when there is none. */
 int registry_file(char **ret_path, json_t **ret);
-/* Of the file, for HOST or HOST/a/b: borrowed, or NULL. Case does not count: hosts have none. */
-const json_t *registry_entry(const json_t *doc, const char *name);
+/*
+ * Of the file, for HOST or HOST/a/b: borrowed, or NULL. What is said exactly so comes first, else
+ * what means the same registry: hosts have no case, the port that goes without saying may be said,
+ * and docker.io has other names. @member NULL: any entry, else one that has it.
+ */
+const json_t *registry_entry(const json_t *doc, const char *name, const char *member);
 int registry_config_read(const char *host, struct registry_config *ret);
 void registry_config_done(struct registry_config *c);
 

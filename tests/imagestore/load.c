@@ -220,6 +220,65 @@ static void hostile(void **state)
 	refused(state, &(struct parts){ .os = "windows" }, "not for linux/amd64");
 }
 
+/* Blob and layer are there already, each good for itself; what the image says of them is not. */
+static void false_claims(void **state)
+{
+	struct kit *k = *state;
+	_buf_done_ struct buf other = { 0 }, packed = { 0 };
+	_free_ char *ids = NULL, *digest = NULL;
+	struct digest diff_id, gzipped;
+	struct image_layer l;
+	struct layout y;
+	unsigned files;
+
+	layout_open(&y);
+	layout_image(&y, &(struct parts){ 0 });
+	assert_done(store_load(k->s, y.path, NULL));
+	tar_file(&other, "other", "text");
+	tar_end(&other);
+	assert_done(import_image(k->s, "other", &other, 1, &l));
+	diff_id = l.diff_id;
+	files = count_files(k);
+
+	layout_image(&y, &(struct parts){ .layer_size = 5 });
+	assert_err(store_load(k->s, y.path, NULL), -EBADMSG, "its descriptor says 5");
+	ids = str_fmt("\"sha256:%s\"", digest_hex(&diff_id).s);
+	layout_image(&y, &(struct parts){ .diff_ids = ids, .name = "x" });
+	assert_err(store_load(k->s, y.path, NULL), -EBADMSG, "digest mismatch: the layer");
+	assert_int_equal(count_files(k), files);
+
+	/* Another blob of the same layer is good, whenever it comes. */
+	pack_gzip(&packed, other.data, other.len);
+	gzipped = put_blob(&y, packed.data, packed.len);
+	digest = str_fmt("sha256:%s", digest_hex(&gzipped).s);
+	for (int i = 0; i < 2; i++) {
+		layout_image(&y, &(struct parts){ .layer_digest = digest,
+						  .layer_size = (long long)packed.len,
+						  .layer_type = MEDIA_LAYER_GZIP,
+						  .diff_ids = ids,
+						  .name = i ? "y" : "x" });
+		assert_done(store_load(k->s, y.path, NULL));
+	}
+	assert_sound(k->s);
+	temp_close(y.path, y.fd);
+}
+
+/* A blob over the bound is refused by what its descriptor says. */
+static void large_blob(void **state)
+{
+	struct kit *k = *state;
+	struct layout y;
+
+	assert_done(store_set_bounds(k->s, "bytes=2k"));
+	layout_open(&y);
+	layout_image(&y, &(struct parts){ .layer_size = 2049 });
+	assert_err(store_load(k->s, y.path, NULL), -EFBIG, "a blob of 2049 bytes");
+	assert_int_equal(count_files(k), 0);
+	layout_image(&y, &(struct parts){ 0 });
+	assert_done(store_load(k->s, y.path, NULL));
+	temp_close(y.path, y.fd);
+}
+
 /* Documents that are two things at once, too large, or lead into themselves. */
 static void hostile_documents(void **state)
 {
@@ -414,6 +473,8 @@ int main(void)
 		kit_test(save_errors),
 		kit_test(plain_layer),
 		kit_test(hostile),
+		kit_test(false_claims),
+		kit_test(large_blob),
 		kit_test(hostile_name),
 		kit_test(hostile_documents),
 		kit_test(no_layout),
