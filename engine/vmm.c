@@ -202,24 +202,21 @@ static void hear_guest(struct vmm *v)
 	}
 }
 
-static void *run_machine(void *ctx)
+/* Until vm_run() has returned, in a thread that hears those who are not trusted and can do little. */
+static void *hear(void *ctx)
 {
 	struct vmm *v = ctx;
-	uint64_t one = 1;
-
-	v->run_result = v->qemu ? vmm_qemu_run(v->qemu) : vm_run(v->vm, &v->end);
-	fd_write_full(v->ended_fd, &one, sizeof(one));
-	return NULL;
-}
-
-static void wait_for_end(struct vmm *v)
-{
 	struct pollfd fds[] = {
 		{ .fd = v->ended_fd, .events = POLLIN },
 		{ .fd = VMM_CONTROL, .events = POLLIN },
 		{ .fd = vm_control_fd(v->control) },
 	};
 
+	if (vm_jail_thread("control") < 0) {
+		log_err("%s", err_take(-EPERM));
+		stop_machine(v);
+		return NULL;
+	}
 	for (;;) {
 		fds[2].events = vm_control_events(v->control);
 		if (poll(fds, ARRAY_SIZE(fds), -1) < 0 && errno != EINTR)
@@ -236,6 +233,7 @@ static void wait_for_end(struct vmm *v)
 			fds[2].fd = -1;
 	}
 	hear_guest(v);
+	return NULL;
 }
 
 /* Before the machine is freed, and after the balloon has told. */
@@ -316,11 +314,12 @@ static int save(struct vmm *v)
 static int run_once(struct vmm *v)
 {
 	pthread_t thread;
-	int r = -pthread_create(&thread, NULL, run_machine, v);
+	int r = -pthread_create(&thread, NULL, hear, v);
 
 	if (r < 0)
 		return r;
-	wait_for_end(v);
+	v->run_result = v->qemu ? vmm_qemu_run(v->qemu) : vm_run(v->vm, &v->end);
+	eventfd_write(v->ended_fd, 1);
 	pthread_join(thread, NULL);
 	return 0;
 }

@@ -43,6 +43,16 @@ static void bus_coalesce(void *ctx, uint64_t gpa, uint32_t len)
 	coalesced_add(&v->coalesced, gpa, len);
 }
 
+static int bus_errand(void *ctx, int (*fn)(void *arg), void *arg)
+{
+	return vm_errand(ctx, fn, arg);
+}
+
+static int bus_thread_begins(_unused_ void *ctx, const char *name)
+{
+	return vm_jail_thread(name);
+}
+
 /* Where the next device goes. */
 static uint64_t next_gpa(const struct vm *v)
 {
@@ -164,8 +174,16 @@ static int fs_new(struct vm *v, const struct virtio_bus *bus, const struct vm_fs
 
 int vm_devices_new(struct vm *v, const struct vm_config *cfg)
 {
-	struct virtio_bus bus = { &v->mem,       bus_irq,	     bus_ioeventfd,
-					bus_registers, bus_coalesce, v };
+	struct virtio_bus bus = {
+		.mem = &v->mem,
+		.irq = bus_irq,
+		.ioeventfd = bus_ioeventfd,
+		.registers = bus_registers,
+		.coalesce = bus_coalesce,
+		.errand = bus_errand,
+		.thread_begins = bus_thread_begins,
+		.ctx = v,
+	};
 	int r;
 
 	/* What waits is what a driver writes at its start, and that was before the snapshot. */

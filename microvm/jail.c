@@ -135,5 +135,8 @@ int vm_jail(const struct vm_jail *j, char *weak, size_t size)
 		return r;
 	if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) < 0)
 		return err_sys("VM's jail: no_new_privs");
-	return vm_seccomp();
+	r = vm_seccomp();
+	if (r == 0)
+		vm_jail_began();
+	return r;
 }

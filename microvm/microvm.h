@@ -54,7 +54,7 @@ typedef ssize_t vm_fs_serve_fn(void *ctx, const struct iovec *in, int nin, const
 			       int nout);
 
 struct vm_fs {
-	const char *tag; /* at most 36 bytes; by it the guest's config names it */
+	const char *tag;       /* at most 36 bytes; by it the guest's config names it */
 	vm_fs_serve_fn *serve; /* NULL: its place is kept for a snapshot, and nobody serves it */
 	void *ctx;
 	unsigned threads; /* that call serve; 0 = 2 */
@@ -161,10 +161,18 @@ struct vm_jail {
  * Between vm_new() and vm_run(), after all descriptors are open, while there is one thread: own
  * mount, net, ipc and uts namespaces, an empty root, no capabilities, no_new_privs and a seccomp
  * filter (microvm/seccomp.c: what is not listed fails with EPERM, what only an attacker calls
- * kills). One way. What this host does not let us have is named in @weak, "" when nothing: one
+ * kills), which each thread of the machine narrows further. One way. What this host does not let us have is named in @weak, "" when nothing: one
  * line, for the log. Privileges that could not be given up are an error.
  */
 int vm_jail(const struct vm_jail *j, char *weak, size_t size);
+
+/*
+ * Narrows the calling thread to what one of kind @name has to do (microvm/jail_thread.c); one way. The
+ * threads of a machine do it by themselves; "control" is for the caller's, who hears init and the
+ * supervisor while another is in vm_run(). Without vm_jail() before it does nothing. -ENOSYS: no such
+ * kind.
+ */
+int vm_jail_thread(const char *name);
 
 /*
  * The initramfs that vm_new() makes of @init_fd, as a file in memory, for another VMM: its

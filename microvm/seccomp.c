@@ -1,32 +1,21 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The system calls that a running VMM makes, its file server included. The list is plain BPF:
- * libseccomp takes longer to make a filter than the VMM to make a VM. What is not listed fails with
- * EPERM, so that a path that was forgotten is an error and not the end of the guest; what only an
- * attacker calls kills the process. The kernel remembers which calls are allowed whatever their
- * arguments, so the length of the list costs nothing at run time.
+ * The system calls that a running VMM makes, its file server included: what holds for all of its
+ * threads. Each kind of them has a narrower filter on top (microvm/jail_thread.c). What is not listed
+ * fails with EPERM, so that a path that was forgotten is an error and not the end of the guest; what
+ * only an attacker calls kills the process.
  */
-#include "base/err.h"
 #include "base/mem.h"
+#include "microvm/filter.h"
 #include "microvm/vm.h"
 #include <asm/ioctls.h>
-#include <linux/audit.h>
-#include <linux/filter.h>
+#include <errno.h>
 #include <linux/fs.h>
-#include <linux/seccomp.h>
 #include <sys/mman.h>
+#include <sys/prctl.h>
 #include <sys/syscall.h>
 
-/* Younger than our headers may be. */
-#define NR_CACHESTAT	 451 /* Linux 6.5 */
-#define NR_FCHMODAT2	 452 /* Linux 6.6 */
-#define NR_SETXATTRAT	 463 /* Linux 6.13, and the three behind it */
-#define NR_GETXATTRAT	 464
-#define NR_LISTXATTRAT	 465
-#define NR_REMOVEXATTRAT 466
-#define NR_KNOWN	 466 /* programs try later ones and take ENOSYS for an answer */
-
-static const int allowed[] = {
+static const short allowed[] = {
 	/* every program: memory, threads, time, signals, the end */
 	SYS_brk, SYS_munmap, SYS_madvise, SYS_mremap, SYS_futex, SYS_set_robust_list, SYS_rseq,
 	SYS_sched_yield, SYS_sched_getaffinity, SYS_gettid, SYS_getpid, SYS_exit, SYS_exit_group,
@@ -54,11 +43,10 @@ static const int allowed[] = {
 	SYS_umask, SYS_getxattr, SYS_lgetxattr, SYS_fgetxattr, SYS_setxattr, SYS_lsetxattr,
 	SYS_fsetxattr, SYS_listxattr, SYS_llistxattr, SYS_flistxattr, SYS_removexattr,
 	SYS_lremovexattr, SYS_fremovexattr, NR_SETXATTRAT, NR_GETXATTRAT, NR_LISTXATTRAT,
-	NR_REMOVEXATTRAT, SYS_fchdir, SYS_getcwd, 463, 464, 465,
-	466, /* setxattrat, getxattrat, listxattrat, removexattrat: Linux 6.13 */
+	NR_REMOVEXATTRAT, SYS_fchdir, SYS_getcwd
 };
 
-static const int killed[] = {
+static const short killed[] = {
 	SYS_execve,
 	SYS_execveat,
 	SYS_fork,
@@ -112,128 +100,53 @@ static const unsigned long saving[] = {
 
 #define CLONE_THREAD_FLAGS 0x00010000u /* CLONE_THREAD: a thread, not a process */
 
-/* ---- the program ---- */
-
-struct program {
-	struct sock_filter insns[512];
-	unsigned short n;
-};
-
-#define NR     offsetof(struct seccomp_data, nr)
-#define ARCH   offsetof(struct seccomp_data, arch)
-#define ARG(i) (offsetof(struct seccomp_data, args) + 8 * (i)) /* its low half */
-#define ALLOW  SECCOMP_RET_ALLOW
-#define DENY   (SECCOMP_RET_ERRNO | EPERM)
-#define KILL   SECCOMP_RET_KILL_PROCESS
-
-static void insn(struct program *p, uint16_t code, uint32_t k, uint8_t jt, uint8_t jf)
+static void ioctl_rule(struct filter *f)
 {
-	if (p->n < ARRAY_SIZE(p->insns))
-		p->insns[p->n++] = (struct sock_filter){ code, jt, jf, k };
-}
-
-static void load(struct program *p, size_t off)
-{
-	insn(p, BPF_LD | BPF_W | BPF_ABS, (uint32_t)off, 0, 0);
-}
-
-static void ret(struct program *p, uint32_t action)
-{
-	insn(p, BPF_RET | BPF_K, action, 0, 0);
-}
-
-/* Ends with @action when what is loaded is @k. */
-static void if_equal(struct program *p, uint32_t k, uint32_t action)
-{
-	insn(p, BPF_JMP | BPF_JEQ | BPF_K, k, 0, 1);
-	ret(p, action);
-}
-
-/* Ends when none of the bits @k is set / one is. */
-static void if_none_set(struct program *p, uint32_t k, uint32_t action)
-{
-	insn(p, BPF_JMP | BPF_JSET | BPF_K, k, 1, 0);
-	ret(p, action);
-}
-
-static void if_set(struct program *p, uint32_t k, uint32_t action)
-{
-	insn(p, BPF_JMP | BPF_JSET | BPF_K, k, 0, 1);
-	ret(p, action);
-}
-
-/*
- * Begins a rule that looks at an argument of system call @nr; end_call() ends it, denying what is
- * left.
- */
-static unsigned short begin_call(struct program *p, int nr, unsigned arg)
-{
-	unsigned short at = p->n;
-
-	insn(p, BPF_JMP | BPF_JEQ | BPF_K, (uint32_t)nr, 0, 0);
-	load(p, ARG(arg));
-	return at;
-}
-
-static void end_call(struct program *p, unsigned short at)
-{
-	ret(p, DENY);
-	p->insns[at].jf = (uint8_t)(p->n - at - 1);
-}
-
-static void rules_by_argument(struct program *p)
-{
-	unsigned short at = begin_call(p, SYS_ioctl, 1);
-
+	filter_rule(f, SYS_ioctl, 1);
 	for (size_t i = 0; i < ARRAY_SIZE(ioctls); i++)
-		if_equal(p, (uint32_t)ioctls[i], ALLOW);
+		filter_if_equal(f, (uint32_t)ioctls[i], FILTER_ALLOW);
 	for (size_t i = 0; i < ARRAY_SIZE(saving); i++)
-		if_equal(p, (uint32_t)saving[i], ALLOW);
-	end_call(p, at);
-	/* No memory that can be written becomes code. */
-	at = begin_call(p, SYS_mmap, 2);
-	if_none_set(p, PROT_EXEC, ALLOW);
-	end_call(p, at);
-	at = begin_call(p, SYS_mprotect, 2);
-	if_none_set(p, PROT_EXEC, ALLOW);
-	end_call(p, at);
-	at = begin_call(p, SYS_clone, 0);
-	if_set(p, CLONE_THREAD_FLAGS, ALLOW);
-	end_call(p, at);
-	/* Signals to ourselves alone. */
-	at = begin_call(p, SYS_tgkill, 0);
-	if_equal(p, (uint32_t)getpid(), ALLOW);
-	end_call(p, at);
-	/* Its flags are in memory, where no filter looks: the C library falls back to clone. */
-	if_equal(p, SYS_clone3, SECCOMP_RET_ERRNO | ENOSYS);
+		filter_if_equal(f, (uint32_t)saving[i], FILTER_ALLOW);
+	filter_rule_end(f);
 }
 
-static void program_make(struct program *p)
+/* KVM_RUN is an ioctl: what is asked most often comes first. */
+static void rules(struct filter *f)
 {
-	load(p, ARCH);
-	insn(p, BPF_JMP | BPF_JEQ | BPF_K, AUDIT_ARCH_X86_64, 1, 0);
-	ret(p, KILL);
-	load(p, NR);
-	for (size_t i = 0; i < ARRAY_SIZE(allowed); i++)
-		if_equal(p, (uint32_t)allowed[i], ALLOW);
-	rules_by_argument(p);
-	for (size_t i = 0; i < ARRAY_SIZE(killed); i++)
-		if_equal(p, (uint32_t)killed[i], KILL);
-	insn(p, BPF_JMP | BPF_JGT | BPF_K, NR_KNOWN, 0, 1);
-	ret(p, SECCOMP_RET_ERRNO | ENOSYS);
-	ret(p, DENY);
+	ioctl_rule(f);
+	/* No memory that can be written becomes code. */
+	filter_rule(f, SYS_mmap, 2);
+	filter_if_none_set(f, PROT_EXEC, FILTER_ALLOW);
+	filter_rule_end(f);
+	filter_rule(f, SYS_mprotect, 2);
+	filter_if_none_set(f, PROT_EXEC, FILTER_ALLOW);
+	filter_rule_end(f);
+	filter_rule(f, SYS_clone, 0);
+	filter_if_set(f, CLONE_THREAD_FLAGS, FILTER_ALLOW);
+	filter_rule_end(f);
+	/* Signals to ourselves alone. */
+	filter_rule(f, SYS_tgkill, 0);
+	filter_if_equal(f, (uint32_t)getpid(), FILTER_ALLOW);
+	filter_rule_end(f);
+	/* A thread's own name. */
+	filter_rule(f, SYS_prctl, 0);
+	filter_if_equal(f, PR_SET_NAME, FILTER_ALLOW);
+	filter_rule_end(f);
+	/* A thread's filter, which only adds to this one. */
+	filter_rule(f, SYS_seccomp, 0);
+	filter_if_equal(f, SECCOMP_SET_MODE_FILTER, FILTER_ALLOW);
+	filter_rule_end(f);
+	/* Its flags are in memory, where no filter looks: the C library falls back to clone. */
+	filter_call(f, SYS_clone3, SECCOMP_RET_ERRNO | ENOSYS);
 }
 
 int vm_seccomp(void)
 {
-	struct program p = { .n = 0 };
-	struct sock_fprog prog;
+	struct filter f;
 
-	program_make(&p);
-	if (p.n == ARRAY_SIZE(p.insns))
-		return err(-E2BIG, "VM's jail: the seccomp filter is too long");
-	prog = (struct sock_fprog){ p.n, p.insns };
-	if (syscall(SYS_seccomp, SECCOMP_SET_MODE_FILTER, SECCOMP_FILTER_FLAG_TSYNC, &prog) != 0)
-		return err_sys("VM's jail: seccomp");
-	return 0;
+	filter_init(&f);
+	filter_set(&f, allowed, ARRAY_SIZE(allowed), FILTER_ALLOW);
+	filter_set(&f, killed, ARRAY_SIZE(killed), FILTER_KILL);
+	rules(&f);
+	return filter_install(&f, SECCOMP_FILTER_FLAG_TSYNC);
 }

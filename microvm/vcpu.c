@@ -4,6 +4,8 @@
 #include "base/fd.h"
 #include "base/mem.h"
 #include "microvm/vm.h"
+#include <stdatomic.h>
+#include <sys/eventfd.h>
 #include <sys/ioctl.h>
 #include <sys/mman.h>
 
@@ -58,13 +60,20 @@ static void *vcpu_main(void *arg)
 {
 	struct vcpu *c = arg;
 	struct vm *v = c->vm;
+	char name[16];
 
+	snprintf(name, sizeof(name), "vcpu%u", c->index);
+	pthread_setname_np(pthread_self(), name);
+	if (vm_jail_thread("vcpu") < 0)
+		vm_crashed(v, "vCPU %u: %s", c->index, err_take(-EPERM));
 	while (v->end < 0) {
 		if (ioctl(c->fd, KVM_RUN, 0) == 0)
 			vcpu_exit(c);
 		else if (errno != EINTR && errno != EAGAIN)
 			vm_crashed(v, "vCPU %u: KVM_RUN: %s", c->index, strerror(errno));
 	}
+	atomic_fetch_sub(&v->nrunning, 1);
+	eventfd_write(v->end_fd, 1);
 	return NULL;
 }
 
@@ -83,7 +92,6 @@ static int kick_handler(void)
 int vcpu_start(struct vcpu *c)
 {
 	sigset_t mask, old;
-	char name[16];
 	int r = kick_handler();
 
 	if (r < 0)
@@ -91,13 +99,14 @@ int vcpu_start(struct vcpu *c)
 	sigfillset(&mask);
 	sigdelset(&mask, VM_KICK_SIGNAL);
 	pthread_sigmask(SIG_SETMASK, &mask, &old);
+	atomic_fetch_add(&c->vm->nrunning, 1);
 	r = pthread_create(&c->thread, NULL, vcpu_main, c);
 	pthread_sigmask(SIG_SETMASK, &old, NULL);
-	if (r != 0)
+	if (r != 0) {
+		atomic_fetch_sub(&c->vm->nrunning, 1);
 		return err(-r, "vCPU %u: no thread", c->index);
+	}
 	c->started = true;
-	snprintf(name, sizeof(name), "vcpu%u", c->index);
-	pthread_setname_np(c->thread, name);
 	return 0;
 }
 

@@ -202,6 +202,9 @@ int vm_new(const struct vm_config *cfg, struct vm **ret)
 	v->stats.began_ns = clock_ns();
 	v->kvm_fd = v->fd = v->end_fd = -1;
 	v->end = RUNNING;
+	pthread_mutex_init(&v->errand.turn, NULL);
+	pthread_mutex_init(&v->errand.lock, NULL);
+	pthread_cond_init(&v->errand.done, NULL);
 	for (unsigned i = 0; i < VM_VCPUS_MAX; i++)
 		v->vcpus[i] = (struct vcpu){ .vm = v, .fd = -1 };
 	r = vm_make(v, cfg);
@@ -229,6 +232,9 @@ void vm_free(struct vm *v)
 	fd_close(v->kvm_fd);
 	vm_memory_free(v);
 	fd_close(v->end_fd);
+	pthread_mutex_destroy(&v->errand.turn);
+	pthread_mutex_destroy(&v->errand.lock);
+	pthread_cond_destroy(&v->errand.done);
 	free(v->cpuid);
 	free(v);
 }
@@ -256,9 +262,25 @@ static void stats_sum(struct vm *v)
 	}
 }
 
+/* Until no vCPU can have an errand any more. */
+static void wait_for_end(struct vm *v)
+{
+	bool kicked = false;
+	eventfd_t n;
+
+	while (!kicked || atomic_load(&v->nrunning)) {
+		eventfd_read(v->end_fd, &n);
+		vm_errand_do(v);
+		if (kicked || atomic_load(&v->end) == RUNNING)
+			continue;
+		for (unsigned i = 0; i < v->nvcpus; i++)
+			vcpu_kick(&v->vcpus[i]);
+		kicked = true;
+	}
+}
+
 int vm_run(struct vm *v, enum vm_end *ret)
 {
-	eventfd_t n;
 	int r = 0;
 
 	v->stats.started_ns = clock_ns();
@@ -268,10 +290,7 @@ int vm_run(struct vm *v, enum vm_end *ret)
 		r = vcpu_start(&v->vcpus[i]);
 	if (r < 0)
 		vm_stop(v);
-	while (eventfd_read(v->end_fd, &n) < 0 && errno == EINTR)
-		;
-	for (unsigned i = 0; i < v->nvcpus; i++)
-		vcpu_kick(&v->vcpus[i]);
+	wait_for_end(v);
 	for (unsigned i = 0; i < v->nvcpus; i++)
 		vcpu_join(&v->vcpus[i]);
 	stats_sum(v);

@@ -84,6 +84,15 @@ struct vcpu {
 	uint64_t exits[64];
 };
 
+struct errand {
+	pthread_mutex_t turn; /* held by the vCPU whose it is; under a device's window lock */
+	pthread_mutex_t lock; /* of what follows, the last one taken */
+	pthread_cond_t done;
+	int (*fn)(void *arg); /* NULL = none waits */
+	void *arg;
+	int result;
+};
+
 struct vm {
 	int kvm_fd, fd;
 	size_t run_size;
@@ -100,8 +109,10 @@ struct vm {
 	/* What the guest reads in the devices' windows; NULL = KVM has no read-only memory. */
 	uint8_t *windows;
 	size_t windows_len;
-	int end_fd;	 /* eventfd: somebody has set end */
-	_Atomic int end; /* an enum vm_end, -1 = running */
+	int end_fd; /* eventfd: somebody has set end, an errand waits or a vCPU has ended */
+	struct errand errand;
+	_Atomic unsigned nrunning; /* vCPUs */
+	_Atomic int end;	   /* an enum vm_end, -1 = running */
 	char why[160];
 	char cmdline[VM_CMDLINE_MAX];
 	struct vm_stats stats;
@@ -165,6 +176,11 @@ int vcpu_start(struct vcpu *c);
 void vcpu_kick(struct vcpu *c);
 void vcpu_join(struct vcpu *c);
 
+/* errand.c: what vCPUs have the thread in vm_run() do, which may start and end threads. */
+int vm_errand(struct vm *v, int (*fn)(void *arg), void *arg);
+/* By that thread: does the one that waits, if any. */
+void vm_errand_do(struct vm *v);
+
 /* exits.c: handles the exit in c->run. */
 void vcpu_exit(struct vcpu *c);
 /* An access to what is no memory, @len at most 8. */
@@ -173,5 +189,7 @@ void vm_port_out(struct vm *v, uint16_t port, uint8_t value);
 
 /* seccomp.c */
 int vm_seccomp(void);
+/* jail_thread.c: from here on vm_jail_thread() does something. */
+void vm_jail_began(void);
 
 #endif

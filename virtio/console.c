@@ -125,7 +125,7 @@ static int console_activate(void *dev)
 		r = virtio_thread_watch(&c->thread, virtio_mmio_queue(c->mmio, 0)->kick_fd, EPOLLIN,
 					TAG_KICK);
 	if (r == 0)
-		r = virtio_thread_start(&c->thread, "console", c->stop_fd);
+		r = virtio_thread_start(&c->thread, c->mmio, c->stop_fd);
 	if (r < 0)
 		stop(c);
 	return r;

@@ -105,7 +105,7 @@ static int thread_start(struct fs *fs, struct fs_thread *t)
 		r = virtio_thread_watch(&t->t, virtio_mmio_queue(fs->mmio, i)->kick_fd,
 					EPOLLIN | EPOLLEXCLUSIVE, i);
 	if (r == 0)
-		r = virtio_thread_start(&t->t, "fs", fs->stop_fd);
+		r = virtio_thread_start(&t->t, fs->mmio, fs->stop_fd);
 	if (r < 0)
 		virtio_thread_done(&t->t);
 	return r;

@@ -96,10 +96,30 @@ static void queues_reset(struct virtio_mmio *m)
 	}
 }
 
+static int errand(const struct virtio_mmio *m, int (*fn)(void *arg))
+{
+	return m->bus.errand ? m->bus.errand(m->bus.ctx, fn, (void *)m) : fn((void *)m);
+}
+
+static int threads_start(void *arg)
+{
+	const struct virtio_mmio *m = arg;
+
+	return m->ops->activate(m->dev);
+}
+
+static int threads_end(void *arg)
+{
+	const struct virtio_mmio *m = arg;
+
+	m->ops->reset(m->dev);
+	return 0;
+}
+
 void mmio_deactivate(struct virtio_mmio *m)
 {
 	if (m->active)
-		m->ops->reset(m->dev);
+		errand(m, threads_end);
 	m->active = false;
 }
 
@@ -119,7 +139,7 @@ void mmio_activate(struct virtio_mmio *m)
 		m->queues[i].event_idx = m->driver_features & VIRTIO_F_EVENT_IDX;
 		m->queues[i].indirect = m->driver_features & VIRTIO_F_INDIRECT_DESC;
 	}
-	m->active = m->ops->activate(m->dev) == 0;
+	m->active = errand(m, threads_start) == 0;
 	if (!m->active)
 		virtio_mmio_needs_reset(m);
 }

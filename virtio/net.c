@@ -313,7 +313,7 @@ static int net_activate(void *dev)
 	if (r == 0)
 		r = watch_all(n);
 	if (r == 0)
-		r = virtio_thread_start(&n->thread, "net", n->stop_fd);
+		r = virtio_thread_start(&n->thread, n->mmio, n->stop_fd);
 	if (r < 0) {
 		virtio_thread_done(&n->thread);
 		n->stop_fd = fd_close(n->stop_fd);

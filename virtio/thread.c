@@ -3,6 +3,7 @@
 
 #include "base/fd.h"
 #include "base/mem.h"
+#include "virtio/mmio.h"
 #include <errno.h>
 #include <signal.h>
 #include <stdbool.h>
@@ -46,10 +47,23 @@ void virtio_thread_unwatch(struct virtio_thread *t, int fd)
 	epoll_ctl(t->epoll_fd, EPOLL_CTL_DEL, fd, NULL);
 }
 
+/* Named after its device; and as narrow as who carries the device has it. */
+static int thread_begin(const struct virtio_thread *t)
+{
+	const struct virtio_mmio *m = t->mmio;
+
+	pthread_setname_np(pthread_self(), m->ops->name);
+	return m->bus.thread_begins ? m->bus.thread_begins(m->bus.ctx, m->ops->name) : 0;
+}
+
 static void *thread_main(void *arg)
 {
 	struct virtio_thread *t = arg;
 
+	if (thread_begin(t) < 0) {
+		virtio_mmio_needs_reset(t->mmio);
+		return NULL;
+	}
 	for (;;) {
 		struct epoll_event events[EVENTS];
 		int n = epoll_wait(t->epoll_fd, events, EVENTS, -1);
@@ -64,13 +78,14 @@ static void *thread_main(void *arg)
 	}
 }
 
-int virtio_thread_start(struct virtio_thread *t, const char *name, int stop_fd)
+int virtio_thread_start(struct virtio_thread *t, struct virtio_mmio *m, int stop_fd)
 {
 	sigset_t all, old;
 	int r = virtio_thread_watch(t, stop_fd, EPOLLIN, TAG_STOP);
 
 	if (r < 0)
 		return r;
+	t->mmio = m;
 	sigfillset(&all);
 	/*
 	 * What a thread does to itself: a lost page of a file under a map has a handler (layer/).
@@ -79,8 +94,6 @@ int virtio_thread_start(struct virtio_thread *t, const char *name, int stop_fd)
 	pthread_sigmask(SIG_SETMASK, &all, &old);
 	r = pthread_create(&t->thread, NULL, thread_main, t);
 	pthread_sigmask(SIG_SETMASK, &old, NULL);
-	if (r == 0)
-		pthread_setname_np(t->thread, name);
 	return -r;
 }
 

@@ -6,8 +6,11 @@
 #include <pthread.h>
 #include <stdint.h>
 
+struct virtio_mmio;
+
 struct virtio_thread {
 	pthread_t thread;
+	struct virtio_mmio *mmio;
 	int epoll_fd;
 	/* Called for each event with the @tag that its descriptor was added with. */
 	void (*event)(void *ctx, uint32_t tag, uint32_t events);
@@ -23,7 +26,7 @@ int virtio_thread_rewatch(struct virtio_thread *t, int fd, uint32_t events, uint
 /* No longer watches @fd: a file that has hung up would call again and again. */
 void virtio_thread_unwatch(struct virtio_thread *t, int fd);
 /* Starts it, all signals blocked; it ends when @stop_fd becomes readable. */
-int virtio_thread_start(struct virtio_thread *t, const char *name, int stop_fd);
+int virtio_thread_start(struct virtio_thread *t, struct virtio_mmio *m, int stop_fd);
 void virtio_thread_join(struct virtio_thread *t);
 void virtio_thread_done(struct virtio_thread *t);
 

@@ -140,6 +140,16 @@ struct virtio_bus {
 	 * (KVM_REGISTER_COALESCED_MMIO). A bus may do without. NULL: none waits.
 	 */
 	void (*coalesce)(void *ctx, uint64_t gpa, uint32_t len);
+	/*
+	 * Has a thread that may start and end others call @fn: its result. Under the lock of a
+	 * window. NULL: whoever accesses the registers may.
+	 */
+	int (*errand)(void *ctx, int (*fn)(void *arg), void *arg);
+	/*
+	 * The first that a thread of a device called @name does; when it fails, the device needs a
+	 * reset and the thread does nothing more. NULL: nothing.
+	 */
+	int (*thread_begins)(void *ctx, const char *name);
 	void *ctx;
 };
 #define VIRTIO_ANY_VALUE UINT32_MAX

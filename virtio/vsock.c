@@ -391,7 +391,7 @@ static int vsock_activate(void *dev)
 	if (r == 0)
 		r = watch_all(v);
 	if (r == 0)
-		r = virtio_thread_start(&v->thread, "vsock", v->stop_fd);
+		r = virtio_thread_start(&v->thread, v->mmio, v->stop_fd);
 	if (r < 0) {
 		virtio_thread_done(&v->thread);
 		v->stop_fd = fd_close(v->stop_fd);

@@ -10,6 +10,8 @@
 #include "microvm/guest/protocol.h"
 #include "tests/microvm/bare.h"
 #include <pthread.h>
+#include <sys/socket.h>
+#include <sys/wait.h>
 
 #define MARK_OK	  3
 #define MARK_LATE 4
@@ -164,6 +166,63 @@ static void hostile_ring(_unused_ void **state)
 	vm_free(v);
 }
 
+/* Notes what it can do: nothing but what a file server has to. */
+static ssize_t serve_narrowed(void *ctx, const struct iovec *in, int nin, const struct iovec *out,
+			      int nout)
+{
+	*(bool *)ctx = accept4(-1, NULL, NULL, 0) < 0 && errno == EPERM &&
+		       openat(-1, "x", O_RDONLY) < 0 && errno == EBADF;
+	return nin && nout && in && out ? 10 : 0;
+}
+
+/* A driver that starts its device twice, so its threads come and go while vCPUs may make none. */
+static int run_in_jail(void)
+{
+	static struct image i;
+	const struct vm_jail jail = { 65534, 65534 };
+	bool narrowed = false;
+	struct vm_fs fs = { .tag = "root", .serve = serve_narrowed, .ctx = &narrowed };
+	struct vm_config cfg;
+	enum vm_end end;
+	char weak[256];
+	struct vm *v;
+
+	image_init(&i, guest_lists, guest_lists_end);
+	then_write(&i, WINDOW(1) + 0x70, 3);
+	then_write(&i, WINDOW(1) + 0x24, 1);
+	then_write(&i, WINDOW(1) + 0x20, 1); /* VERSION_1 */
+	then_write(&i, WINDOW(1) + 0x70, 11);
+	then_write(&i, WINDOW(1) + 0x70, 15);
+	driver(&i, 1, 1, "request", 100);
+	cfg = config(image_elf(&i, true));
+	cfg.fs = &fs;
+	cfg.nfs = 1;
+	alarm(30);
+	if (vm_new(&cfg, &v) < 0 || vm_jail(&jail, weak, sizeof(weak)) < 0)
+		return 1;
+	if (vm_run(v, &end) < 0 || end != VM_END_POWEROFF)
+		return 2;
+	if (!vm_stats(v)->marks[MARK_OK] || !narrowed)
+		return 3;
+	vm_free(v);
+	return 0;
+}
+
+static void runs_in_jail(_unused_ void **state)
+{
+	int status;
+	pid_t pid;
+
+	if (getuid() != 0)
+		skip();
+	pid = fork();
+	assert_true(pid >= 0);
+	if (pid == 0)
+		_exit(run_in_jail());
+	assert_int_equal(waitpid(pid, &status, 0), pid);
+	assert_int_equal(status, 0);
+}
+
 static void *stop_soon(void *arg)
 {
 	usleep(20000);
@@ -291,6 +350,7 @@ int main(void)
 		cmocka_unit_test(long_mode_entry),
 		cmocka_unit_test(fs_serves),
 		cmocka_unit_test(hostile_ring),
+		cmocka_unit_test(runs_in_jail),
 		cmocka_unit_test(stopped_from_outside),
 		cmocka_unit_test(stopped_before),
 		cmocka_unit_test(resets),

@@ -1,0 +1,146 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "microvm/filter.h"
+
+#include "base/err.h"
+#include "base/mem.h"
+#include <errno.h>
+#include <linux/audit.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+#define NR     offsetof(struct seccomp_data, nr)
+#define ARCH   offsetof(struct seccomp_data, arch)
+#define ARG(i) (offsetof(struct seccomp_data, args) + 8 * (size_t)(i)) /* its low half */
+
+#define JUMP_MAX 255 /* instructions */
+
+static void insn(struct filter *f, unsigned code, uint32_t k, uint8_t jt, uint8_t jf)
+{
+	if (f->n < ARRAY_SIZE(f->insns))
+		f->insns[f->n++] = (struct sock_filter){ (uint16_t)code, jt, jf, k };
+	else
+		f->failed = true;
+}
+
+static void load(struct filter *f, size_t off)
+{
+	insn(f, BPF_LD | BPF_W | BPF_ABS, (uint32_t)off, 0, 0);
+}
+
+static void ret(struct filter *f, uint32_t action)
+{
+	insn(f, BPF_RET | BPF_K, action, 0, 0);
+}
+
+/* How far it is from the instruction behind @at to the next one made. */
+static uint8_t distance(struct filter *f, unsigned short at)
+{
+	int n = f->n - at - 1;
+
+	f->failed |= n > JUMP_MAX;
+	return (uint8_t)n;
+}
+
+void filter_init(struct filter *f)
+{
+	*f = (struct filter){ .n = 0 };
+	for (size_t i = 0; i < ARRAY_SIZE(f->actions); i++)
+		f->actions[i] = FILTER_DENY;
+	load(f, ARCH);
+	insn(f, BPF_JMP | BPF_JEQ | BPF_K, AUDIT_ARCH_X86_64, 1, 0);
+	ret(f, FILTER_KILL);
+	load(f, NR);
+}
+
+void filter_set(struct filter *f, const short *calls, size_t n, uint32_t action)
+{
+	for (size_t i = 0; i < n; i++)
+		f->actions[calls[i]] = action;
+}
+
+/* ---- rules ---- */
+
+void filter_rule(struct filter *f, int call, unsigned arg)
+{
+	f->rule = f->n;
+	insn(f, BPF_JMP | BPF_JEQ | BPF_K, (uint32_t)call, 0, 0);
+	load(f, ARG(arg));
+}
+
+void filter_rule_end(struct filter *f)
+{
+	ret(f, FILTER_DENY);
+	f->insns[f->rule].jf = distance(f, f->rule);
+}
+
+void filter_if_equal(struct filter *f, uint32_t k, uint32_t action)
+{
+	insn(f, BPF_JMP | BPF_JEQ | BPF_K, k, 0, 1);
+	ret(f, action);
+}
+
+void filter_if_set(struct filter *f, uint32_t bits, uint32_t action)
+{
+	insn(f, BPF_JMP | BPF_JSET | BPF_K, bits, 0, 1);
+	ret(f, action);
+}
+
+void filter_if_none_set(struct filter *f, uint32_t bits, uint32_t action)
+{
+	insn(f, BPF_JMP | BPF_JSET | BPF_K, bits, 1, 0);
+	ret(f, action);
+}
+
+void filter_call(struct filter *f, int call, uint32_t action)
+{
+	filter_if_equal(f, (uint32_t)call, action);
+}
+
+/* ---- the tree ---- */
+
+/* From @first on numbers are answered by @action. */
+struct range {
+	uint32_t first, action;
+};
+
+static unsigned ranges_find(const struct filter *f, struct range *r)
+{
+	unsigned n = 0;
+
+	for (unsigned nr = 0; nr < ARRAY_SIZE(f->actions); nr++)
+		if (!n || f->actions[nr] != r[n - 1].action)
+			r[n++] = (struct range){ nr, f->actions[nr] };
+	r[n++] = (struct range){ FILTER_KNOWN + 1, SECCOMP_RET_ERRNO | ENOSYS };
+	return n;
+}
+
+/* As deep as the numbers of a table of constants have digits. */
+static void tree(struct filter *f, const struct range *r,
+		 unsigned n) /* NOLINT(misc-no-recursion) */
+{
+	unsigned short at = f->n;
+
+	if (n == 1) {
+		ret(f, r->action);
+		return;
+	}
+	insn(f, BPF_JMP | BPF_JGE | BPF_K, r[n / 2].first, 0, 0);
+	tree(f, r, n / 2);
+	if (!f->failed)
+		f->insns[at].jt = distance(f, at);
+	tree(f, r + n / 2, n - n / 2);
+}
+
+int filter_install(struct filter *f, unsigned flags)
+{
+	struct range ranges[FILTER_KNOWN + 2];
+	struct sock_fprog program;
+
+	tree(f, ranges, ranges_find(f, ranges));
+	if (f->failed)
+		return err(-E2BIG, "VM's jail: the seccomp filter is too long");
+	program = (struct sock_fprog){ f->n, f->insns };
+	if (syscall(SYS_seccomp, SECCOMP_SET_MODE_FILTER, flags, &program) != 0)
+		return err_sys("VM's jail: seccomp");
+	return 0;
+}

@@ -1,0 +1,62 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * A filter of system calls, as plain BPF: libseccomp takes longer to make one than the VMM to make a
+ * VM. Rules about arguments come first and each is a chain of comparisons; the rest is a tree over
+ * the ranges of numbers that are answered alike, since the kernel asks the filter about every number
+ * once when it is installed, to know which are allowed whatever their arguments.
+ */
+#ifndef MICROVM_FILTER_H
+#define MICROVM_FILTER_H
+
+#include <linux/filter.h>
+#include <linux/seccomp.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+/* Younger than our headers may be. */
+#define NR_CACHESTAT	 451 /* Linux 6.5 */
+#define NR_FCHMODAT2	 452 /* Linux 6.6 */
+#define NR_SETXATTRAT	 463 /* Linux 6.13, and the three behind it */
+#define NR_GETXATTRAT	 464
+#define NR_LISTXATTRAT	 465
+#define NR_REMOVEXATTRAT 466
+
+#define FILTER_KNOWN NR_REMOVEXATTRAT /* programs try later ones and take ENOSYS for an answer */
+
+#define FILTER_ALLOW SECCOMP_RET_ALLOW
+#define FILTER_DENY  (SECCOMP_RET_ERRNO | 1u /* EPERM */)
+#define FILTER_KILL  SECCOMP_RET_KILL_PROCESS
+
+struct filter {
+	struct sock_filter insns[512];
+	unsigned short n;
+	unsigned short rule; /* where the one that has begun does */
+	bool failed;	     /* it does not fit */
+	uint32_t actions[FILTER_KNOWN + 1];
+};
+
+/* All is denied, on this processor's system calls; those of another kill. */
+void filter_init(struct filter *f);
+/* Of system calls without a rule. */
+void filter_set(struct filter *f, const short *calls, size_t n, uint32_t action);
+
+/*
+ * A rule about the low half of argument @arg of @call: from begin to end comparisons, of which the
+ * first that holds decides; then it is denied.
+ */
+void filter_rule(struct filter *f, int call, unsigned arg);
+void filter_if_equal(struct filter *f, uint32_t k, uint32_t action);
+void filter_if_set(struct filter *f, uint32_t bits, uint32_t action);
+void filter_if_none_set(struct filter *f, uint32_t bits, uint32_t action);
+void filter_rule_end(struct filter *f);
+/* @call is answered so, whatever its arguments. */
+void filter_call(struct filter *f, int call, uint32_t action);
+
+/*
+ * After all rules: for this thread and those that it starts, or for all of the process with
+ * SECCOMP_FILTER_FLAG_TSYNC in @flags; on top of what holds already. 0 or -errno with a text.
+ */
+int filter_install(struct filter *f, unsigned flags);
+
+#endif
