@@ -5,9 +5,11 @@
 #include "base/mem.h"
 #include "base/str.h"
 #include "engine/engine_.h"
+#include "engine/image_mount.h"
 #include "engine/kernel.h"
 #include "engine/qemu.h"
 #include "engine/union_mount.h"
+#include "layer/layer.h"
 #include "microvm/microvm.h"
 #include <linux/mount.h>
 #include <sched.h>
@@ -72,17 +74,21 @@ static void check_root(struct doctor *d)
 		    "uid %d: images can be handled, but mount and run need root", (int)geteuid());
 }
 
-static void check_store(struct doctor *d, const struct engine_options *o)
+/* Its path, which the caller frees, or NULL. */
+static char *check_store(struct doctor *d, const struct engine_options *o)
 {
 	struct engine *e;
+	char *path;
 	int r = engine_open(o, 0, &e);
 
 	if (r < 0) {
 		say(d, "store", DOCTOR_PARTLY, "%s", err_take(r));
-		return;
+		return NULL;
 	}
+	path = strdup(store_path(e->store));
 	say(d, "store", DOCTOR_YES, "%s", store_path(e->store));
 	engine_close(e);
+	return path;
 }
 
 static void check_fuse(struct doctor *d)
@@ -139,27 +145,65 @@ static bool has_fs(const char *name)
 	return fd >= 0 || errno == EPERM;
 }
 
-static void check_overlay(struct doctor *d)
+/* An empty image, a file of the store without a name: 0, or why it cannot be mounted, with a text. */
+static int try_erofs(const char *store)
 {
-	bool erofs = has_fs("erofs"), overlay = has_fs("overlay");
+	_close_ int fd = open(store, O_TMPFILE | O_RDWR | O_CLOEXEC, 0600), mount_fd = -1;
+	struct layer_tree *tree;
+	struct fd_path path = fd_path(fd);
+	struct image_erofs erofs = { .index = path.s, .packs = (char *[]){ NULL } };
+	struct image_kind kind = image_erofs(&erofs);
+	int r;
 
-	if (!erofs)
+	if (fd < 0)
+		return err_sys("%s", store);
+	r = layer_tree_new(&tree);
+	if (r < 0)
+		return r;
+	r = layer_tree_write(tree, NULL, 0, fd);
+	layer_tree_free(tree);
+	if (r >= 0)
+		mount_fd = r = kind.mount(kind.ctx);
+	return r < 0 ? r : 0;
+}
+
+/* Whether the driver overlay stands on EROFS here. */
+static bool check_erofs(struct doctor *d, const char *store)
+{
+	int r;
+
+	if (!has_fs("erofs")) {
 		say(d, "erofs", DOCTOR_NO, "this kernel has no EROFS; try `modprobe erofs`");
-	else if (!kernel_at_least(d, 6, 12))
+		return false;
+	}
+	if (!kernel_at_least(d, 6, 12)) {
 		say(d, "erofs", DOCTOR_NO,
 		    "Linux %u.%u mounts no EROFS from a plain file: needs 6.12", d->major,
 		    d->minor);
+		return false;
+	}
+	r = store && geteuid() == 0 ? try_erofs(store) : 0;
+	if (r < 0)
+		say(d, "erofs", DOCTOR_NO, "not from a file of this store: %s", strerror(-r));
 	else
 		say(d, "erofs", DOCTOR_YES, "mounts from a plain file (Linux 6.12)");
-	if (!overlay)
+	err_clear();
+	return r == 0;
+}
+
+static void check_overlay(struct doctor *d, const char *store)
+{
+	bool erofs = check_erofs(d, store);
+
+	if (!has_fs("overlay"))
 		say(d, "overlay", DOCTOR_NO,
 		    "this kernel has no overlayfs; try `modprobe overlay`");
-	else if (!kernel_at_least(d, 6, 5))
-		say(d, "overlay", DOCTOR_NO, "Linux %u.%u has no data-only lowers: needs 6.5",
-		    d->major, d->minor);
 	else
-		say(d, "overlay", DOCTOR_YES, "data-only lowers (Linux 6.5)%s",
-		    erofs && kernel_at_least(d, 6, 12) ? "; the driver overlay works" : "");
+		say(d, "overlay", DOCTOR_YES, "the driver overlay works, over %s; %s",
+		    erofs ? "EROFS" : "FUSE",
+		    kernel_at_least(d, 6, 15) ?
+			    "one mount for all instances of an image (Linux 6.15)" :
+			    "a mount for each instance (one for all: Linux 6.15)");
 }
 
 /* Which v1 controllers there are, from /proc/cgroups-style mounts: "cpu memory pids". */
@@ -252,13 +296,14 @@ int engine_doctor(const struct engine_options *o, int (*fn)(void *ctx, const str
 		  void *ctx)
 {
 	struct doctor d = { .fn = fn, .ctx = ctx };
+	_free_ char *store = NULL;
 
 	check_kernel(&d);
 	check_root(&d);
-	check_store(&d, o);
+	store = check_store(&d, o);
 	check_fuse(&d);
 	check_unionfs(&d);
-	check_overlay(&d);
+	check_overlay(&d, store);
 	check_cgroups(&d);
 	check_userns(&d);
 	check_kvm(&d);

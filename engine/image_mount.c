@@ -10,8 +10,7 @@
 #include <sys/syscall.h>
 #include <sys/vfs.h>
 
-#define EROFS_MAGIC 0xe0f5e1e2 /* f_type of statfs(2): EROFS_SUPER_MAGIC_V1, linux/magic.h */
-#define MAX_HOLDERS 64	       /* the newest; any one of them is enough */
+#define MAX_HOLDERS 64 /* the newest; any one of them is enough */
 
 /* A record of the list (docs/formats/instance.md). */
 struct holder {
@@ -88,7 +87,7 @@ int mount_clone(int mount_fd)
 }
 
 /* The mount that @h has open, or -errno: it has gone, or its number is another thing by now. */
-static int clone_of(const struct holder *h)
+static int clone_of(const struct holder *h, uint32_t magic)
 {
 	_close_ int pidfd = proc_pidfd(h->pid), fd = -1;
 	struct statfs fs;
@@ -98,48 +97,22 @@ static int clone_of(const struct holder *h)
 	fd = syscall(SYS_pidfd_getfd, pidfd, h->fd, 0);
 	if (fd < 0)
 		return -errno;
-	if (fstatfs(fd, &fs) < 0 || (uint32_t)fs.f_type != EROFS_MAGIC)
+	if (fstatfs(fd, &fs) < 0 || (uint32_t)fs.f_type != magic)
 		return -ESTALE;
 	return mount_clone(fd);
 }
 
 /* From the newest, which is likeliest to be there; who has gone leaves the list. */
-static int clone_any(struct holders *l)
+static int clone_any(struct holders *l, uint32_t magic)
 {
 	while (l->n) {
-		int fd = clone_of(&l->h[l->n - 1]);
+		int fd = clone_of(&l->h[l->n - 1], magic);
 
 		if (fd >= 0 || fd == -EINVAL)
 			return fd;
 		holders_drop(l, l->n - 1);
 	}
 	return -ENOENT;
-}
-
-static int fs_set(int fs, const char *key, const char *value)
-{
-	return syscall(SYS_fsconfig, fs, FSCONFIG_SET_STRING, key, value, 0) < 0 ? -errno : 0;
-}
-
-static int mount_new(const char *index, char *const *packs)
-{
-	_close_ int fs = syscall(SYS_fsopen, "erofs", FSOPEN_CLOEXEC);
-	int r;
-
-	if (fs < 0)
-		return err_sys("EROFS");
-	r = fs_set(fs, "source", index);
-	for (size_t i = 0; r == 0 && i < strv_len(packs); i++)
-		r = fs_set(fs, "device", packs[i]);
-	if (r == 0 && syscall(SYS_fsconfig, fs, FSCONFIG_CMD_CREATE, NULL, NULL, 0) < 0)
-		r = -errno;
-	if (r == 0) {
-		r = syscall(SYS_fsmount, fs, FSMOUNT_CLOEXEC,
-			    MOUNT_ATTR_RDONLY | MOUNT_ATTR_NODEV);
-		r = r < 0 ? -errno : r;
-	}
-	return r < 0 ? err(r, "EROFS mount of %s: %s (Linux 6.12 or later?)", index, strerror(-r)) :
-		       r;
 }
 
 /* ---- one's own ---- */
@@ -151,17 +124,17 @@ static int self(int fd, struct holder *ret)
 }
 
 /* Sharing is a gain and no need: without the list there is a mount all the same. */
-int image_mount_open(int dir, const char *name, const char *index, char *const *packs, int *ret_fd,
+int image_mount_open(int dir, const char *name, const struct image_kind *kind, int *ret_fd,
 		     bool *ret_shared)
 {
 	struct holders l = { .file = -1 };
 	struct holder me;
 	bool listed = dir >= 0 && holders_open(dir, name, O_CREAT, &l) == 0;
-	int fd = listed ? clone_any(&l) : -ENOENT;
+	int fd = listed ? clone_any(&l, kind->magic) : -ENOENT;
 	bool shared = fd >= 0;
 
 	if (!shared)
-		fd = mount_new(index, packs);
+		fd = kind->mount(kind->ctx);
 	if (listed && fd >= 0 && self(fd, &me) == 0) {
 		holders_add(&l, &me);
 		holders_write(&l);
@@ -176,19 +149,22 @@ int image_mount_open(int dir, const char *name, const char *index, char *const *
 	return 0;
 }
 
-void image_mount_leave(int dir, const char *name)
+bool image_mount_leave(int dir, const char *name)
 {
 	struct holders l;
+	bool last;
 
 	if (dir < 0 || holders_open(dir, name, 0, &l) < 0)
-		return;
+		return true;
 	for (size_t i = l.n; i > 0; i--)
 		if (l.h[i - 1].pid == getpid() ||
 		    !proc_alive(l.h[i - 1].pid, l.h[i - 1].start_time))
 			holders_drop(&l, i - 1);
-	if (l.n)
-		holders_write(&l);
-	else
+	last = !l.n;
+	if (last)
 		unlinkat(dir, name, 0);
+	else
+		holders_write(&l);
 	fd_close(l.file);
+	return last;
 }

@@ -1,21 +1,14 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "engine/rootfs.h"
-#include "engine/layers.h"
 #include "base/err.h"
 #include "base/fd.h"
 #include "base/log.h"
-#include "base/proc.h"
 #include "base/str.h"
+#include "engine/server_spawn.h"
 #include "engine/vmm.h"
 #include "unionfs/unionfs.h"
-#include <poll.h>
 #include <sched.h>
-#include <signal.h>
-#include <sys/mman.h>
 #include <sys/mount.h>
-
-#define SERVER_THREADS "2"   /* one may wait for a disk while the other answers from the map */
-#define SERVER_END_MS  10000 /* an unmounted server ends at once; past this it is killed */
 
 int rootfs_namespace(void)
 {
@@ -57,68 +50,16 @@ static void upper_word(const struct run_spec *spec, char *word, size_t size)
 					       "native");
 }
 
-static int spawn_server(struct store *s, const struct run_spec *spec, int log_fd, int fuse_fd,
-			int ready_fd, struct rootfs *r)
-{
-	_free_ char *path = NULL;
-	_free_ int *fds = NULL;
-	_close_ int objects = layers_open_objects(s), journal = -1;
-	char upper[32];
-	char *argv[] = { NULL, /* its path: a reload starts what stands there by then */
-			 upper, (char[]){ SERVER_THREADS }, NULL };
-	size_t nfds;
-	int e;
-
-	if (objects < 0)
-		return objects;
-	e = proc_sibling("strata-server", &path);
-	if (e < 0)
-		return e;
-	argv[0] = path;
-	upper_word(spec, upper, sizeof(upper));
-	journal = memfd_create("strata-journal", MFD_CLOEXEC);
-	if (journal < 0)
-		return err_sys("journal");
-	nfds = SERVER_PACKS + r->stack.npacks + (r->stack.sums ? r->stack.npacks + 1 : 0);
-	fds = mem_new(nfds, sizeof(*fds));
-	if (!fds)
-		return -ENOMEM;
-	fds[0] = fds[1] = -1;
-	fds[2] = log_fd;
-	fds[SERVER_FUSE] = fuse_fd;
-	fds[SERVER_UPPER] = r->upper_fd;
-	fds[SERVER_WORK] = r->work_fd;
-	fds[SERVER_INDEX] = r->stack.index_fd;
-	fds[SERVER_OBJECTS] = objects;
-	fds[SERVER_JOURNAL] = journal;
-	fds[SERVER_READY] = ready_fd;
-	for (size_t i = 0; i < r->stack.npacks; i++)
-		fds[SERVER_PACKS + i] = r->stack.pack_fds[i];
-	for (size_t i = SERVER_PACKS + r->stack.npacks; i < nfds; i++)
-		fds[i] = r->stack.sums[i - SERVER_PACKS - r->stack.npacks];
-	e = proc_spawn(path, argv, NULL, fds, nfds, &r->server, &r->server_pidfd);
-	return e < 0 ? err(e, "%s: %s", path, strerror(-e)) : 0;
-}
-
-/* Until it serves: a request to a server that never came up would wait for ever. */
-static int wait_ready(int ready_fd)
-{
-	_free_ char *why = NULL;
-	size_t len;
-	int e = fd_read_all(ready_fd, ERR_TEXT_MAX, &why, &len);
-
-	if (e < 0)
-		return err(e, "strata-server: %s", strerror(-e));
-	return len ? err(-EIO, "%s", why) : 0;
-}
-
-/* The server (its keeper, that is) alone keeps /dev/fuse open: with it the connection ends. */
 static int mount_fuse(struct store *s, const struct run_spec *spec, int log_fd, struct rootfs *r)
 {
 	_free_ char *source = str_fmt("strata:%s", spec->image);
-	_close_ int fuse_fd = -1, ready_fd = -1;
+	_close_ int fuse_fd = -1;
+	struct server_spawn w = {
+		.upper_fd = r->upper_fd, .work_fd = r->work_fd, .log_fd = log_fd, .stack = &r->stack
+	};
 	bool vm = spec->kind == RUN_VM;
-	int pipefd[2], e = source ? 0 : -ENOMEM;
+	char upper[32];
+	int e = source ? 0 : -ENOMEM;
 
 	if (e == 0 && vm)
 		e = vmm_give_away(r->upper_fd, vmm_uid(spec->id));
@@ -129,12 +70,10 @@ static int mount_fuse(struct store *s, const struct run_spec *spec, int log_fd, 
 	if (e < 0)
 		return e;
 	r->driver = RUN_DRIVER_FUSE;
-	if (pipe2(pipefd, O_CLOEXEC) < 0)
-		return err_sys("pipe");
-	ready_fd = pipefd[0];
-	e = spawn_server(s, spec, log_fd, fuse_fd, pipefd[1], r);
-	fd_close(pipefd[1]);
-	return e < 0 ? e : wait_ready(ready_fd);
+	upper_word(spec, upper, sizeof(upper));
+	w.upper = upper;
+	w.fuse_fd = fuse_fd;
+	return server_spawn(s, &w, &r->server, &r->server_pidfd);
 }
 
 int rootfs_open(struct store *s, const struct run_spec *spec, int log_fd, struct rootfs *ret)
@@ -155,26 +94,12 @@ int rootfs_open(struct store *s, const struct run_spec *spec, int log_fd, struct
 	return mount_fuse(s, spec, log_fd, ret);
 }
 
-/* The last reference to the mount has gone, so the kernel ends the connection and the server ends
- * by itself. */
-static void end_server(struct rootfs *r)
-{
-	struct pollfd p = { .fd = r->server_pidfd, .events = POLLIN };
-	int status;
-
-	if (r->server_pidfd < 0)
-		return;
-	if (poll(&p, 1, SERVER_END_MS) <= 0)
-		proc_pidfd_kill(r->server_pidfd, SIGKILL);
-	proc_wait(r->server_pidfd, &status);
-	r->server_pidfd = fd_close(r->server_pidfd);
-}
-
 void rootfs_unmount(struct rootfs *r)
 {
 	r->mount_fd = fd_close(r->mount_fd);
 	rootfs_unmount_overlay(r);
-	end_server(r);
+	if (r->server_pidfd >= 0)
+		server_end(take_fd(r->server_pidfd), true);
 }
 
 void rootfs_close(struct rootfs *r)

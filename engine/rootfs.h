@@ -12,9 +12,10 @@
 struct rootfs {
 	enum run_driver driver; /* FUSE or OVERLAY: what auto came to */
 	int mount_fd;		/* the detached mount */
-	int images;   /* RUNROOT/images, the caller's; -1: nothing is shared (image_mount.h) */
-	int image_fd; /* with overlay: the image's own mount */
-	char *image;  /* its name in there */
+	int images;	  /* RUNROOT/images, the caller's; -1: nothing is shared (image_mount.h) */
+	int image_fd;	  /* with overlay: the image's own mount */
+	char *image;	  /* its name in there */
+	int image_server; /* its strata-server's pidfd, where this process started one */
 	struct stack stack; /* the pin: keeps gc away from the layers */
 	int lock_fd;	    /* the snapshot's lock */
 	int upper_fd, work_fd;
@@ -24,6 +25,9 @@ struct rootfs {
 
 #define ROOTFS_NONE                                    \
 	((struct rootfs){ .mount_fd = -1,              \
+			  .images = -1,                \
+			  .image_fd = -1,              \
+			  .image_server = -1,          \
 			  .stack = { .index_fd = -1 }, \
 			  .lock_fd = -1,               \
 			  .upper_fd = -1,              \

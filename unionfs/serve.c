@@ -317,12 +317,18 @@ void ufs_conn_free(struct ufs_conn *c)
 #define NEEDED	  (WIRE_NO_OPEN_SUPPORT | WIRE_NO_OPENDIR_SUPPORT)
 #define MAX_PAGES 256u
 
-/* Where others change what is beneath, size and time of a file say whether its pages hold. */
+/*
+ * Where others change what is beneath, size and time of a file say whether its pages hold. What has
+ * no top is a lower of overlayfs: that would keep file handles of it (overlay.origin), and what FUSE
+ * makes of a handle does not survive its next revalidation (ESTALE).
+ */
 static uint64_t wanted(const struct ufs *u)
 {
 	const uint64_t forever = WIRE_CACHE_SYMLINKS | WIRE_EXPLICIT_INVAL_DATA;
 	uint64_t flags = u->others ? (WANTED & ~forever) | WIRE_AUTO_INVAL_DATA : WANTED;
 
+	if (u->mode == UFS_UPPER_NONE)
+		flags |= WIRE_NO_EXPORT_SUPPORT;
 	return u->noacl ? flags & ~WIRE_POSIX_ACL : flags;
 }
 

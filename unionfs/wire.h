@@ -76,6 +76,7 @@ enum wire_opcode {
 #define WIRE_HANDLE_KILLPRIV_V2	 (1ull << 28)
 #define WIRE_SETXATTR_EXT	 (1ull << 29)
 #define WIRE_INIT_EXT		 (1ull << 30)
+#define WIRE_NO_EXPORT_SUPPORT	 (1ull << 38)
 #define WIRE_HAS_RESEND		 (1ull << 39)
 
 /*

@@ -4,7 +4,7 @@
  * input is a row of requests: opcode (1 byte), node (1), length (2, little-endian), that many bytes
  * behind the header. A node below 0xf0 is the n-th nodeid that a reply has given (0 is the root),
  * likewise the first word of RENAME and LINK when it is below 0xf0; so a row of requests gets
- * somewhere.
+ * somewhere. At its end the program says how many requests there were.
  */
 #include "tests/unionfs/direct.h"
 
@@ -19,6 +19,13 @@ struct client {
 	uint64_t nodes[NODES_MAX];
 	size_t n;
 };
+
+static unsigned long requests;
+
+__attribute__((destructor)) static void tell(void)
+{
+	fprintf(stderr, "# %lu requests\n", requests);
+}
 
 static uint64_t node_of(const struct client *c, uint64_t index)
 {
@@ -57,6 +64,7 @@ static void request(struct client *c, uint32_t opcode, uint8_t node, const uint8
 		id = node_of(c, id);
 		memcpy(arg, &id, sizeof(id));
 	}
+	requests++;
 	n = direct_call(&c->d, opcode, node_of(c, node), arg, len);
 	if (n > 0)
 		learn(c, opcode, n);
