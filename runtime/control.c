@@ -139,20 +139,12 @@ static void remember_end(struct inst *i, const struct control_reply *reply)
 	i->ended = true;
 }
 
-/* Asks @q, which is answered at the end, and waits until the supervisor has gone. */
-static int ask_end(struct inst *i, const struct control_request *q, int64_t timeout_ms)
+/* Until the supervisor has gone, remembering what it says of the end. */
+static int await_end(struct inst *i, int fd, uint64_t deadline)
 {
-	uint64_t deadline = deadline_in(timeout_ms);
 	struct control_reply reply = { 0 };
-	_close_ int fd = -1;
 	int r;
 
-	fd = watch_open(i);
-	if (fd < 0)
-		return fd == -ESRCH ? 0 : fd;
-	/* It is going just now: there is nothing to read but that. */
-	if (send(fd, q, sizeof(*q), MSG_NOSIGNAL) < 0 && !gone(errno))
-		return err_sys("instance %s", i->id);
 	for (;;) {
 		r = reply_next(fd, deadline, &reply);
 		if (r <= 0)
@@ -161,6 +153,25 @@ static int ask_end(struct inst *i, const struct control_request *q, int64_t time
 			return reply.result;
 		remember_end(i, &reply);
 	}
+}
+
+/* Asks @q, which is answered at the end, and waits until the supervisor has gone. */
+static int ask_end(struct inst *i, const struct control_request *q, int64_t timeout_ms)
+{
+	uint64_t deadline = deadline_in(timeout_ms);
+	_close_ int fd = watch_open(i);
+
+	if (fd < 0)
+		return fd == -ESRCH ? 0 : fd;
+	/* It is going just now: there is nothing to read but that. */
+	if (send(fd, q, sizeof(*q), MSG_NOSIGNAL) < 0 && !gone(errno))
+		return err_sys("instance %s", i->id);
+	return await_end(i, fd, deadline);
+}
+
+int watch_end(struct inst *i, int fd)
+{
+	return await_end(i, fd, 0);
 }
 
 int inst_kill(const struct inst *i, int sig)

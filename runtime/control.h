@@ -17,6 +17,7 @@ enum control_kind {
 	CONTROL_PAUSE,
 	CONTROL_MEMORY, /* a: MiB */
 	CONTROL_CHECKPOINT,
+	CONTROL_ATTACH, /* the reply has a descriptor with it */
 };
 
 struct control_request {
@@ -36,6 +37,7 @@ struct control_handler {
 	int (*pause)(void *ctx, bool paused);
 	int (*memory)(void *ctx, unsigned mib);
 	int (*checkpoint)(void *ctx); /* 0: it ends now, and that is the answer */
+	int (*attach)(void *ctx, int *ret_fd);
 };
 
 struct control;

@@ -48,6 +48,22 @@ static int client_reply(struct control_client *cl, const struct control_reply *r
 	return n == sizeof(*reply) ? 0 : -EPIPE;
 }
 
+/* With a descriptor, which is theirs then. */
+static int client_attach(struct control_client *cl)
+{
+	struct control *c = cl->control;
+	_close_ int fd = -1;
+	struct control_reply reply = {
+		.result = c->ended ? -ESRCH : c->handler->attach(c->ctx, &fd),
+	};
+	ssize_t n;
+
+	if (reply.result < 0)
+		return client_reply(cl, &reply);
+	n = fd_send(cl->fd, &reply, sizeof(reply), &fd, 1);
+	return n == sizeof(reply) ? 0 : -EPIPE;
+}
+
 /* 1 = the answer comes at the end. */
 static int request_do(struct control *c, const struct control_request *q)
 {
@@ -85,7 +101,11 @@ static int request_do(struct control *c, const struct control_request *q)
 static int client_serve(struct control_client *cl, const struct control_request *q)
 {
 	struct control *c = cl->control;
-	struct control_reply reply = { .result = request_do(c, q) };
+	struct control_reply reply = { 0 };
+
+	if (q->kind == CONTROL_ATTACH)
+		return client_attach(cl);
+	reply.result = request_do(c, q);
 
 	/* Nobody is there to print what the handler attached. */
 	err_clear();
@@ -143,7 +163,7 @@ static int client_new(struct control *c, int fd)
 
 static int on_listener(void *ctx, int fd, _unused_ uint32_t events)
 {
-	int client = accept4(fd, NULL, NULL, SOCK_CLOEXEC);
+	int client = accept4(fd, NULL, NULL, SOCK_CLOEXEC | SOCK_NONBLOCK);
 
 	if (client >= 0 && client_new(ctx, client) < 0)
 		fd_close(client);

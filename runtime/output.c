@@ -34,12 +34,28 @@ static int dup_child(int fd, int *ret)
 	return *ret < 0 ? err_sys("the client's descriptor %d", fd) : 0;
 }
 
+/* For those who attach, when the client has none to give. */
+static int open_input(struct output *o)
+{
+	int ends[2];
+
+	if (o->s->stdio[0] >= 0)
+		return dup_child(o->s->stdio[0], &o->child[0]);
+	if (!o->s->stdin_open || !o->s->logged)
+		return 0;
+	if (pipe2(ends, O_CLOEXEC) < 0)
+		return err_sys("a pipe for the input");
+	o->child[0] = ends[0];
+	o->input = ends[1];
+	return fd_nonblock(o->input, true);
+}
+
 static int open_child(struct output *o)
 {
 	bool relayed = o->s->logged;
 	int r;
 
-	r = dup_child(o->s->stdio[0], &o->child[0]);
+	r = open_input(o);
 	if (r >= 0)
 		r = relayed ? make_pipe(&o->out, &o->child[1]) :
 			      dup_child(o->s->stdio[1], &o->child[1]);
@@ -52,7 +68,8 @@ static int open_child(struct output *o)
 void output_none(struct output *o)
 {
 	o->log = (struct logfile)LOGFILE_NONE;
-	o->child[0] = o->child[1] = o->child[2] = -1;
+	o->child[0] = o->child[1] = o->child[2] = o->input = -1;
+	attachments_none(&o->attached);
 	relay_clear(&o->in);
 	relay_clear(&o->out);
 	relay_clear(&o->err);
@@ -72,15 +89,32 @@ int output_init(struct output *o, struct loop *loop, const struct supervise *s)
 }
 
 /* A log that cannot be written (no space) must not end what is logged. */
-static void tap_log(void *ctx, struct relay *r, const char *data, size_t len)
+static void keep(struct output *o, enum log_stream stream, const char *data, size_t len)
 {
-	struct output *o = ctx;
-	int e = logfile_add(&o->log, r == &o->err ? LOG_STDERR : LOG_STDOUT, data, len);
+	int e = logfile_add(&o->log, stream, data, len);
 
 	if (e < 0 && !o->log_failed)
 		log_warn("log of instance %s: %s: output is lost", inst_id(o->s->inst),
 			 strerror(-e));
 	o->log_failed = e < 0;
+}
+
+static void tap(void *ctx, struct relay *r, const char *data, size_t len)
+{
+	struct output *o = ctx;
+
+	if (o->log.fd >= 0)
+		keep(o, r == &o->err ? LOG_STDERR : LOG_STDOUT, data, len);
+	attachments_give(&o->attached, r == &o->err ? ATTACH_ERR : ATTACH_OUT, data, len);
+}
+
+/* One who attached is full: neither stream goes on until it is not. */
+static int on_hold(void *ctx, bool held)
+{
+	struct output *o = ctx;
+	int r = relay_hold(&o->out, held);
+
+	return r ? r : relay_hold(&o->err, held);
 }
 
 static int on_ended(void *ctx, _unused_ struct relay *r)
@@ -113,19 +147,36 @@ int output_relay(struct output *o, struct relay *r, int source, int sink)
 	r->sink = open_sink(sink);
 	r->drain = true;
 	r->breaks = !o->s->tty;
-	r->tap = o->log.fd >= 0 ? tap_log : NULL;
+	r->tap = tap;
 	r->ended = on_ended;
 	r->ctx = o;
 	r->over = false;
 	return relay_start(r);
 }
 
+/* What is typed by those who attach goes to the pipe that was made for it, or to the terminal. */
+static int attach_init(struct output *o, int console)
+{
+	int input = take_fd(o->input);
+
+	if (console >= 0 && o->s->stdin_open)
+		input = fcntl(console, F_DUPFD_CLOEXEC, 0);
+	o->relayed = o->s->logged || console >= 0;
+	o->attached.loop = o->loop;
+	o->attached.hold = on_hold;
+	o->attached.ctx = o;
+	return attachments_init(&o->attached, input, console >= 0);
+}
+
 int output_start(struct output *o, int console)
 {
-	int r = 0;
+	int r;
 
 	for (int i = 0; i < 3; i++)
 		o->child[i] = fd_close(o->child[i]);
+	r = attach_init(o, o->s->tty ? console : -1);
+	if (r < 0)
+		return r;
 	if (console >= 0 && o->s->tty)
 		return tty_start(o, console);
 	if (o->out.source >= 0)
@@ -146,6 +197,7 @@ int output_closing(struct output *o)
 
 	/* Nobody is left to read it. */
 	relay_done(&o->in);
+	typed_close(&o->attached.typed);
 	r = relay_closing(&o->out);
 	return r ? r : relay_closing(&o->err);
 }
@@ -154,13 +206,22 @@ int output_drop_client(struct output *o)
 {
 	int r = relay_drop_sink(&o->out);
 
-	return r ? r : relay_drop_sink(&o->err);
+	if (r == 0)
+		r = relay_drop_sink(&o->err);
+	return r ? r : attachments_drop_full(&o->attached);
+}
+
+int output_attach(struct output *o, int *ret_fd)
+{
+	return o->relayed ? attachments_add(&o->attached, ret_fd) : -EOPNOTSUPP;
 }
 
 void output_done(struct output *o)
 {
 	for (int i = 0; i < 3; i++)
 		o->child[i] = fd_close(o->child[i]);
+	o->input = fd_close(o->input);
+	attachments_done(&o->attached);
 	relay_done(&o->in);
 	relay_done(&o->out);
 	relay_done(&o->err);

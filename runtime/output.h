@@ -3,10 +3,14 @@
  * Where an instance's stdio goes. Neither terminal nor log: the command holds the client's own
  * descriptors and nothing passes here. Logged: pipes for stdout and stderr, each to the log and to
  * the client. A terminal: its master, to and from the client, and to the log (tty.c).
+ *
+ * Whoever attaches gets what is relayed. What they type goes to the terminal, or into a pipe that
+ * the command has as its stdin when no client gave it one.
  */
 #ifndef RUNTIME_OUTPUT_H
 #define RUNTIME_OUTPUT_H
 
+#include "runtime/attach.h"
 #include "runtime/logfile.h"
 #include "runtime/relay.h"
 
@@ -19,6 +23,9 @@ struct output {
 	bool log_failed;
 	struct relay in, out, err; /* in: a terminal's input only */
 	int child[3];		   /* what the command gets; -1 = /dev/null */
+	int input;		   /* where attached() is to write, until output_start(); or -1 */
+	bool relayed;		   /* something passes here: it can be attached to */
+	struct attachments attached;
 	/* An output has ended; gives what a loop callback gives; NULL = nothing. */
 	int (*over)(void *ctx);
 	void *ctx;
@@ -32,7 +39,9 @@ int output_init(struct output *o, struct loop *loop, const struct supervise *s);
 int output_start(struct output *o, int console);
 /* The command has ended: carries over what is still there, then calls over(). */
 int output_closing(struct output *o);
-/* Does without a client that does not take what is left. */
+/* Another one to whom it goes: *@ret_fd is their end. -EOPNOTSUPP: nothing passes here. */
+int output_attach(struct output *o, int *ret_fd);
+/* Does without a client, or those attached, that do not take what is left. */
 int output_drop_client(struct output *o);
 bool output_over(const struct output *o);
 void output_done(struct output *o);

@@ -111,7 +111,7 @@ static ssize_t pull(struct relay *r)
 }
 
 /* What one chunk came to. */
-enum step { STEP_ON, STEP_FULL, STEP_EMPTY, STEP_OVER };
+enum step { STEP_ON, STEP_FULL, STEP_HELD, STEP_EMPTY, STEP_OVER };
 
 static enum step step(struct relay *r)
 {
@@ -121,6 +121,8 @@ static enum step step(struct relay *r)
 		return STEP_FULL;
 	if (r->sink < 0 && !r->drain)
 		return STEP_OVER;
+	if (r->held)
+		return STEP_HELD;
 	n = pull(r);
 	if (n <= 0)
 		return n == 0 ? STEP_OVER : STEP_EMPTY;
@@ -136,6 +138,10 @@ static int pump(struct relay *r)
 		s = step(r);
 	if (s == STEP_OVER || (s == STEP_ON && r->closing))
 		return at_end(r);
+	if (s == STEP_HELD) {
+		wait_for(r, RELAY_NOTHING);
+		return 0;
+	}
 	wait_for(r, s == STEP_FULL ? RELAY_SINK : RELAY_SOURCE);
 	/* A regular file cannot be waited for: it goes at the sink's pace. */
 	if (r->waits == RELAY_NOTHING)
@@ -158,6 +164,13 @@ int relay_closing(struct relay *r)
 		return 0;
 	/* While the sink is full, it calls. */
 	return r->waits == RELAY_SINK && r->len ? 0 : pump(r);
+}
+
+int relay_hold(struct relay *r, bool held)
+{
+	r->held = held;
+	/* It finds out that it is held at its next step. */
+	return held || r->over || r->waits != RELAY_NOTHING ? 0 : pump(r);
 }
 
 int relay_drop_sink(struct relay *r)

@@ -24,6 +24,7 @@ struct relay {
 	bool drain;	  /* goes on reading when there is no sink (any more) */
 	/* but a sink that nobody reads (EPIPE) ends it: so does the source then */
 	bool breaks;
+	bool held; /* reads nothing for now: relay_hold() */
 	void (*tap)(void *ctx, struct relay *r, const char *data, size_t len); /* NULL = none */
 	/* At the source's end; gives what the loop's callback gives. */
 	int (*ended)(void *ctx, struct relay *r);
@@ -42,6 +43,10 @@ int relay_start(struct relay *r);
  * called.
  */
 int relay_closing(struct relay *r);
+/*
+ * Somebody else cannot take more of the source, or can again; gives what the loop's callback gives.
+ */
+int relay_hold(struct relay *r, bool held);
 /* The sink takes too long: does without it from now on. */
 int relay_drop_sink(struct relay *r);
 void relay_done(struct relay *r);

@@ -124,6 +124,35 @@ int inst_wait(struct inst *i, int timeout_ms);
 int inst_logs(const struct inst *i, bool follow, bool timestamps, int64_t tail, int out_fd,
 	      int err_fd);
 
+#define ATTACH_CHUNK	   4096	 /* bytes of data in one message, at most */
+#define ATTACH_PATIENCE_MS 10000 /* for one who takes nothing; meanwhile the instance waits */
+
+/* The first byte of each message. */
+enum attach_message {
+	ATTACH_BEGIN, /* to who attached, first; one byte: 1 = what is typed reaches the command */
+	ATTACH_OUT,   /* what it printed */
+	ATTACH_ERR,
+	ATTACH_END, /* it has ended, and this was all */
+	ATTACH_IN,  /* from who attached, what is typed; without data: its end */
+};
+
+/*
+ * A connection to what a running one prints and reads, from now on: messages on @stream
+ * (SOCK_SEQPACKET). @control is for inst_attachment_end().
+ */
+struct inst_attachment {
+	int stream, control;
+};
+
+/*
+ * -ESRCH = it does not run, -EBUSY = it is paused, -EUSERS = too many attached already,
+ * -EOPNOTSUPP = it has its client's own descriptors.
+ */
+int inst_attach(const struct inst *i, struct inst_attachment *ret);
+/* When @stream has ended: waits as inst_wait() does. */
+int inst_attachment_end(struct inst *i, struct inst_attachment *a);
+void inst_attachment_close(struct inst_attachment *a);
+
 /* ---- supervising ---- */
 
 /* What an isolation hands to its supervisor once created. */
@@ -190,6 +219,7 @@ struct supervise {
 	bool tty;
 	unsigned timeout; /* seconds from the start of the command to SIGKILL, 0 = never */
 	bool logged;	/* keep what is printed in the log */
+	bool stdin_open; /* without a client's stdin it is open all the same, for who attaches */
 	int stdio[3];	/* the client's: -1 where it has none (detached) */
 	int report_fd;	/* where struct run_report messages go for the waiting client, or -1 */
 	/*

@@ -107,6 +107,17 @@ static int supervisor_stop(void *ctx, int sig, int timeout_ms)
 	return 0;
 }
 
+static int supervisor_attach(void *ctx, int *ret_fd)
+{
+	struct supervisor *v = ctx;
+
+	if (v->ended || v->record.state.status == INST_CREATED)
+		return -ESRCH;
+	if (v->record.state.status == INST_PAUSED)
+		return -EBUSY;
+	return output_attach(&v->output, ret_fd);
+}
+
 static int supervisor_resize(void *ctx, unsigned rows, unsigned cols)
 {
 	struct supervisor *v = ctx;
@@ -125,6 +136,7 @@ const struct control_handler supervisor_control = {
 	.pause = supervisor_pause,
 	.memory = supervisor_memory,
 	.checkpoint = supervisor_checkpoint,
+	.attach = supervisor_attach,
 };
 
 /*

@@ -10,5 +10,10 @@ struct inst;
  * gone.
  */
 int watch_open(const struct inst *i);
+/*
+ * Until that one, asked to CONTROL_WAIT, has gone: what it says of the end is inst_state()'s answer
+ * then.
+ */
+int watch_end(struct inst *i, int fd);
 
 #endif
