@@ -39,14 +39,14 @@ struct engine *cli_engine(struct cli *c, unsigned store_flags);
 
 /* ---- options ---- */
 
-enum option_kind { OPT_FLAG, OPT_STR, OPT_LIST, OPT_SIZE, OPT_UINT, OPT_CPUS };
+enum option_kind { OPT_FLAG, OPT_BOOL, OPT_STR, OPT_LIST, OPT_SIZE, OPT_UINT, OPT_CPUS };
 
 struct option_def {
 	char letter; /* 0 = none */
 	const char *name;
 	enum option_kind kind;
-	void *dst; /* bool, const char *, char ** (strv), uint64_t, unsigned, uint64_t (10^-9 CPUs)
-		    */
+	void *dst; /* bool, bool, const char *, char ** (strv), uint64_t, unsigned, uint64_t (10^-9
+		    * CPUs); OPT_BOOL: --name or --name=true|false */
 	const char *arg; /* "NAME" in the help */
 	const char *help;
 };
@@ -122,6 +122,7 @@ int verb_create(struct cli *c, int argc, char **argv);
 int verb_start(struct cli *c, int argc, char **argv);
 int verb_restart(struct cli *c, int argc, char **argv);
 int verb_exec(struct cli *c, int argc, char **argv);
+int verb_attach(struct cli *c, int argc, char **argv);
 int verb_kill(struct cli *c, int argc, char **argv);
 int verb_wait(struct cli *c, int argc, char **argv);
 int verb_update(struct cli *c, int argc, char **argv);

@@ -16,7 +16,10 @@ static void print_option(const struct option_def *o)
 
 	if (o->letter)
 		snprintf(letter, sizeof(letter), "-%c, ", o->letter);
-	snprintf(left, sizeof(left), "%s--%s%s%s", letter, o->name, o->arg ? " " : "",
+	snprintf(left, sizeof(left), "%s--%s%s%s", letter, o->name,
+		 !o->arg	     ? "" :
+		 o->kind == OPT_BOOL ? "=" :
+				       " ",
 		 o->arg ? o->arg : "");
 	printf("  %-28s %s\n", left, o->help);
 }
@@ -41,6 +44,15 @@ static int parse_cpus(const char *text, uint64_t *ret)
 	return 0;
 }
 
+/* Without a value it is true. */
+static int parse_bool(const char *text, bool *ret)
+{
+	if (text && !streq(text, "true") && !streq(text, "false"))
+		return -EINVAL;
+	*ret = !text || streq(text, "true");
+	return 0;
+}
+
 static int store_value(const struct option_def *o, const char *arg)
 {
 	uint64_t n;
@@ -50,6 +62,8 @@ static int store_value(const struct option_def *o, const char *arg)
 	case OPT_FLAG:
 		*(bool *)o->dst = true;
 		return 0;
+	case OPT_BOOL:
+		return parse_bool(arg, o->dst);
 	case OPT_STR:
 		*(const char **)o->dst = arg;
 		return 0;
@@ -85,12 +99,14 @@ static void make_tables(const struct usage *u, struct getopt_tables *t)
 	*s++ = 'h';
 	for (t->n = 0; u->options[t->n].name; t->n++) {
 		const struct option_def *o = &u->options[t->n];
-		int arg = o->kind == OPT_FLAG ? no_argument : required_argument;
+		int arg = o->kind == OPT_FLAG ? no_argument :
+			  o->kind == OPT_BOOL ? optional_argument :
+						required_argument;
 
 		t->longs[t->n] = (struct option){ o->name, arg, NULL, 256 + (int)t->n };
 		if (o->letter)
 			*s++ = o->letter;
-		if (o->letter && arg)
+		if (o->letter && arg == required_argument)
 			*s++ = ':';
 	}
 	t->longs[t->n] = (struct option){ "help", no_argument, NULL, 'h' };

@@ -34,6 +34,7 @@ static const struct verb verbs[] = {
 	{ "pause", verb_pause, "hold all that runs in instances" },
 	{ "unpause", verb_unpause, "let paused instances go on" },
 	{ "update", verb_update, "change the limits of instances" },
+	{ "attach", verb_attach, "stand in for the client of a running instance" },
 	{ "exec", verb_exec, "run a further command in a running instance" },
 	{ "top", verb_top, "list the processes of an instance" },
 	{ "stats", verb_stats, "show what instances use" },

@@ -43,6 +43,16 @@ int engine_wait(struct engine *e, const char *id_or_name, int *ret_code);
 int engine_checkpoint(struct engine *e, const char *id_or_name);
 /* Holds all that runs in it, or lets it go on. */
 int engine_pause(struct engine *e, const char *id_or_name, bool paused);
+
+/* One who attached. */
+struct attach {
+	struct inst *inst;
+	struct inst_attachment link;
+	bool tty; /* its command has a terminal */
+};
+/* To a running one; attach_done() then. -ESRCH, -EBUSY, -EOPNOTSUPP with a text. */
+int engine_attach(struct engine *e, const char *id_or_name, struct attach *ret);
+void attach_done(struct attach *a);
 /*
  * Other limits, those of @l that are not 0: at once when it runs, and for its next start. The
  * memory of a running microVM, which has to have a balloon, up to what it started with, in MiB

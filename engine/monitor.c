@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * strata-monitor: supervisor and keeper of one instance, from before its process is made until all
- * of it is gone. It starts with the client's stdio as 0, 1, 2 and the report pipe as 3, and opens
- * everything else itself.
+ * of it is gone. It starts with the client's stdio (none when it is detached) as 0, 1, 2 and the
+ * report pipe as 3, and opens everything else itself.
  */
 #include "base/err.h"
 #include "base/fd.h"
@@ -24,7 +24,7 @@ struct monitor {
 	int log_fd;
 	int images;   /* RUNROOT/images */
 	int machines; /* RUNROOT/machines */
-	bool restore;
+	bool restore, detached;
 };
 
 /* ENOENT and EACCES of a report speak of the command (exit codes 127 and 126): none has run. */
@@ -46,8 +46,8 @@ static int keep_stdio(struct monitor *m)
 	if (null < 0)
 		return err_sys("/dev/null");
 	for (int i = 0; i < 3; i++) {
-		m->stdio[i] = fcntl(i, F_DUPFD_CLOEXEC, REPORT_FD + 1);
-		if (m->stdio[i] < 0)
+		m->stdio[i] = m->detached ? -1 : fcntl(i, F_DUPFD_CLOEXEC, REPORT_FD + 1);
+		if (m->stdio[i] < 0 && !m->detached)
 			return err_sys("standard stream %d", i);
 		dup2(null, i);
 	}
@@ -128,6 +128,7 @@ static int run(struct monitor *m)
 		.inst = m->inst,
 		.tty = m->spec->tty,
 		.logged = m->spec->logged,
+		.stdin_open = m->spec->interactive,
 		.stdio = { m->stdio[0], m->stdio[1], m->stdio[2] },
 		.report_fd = REPORT_FD,
 		.timeout = m->spec->timeout,
@@ -152,14 +153,28 @@ static int run(struct monitor *m)
 	return s.ctx ? supervise(&s) : -ENOMEM;
 }
 
+/* The words after the id; false: an unknown one. */
+static bool take_words(struct monitor *m, char *const *words)
+{
+	for (; *words; words++) {
+		if (streq(*words, "restore"))
+			m->restore = true;
+		else if (streq(*words, "detached"))
+			m->detached = true;
+		else
+			return false;
+	}
+	return true;
+}
+
 int monitor_main(int argc, char **argv)
 {
 	struct monitor m = { .log_fd = -1, .images = -1, .machines = -1 };
 	int r;
 
-	m.restore = argc == 4 && streq(argv[3], "restore");
-	if (argc != 3 && !m.restore) {
-		fprintf(stderr, "usage: strata-monitor RUNROOT ID [restore] (started by strata)\n");
+	if (argc < 3 || !take_words(&m, argv + 3)) {
+		fprintf(stderr, "usage: strata-monitor RUNROOT ID [restore] [detached] (started by "
+				"strata)\n");
 		return 2;
 	}
 	/* A session of its own: the client's terminal does not signal it, and its death does not

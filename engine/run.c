@@ -170,17 +170,22 @@ static int spawn_monitor(struct engine *e, const char *id, bool interactive, boo
 	_free_ char *path = NULL;
 	_close_ int pidfd = -1;
 	int pipefd[2], r = proc_sibling("strata-monitor", &path);
-	char *argv[] = { (char[]){ "strata-monitor" }, e->runroot, (char *)id,
-			 restore ? (char[]){ "restore" } : NULL, NULL };
+	char program[] = "strata-monitor", word_restore[] = "restore", word_detached[] = "detached";
+	char *argv[6] = { program, e->runroot, (char *)id };
 	int fds[4] = { interactive ? 0 : -1, 1, 2, -1 };
+	size_t n = 3;
 	pid_t pid;
 
 	if (r < 0)
 		return r;
 	if (pipe2(pipefd, O_CLOEXEC) < 0)
 		return err_sys("report pipe");
-	if (detach)
+	if (restore)
+		argv[n++] = word_restore;
+	if (detach) {
+		argv[n] = word_detached;
 		fds[0] = fds[1] = fds[2] = -1;
+	}
 	fds[3] = pipefd[1];
 	r = proc_spawn(path, argv, NULL, fds, 4, &pid, &pidfd);
 	fd_close(pipefd[1]);
