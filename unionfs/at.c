@@ -4,6 +4,7 @@
 #include "unionfs/upper_plain.h"
 
 #include <errno.h>
+#include <sys/sysmacros.h>
 
 /*
  * The nearest ancestor of @n, or itself, whose directory is open; the way down to @n is put into
@@ -117,6 +118,37 @@ DIR *at_opendir(int dirfd, const char *name)
 	return d;
 }
 
+static struct timespec time_of(struct statx_timestamp t)
+{
+	return (struct timespec){ .tv_sec = t.tv_sec, .tv_nsec = t.tv_nsec };
+}
+
+int at_stat(const struct at *at, struct stat *ret, uint64_t *ret_attributes)
+{
+	struct statx x;
+
+	if (statx(at->dirfd, at->name, AT_EMPTY_PATH | AT_SYMLINK_NOFOLLOW | AT_NO_AUTOMOUNT,
+		  STATX_BASIC_STATS, &x) < 0)
+		return -errno;
+	*ret = (struct stat){
+		.st_dev = makedev(x.stx_dev_major, x.stx_dev_minor),
+		.st_ino = x.stx_ino,
+		.st_mode = x.stx_mode,
+		.st_nlink = x.stx_nlink,
+		.st_uid = x.stx_uid,
+		.st_gid = x.stx_gid,
+		.st_rdev = makedev(x.stx_rdev_major, x.stx_rdev_minor),
+		.st_size = (off_t)x.stx_size,
+		.st_blksize = x.stx_blksize,
+		.st_blocks = (blkcnt_t)x.stx_blocks,
+		.st_atim = time_of(x.stx_atime),
+		.st_mtim = time_of(x.stx_mtime),
+		.st_ctim = time_of(x.stx_ctime),
+	};
+	*ret_attributes = x.stx_attributes;
+	return 0;
+}
+
 bool at_born(const struct at *at, struct timespec *ret)
 {
 	struct statx sx;
@@ -125,7 +157,7 @@ bool at_born(const struct at *at, struct timespec *ret)
 		  STATX_BTIME, &sx) < 0 ||
 	    !(sx.stx_mask & STATX_BTIME))
 		return false;
-	*ret = (struct timespec){ .tv_sec = sx.stx_btime.tv_sec, .tv_nsec = sx.stx_btime.tv_nsec };
+	*ret = time_of(sx.stx_btime);
 	return true;
 }
 

@@ -2,6 +2,7 @@
 #include "unionfs/copyup.h"
 
 #include "unionfs/metacopy.h"
+#include "unionfs/protect.h"
 #include "unionfs/view.h"
 
 #include <errno.h>
@@ -60,17 +61,22 @@ int copyup_mark_impure(struct ufs *u, struct node *dir)
 }
 
 /* Everything about the copy that is not its content. */
-static int copy_attributes(struct ufs *u, uint64_t id, const struct stat *st, const struct at *at)
+static int copy_attributes(struct ufs *u, uint64_t id, const struct stat *st, struct made *m)
 {
+	const struct at at = made_at(u, m);
 	const struct timespec times[2] = { st->st_atim, st->st_mtim };
-	int e = copyup_xattrs(u, id, at);
+	int e = copyup_xattrs(u, id, &at);
 
+	if (!e && (S_ISREG(st->st_mode) || S_ISDIR(st->st_mode)))
+		m->protect = lower_protection(&u->lower, id);
+	if (!e && m->protect)
+		e = protect_store(u, &at, m->protect);
 	if (!e)
-		e = upper_set_origin(u, at, st->st_ino);
+		e = upper_set_origin(u, &at, st->st_ino);
 	/* Linux lets nobody set user.* on these: a number that changes with a remount. */
 	if (e == -EPERM && u->upper.user && !S_ISREG(st->st_mode) && !S_ISDIR(st->st_mode))
 		e = 0;
-	return e ? e : at_set_times(at, times);
+	return e ? e : at_set_times(&at, times);
 }
 
 static int copy_data(struct ufs *u, uint64_t id, const struct stat *st, const struct made *m,
@@ -111,7 +117,6 @@ int copyup_make(struct ufs *u, uint64_t id, const struct stat *st, uint64_t limi
 		.mode = st->st_mode, .uid = st->st_uid, .gid = st->st_gid, .rdev = st->st_rdev
 	};
 	char target[UFS_TARGET_MAX + 1];
-	struct at at;
 	ssize_t n = 0;
 	int e;
 
@@ -123,11 +128,10 @@ int copyup_make(struct ufs *u, uint64_t id, const struct stat *st, uint64_t limi
 	e = made_new(u, u->upper.tmp, &p, target, ret);
 	if (e)
 		return e;
-	at = made_at(u, ret);
 	if (S_ISREG(st->st_mode))
 		e = copy_data(u, id, st, ret, limit);
 	if (!e)
-		e = copy_attributes(u, id, st, &at);
+		e = copy_attributes(u, id, st, ret);
 	if (e)
 		made_drop(u, ret);
 	return e;
@@ -178,7 +182,10 @@ static int add_node(struct placing *p, struct node *dir, const struct at *at)
 	if (p->meta && lower_get(&p->u->lower, p->id) == 0)
 		like.data = p->id;
 	p->node = node_add(p->u, &like);
-	return p->node ? 0 : -ENOMEM;
+	if (!p->node)
+		return -ENOMEM;
+	protect_node(p->u, p->node, p->made->protect);
+	return 0;
 }
 
 static int place_first(struct placing *p, struct node *dir, const struct at *at)

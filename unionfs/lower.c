@@ -110,6 +110,16 @@ bool lower_born(struct lower *l, uint64_t id, struct timespec *ret)
 	return !is_index(l) && lower_dirs_born(l, id, ret);
 }
 
+int lower_flags(struct lower *l, uint64_t id, unsigned long cmd, void *ret)
+{
+	return is_index(l) ? 0 : lower_dirs_flags(l, id, cmd, ret);
+}
+
+unsigned int lower_protection(struct lower *l, uint64_t id)
+{
+	return is_index(l) ? 0 : lower_dirs_protection(l, id);
+}
+
 ssize_t lower_readlink(struct lower *l, uint64_t id, char *buf, size_t size)
 {
 	const char *target;

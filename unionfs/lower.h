@@ -62,6 +62,10 @@ bool lower_is_dir(struct lower *l, uint64_t id);
 int lower_stat(struct lower *l, uint64_t id, struct stat *ret);
 /* When it was made; false: nobody knows. */
 bool lower_born(struct lower *l, uint64_t id, struct timespec *ret);
+/* As ioctl(2) for FS_IOC_GETFLAGS or FS_IOC_FSGETXATTR: *@ret is cleared before; an index has none. */
+int lower_flags(struct lower *l, uint64_t id, unsigned long cmd, void *ret);
+/* FS_IMMUTABLE_FL and FS_APPEND_FL, as far as its file system says. */
+unsigned int lower_protection(struct lower *l, uint64_t id);
 /* At most @size bytes of the target, without NUL: their number. */
 ssize_t lower_readlink(struct lower *l, uint64_t id, char *buf, size_t size);
 /* As getxattr(2) and listxattr(2): all names, also those that are hidden from the client. */
@@ -127,6 +131,8 @@ int lower_dirs_lookup(struct lower *l, uint64_t dir, const char *name, uint64_t 
 bool lower_dirs_is_dir(struct lower *l, uint64_t id);
 int lower_dirs_stat(struct lower *l, uint64_t id, struct stat *ret);
 bool lower_dirs_born(struct lower *l, uint64_t id, struct timespec *ret);
+int lower_dirs_flags(struct lower *l, uint64_t id, unsigned long cmd, void *ret);
+unsigned int lower_dirs_protection(struct lower *l, uint64_t id);
 ssize_t lower_dirs_readlink(struct lower *l, uint64_t id, char *buf, size_t size);
 ssize_t lower_dirs_getxattr(struct lower *l, uint64_t id, const char *name, void *value,
 			    size_t size);

@@ -49,18 +49,20 @@ bool lower_dirs_is_dir(struct lower *l, uint64_t id)
 int lower_dirs_stat(struct lower *l, uint64_t id, struct stat *ret)
 {
 	struct dirs_entry *e;
+	uint64_t attributes;
 	struct stat st;
 	struct at at;
 	int r = open_at(l, id, &e, &at);
 
 	if (r)
 		return r;
-	if (fstatat(at.dirfd, at.name, &st, AT_SYMLINK_NOFOLLOW | AT_EMPTY_PATH | AT_NO_AUTOMOUNT) <
-	    0)
-		r = errno == ENOENT ? -ESTALE : -errno;
+	r = at_stat(&at, &st, &attributes);
 	at_put(l->u, &at);
 	if (r)
-		return r;
+		return r == -ENOENT ? -ESTALE : r;
+	/* Whoever would change it has looked at it before. */
+	if (attributes & (STATX_ATTR_IMMUTABLE | STATX_ATTR_APPEND))
+		l->u->protects = true;
 	st.st_ino = dirs_shown_ino(l->dirs, st.st_dev, st.st_ino);
 	if (e->is_dir && e->nparts > 1)
 		st.st_nlink = 1;

@@ -12,6 +12,7 @@
 struct made {
 	int fd; /* of a file without a name, readable and writable; else -1 */
 	struct tmp_name tmp;
+	unsigned int protect; /* what was stored of protect.h */
 };
 
 #define MADE_NONE ((struct made){ .fd = -1 })

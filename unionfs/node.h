@@ -60,6 +60,7 @@ struct node {
 	uint32_t type;	  /* S_IFMT of its mode: never changes */
 	struct perm perm; /* mapped only */
 	uint64_t counted; /* quota.h */
+	atomic_uint protect; /* protect.h */
 	bool kept;
 	bool orphan;	    /* its place is in work/orphans/, or a descriptor (plain): both locks */
 	bool dead;	    /* is nowhere: not found by st_ino */

@@ -111,6 +111,7 @@ ssize_t op_fallocate(struct request *r);
 ssize_t op_lseek(struct request *r);
 ssize_t op_copy_file_range(struct request *r);
 ssize_t op_setxattr(struct request *r);
+ssize_t op_ioctl(struct request *r);
 ssize_t op_getxattr(struct request *r);
 ssize_t op_listxattr(struct request *r);
 ssize_t op_removexattr(struct request *r);

@@ -2,6 +2,7 @@
 #include "base/err.h"
 #include "base/mem.h"
 #include "unionfs/foreign.h"
+#include "unionfs/protect.h"
 #include "unionfs/recover.h"
 #include "unionfs/request.h"
 #include "unionfs/union.h"
@@ -21,11 +22,6 @@ static ssize_t op_silent(struct request *r)
 static ssize_t op_nosys(struct request *r)
 {
 	return request_fail(r, -ENOSYS);
-}
-
-static ssize_t op_notty(struct request *r)
-{
-	return request_fail(r, -ENOTTY);
 }
 
 static ssize_t op_destroy(struct request *r)
@@ -77,7 +73,7 @@ static const struct op {
 	[WIRE_CREATE] = { op_nosys },
 	[WIRE_INTERRUPT] = { op_silent },
 	[WIRE_DESTROY] = { op_destroy },
-	[WIRE_IOCTL] = { op_notty },
+	[WIRE_IOCTL] = { op_ioctl, sizeof(struct wire_ioctl_in) },
 	[WIRE_BATCH_FORGET] = { op_batch_forget, sizeof(struct wire_batch_forget_in) },
 	[WIRE_FALLOCATE] = { op_fallocate, sizeof(struct wire_fallocate_in), "", true },
 	[WIRE_READDIRPLUS] = { op_readdirplus, sizeof(struct wire_read_in) },
@@ -267,6 +263,8 @@ ssize_t request_serve(struct ufs_conn *c, struct journal_slot *slot, const struc
 		e = -EIO;
 	if (!e && op->changes && (c->u->mode == UFS_UPPER_NONE || c->u->rdonly))
 		e = -EROFS;
+	if (!e && op->changes)
+		e = protect_check(&r);
 	if (e)
 		return is_silent(r.h.opcode) ? 0 : request_fail(&r, e);
 	return slot && recover_notes(&r) ? run_noted(&r, op, slot) : run(&r, op);

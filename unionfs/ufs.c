@@ -2,6 +2,7 @@
 #include "base/err.h"
 #include "unionfs/copyup.h"
 #include "unionfs/foreign.h"
+#include "unionfs/protect.h"
 #include "unionfs/recover.h"
 #include "unionfs/union.h"
 
@@ -69,6 +70,7 @@ static int load_root(struct ufs *u)
 	if (!upper_marked(u, &at, "overlay.opaque"))
 		root->lower = UFS_ROOT;
 	root->impure = upper_marked(u, &at, "overlay.impure");
+	protect_node(u, root, protect_load(u, &at));
 	if (upper_origin(u, &at, &root->shown) < 0)
 		root->shown = u->lower.kind == UFS_LOWER_INDEX ? UFS_ROOT : root->ino;
 	return 0;

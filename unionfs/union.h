@@ -37,6 +37,7 @@ struct ufs {
 	struct timespec valid; /* how long the client may keep what it is told */
 	bool others; /* what is beneath may change meanwhile: pages go by size and mtime */
 	atomic_bool moved_known; /* moved.h */
+	atomic_bool protects;	 /* something is immutable or append-only: protect.h */
 	struct upper upper;	 /* its descriptors are -1 without an upper */
 	struct fdcache fds;
 	struct node_table nodes;

@@ -46,6 +46,11 @@ int node_at_child(struct ufs *u, struct node *dir, const char *name, struct at *
 void at_put(struct ufs *u, struct at *at);
 /* A walk over the directory @name ("." itself) in @dirfd; NULL with errno. */
 DIR *at_opendir(int dirfd, const char *name);
+/*
+ * As fstatat(2), never through a symbolic link; *@ret_attributes: statx(2)'s STATX_ATTR_*, for
+ * nothing more.
+ */
+int at_stat(const struct at *at, struct stat *ret, uint64_t *ret_attributes);
 /* When it was made; false: the file system does not say. */
 bool at_born(const struct at *at, struct timespec *ret);
 int at_set_times(const struct at *at, const struct timespec times[2]);
@@ -110,6 +115,16 @@ ssize_t upper_listxattr(struct ufs *u, const struct at *at, char *list, size_t s
 
 /* Our own marks: "overlay.opaque", "overlay.impure". */
 bool upper_marked(struct ufs *u, const struct at *at, const char *mark);
+/* Which marks a thing may have: one call tells of what has none. */
+enum {
+	MARK_ORIGIN = 1 << 0,
+	MARK_METACOPY = 1 << 1,
+	MARK_OPAQUE = 1 << 2,
+	MARK_REDIRECT = 1 << 3,
+	MARK_IMPURE = 1 << 4,
+	MARK_PROTECT = 1 << 5,
+};
+unsigned int upper_marks(struct ufs *u, const struct at *at);
 int upper_mark(struct ufs *u, const struct at *at, const char *mark);
 /* The st_ino that a copied-up thing had: 0 or -ENODATA. */
 int upper_origin(struct ufs *u, const struct at *at, uint64_t *ret);

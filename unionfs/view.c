@@ -4,6 +4,7 @@
 #include "unionfs/copyup.h"
 #include "unionfs/foreign.h"
 #include "unionfs/metacopy.h"
+#include "unionfs/protect.h"
 #include "unionfs/readdir.h"
 #include "unionfs/redirect.h"
 #include "unionfs/upper_plain.h"
@@ -53,16 +54,22 @@ int view_beneath(struct ufs *u, const struct inode *dir, const char *name, bool 
 }
 
 /* The lower directory that merges with the upper directory at @at, held; 0: none. */
-static int lower_beneath(struct ufs *u, struct node *dir, const struct at *at, uint64_t *ret)
+static int lower_beneath(struct ufs *u, struct node *dir, const struct at *at, unsigned int marks,
+			 uint64_t *ret)
 {
 	struct stat st;
 	uint64_t id;
 	int e;
 
 	*ret = 0;
-	if ((!dir->lower && !redirect_is(u, at)) || upper_marked(u, at, "overlay.opaque"))
+	if (!dir->lower && !(marks & MARK_REDIRECT))
 		return 0;
-	e = redirect_lower(u, dir->lower, at, &id);
+	if ((marks & MARK_OPAQUE) && upper_marked(u, at, "overlay.opaque"))
+		return 0;
+	if (marks & MARK_REDIRECT)
+		e = redirect_lower(u, dir->lower, at, &id);
+	else
+		e = lower_lookup(&u->lower, dir->lower, at->name, &id);
 	if (e)
 		return e == -ENOENT ? 0 : e;
 	e = lower_stat(&u->lower, id, &st);
@@ -96,6 +103,7 @@ static int node_found(struct ufs *u, struct node *dir, const struct at *at, stru
 		      struct node **ret)
 {
 	struct node like = { .parent = dir, .name = (char *)at->name, .fixed_fd = -1 };
+	unsigned int marks;
 	bool has_origin;
 	int e;
 
@@ -115,15 +123,19 @@ static int node_found(struct ufs *u, struct node *dir, const struct at *at, stru
 	like.ino = st.st_ino;
 	like.counted = quota_cost(&st);
 	like.type = st.st_mode & S_IFMT;
-	has_origin = upper_origin(u, at, &like.shown) == 0;
-	if (S_ISDIR(st.st_mode)) {
-		e = u->foreign ? foreign_adopt(u, at) : 0;
-		if (!e)
-			e = lower_beneath(u, dir, at, &like.lower);
+	if (S_ISDIR(st.st_mode) && u->foreign) {
+		e = foreign_adopt(u, at);
 		if (e)
 			return e;
-		like.impure = upper_marked(u, at, "overlay.impure");
-	} else if (S_ISREG(st.st_mode)) {
+	}
+	marks = upper_marks(u, at);
+	has_origin = (marks & MARK_ORIGIN) && upper_origin(u, at, &like.shown) == 0;
+	if (S_ISDIR(st.st_mode)) {
+		e = lower_beneath(u, dir, at, marks, &like.lower);
+		if (e)
+			return e;
+		like.impure = (marks & MARK_IMPURE) && upper_marked(u, at, "overlay.impure");
+	} else if (S_ISREG(st.st_mode) && (marks & MARK_METACOPY)) {
 		uint64_t data;
 
 		e = metacopy_find(u, dir->lower, at, &data);
@@ -133,7 +145,11 @@ static int node_found(struct ufs *u, struct node *dir, const struct at *at, stru
 	}
 	number(u, &like, has_origin);
 	*ret = node_add(u, &like);
-	return *ret ? 0 : -ENOMEM;
+	if (!*ret)
+		return -ENOMEM;
+	if (marks & MARK_PROTECT)
+		protect_node(u, *ret, protect_load(u, at));
+	return 0;
 }
 
 int view_node(struct ufs *u, struct node *dir, const struct at *at, struct node **ret)

@@ -295,6 +295,18 @@ struct wire_fallocate_in {
 	uint32_t mode, padding;
 };
 
+struct wire_ioctl_in {
+	uint64_t fh;
+	uint32_t flags, cmd;
+	uint64_t arg;
+	uint32_t in_size, out_size; /* in_size bytes follow */
+};
+
+struct wire_ioctl_out {
+	int32_t result;
+	uint32_t flags, in_iovs, out_iovs;
+};
+
 struct wire_lseek_in {
 	uint64_t fh, offset;
 	uint32_t whence, padding;

@@ -407,20 +407,6 @@ static void do_direct(void)
 	free(buf);
 }
 
-static void do_flags(void)
-{
-	int fd = open("data/flags", O_RDONLY | O_CLOEXEC), flags = 0;
-
-	TRY(ioctl(fd, FS_IOC_GETFLAGS, &flags));
-	flags = FS_IMMUTABLE_FL;
-	TRY(ioctl(fd, FS_IOC_SETFLAGS, &flags));
-	write_file("data/flags", "w");
-	flags = 0;
-	TRY(ioctl(fd, FS_IOC_SETFLAGS, &flags));
-	close(fd);
-	unlink("data/flags");
-}
-
 static void do_unlinked(void)
 {
 	int fd = open("data/open", O_RDWR | O_CLOEXEC);

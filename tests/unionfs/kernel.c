@@ -7,6 +7,9 @@
 #include "snapshot.h"
 #include "tap.h"
 
+#include <linux/fs.h>
+#include <sys/ioctl.h>
+
 static struct mounted m;
 
 static bool with_index;
@@ -17,6 +20,25 @@ static void touch(const char *name, const char *text)
 
 	CHECK(fd >= 0 && write(fd, text, strlen(text)) == (ssize_t)strlen(text));
 	close(fd);
+}
+
+static void set_flags(const char *name, int flags)
+{
+	int fd = open(name, O_RDONLY | O_CLOEXEC), now;
+
+	CHECK(fd >= 0 && ioctl(fd, FS_IOC_GETFLAGS, &now) == 0);
+	now = (now & ~(FS_IMMUTABLE_FL | FS_APPEND_FL)) | flags;
+	CHECK(ioctl(fd, FS_IOC_SETFLAGS, &now) == 0);
+	close(fd);
+}
+
+static int flags_of(const char *name)
+{
+	int fd = open(name, O_RDONLY | O_CLOEXEC), now = 0;
+
+	CHECK(fd >= 0 && ioctl(fd, FS_IOC_GETFLAGS, &now) == 0);
+	close(fd);
+	return now & (FS_IMMUTABLE_FL | FS_APPEND_FL);
 }
 
 /* Some of everything that leaves a mark in the upper. */
@@ -49,6 +71,9 @@ static void change(void)
 	CHECK(renameat2(AT_FDCWD, "sync", AT_FDCWD, "bin", RENAME_EXCHANGE) == 0);
 	CHECK(mkdir("maps", 0711) == 0 && rename("many", "maps/many") == 0);
 	CHECK(unlink("maps/many/f0001") == 0);
+	touch("dir/fixed", "fixed");
+	set_flags("dir/fixed", FS_IMMUTABLE_FL);
+	set_flags("xattr/file", FS_APPEND_FL);
 	CHECK(chdir("/") == 0);
 }
 
@@ -72,7 +97,11 @@ static void same_as_kernel(void)
 	char *ours, *theirs;
 
 	CHECK(chdir(m.point) == 0);
+	CHECK(flags_of("dir/fixed") == FS_IMMUTABLE_FL && flags_of("xattr/file") == FS_APPEND_FL);
+	CHECK_ERRNO(unlink("dir/fixed"), EPERM);
+	set_flags("dir/fixed", 0);
 	touch("attr/mode", "by overlayfs");
+	set_flags("attr/mode", FS_APPEND_FL);
 	CHECK(unlink("dir/new") == 0 && unlink("move/c2") == 0);
 	CHECK(mkdir("dir/new", 0700) == 0);
 	touch("dir/new/file", "file");
@@ -82,7 +111,10 @@ static void same_as_kernel(void)
 	CHECK(theirs && overlaid_end(&m, with_index) == 0);
 	mounted_begin(&m, with_index, UFS_UPPER_NATIVE, 2);
 	ours = snapshot(m.point, SNAPSHOT_TIMES);
-	CHECK(ours && snapshot_same(theirs, ours));
+	CHECK(ours && snapshot_same(theirs, ours) && chdir(m.point) == 0);
+	CHECK(!flags_of("dir/fixed") && flags_of("attr/mode") == FS_APPEND_FL);
+	CHECK_ERRNO(unlink("attr/mode"), EPERM);
+	CHECK(chdir("/") == 0);
 	free(ours);
 	free(theirs);
 	CHECK(mounted_end(&m) == 0);
