@@ -46,7 +46,7 @@ Q := $(if $(filter 1,$(V)),,@)
 say = $(if $(filter 1,$(V)),,@printf '  %-6s %s\n' $(1) $(2);)
 
 .PHONY: all help
-all: $(PROGRAMS:%=$(BUILD)/%)
+all: $(PROGRAMS:%=$(BUILD)/%) $(BUILD)/kernel-build $(BUILD)/kernel.config
 
 help:
 	@echo 'make            the programs, in $(BUILD)/'
@@ -114,6 +114,14 @@ $(BUILD)/guest/%.o: %.c
 
 $(BUILD)/strata-init: $(INIT_OBJS)
 	$(call say,LD,$@)$(CC) -static -s -Wl,--gc-sections -o $@ $^
+
+# What builds kernels, for `strata kernel build`.
+$(BUILD)/kernel-build: tools/kernel
+	@mkdir -p $(@D)
+	@install $< $@
+$(BUILD)/kernel.config: microvm/guest/kernel.config
+	@mkdir -p $(@D)
+	@install -m 644 $< $@
 
 # ---- tests ----
 
@@ -191,6 +199,8 @@ install: all
 		$(DESTDIR)$(DATADIR)/bash-completion/completions
 	install $(BUILD)/strata $(BUILD)/strata-unionfs $(DESTDIR)$(BINDIR)/
 	install $(filter-out $(BUILD)/strata $(BUILD)/strata-unionfs,$(PROGRAMS:%=$(BUILD)/%)) $(DESTDIR)$(LIBEXECDIR)/
+	install $(BUILD)/kernel-build $(DESTDIR)$(LIBEXECDIR)/
+	install -m 644 $(BUILD)/kernel.config $(DESTDIR)$(LIBEXECDIR)/
 	test ! -e $(BUILD)/vmlinux || install $(BUILD)/vmlinux $(DESTDIR)$(LIBEXECDIR)/
 	install -m 644 docs/man/*.1 $(DESTDIR)$(DATADIR)/man/man1/
 	install -m 644 cli/completion.bash $(DESTDIR)$(DATADIR)/bash-completion/completions/strata

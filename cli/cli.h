@@ -113,6 +113,7 @@ int verb_rmi(struct cli *c, int argc, char **argv);
 int verb_gc(struct cli *c, int argc, char **argv);
 int verb_df(struct cli *c, int argc, char **argv);
 int verb_fsck(struct cli *c, int argc, char **argv);
+int verb_kernel(struct cli *c, int argc, char **argv);
 int verb_run(struct cli *c, int argc, char **argv);
 int verb_ps(struct cli *c, int argc, char **argv);
 int verb_logs(struct cli *c, int argc, char **argv);

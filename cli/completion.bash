@@ -4,6 +4,21 @@ _strata_words() { # the words of a column of strata's help
 	"$1" "${@:2}" --help 2>/dev/null | sed -n "$_strata_sed"
 }
 
+_strata_kernel() { # sees cur, i, strata, where of its caller
+	local sub=''
+	((COMP_CWORD > i + 1)) && sub=${COMP_WORDS[i + 1]}
+	if [[ -z $sub ]]; then
+		mapfile -t COMPREPLY < <(compgen -W 'build import list use rm' -- "$cur")
+	elif [[ $cur == -* ]]; then
+		_strata_sed='s/^  .\{4\}\(--[a-z-]*\).*/\1/p'
+		mapfile -t COMPREPLY < <(compgen -W "$(_strata_words "$strata" kernel "$sub")" -- "$cur")
+	elif [[ $sub == import ]]; then
+		mapfile -t COMPREPLY < <(compgen -f -- "$cur")
+	elif [[ $sub == use || $sub == rm ]]; then
+		mapfile -t COMPREPLY < <(compgen -W "$("$strata" "${where[@]}" kernel list -q 2>/dev/null)" -- "$cur")
+	fi
+}
+
 _strata() {
 	local cur=${COMP_WORDS[COMP_CWORD]} prev=${COMP_WORDS[COMP_CWORD - 1]} strata=${COMP_WORDS[0]}
 	local verb='' i where=() _strata_sed
@@ -16,8 +31,12 @@ _strata() {
 	done
 	COMPREPLY=()
 	case $prev in
-	--root | --runroot | -f | --file | -o | --output | -i | --input | --kernel)
+	--root | --runroot | -f | --file | -o | --output | -i | --input | --modules | -c | --config)
 		mapfile -t COMPREPLY < <(compgen -f -- "$cur")
+		return
+		;;
+	--kernel)
+		mapfile -t COMPREPLY < <(compgen -W "$("$strata" "${where[@]}" kernel list -q 2>/dev/null)" -- "$cur"; compgen -f -- "$cur")
 		return
 		;;
 	--vmm) mapfile -t COMPREPLY < <(compgen -W 'auto kvm qemu' -- "$cur"); return ;;
@@ -31,6 +50,10 @@ _strata() {
 	if [[ -z $verb ]]; then
 		_strata_sed='s/^  \([a-z][a-z]*\)  *.*/\1/p'
 		mapfile -t COMPREPLY < <(compgen -W "$(_strata_words "$strata") --root --runroot --debug --help --version" -- "$cur")
+		return
+	fi
+	if [[ $verb == kernel ]]; then
+		_strata_kernel
 		return
 	fi
 	if [[ $cur == -* ]]; then

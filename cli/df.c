@@ -108,6 +108,7 @@ int verb_df(struct cli *c, int argc, char **argv)
 			{ "unnamed", t.garbage, t.garbage_bytes, t.garbage_bytes },
 			{ "downloads", t.downloads, t.download_bytes, 0 },
 			{ "machines", t.machines, t.machine_bytes, t.machine_reclaimable },
+			{ "kernels", t.kernels, t.kernel_bytes, t.kernel_reclaimable },
 		};
 
 		if (l.json) {

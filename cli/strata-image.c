@@ -14,6 +14,7 @@ static const struct verb verbs[] = {
 	{ "load", verb_load, "take images from an OCI layout (folder or tar)" },
 	{ "save", verb_save, "write images as an OCI layout (folder or tar)" },
 	{ "fsck", verb_fsck, "check every byte of the store" },
+	{ "kernel", verb_kernel, "build, import, list, choose and remove kernels of microVMs" },
 	{ 0 },
 };
 

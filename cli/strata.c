@@ -20,6 +20,7 @@ static const struct verb verbs[] = {
 	{ "gc", verb_gc, "remove what no image and no instance needs" },
 	{ "df", verb_df, "say what takes how much of the disk" },
 	{ "fsck", NULL, "check every byte of the store" },
+	{ "kernel", NULL, "build, import, list, choose and remove kernels of microVMs" },
 	{ "run", verb_run, "run a command in an image, as a container or a microVM" },
 	{ "create", verb_create, "make an instance without starting it" },
 	{ "start", verb_start, "start instances that were created or have ended" },

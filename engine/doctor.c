@@ -272,12 +272,19 @@ static void check_kvm(struct doctor *d)
 	    "%s", why);
 }
 
-static void check_guest(struct doctor *d)
+static void check_guest(struct doctor *d, const struct engine_options *o)
 {
-	_free_ char *kernel = NULL;
-	int r = kernel_default(&kernel);
+	struct kernel_files f = { 0 };
+	struct engine *e = NULL;
+	int r;
 
-	say(d, "kernel-vm", r < 0 ? DOCTOR_NO : DOCTOR_YES, "%s", r < 0 ? err_take(r) : kernel);
+	if (engine_open(o, 0, &e) < 0)
+		err_clear();
+	r = kernel_choose(e ? e->store : NULL, NULL, &f);
+	say(d, "kernel-vm", r < 0 ? DOCTOR_NO : DOCTOR_YES, "%s", r < 0 ? err_take(r) : f.vmlinux);
+	kernel_files_done(&f);
+	if (e)
+		engine_close(e);
 }
 
 static void check_qemu(struct doctor *d)
@@ -307,7 +314,7 @@ int engine_doctor(const struct engine_options *o, int (*fn)(void *ctx, const str
 	check_cgroups(&d);
 	check_userns(&d);
 	check_kvm(&d);
-	check_guest(&d);
+	check_guest(&d, o);
 	check_qemu(&d);
 	return d.stop;
 }

@@ -68,6 +68,25 @@ int engine_build(struct engine *e, const struct engine_build *b, struct digest *
  */
 int engine_gc(struct engine *e, uint64_t keep, struct gc_result *ret);
 
+/* ---- kernels of microVMs: what needs more than the store ---- */
+
+struct kernel_build {
+	const char *name;     /* NULL: its release */
+	char *const *configs; /* strv: fragments of a configuration, after the shipped one */
+	bool use;	      /* it becomes the default */
+};
+/*
+ * Builds a kernel from the distribution's linux-source, or takes it from the cache, and imports it.
+ * Its progress goes to our standard error. The caller frees *@ret_name.
+ */
+int engine_kernel_build(struct engine *e, const struct kernel_build *b, char **ret_name);
+/* kernel_import(); the first one, where there is no other, becomes the default. */
+int engine_kernel_import(struct engine *e, const struct kernel_import *i, char **ret_name);
+/* kernel_use(); "shipped" is the one beside our programs. */
+int engine_kernel_use(struct engine *e, const char *name);
+/* kernel_each(), then the shipped one when it is there. */
+int engine_kernel_each(struct engine *e, int (*fn)(void *ctx, const struct kernel *k), void *ctx);
+
 /* ---- the host ---- */
 
 enum doctor_verdict { DOCTOR_YES, DOCTOR_NO, DOCTOR_PARTLY };

@@ -1,28 +1,57 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "engine/kernel.h"
-#include "base/err.h"
-#include "base/proc.h"
-#include <stdlib.h>
-#include <string.h>
-#include <unistd.h>
 
-int kernel_default(char **ret)
+#include "base/err.h"
+#include "base/fd.h"
+#include "base/proc.h"
+#include "base/str.h"
+#include <stdlib.h>
+
+static int shipped(struct kernel_files *ret)
 {
-	const char *given = getenv("STRATA_KERNEL");
+	int r = proc_sibling("vmlinux", &ret->vmlinux);
+
+	if (r >= 0)
+		return 0;
+	err_clear();
+	return err(r, "no guest kernel: `strata kernel build` or `strata kernel import` gets one, "
+		      "--kernel and STRATA_KERNEL name one");
+}
+
+static int of_file(const char *path, const char *word, struct kernel_files *ret)
+{
+	ret->vmlinux = realpath(path, NULL);
+	return ret->vmlinux ? 0 : err_sys("guest kernel %s", word);
+}
+
+static int of_store(struct store *s, const char *name, struct kernel_files *ret)
+{
+	return s ? kernel_find(s, name, ret) : -ENOENT;
+}
+
+int kernel_choose(struct store *s, const char *word, struct kernel_files *ret)
+{
+	struct kernel_files f = { 0 };
 	int r;
 
-	if (given && *given) {
-		if (access(given, R_OK) < 0)
-			return err_sys("guest kernel %s (from STRATA_KERNEL)", given);
-		*ret = strdup(given);
-		return *ret ? 0 : -ENOMEM;
-	}
-	r = proc_sibling("vmlinux", ret);
+	word = word ? word : getenv("STRATA_KERNEL");
+	word = word && *word ? word : NULL;
+	if (word && strchr(word, '/'))
+		r = of_file(word, word, &f);
+	else if (word && streq(word, KERNEL_SHIPPED))
+		r = shipped(&f);
+	else
+		r = of_store(s, word, &f);
+	if (r == -ENOENT && !word)
+		r = shipped(&f);
+	else if (r == -ENOENT && !strchr(word, '/') && !streq(word, KERNEL_SHIPPED))
+		r = access(word, F_OK) == 0 ?
+			    of_file(word, word, &f) :
+			    err(-ENOENT, "no kernel %s: `strata kernel list` has the names", word);
 	if (r < 0) {
-		err_clear();
-		return err(
-			r,
-			"no guest kernel: build it by `make kernel`, or name one by --kernel or STRATA_KERNEL");
+		kernel_files_done(&f);
+		return r;
 	}
+	*ret = f;
 	return 0;
 }

@@ -1,12 +1,15 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The guest kernel and init that a microVM boots. */
+/* The guest kernel that a microVM boots. */
 #ifndef ENGINE_KERNEL_H
 #define ENGINE_KERNEL_H
 
+#include "engine/engine.h"
+
 /*
- * Where the guest kernel is: STRATA_KERNEL, else "vmlinux" beside our programs (`make kernel` puts
- * it there). -ENOENT says what to do. The caller frees.
+ * @word names it: a kernel of the store's, "shipped" (the vmlinux beside our programs), or a file.
+ * NULL: STRATA_KERNEL, else the store's default, else the shipped one. -ENOENT says what to do. The
+ * caller ends *@ret with kernel_files_done(). @s may be NULL.
  */
-int kernel_default(char **ret);
+int kernel_choose(struct store *s, const char *word, struct kernel_files *ret);
 
 #endif

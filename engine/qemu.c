@@ -255,7 +255,7 @@ static int start(const struct qemu_config *c, const char *path, const struct arg
 int qemu_spawn(const struct qemu_config *c, pid_t *ret_pid, int *ret_pidfd)
 {
 	_close_ int kernel = copy_to_memory(c->kernel_fd, "kernel");
-	_close_ int initrd = kernel < 0 ? -1 : vm_initramfs_file(c->init_fd);
+	_close_ int initrd = kernel < 0 ? -1 : vm_initramfs_file(c->init_fd, c->modules_fd);
 	_close_ int null = open("/dev/null", O_RDWR | O_CLOEXEC);
 	struct arguments a = { .fds = { null, null, c->log_fd }, .n = FIRST_FD };
 	_free_ char *path = NULL;

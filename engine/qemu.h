@@ -24,6 +24,7 @@ struct qemu_port {
 struct qemu_config {
 	int kernel_fd;	 /* ELF vmlinux with a PVH note */
 	int init_fd;	 /* strata-init, to be /init of the initramfs */
+	int modules_fd;	 /* an archive of modules to go with it, -1 = none */
 	uint64_t memory; /* bytes; rounded up to MiB */
 	unsigned vcpus;
 	bool balloon, verbose;	 /* the kernel's messages, not only its last words */

@@ -61,6 +61,24 @@ static int check_emulated(const struct run_spec *spec)
 	if (spec->trace)
 		return err(-EOPNOTSUPP, "--trace-boot is for KVM, and this microVM would be "
 					"emulated by QEMU");
+	if (spec->acpi)
+		return err(-EOPNOTSUPP, "%s learns of its machine by ACPI, with which it has no "
+					"clock in QEMU's emulation: boot another by --kernel",
+			   spec->kernel);
+	return 0;
+}
+
+static int choose_kernel(struct engine *e, const struct run_options *o, struct run_spec *spec)
+{
+	struct kernel_files f;
+	int r = kernel_choose(e->store, o->kernel, &f);
+
+	if (r < 0)
+		return r;
+	spec->kernel = take_ptr(f.vmlinux);
+	spec->modules = take_ptr(f.modules);
+	spec->acpi = f.acpi;
+	kernel_files_done(&f);
 	return 0;
 }
 
@@ -71,8 +89,7 @@ static int prepare_kind(struct engine *e, const struct run_options *o, struct ru
 	e->note[0] = '\0';
 	if (spec->kind != RUN_VM)
 		return 0;
-	if (!spec->kernel)
-		r = kernel_default(&spec->kernel);
+	r = choose_kernel(e, o, spec);
 	if (r >= 0)
 		r = choose_vmm(e, o->vmm, spec);
 	return r < 0 || !spec->emulated ? r : check_emulated(spec);
@@ -150,6 +167,8 @@ static int create_instance(struct engine *e, struct run_spec *spec, const struct
 	if (r < 0)
 		return r;
 	r = top_create(e->store, id, spec->layers, spec->nlayers, k, spec->kind == RUN_VM);
+	if (r >= 0 && spec->kernel)
+		r = snapshot_note_kernel(e->store, id, spec->kernel);
 	if (r >= 0)
 		r = keep_config(e, id, config);
 	if (r < 0) {

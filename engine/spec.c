@@ -74,6 +74,7 @@ void spec_free(struct run_spec *s)
 	free(s->user);
 	free(s->hostname);
 	free(s->kernel);
+	free(s->modules);
 	free(s->mountpoint);
 	for (size_t i = 0; i < s->nvolumes; i++) {
 		free(s->volumes[i].source);

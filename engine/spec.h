@@ -13,7 +13,8 @@ struct run_spec {
 	struct digest *layers; /* diff_ids, lowest first */
 	size_t nlayers;
 	char **argv, **env, **ports;
-	char *cwd, *user, *hostname, *kernel, *mountpoint;
+	char *cwd, *user, *hostname, *mountpoint;
+	char *kernel, *modules; /* files of a microVM; modules may be NULL */
 	struct run_volume *volumes;
 	size_t nvolumes;
 	struct run_limits limits;
@@ -24,6 +25,7 @@ struct run_spec {
 	bool host_network, user_network, rm, tty, interactive, read_only, logged, trace;
 	bool emulated;	/* a microVM is QEMU's, not our own VMM's on KVM */
 	bool cold;	/* a microVM boots, whatever there is to begin from */
+	bool acpi;	/* its kernel wants ACPI tables */
 	bool balloon;	/* a microVM gives back the memory that it frees */
 	bool no_verify; /* stored bytes are served without comparing them with their digests */
 };

@@ -55,6 +55,10 @@ json_t *spec_to_json(const struct run_spec *s)
 		json_object_set_new(j, "ports", json_from_strv(s->ports));
 		json_object_set_new(j, "netRate", json_integer((json_int_t)s->net_rate));
 	}
+	if (j && s->modules)
+		json_object_set_new(j, "modules", json_string(s->modules));
+	if (j && s->acpi)
+		json_object_set_new(j, "acpi", json_true());
 	if (j && s->emulated)
 		json_object_set_new(j, "emulated", json_true());
 	if (j && s->cold)
@@ -118,6 +122,7 @@ static int strings_from_json(const json_t *j, struct run_spec *s)
 		{ "cwd", &s->cwd },
 		{ "user", &s->user },
 		{ "kernel", &s->kernel },
+		{ "modules", &s->modules },
 		{ "hostname", &s->hostname },
 		{ "mountpoint", &s->mountpoint },
 	};
@@ -150,6 +155,7 @@ static void numbers_from_json(const json_t *j, struct run_spec *s)
 	s->logged = json_get_bool(j, "logged", 0);
 	s->trace = json_get_bool(j, "trace", 0);
 	s->emulated = json_get_bool(j, "emulated", 0);
+	s->acpi = json_get_bool(j, "acpi", 0);
 	s->cold = json_get_bool(j, "cold", 0);
 	s->balloon = json_get_bool(j, "balloon", 0);
 	s->no_verify = !json_get_bool(j, "verify", 1);

@@ -25,7 +25,7 @@ static int open_program(const char *name)
 }
 
 /* Descriptors for the VMM by place; ours to close are counted in @own. */
-#define HANDOUT_OWN 12 /* beside the volumes */
+#define HANDOUT_OWN 13 /* beside the volumes */
 
 struct handout {
 	int *fds;
@@ -77,7 +77,10 @@ static int hand_machine(struct iso_vm *v, struct handout *h)
 	}
 	if (!warm_covers(v->c.spec))
 		return 0;
-	r = warm_open(&v->c, h->fds[VMM_KERNEL], h->fds[VMM_INIT], &v->machine);
+	r = warm_open(&v->c,
+		      &(struct vm_software){ h->fds[VMM_KERNEL], h->fds[VMM_INIT],
+					     h->fds[VMM_MODULES] },
+		      &v->machine);
 	if (r < 0) {
 		log_warn("no warm start: %s", err_take(r));
 		return 0;
@@ -86,15 +89,23 @@ static int hand_machine(struct iso_vm *v, struct handout *h)
 	return hand_own(h, VMM_SNAPSHOT, v->machine.fd);
 }
 
+static int hand_file(struct handout *h, int place, const char *what, const char *path)
+{
+	int fd = open(path, O_RDONLY | O_CLOEXEC);
+
+	return hand_own(h, place, fd < 0 ? err_sys("%s %s", what, path) : fd);
+}
+
 static int hand_files(struct iso_vm *v, struct handout *h)
 {
 	const struct run_spec *spec = v->c.spec;
-	int kernel, r = hand_own(h, VMM_CONFIG, spec_memfd(spec));
+	int r = hand_own(h, VMM_CONFIG, spec_memfd(spec));
 
-	if (r < 0)
-		return r;
-	kernel = open(spec->kernel, O_RDONLY | O_CLOEXEC);
-	r = hand_own(h, VMM_KERNEL, kernel < 0 ? err_sys("guest kernel %s", spec->kernel) : kernel);
+	h->fds[VMM_MODULES] = -1;
+	if (r >= 0)
+		r = hand_file(h, VMM_KERNEL, "guest kernel", spec->kernel);
+	if (r >= 0 && spec->modules)
+		r = hand_file(h, VMM_MODULES, "guest kernel", spec->modules);
 	if (r >= 0)
 		r = hand_own(h, VMM_INIT, open_program("strata-init"));
 	if (r >= 0)

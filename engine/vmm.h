@@ -23,6 +23,7 @@ enum vmm_fd {
 	VMM_LOG,
 	VMM_KERNEL,
 	VMM_INIT,
+	VMM_MODULES, /* of the kernel, when the spec has some */
 	VMM_UPPER,
 	VMM_WORK,
 	VMM_INDEX,

@@ -83,6 +83,8 @@ int vmm_machine_new(const struct run_spec *s, const struct vmm_machine *m, struc
 	struct vm_config cfg = {
 		.kernel_fd = VMM_KERNEL,
 		.init_fd = VMM_INIT,
+		.modules_fd = s->modules ? VMM_MODULES : -1,
+		.acpi = s->acpi,
 		.memory = s->limits.memory,
 		.vcpus = s->vcpus,
 		.balloon = s->balloon,

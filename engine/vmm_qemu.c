@@ -151,6 +151,7 @@ int vmm_qemu_new(const struct run_spec *s, const struct vmm_machine *m, struct v
 	struct vmm_tag tags[QEMU_FS_MAX];
 	struct qemu_config c = { .kernel_fd = VMM_KERNEL,
 				 .init_fd = VMM_INIT,
+				 .modules_fd = s->modules ? VMM_MODULES : -1,
 				 .memory = s->limits.memory,
 				 .vcpus = s->vcpus,
 				 .balloon = s->balloon,

@@ -91,23 +91,25 @@ static int add_vmm(struct buf *b)
 	return fd < 0 ? err_sys("%s", path) : add_file(b, "vmm", fd);
 }
 
-static int make_key(const struct run_spec *s, int kernel_fd, int init_fd, struct digest *ret)
+static int make_key(const struct run_spec *s, const struct vm_software *w, struct digest *ret)
 {
 	_buf_done_ struct buf b = { 0 };
 	int r = buf_addf(&b, "strata %s, machine 1\n", STRATA_VERSION);
 
 	if (r == 0)
-		r = add_file(&b, "kernel", kernel_fd);
+		r = add_file(&b, "kernel", w->kernel_fd);
 	if (r == 0)
-		r = add_file(&b, "init", init_fd);
+		r = add_file(&b, "init", w->init_fd);
+	if (r == 0 && w->modules_fd >= 0)
+		r = add_file(&b, "modules", w->modules_fd);
 	if (r == 0)
 		r = add_vmm(&b);
 	if (r == 0)
 		r = add_host(&b);
 	if (r == 0)
-		r = buf_addf(&b, "memory %llu, vcpus %u, balloon %d, network %d, verbose %d\n",
+		r = buf_addf(&b, "memory %llu, vcpus %u, balloon %d, network %d, verbose %d, acpi %d\n",
 			     (unsigned long long)s->limits.memory, s->vcpus, s->balloon,
-			     s->user_network, getenv("STRATA_DEBUG") != NULL);
+			     s->user_network, getenv("STRATA_DEBUG") != NULL, s->acpi);
 	if (r == 0)
 		*ret = sha256_of(b.data, b.len);
 	return r;
@@ -133,7 +135,7 @@ static int wait_for(int pidfd)
 	return status ? err(-EIO, "no machine could be made: monitor.log has why") : 0;
 }
 
-static int spawn_maker(const struct iso_context *c, int kernel_fd, int init_fd,
+static int spawn_maker(const struct iso_context *c, const struct vm_software *w,
 		       const struct vm_snapshot *s)
 {
 	_close_ int config = spec_memfd(c->spec), pidfd = -1;
@@ -150,14 +152,15 @@ static int spawn_maker(const struct iso_context *c, int kernel_fd, int init_fd,
 	memset(fds, -1, sizeof(fds));
 	fds[VMM_CONFIG] = config;
 	fds[VMM_LOG] = c->log_fd;
-	fds[VMM_KERNEL] = kernel_fd;
-	fds[VMM_INIT] = init_fd;
+	fds[VMM_KERNEL] = w->kernel_fd;
+	fds[VMM_INIT] = w->init_fd;
+	fds[VMM_MODULES] = w->modules_fd;
 	fds[VMM_SNAPSHOT] = s->fd;
 	r = proc_spawn(path, argv, env, fds, ARRAY_SIZE(fds), &pid, &pidfd);
 	return r < 0 ? err(r, "%s: %s", path, strerror(-r)) : wait_for(pidfd);
 }
 
-static int make(const struct iso_context *c, int kernel_fd, int init_fd, const struct digest *key)
+static int make(const struct iso_context *c, const struct vm_software *w, const struct digest *key)
 {
 	struct vm_snapshot s = { -1, *key };
 	uint64_t began = clock_ns();
@@ -167,7 +170,7 @@ static int make(const struct iso_context *c, int kernel_fd, int init_fd, const s
 	if (r < 0)
 		return r;
 	s.fd = machine_create(t);
-	r = s.fd < 0 ? s.fd : spawn_maker(c, kernel_fd, init_fd, &s);
+	r = s.fd < 0 ? s.fd : spawn_maker(c, w, &s);
 	if (r >= 0)
 		r = machine_publish(t, key);
 	fd_close(s.fd);
@@ -206,7 +209,7 @@ static int check(const struct iso_context *c, struct vm_snapshot *s)
 }
 
 /* One at a time looks closer or makes one; who waited finds it done. */
-static int open_or_make(const struct iso_context *c, int kernel_fd, int init_fd,
+static int open_or_make(const struct iso_context *c, const struct vm_software *w,
 			struct vm_snapshot *s)
 {
 	struct verdict v;
@@ -215,7 +218,7 @@ static int open_or_make(const struct iso_context *c, int kernel_fd, int init_fd,
 	if (r == 0)
 		r = check(c, s);
 	if (r == -ENOENT) {
-		r = make(c, kernel_fd, init_fd, &s->key);
+		r = make(c, w, &s->key);
 		if (r >= 0)
 			r = open_known(c, s, &v);
 	}
@@ -257,11 +260,11 @@ static int check_failures(const struct iso_context *c, const struct digest *key)
 	return err(-EOPNOTSUPP, "this host did not go on from machines that it made itself");
 }
 
-int warm_open(const struct iso_context *c, int kernel_fd, int init_fd, struct vm_snapshot *ret)
+int warm_open(const struct iso_context *c, const struct vm_software *w, struct vm_snapshot *ret)
 {
 	struct vm_snapshot s = { .fd = -1 };
 	struct verdict v;
-	int r = make_key(c->spec, kernel_fd, init_fd, &s.key);
+	int r = make_key(c->spec, w, &s.key);
 
 	if (r >= 0)
 		r = check_failures(c, &s.key);
@@ -272,7 +275,7 @@ int warm_open(const struct iso_context *c, int kernel_fd, int init_fd, struct vm
 		_close_ int lock = lock_folder(c);
 
 		s.fd = fd_close(s.fd);
-		r = open_or_make(c, kernel_fd, init_fd, &s);
+		r = open_or_make(c, w, &s);
 	}
 	if (r < 0) {
 		fd_close(s.fd);

@@ -311,6 +311,7 @@ static int sum_all(struct df *f, struct df_total *t)
 	folder_each(f->s->dirfd, "snapshots", count_entry, &t->tops);
 	folder_each(f->s->dirfd, "partial", count_download, &t->downloads);
 	machines_sum(f->s, t);
+	kernels_sum(f->s, t);
 	t->top_bytes = tree_bytes(f->s, "snapshots");
 	t->download_bytes = tree_bytes(f->s, "partial");
 	return 0;

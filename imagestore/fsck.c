@@ -325,6 +325,8 @@ int fsck_run(struct fsck *f)
 		r = store_each(f->s, "layers", check_layer, f);
 	if (r >= 0)
 		r = store_each(f->s, "merged", check_merged, f);
+	if (r >= 0)
+		r = kernels_check(f);
 	return r < 0 ? r : snapshot_each(f->s, check_snapshot, f);
 }
 

@@ -38,6 +38,8 @@ void fsck_done(struct fsck *f);
 
 /* Everything about one layer in the store. */
 int fsck_layer(struct fsck *f, const struct digest *layer);
+/* kernel_keep.c: every kernel of microVMs. */
+int kernels_check(struct fsck *f);
 /* A file against its digest: 1 = good, 0 = damaged and said so. @what: "blob", ... */
 int fsck_file(struct fsck *f, int dirfd, const char *path, const struct digest *want,
 	      const struct digest *owner);

@@ -152,6 +152,8 @@ static int collect(struct gc *gc)
 		r = store_each(gc->s, "dropped", sweep_mark, gc);
 	if (r >= 0 && !gc->scope->only)
 		r = machines_sweep(gc->s);
+	if (r >= 0 && !gc->scope->only)
+		r = kernels_sweep(gc->s);
 	return r;
 }
 

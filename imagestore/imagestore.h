@@ -22,6 +22,7 @@
 #define IMAGESTORE_IMAGESTORE_H
 
 #include "imagestore/image.h"
+#include "imagestore/kernel.h"
 #include "imagestore/making.h"
 #include "imagestore/mounting.h"
 #include "imagestore/transfer.h"

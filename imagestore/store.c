@@ -13,6 +13,7 @@
 static const char *const folders[] = {
 	"blobs", "blobs/sha256", "layers", "objects", "merged",	 "snapshots",
 	"cache", "partial",	 "tmp",	   "trash",   "dropped", "machines",
+	"kernels",
 };
 static const char *const files[] = { "oci-layout", "index.json", "lock" };
 

@@ -141,6 +141,12 @@ int record_blob(const json_t *record, struct image_layer *ret);
 int machines_sweep(struct store *s);
 void machines_sum(struct store *s, struct df_total *t);
 
+/* ---- kernels (kernel_keep.c) ---- */
+
+/* Moves to trash/ what has no name and no top that boots it; under the lock. */
+int kernels_sweep(struct store *s);
+void kernels_sum(struct store *s, struct df_total *t);
+
 /* ---- gc ---- */
 
 struct digest_set;

@@ -37,6 +37,8 @@ struct df_total {
 	uint64_t downloads, download_bytes; /* to be resumed */
 	/* microVMs that have booted already; reclaimable: not begun from for a week, gc's */
 	uint64_t machines, machine_bytes, machine_reclaimable;
+	/* what they boot; reclaimable: without a name, and no instance boots it */
+	uint64_t kernels, kernel_bytes, kernel_reclaimable;
 };
 /* Calls @fn for each image; ends early on a value other than 0 and gives it. */
 int store_df(struct store *s, int (*fn)(void *ctx, const struct df_image *i), void *ctx,

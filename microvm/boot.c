@@ -62,7 +62,8 @@ static unsigned memory_map(const struct vm *v, struct hvm_memmap_entry map[4])
 	return n;
 }
 
-static void pvh_write(struct vm *v, struct pvh_page *p, const struct vm_initramfs *initramfs)
+static void pvh_write(struct vm *v, struct pvh_page *p, const struct vm_initramfs *initramfs,
+		      bool acpi)
 {
 	p->info = (struct hvm_start_info){
 		.magic = HVM_START_MAGIC,
@@ -70,6 +71,7 @@ static void pvh_write(struct vm *v, struct pvh_page *p, const struct vm_initramf
 		.nr_modules = initramfs->len != 0,
 		.modlist_paddr = VM_INFO_GPA + offsetof(struct pvh_page, module),
 		.cmdline_paddr = VM_CMDLINE_GPA,
+		.rsdp_paddr = acpi ? VM_ACPI_GPA : 0,
 		.memmap_paddr = VM_INFO_GPA + offsetof(struct pvh_page, map),
 		.memmap_entries = memory_map(v, p->map),
 	};
@@ -80,7 +82,8 @@ static void pvh_write(struct vm *v, struct pvh_page *p, const struct vm_initramf
  * What a bootloader would have read from a bzImage's setup header, which a vmlinux has not
  * (boot.rst).
  */
-static void params_write(struct vm *v, struct boot_params *p, const struct vm_initramfs *initramfs)
+static void params_write(struct vm *v, struct boot_params *p, const struct vm_initramfs *initramfs,
+			 bool acpi)
 {
 	struct hvm_memmap_entry map[4];
 	unsigned n = memory_map(v, map);
@@ -96,6 +99,7 @@ static void params_write(struct vm *v, struct boot_params *p, const struct vm_in
 		p->e820_table[i] =
 			(struct boot_e820_entry){ map[i].addr, map[i].size, map[i].type };
 	p->e820_entries = (uint8_t)n;
+	p->acpi_rsdp_addr = acpi ? VM_ACPI_GPA : 0;
 }
 
 /*
@@ -165,7 +169,8 @@ static int registers_set(const struct vcpu *c, const struct vm_kernel *k)
 	return 0;
 }
 
-int vm_boot(struct vm *v, const struct vm_kernel *kernel, const struct vm_initramfs *initramfs)
+int vm_boot(struct vm *v, const struct vm_kernel *kernel, const struct vm_initramfs *initramfs,
+	    bool acpi)
 {
 	uint8_t *low = mem_at(&v->mem, 0, VM_HIGH_GPA);
 
@@ -174,9 +179,9 @@ int vm_boot(struct vm *v, const struct vm_kernel *kernel, const struct vm_initra
 	gdt_write((uint64_t *)(low + VM_GDT_GPA), kernel->pvh);
 	memcpy(low + VM_CMDLINE_GPA, v->cmdline, sizeof(v->cmdline));
 	if (kernel->pvh) {
-		pvh_write(v, (struct pvh_page *)(low + VM_INFO_GPA), initramfs);
+		pvh_write(v, (struct pvh_page *)(low + VM_INFO_GPA), initramfs, acpi);
 	} else {
-		params_write(v, (struct boot_params *)(low + VM_PARAMS_GPA), initramfs);
+		params_write(v, (struct boot_params *)(low + VM_PARAMS_GPA), initramfs, acpi);
 		tables_write((uint64_t *)(low + VM_TABLES_GPA));
 	}
 	return registers_set(&v->vcpus[0], kernel);

@@ -33,7 +33,7 @@ int vm_cmdline_make(struct vm *v, const struct vm_config *cfg)
 {
 	int r = add(v, "%s %s", machine, cfg->verbose ? "loglevel=7" : "quiet loglevel=1");
 
-	for (unsigned i = 0; r == 0 && i < v->ndevices; i++)
+	for (unsigned i = 0; r == 0 && !cfg->acpi && i < v->ndevices; i++)
 		r = add(v, " virtio_mmio.device=4K@%#llx:%u",
 			(unsigned long long)virtio_mmio_gpa(v->devices[i]),
 			virtio_mmio_gsi(v->devices[i]));

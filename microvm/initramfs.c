@@ -1,10 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * An initramfs of one file, /init, laid out in guest memory: a cpio archive of the "newc" format,
- * not compressed (Linux Documentation/driver-api/early-userspace/buffer-format.rst). The name is
- * padded with NULs to fill a page with its head, so that the content begins at one and can be
- * mapped from the file, as the kernel's segments are.
+ * An initramfs of one file, /init, laid out in guest memory as an archive (base/cpio.h), and behind
+ * it, from a page on, the archive of modules that goes with a kernel. The name is padded with NULs
+ * to fill a page with its head, so that the content begins at one and can be mapped from the file,
+ * as the kernel's segments are.
  */
+#include "base/cpio.h"
 #include "base/err.h"
 #include "base/fd.h"
 #include "base/mem.h"
@@ -12,97 +13,124 @@
 #include <sys/mman.h>
 #include <sys/stat.h>
 
-#define HEAD_LEN 110u /* "070701" and 13 numbers of 8 hexadecimal digits */
 #define PAGE	 4096u
-#define INIT_MAX (64 * MIB)
+#define FILE_MAX (256 * MIB)
 
-static const char end[] = "TRAILER!!!";
+static const char end[] = CPIO_END;
 
 /* Writes head and name of an entry at @at, where all was zero; the name has @name_len bytes. */
 static void entry_write(uint8_t *at, const char *name, unsigned name_len, unsigned mode,
 			unsigned size)
 {
-	char head[HEAD_LEN + 1];
+	struct cpio_head head = cpio_head(mode, size, name_len);
 
-	/*
-	 * ino, mode, uid, gid, nlink, mtime, filesize, devmajor, devminor, rdevmajor, rdevminor,
-	 * namesize, check
-	 */
-	snprintf(head, sizeof(head), "070701%08x%08x%08x%08x%08x%08x%08x%08x%08x%08x%08x%08x%08x",
-		 0, mode, 0, 0, 1, 0, size, 0, 0, 0, 0, name_len, 0);
-	memcpy(at, head, HEAD_LEN);
-	memcpy(at + HEAD_LEN, name, strlen(name) + 1);
+	memcpy(at, head.s, CPIO_HEAD);
+	memcpy(at + CPIO_HEAD, name, strlen(name) + 1);
 }
 
-/* The size of the init at @fd, or -errno. */
-static int64_t init_size(int fd)
+/* The size of the file @fd, or -errno. */
+static int64_t file_size(int fd, const char *what)
 {
 	struct stat st;
 
 	if (fstat(fd, &st) < 0)
-		return err_sys("guest init");
-	if (!S_ISREG(st.st_mode) || st.st_size <= 0 || (uint64_t)st.st_size > INIT_MAX)
-		return err(-EINVAL, "guest init: not a file of a possible size");
+		return err_sys("%s", what);
+	if (!S_ISREG(st.st_mode) || st.st_size <= 0 || (uint64_t)st.st_size > FILE_MAX)
+		return err(-EINVAL, "%s: not a file of a possible size", what);
 	return st.st_size;
 }
 
-static uint64_t archive_len(uint64_t size)
+/* Where all lies, from the begin of the archives: init at PAGE, the modules at a page too. */
+struct layout {
+	uint64_t init_len, modules_len, modules, len;
+};
+
+static int layout_of(int init, int modules, struct layout *ret)
 {
-	return PAGE + ROUND_UP(size, 4) + ROUND_UP(HEAD_LEN + sizeof(end), 4);
+	int64_t init_len = file_size(init, "guest init");
+	int64_t modules_len = modules < 0 ? 0 : file_size(modules, "guest modules");
+	struct layout l;
+
+	if (init_len < 0 || modules_len < 0)
+		return (int)MIN(init_len, modules_len);
+	l = (struct layout){ (uint64_t)init_len, (uint64_t)modules_len };
+	l.len = PAGE + ROUND_UP(l.init_len, CPIO_ALIGN) +
+		ROUND_UP(CPIO_HEAD + sizeof(end), CPIO_ALIGN);
+	if (modules >= 0) {
+		l.modules = ROUND_UP(l.len, PAGE);
+		l.len = l.modules + l.modules_len;
+	}
+	*ret = l;
+	return 0;
 }
 
-/* All but the content, which stands at @p + PAGE. */
-static void heads_write(uint8_t *p, uint64_t size)
+/* All of init's archive but the content, which stands at @p + PAGE. */
+static void heads_write(uint8_t *p, const struct layout *l)
 {
-	entry_write(p, "init", PAGE - HEAD_LEN, S_IFREG | 0755, (unsigned)size);
-	entry_write(p + PAGE + ROUND_UP(size, 4), end, sizeof(end), 0, 0);
+	entry_write(p, "init", PAGE - CPIO_HEAD, S_IFREG | 0755, (unsigned)l->init_len);
+	entry_write(p + PAGE + ROUND_UP(l->init_len, CPIO_ALIGN), end, sizeof(end), 0, 0);
 }
 
-int vm_initramfs_load(struct vm *v, int fd, const struct vm_kernel *kernel,
+static int map_at(uint8_t *p, uint64_t len, int fd, const char *what)
+{
+	return mmap(p, len, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_FIXED, fd, 0) == MAP_FAILED ?
+		       err_sys("%s: map", what) :
+		       0;
+}
+
+int vm_initramfs_load(struct vm *v, int fd, int modules, const struct vm_kernel *kernel,
 		      struct vm_initramfs *ret)
 {
-	int64_t size = init_size(fd);
 	struct vm_initramfs i;
+	struct layout l;
 	uint64_t room;
 	uint8_t *p;
+	int r = layout_of(fd, modules, &l);
 
-	if (size < 0)
-		return (int)size;
-	i.len = archive_len((uint64_t)size);
+	if (r < 0)
+		return r;
+	i.len = l.len;
 	room = ROUND_UP(i.len, PAGE);
 	i.gpa = v->mem.regions[0].len - room;
 	p = room < v->mem.regions[0].len && i.gpa >= kernel->end ? mem_at(&v->mem, i.gpa, room) :
 								   NULL;
 	if (!p)
 		return err(-ENOMEM, "the VM's memory is too small for kernel and init");
-	if (mmap(p + PAGE, (size_t)size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_FIXED, fd, 0) ==
-	    MAP_FAILED)
-		return err_sys("guest init: map");
-	heads_write(p, (uint64_t)size);
+	r = map_at(p + PAGE, l.init_len, fd, "guest init");
+	if (r >= 0 && modules >= 0)
+		r = map_at(p + l.modules, l.modules_len, modules, "guest modules");
+	if (r < 0)
+		return r;
+	heads_write(p, &l);
 	*ret = i;
 	return 0;
 }
 
-int vm_initramfs_file(int fd)
+static int read_at(uint8_t *p, uint64_t len, int fd, const char *what)
+{
+	return fd_pread_full(fd, p, len, 0) == (ssize_t)len ?
+		       0 :
+		       err(-EIO, "%s: it cannot be read", what);
+}
+
+int vm_initramfs_file(int init_fd, int modules_fd)
 {
 	_close_ int file = memfd_create("initramfs", MFD_CLOEXEC);
-	int64_t size = init_size(fd);
-	uint64_t len;
+	struct layout l;
 	uint8_t *p;
-	int r;
+	int r = layout_of(init_fd, modules_fd, &l);
 
-	if (size < 0)
-		return (int)size;
-	len = archive_len((uint64_t)size);
-	if (file < 0 || ftruncate(file, (off_t)len) < 0)
+	if (r < 0)
+		return r;
+	if (file < 0 || ftruncate(file, (off_t)l.len) < 0)
 		return err_sys("initramfs");
-	p = mmap(NULL, len, PROT_READ | PROT_WRITE, MAP_SHARED, file, 0);
+	p = mmap(NULL, l.len, PROT_READ | PROT_WRITE, MAP_SHARED, file, 0);
 	if (p == MAP_FAILED)
 		return err_sys("initramfs");
-	r = fd_pread_full(fd, p + PAGE, (size_t)size, 0) == size ?
-		    0 :
-		    err(-EIO, "guest init: it cannot be read");
-	heads_write(p, (uint64_t)size);
-	munmap(p, len);
+	r = read_at(p + PAGE, l.init_len, init_fd, "guest init");
+	if (r >= 0 && modules_fd >= 0)
+		r = read_at(p + l.modules, l.modules_len, modules_fd, "guest modules");
+	heads_write(p, &l);
+	munmap(p, l.len);
 	return r < 0 ? r : take_fd(file);
 }

@@ -41,7 +41,7 @@ static int elf_open(struct elf *e, int fd)
 	e->size = (uint64_t)st.st_size;
 	if (fd_pread_full(fd, &e->head, sizeof(e->head), 0) != sizeof(e->head) ||
 	    memcmp(e->head.e_ident, ELFMAG, SELFMAG) != 0)
-		return bad("not an ELF file; an uncompressed vmlinux is wanted");
+		return bad("not a vmlinux; `strata kernel import` makes one of a bzImage");
 	if (e->head.e_ident[EI_CLASS] != ELFCLASS64 || e->head.e_machine != EM_X86_64)
 		return bad("not for x86-64");
 	if (e->head.e_phentsize != sizeof(e->phdr[0]) || !e->head.e_phnum ||

@@ -85,6 +85,8 @@ struct vm_vsock {
 struct vm_config {
 	int kernel_fd;	     /* ELF vmlinux with a PVH note, or with a 64-bit entry */
 	int init_fd;	     /* strata-init, to be /init of the initramfs; -1 = none */
+	int modules_fd;	     /* an archive of modules, to go with it; -1 = none */
+	bool acpi; /* the kernel learns of its machine by ACPI, not by MP table and command line */
 	const char *cmdline; /* added to the machine's own; NULL = nothing */
 	uint64_t memory;     /* bytes, at least VM_MEMORY_MIN; rounded up to 2 MiB */
 	unsigned vcpus;	     /* 1..VM_VCPUS_MAX */
@@ -175,10 +177,10 @@ int vm_jail(const struct vm_jail *j, char *weak, size_t size);
 int vm_jail_thread(const char *name);
 
 /*
- * The initramfs that vm_new() makes of @init_fd, as a file in memory, for another VMM: its
- * descriptor, or -errno with a text.
+ * The initramfs that vm_new() makes of @init_fd and @modules_fd (-1 = none), as a file in memory,
+ * for another VMM: its descriptor, or -errno with a text.
  */
-int vm_initramfs_file(int init_fd);
+int vm_initramfs_file(int init_fd, int modules_fd);
 
 #include "microvm/guest_control.h" /* the guest's init, and what it is to do */
 

@@ -143,13 +143,13 @@ static int software_load(struct vm *v, const struct vm_config *cfg)
 	int r = vm_kernel_load(v, cfg->kernel_fd, &kernel);
 
 	if (r == 0 && cfg->init_fd >= 0)
-		r = vm_initramfs_load(v, cfg->init_fd, &kernel, &initramfs);
+		r = vm_initramfs_load(v, cfg->init_fd, cfg->modules_fd, &kernel, &initramfs);
 	if (r == 0)
-		r = vm_mptable_write(v);
+		r = cfg->acpi ? vm_acpi_write(v) : vm_mptable_write(v);
 	if (r == 0)
 		r = vm_cmdline_make(v, cfg);
 	if (r == 0)
-		r = vm_boot(v, &kernel, &initramfs);
+		r = vm_boot(v, &kernel, &initramfs, cfg->acpi);
 	return r;
 }
 

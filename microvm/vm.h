@@ -29,6 +29,8 @@
 #define VM_CMDLINE_MAX	2048u /* COMMAND_LINE_SIZE of x86, with NUL */
 #define VM_MPTABLE_GPA \
 	0x9fc00u /* the last KiB of base memory, where the kernel looks (MP spec 1.4, chapter 4) */
+#define VM_ACPI_GPA 0xe0000u /* where the kernel looks too (ACPI 6.3, 5.2.5.1) */
+#define VM_ACPI_MAX 0x4000u
 #define VM_HIGH_GPA 0x100000u
 
 #define VM_MPTABLE_MAX 1024u
@@ -141,17 +143,20 @@ struct vm_kernel {
 };
 int vm_kernel_load(struct vm *v, int fd, struct vm_kernel *ret);
 
-/* initramfs.c: @fd as /init at the top of low RAM. */
+/* initramfs.c: @fd as /init at the top of low RAM, and behind it the archive @modules or none. */
 struct vm_initramfs {
 	uint64_t gpa, len;
 };
-int vm_initramfs_load(struct vm *v, int fd, const struct vm_kernel *kernel,
+int vm_initramfs_load(struct vm *v, int fd, int modules, const struct vm_kernel *kernel,
 		      struct vm_initramfs *ret);
 
-/* boot.c: what the kernel is handed, and the first vCPU's registers. */
-int vm_boot(struct vm *v, const struct vm_kernel *kernel, const struct vm_initramfs *initramfs);
+/* boot.c: what the kernel is handed, and the first vCPU's registers; @acpi: tables are there. */
+int vm_boot(struct vm *v, const struct vm_kernel *kernel, const struct vm_initramfs *initramfs,
+	    bool acpi);
 /* mptable.c */
 int vm_mptable_write(struct vm *v);
+/* acpi.c: at VM_ACPI_GPA. */
+int vm_acpi_write(struct vm *v);
 /* cmdline.c */
 int vm_cmdline_make(struct vm *v, const struct vm_config *cfg);
 

@@ -117,6 +117,8 @@ int main(void)
 	signals();
 	r = mounts_early();
 	if (r == 0)
+		r = modules_load();
+	if (r == 0)
 		r = standard_files();
 	if (r == 0)
 		r = machine_loopback();

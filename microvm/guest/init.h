@@ -39,6 +39,11 @@ int machine_identify(const struct guest_identity *i);
 /* The same of one that ran already: as far as it can be, there is nobody to tell. */
 void machine_restored(const struct guest_identity *i);
 
+/* ---- modules.c ---- */
+
+/* Those that came with the kernel: before any device is looked for. */
+int modules_load(void);
+
 /* ---- config.c ---- */
 
 struct volume {

@@ -305,6 +305,7 @@ static void bad_configs(_unused_ void **state)
 	refused(&cfg, -EINVAL);
 	cfg.memory = VM_MEMORY_MIN;
 	cfg.init_fd = empty;
+	cfg.modules_fd = -1;
 	refused(&cfg, -EINVAL);
 	fd_close(cfg.kernel_fd);
 	cfg.kernel_fd = empty;

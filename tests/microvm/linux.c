@@ -113,6 +113,7 @@ static void boot_make(struct boot *b)
 	b->ports[3] = (struct vm_port){ VM_STDERR_PORT, -1, b->err[1], false };
 	b->vm.kernel_fd = b->kernel;
 	b->vm.init_fd = b->init;
+	b->vm.modules_fd = -1;
 	b->vm.fs = b->fs;
 	b->vm.ports = b->ports;
 	r = vm_new(&b->vm, &b->v);
