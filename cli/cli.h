@@ -150,6 +150,7 @@ int verb_load(struct cli *c, int argc, char **argv);
 int verb_save(struct cli *c, int argc, char **argv);
 int verb_pull(struct cli *c, int argc, char **argv);
 int verb_push(struct cli *c, int argc, char **argv);
+int verb_fetch(struct cli *c, int argc, char **argv);
 int verb_login(struct cli *c, int argc, char **argv);
 int verb_logout(struct cli *c, int argc, char **argv);
 

@@ -42,7 +42,8 @@ _strata() {
 	--vmm) mapfile -t COMPREPLY < <(compgen -W 'auto kvm qemu' -- "$cur"); return ;;
 	--driver) mapfile -t COMPREPLY < <(compgen -W 'fuse overlay auto' -- "$cur"); return ;;
 	--verify) mapfile -t COMPREPLY < <(compgen -W 'open never' -- "$cur"); return ;;
-	--pull) mapfile -t COMPREPLY < <(compgen -W 'never missing always' -- "$cur"); return ;;
+	--pull) mapfile -t COMPREPLY < <(compgen -W 'never missing always lazy' -- "$cur"); return ;;
+	--compression) mapfile -t COMPREPLY < <(compgen -W 'keep zstd:chunked' -- "$cur"); return ;;
 	--platform) mapfile -t COMPREPLY < <(compgen -W 'linux/amd64 linux/386 linux/arm64 linux/arm/v7' -- "$cur"); return ;;
 	--network) mapfile -t COMPREPLY < <(compgen -W 'none host user' -- "$cur"); return ;;
 	--format) mapfile -t COMPREPLY < <(compgen -W 'table json oci-archive oci-dir docker-archive' -- "$cur"); return ;;

@@ -11,7 +11,7 @@
 
 struct images_list {
 	struct listing rows;
-	bool quiet;
+	bool quiet, arriving;
 };
 
 static void images_list_done(struct images_list *l)
@@ -33,16 +33,17 @@ static int list_image(void *ctx, struct image *i)
 		printf("%.12s\n", id.s);
 	else if (l->rows.json)
 		json_array_append_new(l->rows.json,
-				      json_pack("{s:s*, s:o, s:o, s:s*, s:I, s:i}", "name", i->name,
-						"id", json_sprintf("sha256:%s", id.s), "manifest",
-						json_sprintf("sha256:%s", manifest.s), "created",
-						json_get_str(i->config, "created"), "size",
-						(json_int_t)i->size, "layers", (int)i->nlayers));
+				      json_pack("{s:s*, s:o, s:o, s:s*, s:I, s:i, s:b}", "name",
+						i->name, "id", json_sprintf("sha256:%s", id.s),
+						"manifest", json_sprintf("sha256:%s", manifest.s),
+						"created", json_get_str(i->config, "created"),
+						"size", (json_int_t)i->size, "layers",
+						(int)i->nlayers, "arriving", (int)l->arriving));
 	else
 		table_row(l->rows.table,
 			  (const char *[]){ name, colon ? colon + 1 : "<none>", short_id, layers,
 					    cli_ago(cli_created(i->config)).s,
-					    str_human(i->size).s });
+					    l->arriving ? "arriving" : str_human(i->size).s });
 	return 0;
 }
 
@@ -68,6 +69,9 @@ int verb_images(struct cli *c, int argc, char **argv)
 	    !cli_engine(c, STORE_CREATE))
 		return EXIT_ERROR;
 	r = image_each(engine_store(c->engine), list_image, &l);
+	l.arriving = true;
+	if (r >= 0)
+		r = arriving_each(engine_store(c->engine), list_image, &l);
 	if (r < 0)
 		return cli_fail(r);
 	if (l.rows.json || !l.quiet)

@@ -1,5 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* strata pull, push: images from and to registries. */
+#include "base/fd.h"
+#include "base/proc.h"
+#include "base/str.h"
 #include "cli/cli.h"
 #include "cli/progress.h"
 #include <stdio.h>
@@ -14,9 +17,39 @@ static struct progress *show(struct pull_options *o, bool quiet, const char *don
 	return p;
 }
 
+/* The rest comes behind, by a process of its own that ends when all is here. */
+static int start_rest(struct cli *c, const struct digest *manifest)
+{
+	_free_ char *path = NULL;
+	_close_ int pidfd = -1;
+	struct digest_hex hex = digest_hex(manifest);
+	char *root = (char *)(uintptr_t)store_path(engine_store(c->engine));
+	char *argv[] = { (char[]){ "strata-image" },
+			 (char[]){ "--root" },
+			 root,
+			 (char[]){ "fetch" },
+			 hex.s,
+			 NULL };
+	const int fds[] = { -1, -1, -1 };
+	pid_t pid;
+	int r = proc_sibling("strata-image", &path);
+
+	return r < 0 ? r : proc_spawn(path, argv, NULL, fds, ARRAY_SIZE(fds), &pid, &pidfd);
+}
+
+static int pull(struct cli *c, const char *name, const struct pull_options *o, bool drop,
+		struct digest *ret)
+{
+	int r = image_pull(engine_store(c->engine), name, o, ret);
+
+	if (r > 0)
+		return start_rest(c, ret);
+	return r >= 0 && drop ? image_drop_blobs(engine_store(c->engine), ret) : r;
+}
+
 int verb_pull(struct cli *c, int argc, char **argv)
 {
-	bool quiet = false, drop = false;
+	bool quiet = false, drop = false, lazy = false;
 	const char *platform = NULL;
 	const struct option_def options[] = {
 		{ 0, "platform", OPT_STR, &platform, "OS/ARCH[/VARIANT]",
@@ -24,6 +57,8 @@ int verb_pull(struct cli *c, int argc, char **argv)
 		{ 'q', "quiet", OPT_FLAG, &quiet, NULL, "print the digest alone" },
 		{ 0, "drop-blobs", OPT_FLAG, &drop, NULL,
 		  "keep no compressed copy of the layers: save and push make it again" },
+		{ 0, "lazy", OPT_FLAG, &lazy, NULL,
+		  "be done when it can be run: the rest comes when it is read, and behind" },
 		{ 0 },
 	};
 	const struct usage u = { "pull",
@@ -43,11 +78,12 @@ int verb_pull(struct cli *c, int argc, char **argv)
 		return status;
 	if (cli_platform(platform, &wanted, &o.platform) < 0 || !cli_engine(c, STORE_CREATE))
 		return EXIT_ERROR;
+	if (lazy && drop)
+		return cli_fail_text("pull: --lazy and --drop-blobs exclude one another");
+	o.lazy = lazy;
 	progress = show(&o, quiet, "downloaded");
-	r = image_pull(engine_store(c->engine), argv[0], &o, &manifest);
+	r = pull(c, argv[0], &o, drop, &manifest);
 	progress_free(progress);
-	if (r >= 0 && drop)
-		r = image_drop_blobs(engine_store(c->engine), &manifest);
 	if (r < 0)
 		return cli_fail(r);
 	printf("sha256:%s\n", digest_hex(&manifest).s);
@@ -57,8 +93,11 @@ int verb_pull(struct cli *c, int argc, char **argv)
 int verb_push(struct cli *c, int argc, char **argv)
 {
 	bool quiet = false;
+	const char *compression = NULL;
 	const struct option_def options[] = {
 		{ 'q', "quiet", OPT_FLAG, &quiet, NULL, "print the digest alone" },
+		{ 0, "compression", OPT_STR, &compression, "keep|zstd:chunked",
+		  "the layers as they are (keep), or so that `pull --lazy` can take them" },
 		{ 0 },
 	};
 	const struct usage u = { "push",
@@ -77,6 +116,10 @@ int verb_push(struct cli *c, int argc, char **argv)
 		return status;
 	if (!cli_engine(c, STORE_CREATE))
 		return EXIT_ERROR;
+	o.chunked = compression && streq(compression, "zstd:chunked");
+	if (compression && !o.chunked && !streq(compression, "keep"))
+		return cli_fail_text("push: --compression '%s': must be keep or zstd:chunked",
+				     compression);
 	progress = show(&o, quiet, "uploaded");
 	r = image_push(engine_store(c->engine), argv[0], argv[1], &o, &manifest);
 	progress_free(progress);

@@ -7,18 +7,20 @@
 #include "base/proc.h"
 #include "base/str.h"
 #include "cli/util.h"
+#include <stdio.h>
 
 static bool is_here(struct cli *c, const char *ref)
 {
 	_cleanup_(image_closep) struct image *i = NULL;
 	int r = image_open(engine_store(c->engine), ref, &i);
 
+	/* One that is still arriving is -EBUSY: here. */
 	err_clear(); /* run says what else is wrong with it */
 	return r != -ENOENT;
 }
 
 /* Its progress and its errors are on our standard error; the digest is nobody's here. */
-static int pull(struct cli *c, const struct run_options *o)
+static int pull(struct cli *c, const struct run_options *o, bool lazy)
 {
 	_free_ char *path = NULL;
 	_close_ int pidfd = -1;
@@ -30,6 +32,7 @@ static int pull(struct cli *c, const struct run_options *o)
 
 	if (r >= 0 && (strv_add(&argv, "strata-image") < 0 || strv_add(&argv, "--root") < 0 ||
 		       strv_add(&argv, root) < 0 || strv_add(&argv, "pull") < 0 ||
+		       (lazy && strv_add(&argv, "--lazy") < 0) ||
 		       (o->platform &&
 			(strv_add(&argv, "--platform") < 0 || strv_add(&argv, o->platform) < 0)) ||
 		       strv_add(&argv, "--") < 0 || strv_add(&argv, o->image) < 0))
@@ -45,11 +48,16 @@ static int pull(struct cli *c, const struct run_options *o)
 
 int run_pull(struct cli *c, const struct run_options *o, const char *when)
 {
-	bool missing = when && streq(when, "missing");
+	bool lazy = when && streq(when, "lazy"), missing = lazy || (when && streq(when, "missing"));
 
 	if (!when || streq(when, "never"))
 		return 0;
 	if (!missing && !streq(when, "always"))
-		return cli_fail_text("run: --pull '%s': must be never, missing or always", when);
-	return missing && is_here(c, o->image) ? 0 : pull(c, o);
+		return cli_fail_text("run: --pull '%s': must be never, missing, always or lazy",
+				     when);
+	if (lazy && o->kind == RUN_VM)
+		fprintf(stderr, "strata: a microVM begins when all of its image is here\n");
+	if (missing && is_here(c, o->image))
+		return 0;
+	return pull(c, o, lazy && o->kind != RUN_VM);
 }

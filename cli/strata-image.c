@@ -6,6 +6,7 @@
 static const struct verb verbs[] = {
 	{ "build", verb_build, "build an image from a Containerfile" },
 	{ "pull", verb_pull, "take an image from a registry" },
+	{ "fetch", verb_fetch, NULL },
 	{ "push", verb_push, "send an image to a registry" },
 	{ "login", verb_login, "keep a password for a registry" },
 	{ "logout", verb_logout, "forget the password for a registry" },

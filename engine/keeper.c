@@ -13,6 +13,7 @@
 /* So many that answered nothing, one after the other within that time: it will not come up. */
 #define FRUITLESS_MAX 3
 #define FRUITLESS_NS  (10 * UINT64_C(1000000000))
+#define BESIDE_MAX    20 /* so many deaths beside it within that time */
 
 struct watch {
 	const struct keeper *k;
@@ -22,7 +23,51 @@ struct watch {
 	uint64_t served; /* when the child began */
 	int fruitless;
 	uint64_t since; /* the first of these died */
+	pid_t beside;	/* 0: none */
+	int deaths;	/* of those beside it, one after the other within that time */
+	uint64_t first;
 };
+
+/* ---- beside it ---- */
+
+static void start_beside(struct watch *w)
+{
+	int r = w->k->beside(w->k->ctx, &w->beside);
+
+	if (r >= 0)
+		return;
+	log_err("%s", err_take(r));
+	w->beside = 0;
+	w->k->given_up(w->k->ctx);
+}
+
+/* Status 0: it has nothing to do any more. */
+static void mind_beside(struct watch *w)
+{
+	uint64_t now = clock_ns();
+	int status;
+
+	if (!w->beside || waitpid(w->beside, &status, WNOHANG) != w->beside)
+		return;
+	w->beside = 0;
+	if (WIFEXITED(status) && WEXITSTATUS(status) == 0)
+		return;
+	if (!w->deaths || now - w->first > FRUITLESS_NS) {
+		w->deaths = 0;
+		w->first = now;
+	}
+	if (++w->deaths > BESIDE_MAX) {
+		log_err("what fetches for this mount died %d times: reads of what is not here are "
+			"errors",
+			w->deaths);
+		w->k->given_up(w->k->ctx);
+		return;
+	}
+	log_info("what fetches for this mount has ended: another is started");
+	start_beside(w);
+}
+
+/* ---- the server ---- */
 
 /* In the child. It goes with its keeper, whatever ends that. */
 static void serve(struct watch *w, pid_t keeper)
@@ -61,6 +106,7 @@ static int wait_for(struct watch *w, bool *ret_reload)
 	int status, sig;
 
 	for (;;) {
+		mind_beside(w);
 		sig = sigwaitinfo(&w->signals, NULL);
 		if (sig == SIGHUP) {
 			*ret_reload = true;
@@ -113,6 +159,8 @@ static int after_death(struct watch *w, int status)
 
 static int keep(struct watch *w)
 {
+	if (w->k->beside)
+		start_beside(w);
 	for (;;) {
 		bool reload = false;
 		int status, r = start(w);

@@ -9,6 +9,7 @@
 #define ENGINE_KEEPER_H
 
 #include <stdbool.h>
+#include <sys/types.h>
 
 struct journal;
 
@@ -22,6 +23,12 @@ struct keeper {
 	int (*serve)(void *ctx, struct journal *j, bool recover);
 	/* The child is made: whatever is only its own is to be closed here. NULL: nothing. */
 	void (*forked)(void *ctx);
+	/*
+	 * Starts a process beside it, and again whenever that one was killed; NULL: there is none.
+	 * @given_up is called when it will not live.
+	 */
+	int (*beside)(void *ctx, pid_t *ret);
+	void (*given_up)(void *ctx);
 	void *ctx;
 };
 

@@ -27,15 +27,22 @@ int engine_own_mounts(void)
 	return rootfs_namespace();
 }
 
-int rootfs_open_parts(struct store *s, const struct run_spec *spec, struct rootfs *ret)
+static int open_parts(struct store *s, const struct run_spec *spec, bool arriving,
+		      struct rootfs *ret)
 {
-	int r = stack_open(s, spec->layers, spec->nlayers, &ret->stack);
+	int r = arriving ? stack_open_arriving(s, spec->layers, spec->nlayers, &ret->stack) :
+			   stack_open(s, spec->layers, spec->nlayers, &ret->stack);
 
 	if (r >= 0 && !spec->no_verify)
 		r = stack_open_sums(s, &ret->stack);
 	if (r < 0)
 		return r;
 	return snapshot_open(s, spec->id, &ret->lock_fd, &ret->upper_fd, &ret->work_fd);
+}
+
+int rootfs_open_parts(struct store *s, const struct run_spec *spec, struct rootfs *ret)
+{
+	return open_parts(s, spec, false, ret);
 }
 
 /* A microVM's top as its VMM has it, whatever the microVM itself may write. */
@@ -78,11 +85,17 @@ static int mount_fuse(struct store *s, const struct run_spec *spec, int log_fd, 
 
 int rootfs_open(struct store *s, const struct run_spec *spec, int log_fd, struct rootfs *ret)
 {
-	int r = rootfs_open_parts(s, spec, ret);
+	int r = open_parts(s, spec, true, ret);
 
 	if (r < 0)
 		return r;
-	if (spec->driver != RUN_DRIVER_FUSE && spec->kind != RUN_VM) {
+	if (ret->stack.arriving && spec->driver == RUN_DRIVER_OVERLAY)
+		return err(
+			-EBUSY,
+			"%s is still arriving: the driver overlay needs all of it; `strata pull` "
+			"brings the rest",
+			spec->image);
+	if (!ret->stack.arriving && spec->driver != RUN_DRIVER_FUSE && spec->kind != RUN_VM) {
 		r = rootfs_mount_overlay(s, spec, ret);
 		if (r == 0)
 			log_debug("%s: root by the driver overlay", spec->id);

@@ -80,4 +80,15 @@ enum server_fd {
 	SERVER_PACKS  /* and then, when reads are verified, the stack's sums (struct stack) */
 };
 
+/* Of a stack that is still arriving, behind its packs and sums. */
+enum server_arrival_fd {
+	ARRIVAL_TABLE,
+	ARRIVAL_STATE,
+	ARRIVAL_DATA,
+	ARRIVAL_DESK,
+	ARRIVAL_DOOR,	 /* the server's end */
+	ARRIVAL_FETCHER, /* and that of strata-image fetch, which the keeper starts */
+	ARRIVAL_FDS
+};
+
 #endif

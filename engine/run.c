@@ -216,6 +216,21 @@ static int spawn_monitor(struct engine *e, const char *id, bool interactive, boo
 	return 0;
 }
 
+/* A container and a mount can begin while it arrives. */
+static int open_image(struct engine *e, const struct run_options *o, struct image **ret)
+{
+	int r = o->kind == RUN_VM ? -ENOENT : arriving_open(e->store, o->image, ret);
+
+	return r == -ENOENT ? image_open(e->store, o->image, ret) : r;
+}
+
+static int open_stack(struct engine *e, const struct run_spec *spec, struct stack *ret)
+{
+	return spec->kind == RUN_VM ?
+		       stack_open(e->store, spec->layers, spec->nlayers, ret) :
+		       stack_open_arriving(e->store, spec->layers, spec->nlayers, ret);
+}
+
 /* Everything up to the supervisor. */
 static int make_instance(struct engine *e, const struct run_options *o, struct inst **ret)
 {
@@ -225,7 +240,7 @@ static int make_instance(struct engine *e, const struct run_options *o, struct i
 	int r = need_root(o);
 
 	if (r >= 0)
-		r = image_open(e->store, o->image, &image);
+		r = open_image(e, o, &image);
 	if (r >= 0)
 		r = check_platform(o, image);
 	if (r >= 0)
@@ -235,7 +250,7 @@ static int make_instance(struct engine *e, const struct run_options *o, struct i
 	/* The merged index is made now if it is missing: errors come before anything exists, and the
 	 * supervisor stays small. */
 	if (r >= 0)
-		r = stack_open(e->store, spec->layers, spec->nlayers, &stack);
+		r = open_stack(e, spec, &stack);
 	if (r < 0)
 		return r;
 	r = create_instance(e, spec, &stack, ret);

@@ -4,11 +4,13 @@
 #include "base/err.h"
 #include "base/fd.h"
 #include "base/log.h"
+#include "base/proc.h"
 #include "base/str.h"
 #include "engine/engine.h"
 #include "engine/keeper.h"
 #include "engine/layers.h"
 #include "engine/rootfs.h"
+#include "imagestore/imagestore.h"
 #include "unionfs/unionfs.h"
 #include <linux/capability.h>
 #include <sys/fsuid.h>
@@ -22,6 +24,11 @@ struct server {
 	uid_t uid; /* whose the top is, when it is a microVM's; else 0 */
 	int nthreads;
 	int ready_fd; /* -1: who started us was told */
+	/* of a stack that is still arriving; NULL: all of it is here */
+	char *root, *manifest;
+	int arrival; /* the first of enum server_arrival_fd */
+	struct arrival_reader *reader;
+	struct ufs_arrivals arrivals;
 };
 
 /* native and synced when it is asked for, native and never synced, none, or mapped:UID. */
@@ -87,13 +94,75 @@ static int find_lower(struct ufs_lower *ret, int **ret_fds)
 	return 0;
 }
 
-static int open_union(const struct server *s, bool recover, int *objects, struct ufs **ret)
+/* ---- what is still arriving ---- */
+
+/* Its descriptors stand behind the stack's. */
+static int find_arrival(struct server *s)
+{
+	_free_ int *fds = NULL;
+	struct ufs_lower lower;
+	int r = s->manifest ? find_lower(&lower, &fds) : 0;
+
+	if (r >= 0 && s->manifest)
+		s->arrival = SERVER_PACKS + (int)(2 * lower.npacks + 1);
+	return r;
+}
+
+static int open_arrival(struct server *s, struct ufs_lower *lower)
+{
+	int r;
+
+	if (!s->manifest)
+		return 0;
+	r = arrival_reader_new(s->arrival + ARRIVAL_TABLE, s->arrival + ARRIVAL_STATE,
+			       s->arrival + ARRIVAL_DESK, s->arrival + ARRIVAL_DOOR, &s->reader);
+	if (r < 0)
+		return r == -ESTALE ? err(r, "the image's arrival is of another boot") : r;
+	s->arrivals = (struct ufs_arrivals){ .fd = s->arrival + ARRIVAL_DATA,
+					     .find = arrival_find,
+					     .need = arrival_need,
+					     .ctx = s->reader };
+	lower->arrivals = &s->arrivals;
+	return 0;
+}
+
+/* It has the network, which we have not; it goes on by itself when we are gone. */
+static int start_fetcher(void *ctx, pid_t *ret)
+{
+	struct server *s = ctx;
+	_free_ char *path = NULL;
+	_close_ int pidfd = -1;
+	const int fds[] = { -1, -1, 2, s->arrival + ARRIVAL_DESK, s->arrival + ARRIVAL_FETCHER };
+	char *argv[] = {
+		(char[]){ "strata-image" }, (char[]){ "--root" }, s->root, (char[]){ "fetch" },
+		(char[]){ "--desk" },	    s->manifest,	  NULL
+	};
+	int r = proc_sibling("strata-image", &path);
+
+	if (r < 0)
+		return r;
+	r = proc_spawn(path, argv, NULL, fds, ARRAY_SIZE(fds), ret, &pidfd);
+	return r < 0 ? err(r, "%s: %s", path, strerror(-r)) : 0;
+}
+
+static void no_fetcher(void *ctx)
+{
+	struct server *s = ctx;
+
+	arrival_desk_shut(s->arrival + ARRIVAL_DESK);
+}
+
+/* ---- serving ---- */
+
+static int open_union(struct server *s, bool recover, int *objects, struct ufs **ret)
 {
 	_free_ int *fds = NULL;
 	struct ufs_config cfg = s->cfg;
 	struct ufs_lower lower;
 	int r = find_lower(&lower, &fds);
 
+	if (r >= 0)
+		r = open_arrival(s, &lower);
 	if (r < 0)
 		return r;
 	lower.object_open = layers_object_open;
@@ -149,13 +218,23 @@ int server_main(int argc, char **argv)
 	struct stat st;
 
 	log_setup("strata-server", 2, LOG_INFO);
-	if (argc != 3 || str_u64(argv[2], 1, SERVER_THREADS_MAX, &nthreads) < 0 ||
+	if ((argc != 3 && argc != 5) || str_u64(argv[2], 1, SERVER_THREADS_MAX, &nthreads) < 0 ||
 	    parse_upper(argv[1], &s) < 0) {
 		log_err("usage: strata-server native|volatile|none|mapped:UID THREADS "
-			"(started by strata-monitor)");
+			"[STORE MANIFEST] (started by strata-monitor)");
 		return 2;
 	}
 	s.nthreads = (int)nthreads;
+	s.root = argv[3];
+	s.manifest = argc == 5 ? argv[4] : NULL;
+	if (find_arrival(&s) < 0) {
+		log_err("%s", err_take(-EIO));
+		return 1;
+	}
+	if (s.manifest) {
+		k.beside = start_fetcher;
+		k.given_up = no_fetcher;
+	}
 	/* A program that was reloaded has none to tell, and the number may be another file's. */
 	s.ready_fd = fstat(SERVER_JOURNAL, &st) == 0 && st.st_size ? -1 : SERVER_READY;
 	return keeper_run(&k) < 0;

@@ -8,16 +8,58 @@
 #include <poll.h>
 #include <signal.h>
 #include <sys/mman.h>
+#include <sys/socket.h>
 
-#define SERVER_THREADS "2"   /* one may wait for a disk while the other answers from the map */
-#define SERVER_END_MS  10000 /* an unmounted server ends at once */
+#define SERVER_THREADS	"2"   /* one may wait for a disk while the other answers from the map */
+#define ARRIVAL_THREADS "8"   /* most of them may wait for the network */
+#define SERVER_END_MS	10000 /* an unmounted server ends at once */
+
+/* ---- a stack that is still arriving: the desk and the door, made here, held by the keeper ---- */
+
+struct arrival_fds {
+	int fds[ARRIVAL_FDS];
+	size_t n; /* 0: all of the stack is here */
+};
+
+static int make_arrival_fds(const struct arriving *a, struct arrival_fds *ret)
+{
+	int doors[2], desk, e;
+
+	if (!a)
+		return 0;
+	e = arrival_desk_new(&desk);
+	if (e < 0)
+		return e;
+	if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, doors) < 0) {
+		e = err_sys("socketpair");
+		fd_close(desk);
+		return e;
+	}
+	ret->fds[ARRIVAL_TABLE] = a->table_fd;
+	ret->fds[ARRIVAL_STATE] = a->state_fd;
+	ret->fds[ARRIVAL_DATA] = a->data_fd;
+	ret->fds[ARRIVAL_DESK] = desk;
+	ret->fds[ARRIVAL_DOOR] = doors[0];
+	ret->fds[ARRIVAL_FETCHER] = doors[1];
+	ret->n = ARRIVAL_FDS;
+	return 0;
+}
+
+static void close_arrival_fds(struct arrival_fds *a)
+{
+	for (size_t i = ARRIVAL_DESK; i < a->n; i++)
+		fd_close(a->fds[i]);
+}
+
+/* ---- any ---- */
 
 /* Its descriptors, in the order of enum server_fd; the caller frees them. */
-static int fill_fds(const struct server_spawn *w, int objects, int journal, int ready_fd,
-		    int **ret_fds, size_t *ret_n)
+static int fill_fds(const struct server_spawn *w, const struct arrival_fds *arrival, int objects,
+		    int journal, int ready_fd, int **ret_fds, size_t *ret_n)
 {
 	const struct stack *k = w->stack;
-	size_t nsums = k->sums ? k->npacks + 1 : 0, n = SERVER_PACKS + k->npacks + nsums;
+	size_t nsums = k->sums ? k->npacks + 1 : 0, at = SERVER_PACKS + k->npacks + nsums;
+	size_t n = at + arrival->n;
 	int *fds = mem_new(n, sizeof(*fds));
 
 	if (!fds)
@@ -35,6 +77,7 @@ static int fill_fds(const struct server_spawn *w, int objects, int journal, int 
 		fds[SERVER_PACKS + i] = k->pack_fds[i];
 	for (size_t i = 0; i < nsums; i++)
 		fds[SERVER_PACKS + k->npacks + i] = k->sums[i];
+	memcpy(fds + at, arrival->fds, arrival->n * sizeof(*fds));
 	*ret_fds = fds;
 	*ret_n = n;
 	return 0;
@@ -43,11 +86,19 @@ static int fill_fds(const struct server_spawn *w, int objects, int journal, int 
 static int start(struct store *s, const struct server_spawn *w, int ready_fd, pid_t *ret_pid,
 		 int *ret_pidfd)
 {
+	_cleanup_(close_arrival_fds) struct arrival_fds arrival = { 0 };
+	const struct arriving *a = w->stack->arriving;
 	_free_ char *path = NULL;
 	_free_ int *fds = NULL;
 	_close_ int objects = layers_open_objects(s), journal = -1;
+	char threads[] = SERVER_THREADS, more[] = ARRIVAL_THREADS;
+	struct digest_hex manifest;
 	char *argv[] = { NULL, /* its path: a reload starts what stands there by then */
-			 (char *)w->upper, (char[]){ SERVER_THREADS }, NULL };
+			 (char *)w->upper,
+			 a ? more : threads,
+			 NULL,
+			 NULL,
+			 NULL };
 	size_t n;
 	int e;
 
@@ -60,7 +111,14 @@ static int start(struct store *s, const struct server_spawn *w, int ready_fd, pi
 	journal = memfd_create("strata-journal", MFD_CLOEXEC);
 	if (journal < 0)
 		return err_sys("journal");
-	e = fill_fds(w, objects, journal, ready_fd, &fds, &n);
+	if (a) {
+		manifest = digest_hex(&a->manifest);
+		argv[3] = (char *)(uintptr_t)store_path(s);
+		argv[4] = manifest.s;
+	}
+	e = make_arrival_fds(a, &arrival);
+	if (e >= 0)
+		e = fill_fds(w, &arrival, objects, journal, ready_fd, &fds, &n);
 	if (e < 0)
 		return e;
 	e = proc_spawn(path, argv, NULL, fds, n, ret_pid, ret_pidfd);

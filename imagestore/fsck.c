@@ -304,7 +304,8 @@ static int check_snapshot(void *ctx, const char *id)
 	if (r < 0)
 		fsck_failure(f, NULL, r);
 	for (size_t i = 0; r >= 0 && i < n; i++) {
-		if (store_has(f->s, layer_file(&ids[i], "record").s))
+		if (store_has(f->s, layer_file(&ids[i], "record").s) ||
+		    arriving_has_chain(f->s, ids, n))
 			continue;
 		digest_set_add(&f->bad_layers, &ids[i]);
 		fsck_damage(f, &ids[i], "snapshot %s: its layer sha256:%s is missing", id,

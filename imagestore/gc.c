@@ -3,6 +3,7 @@
  * Collecting what nothing refers to: list, mark, sweep, under the exclusive lock; unlinking without
  * it.
  */
+#include "imagestore/arrival/folder.h"
 #include "imagestore/gc.h"
 
 /* ---- listing ---- */
@@ -154,6 +155,8 @@ static int collect(struct gc *gc)
 		r = machines_sweep(gc->s);
 	if (r >= 0 && !gc->scope->only)
 		r = kernels_sweep(gc->s);
+	if (r >= 0 && !gc->scope->only)
+		r = arrival_sweep(gc->s);
 	return r;
 }
 

@@ -3,6 +3,7 @@
  * What a collection must leave: names, live transactions, snapshots' bases, and chains whose merged
  * index is in use.
  */
+#include "imagestore/arrival/folder.h"
 #include "imagestore/gc.h"
 
 #include <signal.h>
@@ -161,6 +162,21 @@ static int mark_snapshot(void *ctx, const char *id)
 	return r < 0 ? r : mark_chain(gc, ids, n);
 }
 
+/* ---- what is still arriving: the layers that it found here, and those that come ---- */
+
+static int mark_arrival(void *ctx, _unused_ const struct digest *manifest, int dirfd)
+{
+	_free_ struct digest *ids = NULL;
+	size_t n;
+	int r = arrival_is_whole(dirfd) ? -ENOENT : digests_read(dirfd, "layers", &ids, &n);
+
+	if (r < 0) {
+		err_clear(); /* whole, and so an image like others; or damaged, and to be removed */
+		return 0;
+	}
+	return mark_chain(ctx, ids, n);
+}
+
 /* ---- pins ---- */
 
 /*
@@ -278,6 +294,8 @@ int gc_mark(struct gc *gc)
 		r = store_each(gc->s, "tmp", mark_txn, gc);
 	if (r >= 0)
 		r = snapshot_each(gc->s, mark_snapshot, gc);
+	if (r >= 0)
+		r = arrival_each(gc->s, mark_arrival, gc);
 	if (r >= 0)
 		r = store_each(gc->s, "merged", visit_merged, gc);
 	if (r >= 0)

@@ -21,6 +21,7 @@
 #ifndef IMAGESTORE_IMAGESTORE_H
 #define IMAGESTORE_IMAGESTORE_H
 
+#include "imagestore/arriving.h"
 #include "imagestore/image.h"
 #include "imagestore/kernel.h"
 #include "imagestore/making.h"

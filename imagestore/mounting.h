@@ -9,6 +9,13 @@
 struct store;
 struct txn;
 
+/* What a stack has that is still arriving (arriving.h): its files, held open. */
+struct arriving {
+	int table_fd, state_fd, data_fd;
+	int use_fd; /* as long as it is open, they stay */
+	struct digest manifest;
+};
+
 /* ---- layers for mounting (read side) ---- */
 
 /* A merged index with its packs: as long as it is open, gc leaves all that it names (the pin). */
@@ -22,6 +29,7 @@ struct stack {
 	 */
 	int *sums;
 	struct digest chain_id;
+	struct arriving *arriving; /* NULL: all of it is here */
 };
 
 /* Makes the merged index of a chain when it is missing or of another version. */

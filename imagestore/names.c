@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* From a reference to an image, and changing which names there are. */
+#include "imagestore/arrival/folder.h"
 #include "imagestore/digest_set.h"
 #include "imagestore/store.h"
 
@@ -115,6 +116,23 @@ static int find_entry(struct store *s, const json_t *index, const char *ref, jso
 		shown, s->path);
 }
 
+/* What is not there yet is not absent: a line that says what to do. */
+static int or_arriving(struct store *s, const char *ref, int r)
+{
+	_free_ char *why = NULL;
+	struct image *i;
+
+	if (r != -ENOENT)
+		return r;
+	why = strdup(err_take(r));
+	if (arriving_open(s, ref, &i) < 0) {
+		err_clear();
+		return err(r, "%s", why ? why : strerror(-r));
+	}
+	image_close(i);
+	return err(-EBUSY, "%s is still arriving: `strata pull %s` brings the rest", ref, ref);
+}
+
 int image_open(struct store *s, const char *ref, struct image **ret)
 {
 	_json_ json_t *index = NULL;
@@ -125,6 +143,7 @@ int image_open(struct store *s, const char *ref, struct image **ret)
 
 	if (r >= 0)
 		r = find_entry(s, index, ref, &entry, &by_id);
+	r = or_arriving(s, ref, r);
 	if (r >= 0)
 		r = index_entry_digest(entry, &manifest);
 	return r < 0 ? r : image_read(s, index_entry_name(entry), &manifest, ret);
@@ -180,6 +199,7 @@ int image_tag(struct store *s, const char *ref, const char *new_name)
 		r = find_entry(s, index, ref, &entry, &by_id);
 	if (r >= 0)
 		r = index_entry_digest(entry, &manifest);
+	r = or_arriving(s, ref, r);
 	if (r < 0)
 		return r;
 	type = strdup(json_get_str(entry, "mediaType") ?: MEDIA_MANIFEST);
@@ -290,8 +310,13 @@ static int remove_image(struct store *s, const char *ref, bool all)
 	struct gc_result result = { 0 };
 	struct image *image = NULL;
 	struct digest manifest;
-	int r = remove_name(s, ref, all, &manifest);
+	int arrived = arrival_remove(s, ref);
+	int r = arrived < 0 && arrived != -ENOENT ? arrived : remove_name(s, ref, all, &manifest);
 
+	if (r == -ENOENT && arrived >= 0) {
+		err_clear(); /* it had not come so far */
+		return 0;
+	}
 	if (r < 0)
 		return r;
 	if (image_read(s, NULL, &manifest, &image) < 0) {

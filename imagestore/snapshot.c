@@ -84,7 +84,8 @@ int snapshot_create(struct store *s, const char *id, const struct digest *diff_i
 			s, false,
 			&lock); /* gc and the clearing of dead ones wait until it has its name */
 	for (size_t i = 0; r >= 0 && i < n; i++) {
-		if (!store_has(s, layer_file(&diff_ids[i], "index").s))
+		if (!store_has(s, layer_file(&diff_ids[i], "index").s) &&
+		    !arriving_has_chain(s, diff_ids, n))
 			return err(
 				-ENOENT,
 				"layer sha256:%s is not in the store: pull or load its image again",

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* A chain's merged index, opened with its packs; made when it is missing. */
+#include "imagestore/arrival/folder.h"
 #include "imagestore/txn.h"
 
 #include <sys/stat.h>
@@ -42,7 +43,7 @@ int layer_index_at(int dirfd, const struct digest *diff_id, struct layer_index *
 	return layer_index_open(fd, ret);
 }
 
-static int index_for_merge(int dirfd, const struct digest *diff_id, struct layer_index **ret)
+int layer_index_checked(int dirfd, const struct digest *diff_id, struct layer_index **ret)
 {
 	_close_ int fd = -1;
 	int r = layer_index_at(dirfd, diff_id, ret);
@@ -90,7 +91,7 @@ int stack_merge(int dirfd, const struct digest *diff_ids, size_t n, int fd)
 	if (n == 0)
 		return merge_nothing(fd);
 	for (; r >= 0 && opened < n; opened += r >= 0)
-		r = index_for_merge(dirfd, &diff_ids[opened], &stack[opened]);
+		r = layer_index_checked(dirfd, &diff_ids[opened], &stack[opened]);
 	if (r >= 0)
 		r = layer_merge(stack, n, fd);
 	if (r >= 0)
@@ -278,6 +279,15 @@ static int open_stack(struct store *s, const struct digest *diff_ids, size_t n, 
 	return r;
 }
 
+/* What is not there yet is not lost: a line that says what to do. */
+static int still_arrives(struct store *s, const struct digest *diff_ids, size_t n, int r)
+{
+	if (r != -ENOENT || !arriving_has_chain(s, diff_ids, n))
+		return r;
+	err_clear();
+	return err(-EBUSY, "its image is still arriving: `strata pull` of it brings the rest");
+}
+
 int stack_open(struct store *s, const struct digest *diff_ids, size_t n, struct stack *ret)
 {
 	struct stack k = { .index_fd = -1, .chain_id = image_chain_id(diff_ids, n) };
@@ -287,7 +297,7 @@ int stack_open(struct store *s, const struct digest *diff_ids, size_t n, struct 
 		r = open_stack(s, diff_ids, n, &k);
 	if (r < 0) {
 		stack_close(&k);
-		return r;
+		return still_arrives(s, diff_ids, n, r);
 	}
 	*ret = k;
 	return 0;
@@ -301,6 +311,7 @@ void stack_close(struct stack *k)
 		fd_close(k->sums[i]);
 	free(take_ptr(k->sums));
 	free(k->pack_fds);
+	arriving_close(take_ptr(k->arriving));
 	k->index_fd = fd_close(k->index_fd);
 	k->pack_fds = NULL;
 	k->npacks = 0;

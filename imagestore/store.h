@@ -126,6 +126,8 @@ int layer_objects(int dirfd, const char *path, struct digest **ret, size_t *ret_
 
 /* Opens layers/<diffID>/index below @dirfd and maps it. */
 int layer_index_at(int dirfd, const struct digest *diff_id, struct layer_index **ret);
+/* The same, compared with the layer's record first. */
+int layer_index_checked(int dirfd, const struct digest *diff_id, struct layer_index **ret);
 /* Merges the layers that stand below @dirfd into the empty file @fd. */
 int stack_merge(int dirfd, const struct digest *diff_ids, size_t n, int fd);
 

@@ -56,11 +56,25 @@ struct pull_options {
 	 */
 	void (*progress)(void *ctx, const struct transfer *t);
 	void *ctx;
+	bool chunked; /* push: the layers as zstd:chunked, by a manifest that says so */
+	/* It may begin to arrive in place of coming whole (arriving.h), when its layers can. */
+	bool lazy;
+	/*
+	 * The rest of one that arrives. NULL: it is none. Called while bytes come and before the
+	 * commit, from any thread: may wait, and a negative value ends it.
+	 */
+	const struct pull_rest *rest;
+};
+struct pull_rest {
+	struct digest manifest; /* that was taken for the name, */
+	struct digest asked;	/* and what the name stood for then */
+	int (*pace)(void *ctx);
+	void *ctx;
 };
 /*
  * Takes an image from a registry. @name: as docker has it ("alpine" is docker.io/library/alpine),
  * with ":tag" or "@sha256:<hex>"; the image is stored by image_name_canonical(), by digest without
- * a name. A download that ended early is resumed by the next.
+ * a name. A download that ended early is resumed by the next. 1: with @lazy, it arrives.
  */
 int image_pull(struct store *s, const char *name, const struct pull_options *o,
 	       struct digest *ret_manifest);

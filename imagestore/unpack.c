@@ -42,6 +42,29 @@ int unpack_new(struct txn *t, const struct store_bounds *b, struct unpack **ret)
 	return 0;
 }
 
+int unpack_outline_new(const struct store_bounds *b,
+		       int (*outline)(struct unpack *, struct layer_node *,
+				      const struct tar_entry *),
+		       void *ctx, struct unpack **ret)
+{
+	struct unpack *u = new0(struct unpack);
+	int r;
+
+	if (!u)
+		return -ENOMEM;
+	u->bounds = *b;
+	u->pack = PACK_NONE;
+	u->object = OUT_FILE_NONE;
+	u->outline = outline;
+	u->outline_ctx = ctx;
+	r = layer_tree_new(&u->tree);
+	if (r < 0)
+		unpack_free(u);
+	else
+		*ret = u;
+	return r;
+}
+
 void unpack_free(struct unpack *u)
 {
 	if (!u)

@@ -32,6 +32,9 @@ struct unpack {
 	struct digest_set objects;
 	struct sha256 hash;
 	uint64_t bytes, entries, metadata, inlined;
+	/* Says what a content is, when entries come without theirs; NULL: they come with it. */
+	int (*outline)(struct unpack *u, struct layer_node *node, const struct tar_entry *e);
+	void *outline_ctx;
 
 	/* the content under way */
 	struct layer_node *node; /* NULL: what a whiteout carries */
@@ -47,6 +50,11 @@ struct unpack {
 };
 
 int unpack_new(struct txn *t, const struct store_bounds *b, struct unpack **ret);
+/* For a tree alone, of entries that the caller gives to unpack_entry(). */
+int unpack_outline_new(const struct store_bounds *b,
+		       int (*outline)(struct unpack *, struct layer_node *,
+				      const struct tar_entry *),
+		       void *ctx, struct unpack **ret);
 void unpack_free(struct unpack *u);
 /* Bytes of the tar; the signature of a sink. */
 int unpack_feed(void *unpack, const void *data, size_t len);
@@ -60,6 +68,8 @@ int unpack_finish(struct unpack *u, const struct digest *expect, struct image_la
 int unpack_entry(void *unpack, const struct tar_entry *e);
 int unpack_data(void *unpack, const void *data, size_t len);
 int unpack_entry_end(void *unpack);
+/* Whether the next content, of @size bytes, goes into the index: to be asked once for each. */
+bool unpack_inlines(struct unpack *u, uint64_t size);
 /* Begins the content of @node, which is of @e. */
 int unpack_content(struct unpack *u, struct layer_node *node, const struct tar_entry *e);
 

@@ -38,8 +38,12 @@ static int begin_sparse(struct unpack *u, const struct tar_entry *e)
 
 int unpack_content(struct unpack *u, struct layer_node *node, const struct tar_entry *e)
 {
-	int r = node && e->segments ? begin_sparse(u, e) : 0;
+	int r = 0;
 
+	if (u->outline)
+		return node && e->size ? u->outline(u, node, e) : 0;
+	if (node && e->segments)
+		r = begin_sparse(u, e);
 	if (r < 0)
 		return r;
 	u->node = node;
@@ -126,13 +130,20 @@ int unpack_data(void *unpack, const void *data, size_t len)
 	}
 }
 
+bool unpack_inlines(struct unpack *u, uint64_t size)
+{
+	if (size > LAYER_INLINE_MAX || u->inlined + size > INLINE_BUDGET)
+		return false;
+	u->inlined += size;
+	return true;
+}
+
 static int end_small(struct unpack *u)
 {
 	struct layer_content c = { .kind = LAYER_PACK, .device = 1 };
 	int r;
 
-	if (u->size <= LAYER_INLINE_MAX && u->inlined + u->size <= INLINE_BUDGET) {
-		u->inlined += u->size;
+	if (unpack_inlines(u, u->size)) {
 		c = (struct layer_content){ .kind = LAYER_INLINE, .data = u->small };
 		r = u->segments ? 0 : frame_raw(u->frame, u->small, u->have);
 	} else {

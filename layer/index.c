@@ -166,6 +166,11 @@ bool layer_index_has_acls(const struct layer_index *x)
 	return !x->no_acls;
 }
 
+uint64_t layer_index_offset(const struct layer_index *x, const void *p)
+{
+	return (uint64_t)((const uint8_t *)p - x->map);
+}
+
 size_t layer_index_size(const struct layer_index *x)
 {
 	return x->size;

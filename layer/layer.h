@@ -183,6 +183,8 @@ const struct layer_device *layer_index_device(const struct layer_index *x,
 					      size_t i); /* i from 0 = device 1 */
 uint64_t layer_index_ninodes(const struct layer_index *x);
 size_t layer_index_size(const struct layer_index *x); /* bytes of the image */
+/* The byte of the image that @p, which an inline content's data is, points to. */
+uint64_t layer_index_offset(const struct layer_index *x, const void *p);
 /* False: no inode has a POSIX ACL. True: one may have (only a merged index tells). */
 bool layer_index_has_acls(const struct layer_index *x);
 

@@ -89,9 +89,10 @@ static bool clone_all(struct ufs *u, int in, int out)
 int copy_content(struct ufs *u, const struct lower_data *from, int fd, uint64_t limit)
 {
 	uint64_t len = MIN(from->size, limit);
+	int e = len ? lower_need(&u->lower, from, 0, len) : 0;
 
-	if (!len)
-		return 0;
+	if (!len || e)
+		return e;
 	if (len == from->size && from->whole && clone_all(u, from->fd, fd))
 		return 0;
 	if (from->whole && from->dense)

@@ -195,6 +195,11 @@ int lower_data_get(struct lower *l, uint64_t id, struct lower_data *ret)
 	return e;
 }
 
+int lower_need(struct lower *l, const struct lower_data *d, uint64_t off, uint64_t len)
+{
+	return d->arrives ? l->arrivals.need(l->arrivals.ctx, d->arrives, off, len) : 0;
+}
+
 void lower_data_put(struct lower *l, struct lower_data *d)
 {
 	fdcache_put(&l->u->fds, d->ref);

@@ -35,6 +35,7 @@ struct lower {
 	ufs_object_open_fn *object_open;
 	void *ctx;
 	struct verify verify;
+	struct ufs_arrivals arrivals; /* find NULL: all is here */
 	/* DIR */
 	struct lower_dirs *dirs;
 };
@@ -82,9 +83,12 @@ struct lower_data {
 	bool whole;
 	bool dense;	    /* and it has no holes */
 	struct fd_ref *ref; /* held */
+	uint64_t arrives;   /* its number, when it is to be asked for: lower_need() */
 };
 int lower_data_get(struct lower *l, uint64_t id, struct lower_data *ret);
 void lower_data_put(struct lower *l, struct lower_data *d);
+/* Before bytes [@off, @off + @len) of it are read: waits for those that are still coming. */
+int lower_need(struct lower *l, const struct lower_data *d, uint64_t off, uint64_t len);
 
 /* The directory that holds directory @id, held for the caller, and its name there. */
 int lower_parent(struct lower *l, uint64_t id, uint64_t *ret_parent, char name[256]);

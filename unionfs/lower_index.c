@@ -7,6 +7,17 @@
 #include <dirent.h>
 #include <errno.h>
 
+static int take_arrivals(struct lower *l, const struct ufs_arrivals *a)
+{
+	int fd = fcntl(a->fd, F_DUPFD_CLOEXEC, 3);
+
+	if (fd < 0)
+		return err_sys("union: what arrives");
+	l->arrivals = *a;
+	l->arrivals.fd = fd;
+	return 0;
+}
+
 int lower_index_init(struct lower *l, const struct ufs_lower *from)
 {
 	int e;
@@ -16,6 +27,9 @@ int lower_index_init(struct lower *l, const struct ufs_lower *from)
 	l->index_fd = fcntl(from->fd, F_DUPFD_CLOEXEC, 3);
 	if (l->index_fd < 0)
 		return err_sys("union: index");
+	e = from->arrivals ? take_arrivals(l, from->arrivals) : 0;
+	if (e < 0)
+		return e;
 	e = layer_index_open_verified(l->index_fd, from->sums ? from->sums[0] : -1, &l->index);
 	if (e < 0)
 		return e;
@@ -39,6 +53,9 @@ void lower_index_done(struct lower *l)
 		fd_close(l->packs[i]);
 	free(l->packs);
 	verify_done(&l->verify);
+	if (l->arrivals.find)
+		fd_close(l->arrivals.fd);
+	l->arrivals.find = NULL;
 	layer_index_close(l->index);
 	l->index_fd = fd_close(l->index_fd);
 	l->index = NULL;
@@ -111,6 +128,11 @@ int lower_index_data(struct lower *l, uint64_t id, struct lower_data *ret)
 	if (!S_ISREG(a.mode))
 		return S_ISDIR(a.mode) ? -EISDIR : -EINVAL;
 	ret->size = a.size;
+	if (l->arrivals.find && l->arrivals.find(l->arrivals.ctx, id, &ret->base)) {
+		ret->fd = l->arrivals.fd;
+		ret->arrives = id;
+		return 0;
+	}
 	switch (c.kind) {
 	case LAYER_EMPTY:
 		return 0;

@@ -72,7 +72,10 @@ static ssize_t read_lower(struct request *r, uint64_t id, size_t size, uint64_t 
 	want = off >= d.size ? 0 : (size_t)MIN((uint64_t)size, d.size - off);
 	n = request_slice(r->out, r->nout, sizeof(struct wire_out_header), want, iov);
 	got = (ssize_t)want;
-	if (d.mem || d.fd < 0)
+	e = want ? lower_need(&r->u->lower, &d, off, want) : 0;
+	if (e)
+		got = e;
+	else if (d.mem || d.fd < 0)
 		fill_pieces(iov, n, d.mem ? (const char *)d.mem + off : NULL);
 	else if (want)
 		got = preadv_all(d.fd, iov, n, d.base + off, want);
@@ -338,7 +341,11 @@ static ssize_t copy_range_to(struct ufs *u, const struct inode *from, uint64_t o
 	if (n)
 		return n;
 	len = off >= d.size ? 0 : MIN(len, d.size - off);
-	n = d.fd >= 0 && !d.mem ? copy_between(d.fd, d.base + off, out, to, len) : -EOPNOTSUPP;
+	n = len ? lower_need(&u->lower, &d, off, len) : 0;
+	if (!n && d.fd >= 0 && !d.mem)
+		n = copy_between(d.fd, d.base + off, out, to, len);
+	else if (!n)
+		n = -EOPNOTSUPP;
 	lower_data_put(&u->lower, &d);
 	return n;
 }

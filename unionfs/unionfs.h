@@ -36,6 +36,19 @@ struct ufs_conn;
  */
 typedef int ufs_object_open_fn(void *ctx, uint64_t nid, const struct digest *digest);
 
+/*
+ * Contents of an index that are still coming: they lie elsewhere, and are asked for before they are
+ * read. Called from serving threads.
+ */
+struct ufs_arrivals {
+	int fd; /* where they lie; duplicated */
+	/* Whether the content of inode @nid is one; *@ret_base: where in fd. */
+	bool (*find)(void *ctx, uint64_t nid, uint64_t *ret_base);
+	/* Waits until [@off, @off + @len) of it is there: 0 or -errno. */
+	int (*need)(void *ctx, uint64_t nid, uint64_t off, uint64_t len);
+	void *ctx;
+};
+
 enum ufs_lower_kind {
 	UFS_LOWER_DIR,	 /* a plain directory, as overlayfs has */
 	UFS_LOWER_INDEX, /* an EROFS index of strata's own with its packs and objects */
@@ -59,6 +72,7 @@ struct ufs_lower {
 	const int *sums;
 	ufs_object_open_fn *object_open; /* INDEX: NULL when no inode is an object */
 	void *ctx;
+	const struct ufs_arrivals *arrivals; /* INDEX: NULL when all is here; copied */
 };
 
 enum ufs_upper_mode {

@@ -189,7 +189,7 @@ static void set_options(struct exchange *x, struct curl_slist *headers)
 {
 	CURL *c = x->r->curl;
 	const struct http_request *q = x->q;
-	char range[32];
+	char range[64];
 
 	curl_easy_reset(c);
 	curl_easy_setopt(c, CURLOPT_URL, q->url);
@@ -223,8 +223,11 @@ static void set_options(struct exchange *x, struct curl_slist *headers)
 		curl_easy_setopt(c, CURLOPT_NOBODY, 1L);
 	else if (q->method)
 		curl_easy_setopt(c, CURLOPT_CUSTOMREQUEST, q->method);
-	if (q->from) {
+	if (q->from || q->to) {
 		snprintf(range, sizeof(range), "%llu-", (unsigned long long)q->from);
+		if (q->to)
+			snprintf(range, sizeof(range), "%llu-%llu", (unsigned long long)q->from,
+				 (unsigned long long)q->to);
 		curl_easy_setopt(c, CURLOPT_RANGE, range);
 	}
 }

@@ -165,13 +165,19 @@ int pull_find_manifest(struct pull *p, struct found *ret)
 {
 	_cleanup_(step_done) struct step t = { .digest = p->name.digest };
 	struct found found = { 0 };
-	int r = p->name.tag ? get_document(p, "manifests", p->name.tag, NULL, &t.text, &t.header,
-					   &t.digest) :
-			      get_by_digest(p, "manifests", &t.digest, &t.text, &t.header);
+	const struct pull_rest *rest = p->o->rest;
+	int r;
+
+	if (rest)
+		t.digest = rest->manifest;
+	if (p->name.tag && !rest)
+		r = get_document(p, "manifests", p->name.tag, NULL, &t.text, &t.header, &t.digest);
+	else
+		r = get_by_digest(p, "manifests", &t.digest, &t.text, &t.header);
 
 	if (r >= 0)
 		r = step_parse(&t);
-	found.asked = t.digest;
+	found.asked = rest ? rest->asked : t.digest;
 	if (r >= 0)
 		r = walk(p, &t, &found);
 	if (r < 0) {

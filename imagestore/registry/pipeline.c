@@ -66,8 +66,11 @@ struct fetching {
 static int on_growth(void *ctx, uint64_t have)
 {
 	struct fetching *f = ctx;
-	int r;
+	const struct pull_rest *rest = f->l->p->o->rest;
+	int r = rest ? rest->pace(rest->ctx) : 0;
 
+	if (r < 0)
+		return r;
 	pthread_mutex_lock(&f->l->lock);
 	if (have < f->j->have)
 		f->j->starts++;
@@ -292,7 +295,7 @@ static size_t start(struct pipeline *l, void *(*main)(void *), size_t want, pthr
 static int run(struct pipeline *l)
 {
 	pthread_t threads[FETCHERS + UNPACKERS_MAX];
-	size_t n = start(l, fetcher, FETCHERS, threads), m = 0;
+	size_t n = start(l, fetcher, l->p->o->rest ? 1 : FETCHERS, threads), m = 0;
 
 	if (n)
 		m = start(l, unpacker, unpackers(), threads + n);

@@ -1,10 +1,12 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Pulling: documents, layers, and an image made of them; from a mirror or the registry itself. */
 #include "base/log.h"
+#include "imagestore/arrival/prepare.h"
+#include "imagestore/arrival/settle.h"
 #include "imagestore/registry/policy.h"
 
-static int get_layers(struct pull *p, const json_t *manifest, const struct digest *d,
-		      struct image *i, struct layer_set *ret)
+static int get_documents(struct pull *p, const json_t *manifest, const struct digest *d,
+			 struct image *i)
 {
 	uint64_t size = 0;
 	int r;
@@ -18,9 +20,15 @@ static int get_layers(struct pull *p, const json_t *manifest, const struct diges
 		r = pull_json(p, "config", &i->config_digest, &i->config);
 	if (r >= 0)
 		r = platform_check_config(&p->l.platform, i->config, p->l.path);
-	if (r >= 0)
-		r = config_parse(i);
-	return r < 0 ? r : layers_get(p, i, ret);
+	return r < 0 ? r : config_parse(i);
+}
+
+/* An image that goes on arriving may have been removed meanwhile. */
+static int commit(struct pull *p)
+{
+	int r = p->o->rest ? p->o->rest->pace(p->o->rest->ctx) : 0;
+
+	return r < 0 ? r : txn_commit(p->l.t);
 }
 
 static int make_image(struct pull *p, const struct found *f, struct image *i, struct digest *ret)
@@ -31,11 +39,19 @@ static int make_image(struct pull *p, const struct found *f, struct image *i, st
 	int r = descriptor_parse(f->desc, "manifest", &d, &size);
 
 	if (r >= 0)
-		r = get_layers(p, f->doc, &d, i, &layers);
+		r = get_documents(p, f->doc, &d, i);
+	if (r >= 0 && p->o->lazy)
+		r = arrival_prepare(p, f, i);
+	if (r > 0) {
+		*ret = d;
+		return r;
+	}
+	if (r >= 0)
+		r = layers_get(p, i, &layers);
 	if (r >= 0)
 		r = load_image(&p->l, f->desc, p->name.stored);
 	if (r >= 0)
-		r = txn_commit(p->l.t);
+		r = commit(p);
 	if (r >= 0)
 		*ret = d;
 	if (r >= 0 || r == -EBADMSG || r == -ENOSPC || r == -EDQUOT)
@@ -55,7 +71,7 @@ static int pull_image(struct pull *p, struct digest *ret)
 	if (r >= 0)
 		r = make_image(p, &f, i, ret);
 	image_close(i);
-	return r < 0 ? r : 0;
+	return r;
 }
 
 /* From one server: the registry itself or a mirror of it. */
@@ -122,6 +138,8 @@ int image_pull(struct store *s, const char *name, const struct pull_options *o,
 		r = policy_may_ask(&policy, name);
 	if (r >= 0)
 		r = pull_from_any(&p, &c, ret_manifest);
+	if (r == 0)
+		arrival_settle(s, ret_manifest);
 	policy_done(&policy);
 	registry_config_done(&c);
 	registry_name_done(&p.name);

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Pushing: the blobs that the registry has not, then the manifest as it stands in the store. */
+#include "imagestore/chunked.h"
 #include "imagestore/registry/registry.h"
 #include "imagestore/txn.h"
 #include <sys/stat.h>
@@ -142,6 +143,8 @@ int image_push(struct store *s, const char *ref, const char *to, const struct pu
 		r = txn_begin(s, &p.t);
 	if (r >= 0)
 		r = txn_give(p.t, ref, &i);
+	if (r >= 0 && p.o->chunked)
+		r = txn_give_chunked(p.t, i);
 	if (r >= 0)
 		r = registry_open(n.host, NULL, n.repo, &p.r);
 	if (r >= 0 && registry_name_parse(ref, &source) < 0)

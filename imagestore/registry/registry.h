@@ -89,6 +89,7 @@ struct http_request {
 	bool say_range; /* "Content-Range: FROM-LAST": a chunk of an upload */
 	bool patient;	/* the server may be silent for long before it answers */
 	uint64_t from;	/* the first byte wanted of a blob */
+	uint64_t to;	/* the last one; 0: all that follow */
 	/* Bytes of body_fd that are gone, so far. */
 	void (*sent)(void *ctx, uint64_t upto);
 	/* Gets the body of a 2xx; a negative value ends it and is the result. */
@@ -143,6 +144,13 @@ struct partial {
 };
 /* Appends what is missing to @p and checks it; -EBADMSG: what the file has is of no use. */
 int partial_fetch(struct registry *r, struct store *s, struct partial *p);
+
+/*
+ * Bytes [@from, @from + @len) of a blob, in order, to @sink. They are whatever the server sends: the
+ * caller knows a digest. -EOPNOTSUPP: it sends no ranges.
+ */
+int range_fetch(struct registry *r, const struct digest *blob, uint64_t from, uint64_t len,
+		int (*sink)(void *ctx, const void *data, size_t len), void *ctx);
 
 struct upload {
 	struct digest digest;

@@ -1,0 +1,71 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The rest of an arriving image: an ordinary pull, that gives way to whoever waits for a read. */
+#include "imagestore/arrival/fetcher.h"
+
+#include "base/clock.h"
+#include "imagestore/transfer.h"
+#include <sys/stat.h>
+
+#define GIVE_WAY_NS (200 * UINT64_C(1000000)) /* a demand was so long ago: nobody waits */
+#define HELD_UP_NS \
+	(2 * UINT64_C(1000000000)) /* at most so long at once: servers close what is silent */
+#define NAP_US 20000
+
+bool fetcher_goes_on(struct fetcher *f)
+{
+	struct stat a, b;
+
+	return fstat(f->dirfd, &a) == 0 &&
+	       fstatat(f->s->dirfd, arrival_file(&f->manifest, NULL).s, &b, 0) == 0 &&
+	       a.st_ino == b.st_ino;
+}
+
+static bool is_busy(const struct fetcher *f)
+{
+	return clock_ns() - atomic_load(&f->state.head->demand) < GIVE_WAY_NS;
+}
+
+static int pace(void *ctx)
+{
+	struct fetcher *f = ctx;
+	uint64_t since = clock_ns();
+
+	while (is_busy(f) && clock_ns() - since < HELD_UP_NS)
+		usleep(NAP_US);
+	return fetcher_goes_on(f) ? 0 : err(-ECANCELED, "the image was removed while it arrived");
+}
+
+/* A store of this thread's own. */
+static int pull_rest(struct fetcher *f)
+{
+	struct pull_rest rest = {
+		.manifest = f->manifest, .asked = f->note.asked, .pace = pace, .ctx = f
+	};
+	struct platform platform;
+	struct pull_options o = { .platform = &platform, .rest = &rest };
+	_free_ char *unnamed = str_fmt("%s@sha256:%s", f->note.source, digest_hex(&f->manifest).s);
+	struct digest got;
+	struct store *own;
+	int r = unnamed ? platform_parse(f->note.platform, &platform) : -ENOMEM;
+
+	if (r >= 0)
+		r = store_open(f->s->path, 0, &own);
+	if (r < 0)
+		return r;
+	r = image_pull(own, f->note.name ?: unnamed, &o, &got);
+	store_close(own);
+	return MIN(r, 0);
+}
+
+int behind_run(struct fetcher *f, bool wait)
+{
+	_close_ int lock = openat(f->dirfd, "behind", O_RDONLY | O_CLOEXEC);
+	int r = lock < 0 ? -errno : fd_lock(lock, true, wait);
+
+	if (r < 0)
+		return r;
+	if (!fetcher_goes_on(f) || arrival_is_whole(f->dirfd))
+		return 0;
+	touched_fetch(f);
+	return pull_rest(f);
+}

@@ -1,0 +1,305 @@
+#!/usr/bin/env bats
+# Lazy pulls: Debian's docker-registry, and one before it that holds back, lies and counts (tests/lazy_registry.py).
+
+bats_require_minimum_version 1.5.0
+load lib
+load registries
+
+setup() {
+	need_fuse
+	need docker-registry skopeo jq python3 zstd
+	strata_setup
+	registries_setup
+	mkdir "$work/knobs"
+}
+
+teardown() {
+	[ -z "${work-}" ] || rm -f "$work/knobs/hold"
+	[ ! -s "${work-}/proxy.pid" ] || kill "$(cat "$work/proxy.pid")" 2>/dev/null || true
+	registries_end
+	# What brings the rest is nobody's child.
+	for _ in $(seq 50); do
+		[ -n "${work-}" ] && pgrep -f "root $work/" >/dev/null || break
+		sleep 0.1
+	done
+	strata_teardown
+}
+
+# The one before it, at $host; it holds back whatever is no piece.
+proxy() {
+	python3 "$top/tests/lazy_registry.py" "$work/knobs" "$host" 3>&- &
+	echo $! >"$work/proxy.pid"
+	for _ in $(seq 100); do
+		[ ! -s "$work/knobs/host" ] || break
+		sleep 0.1
+	done
+	behind=$host
+	host=$(cat "$work/knobs/host")
+	echo "{\"connect\": 5, \"silence\": 20, \"attempts\": 2,
+		\"registries\": {\"$host\": {\"insecure\": true}, \"$behind\": {\"insecure\": true}}}" >"$STRATA_CONFIG"
+	touch "$work/knobs/hold"
+}
+
+# An image of two layers at $host/lazy:1, in a registry that holds back; the store is empty then.
+# Contents of every kind: in the index, in the pack, objects; links within and across layers, a whiteout.
+lazy_image() {
+	registry
+	insecure
+	make_rootfs "$work/rootfs"
+	head -c 3000000 /dev/urandom >"$work/rootfs/usr/lib/random"
+	for i in $(seq 40); do
+		seq "$i" $((i * 60)) >"$work/rootfs/var/file$i"
+	done
+	printf 'FROM small\nCOPY add /add\nRUN ln /var/file3 /var/linked && rm /var/file4\n' >"$work/Containerfile"
+	mkdir "$work/add"
+	seq 5000 >"$work/add/pack"
+	echo tiny >"$work/add/tiny"
+	"$strata" import -q "$work/rootfs" small
+	"$strata" build -q -t two -f "$work/Containerfile" "$work" >/dev/null
+	"$strata" push -q --compression zstd:chunked two "$host/lazy:1"
+	mv "$STRATA_ROOT" "$work/made"
+	proxy
+}
+
+arriving() { [ -n "$(ls "$STRATA_ROOT/arriving" 2>/dev/null)" ]; }
+
+# Whatever brings the rest of this test's image: its pids.
+fetchers() { pgrep -f "strata-image --root $STRATA_ROOT fetch" || true; }
+
+until_gone() {
+	for _ in $(seq 200); do
+		arriving || return 0
+		sleep 0.1
+	done
+	ls -R "$STRATA_ROOT/arriving"
+	return 1
+}
+
+# What the store has of layers and objects is what a whole pull makes.
+same_as_whole() {
+	local store=$STRATA_ROOT
+	STRATA_ROOT=$work/whole "$strata" pull -q "$host/lazy:1"
+	diff -r "$store/layers" "$work/whole/layers"
+	diff -r "$store/objects" "$work/whole/objects"
+	diff -r "$store/merged" "$work/whole/merged"
+	diff -r "$store/blobs" "$work/whole/blobs"
+}
+
+@test "it runs while its layers are not here; when they are, they are those of any pull" {
+	lazy_image
+	"$strata" pull -q --lazy "$host/lazy:1"
+	"$strata" images | grep -E "/lazy .* arriving"
+	[ -z "$(ls "$STRATA_ROOT/layers")" ]
+	run -0 "$strata" run --rm "$host/lazy:1" sh -c 'cat /etc/greeting /add/tiny; md5sum /usr/lib/large /add/pack /var/file7 /var/linked'
+	echo "$output"
+	[ "${lines[0]}" = hello ] && [ "${lines[1]}" = tiny ]
+	for file in rootfs/usr/lib/large add/pack rootfs/var/file7; do
+		[[ $output == *"$(md5sum <"$work/$file" | cut -d' ' -f1)"* ]]
+	done
+	[ -z "$(ls "$STRATA_ROOT/layers")" ]
+	! grep rest "$work/knobs/log"
+	"$strata" fsck
+	rm "$work/knobs/hold"
+	until_gone
+	"$strata" images | grep /lazy
+	! "$strata" images | grep arriving
+	"$strata" fsck
+	same_as_whole
+}
+
+@test "an image without tables of contents is pulled whole, and a line says so; run can begin with the pull" {
+	registry
+	insecure
+	small_image
+	"$strata" push -q small "$host/plain:1"
+	"$strata" push -q --compression zstd:chunked small "$host/lazy:1"
+	export STRATA_ROOT=$work/second
+	run -0 --separate-stderr "$strata" pull -q --lazy "$host/plain:1"
+	[[ $stderr == *"has no table of contents"*"pulled whole"* ]]
+	! arriving
+	"$strata" run --rm "$host/plain:1" true
+	fails 125 "exclude one another" "$strata" pull --lazy --drop-blobs "$host/lazy:1"
+	fails 125 "must be keep or zstd:chunked" "$strata" push --compression gzip "$host/plain:1"
+	export STRATA_ROOT=$work/third
+	[ "$("$strata" run --pull lazy --rm "$host/lazy:1" cat /etc/greeting 2>/dev/null)" = hello ]
+	"$strata" pull -q "$host/lazy:1"
+	# All of it is here: lazy is the pull of a name.
+	"$strata" pull -q --lazy "$host/lazy:1"
+	! arriving
+	"$strata" fsck
+}
+
+@test "what skopeo makes of a layer can be run; that its tar lacks its end is found when it is whole" {
+	registry
+	insecure
+	small_image
+	skopeo copy -q --dest-decompress "oci:$STRATA_ROOT:small:latest" "dir:$work/plain"
+	skopeo copy -q --dest-tls-verify=false --dest-compress-format zstd:chunked "dir:$work/plain" "docker://$host/z:1"
+	proxy
+	export STRATA_ROOT=$work/second
+	"$strata" pull -q --lazy "$host/z:1"
+	run -0 "$strata" run --rm "$host/z:1" sh -c 'cat /etc/greeting; md5sum /usr/lib/large'
+	[ "${lines[0]}" = hello ]
+	[[ ${lines[1]} == "$(md5sum <"$work/rootfs/usr/lib/large" | cut -d' ' -f1)"* ]]
+}
+
+@test "a registry that lies gives errors, never other bytes; one that fails for a time, too" {
+	lazy_image
+	"$strata" pull -q --lazy "$host/lazy:1"
+	"$strata" run -d --name c "$host/lazy:1" sleep 300
+	touch "$work/knobs/lie"
+	run "$strata" exec c cat /usr/lib/random
+	[ "$status" != 0 ]
+	grep "answered with an I/O error" "$STRATA_RUNROOT"/instances/*/monitor.log
+	rm "$work/knobs/lie"
+	[ "$("$strata" exec c md5sum /usr/lib/random | cut -d' ' -f1)" = "$(md5sum <"$work/rootfs/usr/lib/random" | cut -d' ' -f1)" ]
+	touch "$work/knobs/down"
+	run "$strata" exec c cat /add/pack
+	[ "$status" != 0 ]
+	grep "status 503" "$STRATA_RUNROOT"/instances/*/monitor.log
+	rm "$work/knobs/down"
+	[ "$("$strata" exec c md5sum /add/pack | cut -d' ' -f1)" = "$(md5sum <"$work/add/pack" | cut -d' ' -f1)" ]
+	# A rest that is not the layer is refused, as by any pull.
+	"$strata" rm -f c
+}
+
+@test "killed fetchers are a pause; the instance goes on when all is here, and starts again" {
+	lazy_image
+	"$strata" pull -q --lazy "$host/lazy:1"
+	"$strata" run -d --name c "$host/lazy:1" sleep 300
+	"$strata" exec c sh -c 'for i in 7 8 9; do md5sum /var/file$i; sleep 0.2; done; md5sum /usr/lib/random' >"$work/out" &
+	reader=$!
+	for _ in $(seq 5); do
+		fetchers | xargs -r kill -9
+		sleep 0.1
+	done
+	wait $reader
+	for i in 7 8 9; do
+		grep "$(md5sum <"$work/rootfs/var/file$i" | cut -d' ' -f1)" "$work/out"
+	done
+	grep "$(md5sum <"$work/rootfs/usr/lib/random" | cut -d' ' -f1)" "$work/out"
+	grep "another is started" "$STRATA_RUNROOT"/instances/*/monitor.log
+	# The server, too.
+	server=$(pgrep -f "strata-server native 8 $STRATA_ROOT" | tail -1)
+	kill -9 "$server"
+	[ "$("$strata" exec c md5sum /var/file11 | cut -d' ' -f1)" = "$(md5sum <"$work/rootfs/var/file11" | cut -d' ' -f1)" ]
+	# It writes to what arrived, and to what did not.
+	"$strata" exec c sh -c 'echo more >>/var/file12; chmod 600 /var/file13; mv /var/file14 /var/moved'
+	rm "$work/knobs/hold"
+	"$strata" pull -q "$host/lazy:1"
+	[ "$("$strata" exec c md5sum /var/file20 | cut -d' ' -f1)" = "$(md5sum <"$work/rootfs/var/file20" | cut -d' ' -f1)" ]
+	"$strata" stop -t 1 c
+	until_gone
+	"$strata" start c
+	run -0 "$strata" exec c sh -c 'tail -1 /var/file12; stat -c %a /var/file13; md5sum /var/moved; ls /var/file14 2>&1 || true'
+	[ "${lines[0]}" = more ] && [ "${lines[1]}" = 600 ]
+	[[ ${lines[2]} == "$(md5sum <"$work/rootfs/var/file14" | cut -d' ' -f1)"* ]]
+	[[ ${lines[3]} == *"No such file"* ]]
+	"$strata" rm -f c
+	"$strata" fsck
+	same_as_whole
+}
+
+@test "gc and fsck know what arrives; who needs it whole is told; rmi takes it away" {
+	lazy_image
+	"$strata" pull -q --lazy "$host/lazy:1"
+	"$strata" gc
+	"$strata" fsck
+	arriving
+	fails 125 "still arriving" "$strata" inspect "$host/lazy:1"
+	fails 125 "still arriving" "$strata" tag "$host/lazy:1" other
+	fails 125 "still arriving" "$strata" push "$host/lazy:1" "$host/b:1"
+	fails 125 "still arriving" "$strata" save "$host/lazy:1" -o "$work/saved"
+	fails 125 "needs all of it" "$strata" run --driver overlay "$host/lazy:1" true
+	"$strata" rm -f "$("$strata" ps -aq)"
+	"$strata" run -d --name c "$host/lazy:1" sleep 300
+	fails 125 "an instance stands on it" "$strata" rmi "$host/lazy:1"
+	"$strata" gc
+	[ "$("$strata" exec c cat /add/tiny)" = tiny ]
+	"$strata" stop -t 1 c
+	fails 125 "still arriving" "$strata" commit c other
+	fails 125 "an instance stands on it" "$strata" rmi "$host/lazy:1"
+	"$strata" gc
+	"$strata" fsck
+	"$strata" start c
+	[ "$("$strata" exec c cat /etc/greeting)" = hello ]
+	"$strata" rm -f c
+	"$strata" rmi "$host/lazy:1"
+	! arriving
+	# Who brought the rest gives up.
+	rm "$work/knobs/hold"
+	for _ in $(seq 100); do
+		[ -n "$(fetchers)" ] || break
+		sleep 0.1
+	done
+	[ -z "$(fetchers)" ]
+	[ -z "$("$strata" images -q)" ]
+	"$strata" gc
+	"$strata" fsck
+}
+
+@test "what the first run read is fetched first the next time, by few requests" {
+	lazy_image
+	"$strata" pull -q --lazy "$host/lazy:1"
+	"$strata" run --rm "$host/lazy:1" sh -c 'cat /var/file* /add/* >/dev/null'
+	[ "$(grep -c piece "$work/knobs/log")" -gt 10 ]
+	sleep 1
+	fetchers | xargs -r kill -9
+	"$strata" rmi "$host/lazy:1"
+	: >"$work/knobs/log"
+	"$strata" pull -q --lazy "$host/lazy:1"
+	for _ in $(seq 50); do
+		[ "$(grep -c piece "$work/knobs/log")" -lt 4 ] || break
+		sleep 0.1
+	done
+	sleep 0.5
+	before=$(grep -c piece "$work/knobs/log")
+	[ "$before" -lt 12 ]
+	"$strata" run --rm "$host/lazy:1" sh -c 'cat /var/file* /add/* >/dev/null'
+	[ "$(grep -c piece "$work/knobs/log")" = "$before" ]
+}
+
+@test "a killed pull leaves nothing or all, and the next one goes on" {
+	lazy_image
+	for delay in 0.01 0.03 0.05 0.08 0.12 0.2; do
+		timeout -s KILL "$delay" "$strata" pull -q --lazy "$host/lazy:1" || true
+		"$strata" fsck
+		"$strata" images >/dev/null
+	done
+	"$strata" pull -q --lazy "$host/lazy:1"
+	"$strata" run --rm "$host/lazy:1" cat /add/tiny
+	fetchers | xargs -r kill -9
+	"$strata" fsck
+	rm "$work/knobs/hold"
+	"$strata" pull -q "$host/lazy:1"
+	until_gone
+	[ -z "$(find "$STRATA_ROOT/partial" "$STRATA_ROOT/tmp" -mindepth 1)" ]
+	"$strata" fsck
+	same_as_whole
+}
+
+@test "a table that says other things than its layer is found out" {
+	lazy_image
+	fails 125 "no digest" "$build/strata-image" fetch nothing
+	"$strata" pull -q --lazy "$host/lazy:1"
+	"$strata" run -d --name c "$host/lazy:1" sleep 300
+	[ "$("$strata" exec c cat /add/tiny)" = tiny ]
+	# As a publisher might have it: what was read by the table is not what the tar has.
+	data=$(echo "$STRATA_ROOT"/arriving/*/data)
+	python3 - "$data" <<-'E'
+		import sys
+		f = open(sys.argv[1], "r+b")
+		at = f.read().find(b"tiny\n")
+		f.seek(at)
+		f.write(b"TINY\n")
+	E
+	rm "$work/knobs/hold"
+	run -0 --separate-stderr "$strata" pull -q "$host/lazy:1"
+	echo "$stderr"
+	[[ $stderr == *"say other things than"* ]] || grep "say other things than" "$STRATA_RUNROOT"/instances/*/monitor.log
+	run "$strata" exec c cat /add/pack
+	[ "$status" != 0 ]
+	"$strata" rm -f c
+	"$strata" fsck
+	"$strata" run --rm "$host/lazy:1" cat /add/tiny
+}
