@@ -5,7 +5,7 @@
 #include <endian.h>
 #include <zstd.h>
 
-#define LEVEL	 3
+#define LEVEL	 1
 #define OUT_SIZE (128u << 10)
 
 struct frame_writer {

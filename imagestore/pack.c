@@ -3,7 +3,7 @@
 
 #define BLOCKS_MAX (1u << 31) /* 8 TiB; what an EROFS device may have */
 
-static int add_block(struct pack *p, const void *data, size_t len)
+static int add_block(struct pack *p, const void *data, size_t len, struct sha256 *tar)
 {
 	static const uint8_t zeros[LAYER_BLOCK];
 	struct sha256 h;
@@ -11,7 +11,10 @@ static int add_block(struct pack *p, const void *data, size_t len)
 	int r;
 
 	sha256_init(&h);
-	sha256_update(&h, data, len);
+	if (tar)
+		sha256_update_both(&h, tar, data, len);
+	else
+		sha256_update(&h, data, len);
 	sha256_update(&h, zeros, LAYER_BLOCK - len);
 	sum = sha256_final(&h);
 	r = out_file_write(&p->sums, sum.b, sizeof(sum.b));
@@ -30,7 +33,8 @@ static int begin(struct txn *t, struct pack *p)
 	return r < 0 ? r : out_file_open(t, true, &p->sums);
 }
 
-int pack_add(struct txn *t, struct pack *p, const void *data, size_t len, uint32_t *ret_block)
+int pack_add(struct txn *t, struct pack *p, const void *data, size_t len, struct sha256 *tar,
+	     uint32_t *ret_block)
 {
 	const char *b = data;
 	int r = p->data.t ? 0 : begin(t, p);
@@ -41,7 +45,7 @@ int pack_add(struct txn *t, struct pack *p, const void *data, size_t len, uint32
 		return err(-EFBIG, "over 8 TiB of small files in one layer");
 	*ret_block = p->blocks;
 	for (size_t done = 0; r >= 0 && done < len; done += LAYER_BLOCK)
-		r = add_block(p, b + done, MIN(len - done, (size_t)LAYER_BLOCK));
+		r = add_block(p, b + done, MIN(len - done, (size_t)LAYER_BLOCK), tar);
 	return r;
 }
 

@@ -15,9 +15,10 @@ struct pack {
 
 /*
  * Adds a content of 1 to LAYER_PACK_MAX bytes; *@ret_block is its first block. The files come with
- * the first content.
+ * the first content. @tar gets the content too, or is NULL.
  */
-int pack_add(struct txn *t, struct pack *p, const void *data, size_t len, uint32_t *ret_block);
+int pack_add(struct txn *t, struct pack *p, const void *data, size_t len, struct sha256 *tar,
+	     uint32_t *ret_block);
 /* Nothing to do for a pack without blocks. */
 int pack_close(struct pack *p);
 void pack_drop(struct pack *p);

@@ -4,17 +4,18 @@
 
 #include <sys/stat.h>
 
-static int take_raw(void *unpack, const void *data, size_t len)
+int unpack_raw(void *unpack, const void *data, size_t len)
 {
 	struct unpack *u = unpack;
 
+	sha256_update(&u->tar_hash, data, len);
 	return frame_raw(u->frame, data, len);
 }
 
 int unpack_new(struct txn *t, const struct store_bounds *b, struct unpack **ret)
 {
 	static const struct tar_ops ops = {
-		.raw = take_raw,
+		.raw = unpack_raw,
 		.entry = unpack_entry,
 		.data = unpack_data,
 		.entry_end = unpack_entry_end,
@@ -28,7 +29,7 @@ int unpack_new(struct txn *t, const struct store_bounds *b, struct unpack **ret)
 	u->bounds = store_bounds_of(t->s, b);
 	u->pack = PACK_NONE;
 	u->object = OUT_FILE_NONE;
-	sha256_init(&u->hash);
+	sha256_init(&u->tar_hash);
 	r = tar_reader_new(&ops, u, &u->tar);
 	if (r >= 0)
 		r = layer_tree_new(&u->tree);
@@ -88,7 +89,6 @@ int unpack_feed(void *unpack, const void *data, size_t len)
 	if (u->bytes > u->bounds.max_layer_bytes)
 		return err(-EFBIG, "a layer of over %llu bytes",
 			   (unsigned long long)u->bounds.max_layer_bytes);
-	sha256_update(&u->hash, data, len);
 	return tar_reader_feed(u->tar, data, len);
 }
 
@@ -217,7 +217,7 @@ int unpack_finish(struct unpack *u, const struct digest *expect, struct image_la
 
 	if (r < 0)
 		return r;
-	diff_id = sha256_final(&u->hash);
+	diff_id = sha256_final(&u->tar_hash);
 	if (expect && !digest_eq(expect, &diff_id))
 		return err(
 			-EBADMSG,

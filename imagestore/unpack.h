@@ -30,7 +30,7 @@ struct unpack {
 	struct frame_writer *frame;
 	struct pack pack;
 	struct digest_set objects;
-	struct sha256 hash;
+	struct sha256 tar_hash; /* of all raw() and data() so far; of a small file at its end */
 	uint64_t bytes, entries, metadata, inlined;
 	/* Says what a content is, when entries come without theirs; NULL: they come with it. */
 	int (*outline)(struct unpack *u, struct layer_node *node, const struct tar_entry *e);
@@ -43,6 +43,7 @@ struct unpack {
 	size_t have;
 	uint8_t *whole; /* an object that is gathered before it is written; NULL until one is */
 	struct out_file object;
+	struct sha256 hash; /* of an object that is not sparse */
 	struct tar_segment *segments; /* of a sparse file, else NULL */
 	size_t nsegments, segment;    /* segment: the one under way */
 	uint64_t at, expanded;	      /* at: in that file; expanded: zeros of all sparse files */
@@ -64,7 +65,9 @@ int unpack_feed(void *unpack, const void *data, size_t len);
  */
 int unpack_finish(struct unpack *u, const struct digest *expect, struct image_layer *layer);
 
-/* unpack_entry.c, unpack_content.c: what the tar reader calls. */
+/* Bytes that stand in the frame as they are: what is no content. */
+int unpack_raw(void *unpack, const void *data, size_t len);
+/* unpack_entry.c, unpack_content.c: what else the tar reader calls. */
 int unpack_entry(void *unpack, const struct tar_entry *e);
 int unpack_data(void *unpack, const void *data, size_t len);
 int unpack_entry_end(void *unpack);

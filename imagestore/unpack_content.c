@@ -60,12 +60,14 @@ int unpack_content(struct unpack *u, struct layer_node *node, const struct tar_e
 	}
 	if (!u->segments && e->size <= WHOLE_MAX) {
 		u->place = PLACE_WHOLE;
+		sha256_init(&u->hash);
 		if (!u->whole)
 			u->whole = malloc(WHOLE_MAX);
 		return u->whole ? 0 : -ENOMEM;
 	}
 	u->place = PLACE_OBJECT;
-	return out_file_open(u->t, true, &u->object);
+	sha256_init(&u->hash);
+	return out_file_open(u->t, u->segments != NULL, &u->object);
 }
 
 /* At most the rest of a segment, at its place. */
@@ -111,22 +113,26 @@ int unpack_data(void *unpack, const void *data, size_t len)
 {
 	struct unpack *u = unpack;
 
-	if (u->segments)
+	if (u->segments) {
+		sha256_update(&u->tar_hash, data, len);
 		return put_sparse(u, data, len);
+	}
+	/* The reader gives no more than the size it announced. */
 	switch (u->place) {
 	case PLACE_SMALL:
-		memcpy(u->small + u->have, data,
-		       len); /* the reader gives no more than the size it announced */
+		memcpy(u->small + u->have, data, len);
 		u->have += len;
 		return 0;
 	case PLACE_WHOLE:
+		sha256_update_both(&u->tar_hash, &u->hash, data, len);
 		memcpy(u->whole + u->have, data, len);
 		u->have += len;
 		return 0;
 	case PLACE_OBJECT:
+		sha256_update_both(&u->tar_hash, &u->hash, data, len);
 		return out_file_write(&u->object, data, len);
 	default:
-		return frame_raw(u->frame, data, len);
+		return unpack_raw(u, data, len);
 	}
 }
 
@@ -140,14 +146,15 @@ bool unpack_inlines(struct unpack *u, uint64_t size)
 
 static int end_small(struct unpack *u)
 {
+	struct sha256 *tar = u->segments ? NULL : &u->tar_hash;
 	struct layer_content c = { .kind = LAYER_PACK, .device = 1 };
 	int r;
 
 	if (unpack_inlines(u, u->size)) {
 		c = (struct layer_content){ .kind = LAYER_INLINE, .data = u->small };
-		r = u->segments ? 0 : frame_raw(u->frame, u->small, u->have);
+		r = u->segments ? 0 : unpack_raw(u, u->small, u->have);
 	} else {
-		r = pack_add(u->t, &u->pack, u->small, (size_t)u->size, &c.block);
+		r = pack_add(u->t, &u->pack, u->small, (size_t)u->size, tar, &c.block);
 		if (r >= 0 && !u->segments)
 			r = frame_packed(u->frame, c.block, u->size);
 	}
@@ -183,8 +190,7 @@ static int write_whole(struct unpack *u, const struct digest *d)
 
 static int end_whole(struct unpack *u)
 {
-	struct layer_content c = { .kind = LAYER_OBJECT,
-				   .digest = sha256_of(u->whole, (size_t)u->size) };
+	struct layer_content c = { .kind = LAYER_OBJECT, .digest = sha256_final(&u->hash) };
 	int r = txn_pin_object(u->t, &c.digest);
 
 	if (r == -ENOENT)
@@ -198,7 +204,9 @@ static int end_object(struct unpack *u)
 	int r = u->segments && u->at < u->size ? out_file_hole(&u->object, u->size - u->at) : 0;
 
 	if (r >= 0)
-		r = out_file_close(&u->object, &c.digest);
+		r = out_file_close(&u->object, u->segments ? &c.digest : NULL);
+	if (!u->segments)
+		c.digest = sha256_final(&u->hash);
 	if (r >= 0)
 		r = txn_seal_object(u->t, &u->object.name, &c.digest);
 	if (r < 0)

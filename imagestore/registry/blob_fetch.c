@@ -1,10 +1,12 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* A blob into a file: hashed on the way, resumed where it stopped. */
+#include "base/clock.h"
 #include "imagestore/registry/registry.h"
-
 #include <sys/stat.h>
 
 #define HASH_CHUNK   (256u << 10)
+#define PIECE	     (128u << 10) /* gathered before it is written: libcurl gives 16 KiB at most */
+#define PIECE_NS     (250ull * 1000 * 1000) /* or written after so long */
 #define PROGRESS_MIN (1u << 20) /* less is no reason for more attempts: it would never end */
 
 struct fetch {
@@ -12,12 +14,49 @@ struct fetch {
 	struct partial *p;
 	struct http_reply *reply;
 	struct sha256 hash;
-	uint64_t have; /* bytes written and hashed */
+	uint64_t have; /* bytes that came and are hashed; the last of them are gathered: */
+	size_t ngathered;
+	uint64_t written_ns; /* when a piece was written last */
+	uint8_t *piece;
 };
 
 static int tell(struct fetch *f)
 {
-	return f->p->grew ? f->p->grew(f->p->ctx, f->have) : 0;
+	return f->p->grew ? f->p->grew(f->p->ctx, f->have - f->ngathered) : 0;
+}
+
+static int write_piece(struct fetch *f)
+{
+	int r = fd_pwrite_full(f->p->fd, f->piece, f->ngathered, (off_t)(f->have - f->ngathered));
+
+	f->written_ns = clock_ns();
+	if (r == -ENOSPC || r == -EDQUOT)
+		return err(r, "%s: no space left: `strata gc` frees what nothing names",
+			   f->s->path);
+	if (r < 0)
+		return err(r, "partial download: %s", strerror(-r));
+	f->ngathered = 0;
+	return tell(f);
+}
+
+/* Pieces end at multiples of their size in the file: its pages are written whole, many at once. */
+static int gather(struct fetch *f, const uint8_t *data, size_t len)
+{
+	int r = 0;
+
+	sha256_update(&f->hash, data, len);
+	while (r >= 0 && len) {
+		size_t n = MIN(len, (size_t)(PIECE - f->have % PIECE));
+
+		memcpy(f->piece + f->ngathered, data, n);
+		f->ngathered += n;
+		f->have += n;
+		data += n;
+		len -= n;
+		if (f->have % PIECE == 0)
+			r = write_piece(f);
+	}
+	return r >= 0 && clock_ns() - f->written_ns >= PIECE_NS ? write_piece(f) : r;
 }
 
 /* Who reads behind is told before there are other bytes. */
@@ -26,7 +65,7 @@ static int start_over(struct fetch *f)
 	int r;
 
 	sha256_init(&f->hash);
-	f->have = 0;
+	f->have = f->ngathered = 0;
 	r = tell(f);
 	return r >= 0 && ftruncate(f->p->fd, 0) < 0 ? err_sys("partial download") : r;
 }
@@ -75,15 +114,7 @@ static int on_bytes(void *ctx, long status, const void *data, size_t len)
 			   "blob sha256:%.12s: the registry sends more than the %llu bytes of "
 			   "its descriptor",
 			   digest_hex(&f->p->digest).s, (unsigned long long)f->p->size);
-	r = fd_pwrite_full(f->p->fd, data, len, (off_t)f->have);
-	if (r == -ENOSPC || r == -EDQUOT)
-		return err(r, "%s: no space left: `strata gc` frees what nothing names",
-			   f->s->path);
-	if (r < 0)
-		return err(r, "partial download: %s", strerror(-r));
-	sha256_update(&f->hash, data, len);
-	f->have += len;
-	return tell(f);
+	return gather(f, data, len);
 }
 
 static int download(struct registry *r, struct fetch *f)
@@ -105,6 +136,7 @@ static int download(struct registry *r, struct fetch *f)
 		e = tell(f); /* who waits between attempts hears of another's failure here */
 		if (e >= 0)
 			e = registry_try(r, "pull", &q, &p);
+		e = write_piece(f) ?: e;
 		if (e >= 0 && p.status == 416 && f->have)
 			e = start_over(f) ?: -EAGAIN;
 		if (f->have > counted + PROGRESS_MIN) {
@@ -138,8 +170,9 @@ static int check(struct fetch *f)
 
 int partial_fetch(struct registry *r, struct store *s, struct partial *p)
 {
-	struct fetch f = { .s = s, .p = p };
-	int e = take_up(&f);
+	_free_ uint8_t *piece = malloc(PIECE);
+	struct fetch f = { .s = s, .p = p, .piece = piece };
+	int e = piece ? take_up(&f) : -ENOMEM;
 
 	if (e >= 0 && f.have < p->size)
 		e = download(r, &f);

@@ -49,6 +49,65 @@ static void pieces_are_the_whole(_unused_ void **state)
 	}
 }
 
+static uint64_t next_random(uint64_t *seed)
+{
+	*seed = *seed * 6364136223846793005ull + 1442695040888963407ull;
+	return *seed >> 33;
+}
+
+/* Pieces of all sizes, from hashes that are at the same place of a block and that are not. */
+static void two_at_once(_unused_ void **state)
+{
+	static uint8_t data[70000];
+	uint64_t seed = 1;
+
+	for (size_t i = 0; i < sizeof(data); i++)
+		data[i] = (uint8_t)next_random(&seed);
+	for (int i = 0; i < 2000; i++) {
+		size_t lead = next_random(&seed) % 200, other = i % 3 ? lead % 64 : 7, n;
+		struct sha256 a, b, a_want, b_want;
+		struct digest d, want;
+
+		sha256_init(&a);
+		sha256_init(&b);
+		sha256_update(&a, data, lead);
+		sha256_update(&b, data, other);
+		a_want = a;
+		b_want = b;
+		for (size_t at = 0; at < sizeof(data) && next_random(&seed) % 9; at += n) {
+			n = next_random(&seed) % (i % 2 ? 300 : 20000);
+			n = MIN(n, sizeof(data) - at);
+			sha256_update_both(&a, &b, data + at, n);
+			sha256_update(&a_want, data + at, n);
+			sha256_update(&b_want, data + at, n);
+		}
+		d = sha256_final(&a);
+		want = sha256_final(&a_want);
+		assert_true(digest_eq(&d, &want));
+		d = sha256_final(&b);
+		want = sha256_final(&b_want);
+		assert_true(digest_eq(&d, &want));
+	}
+}
+
+/* Where the count of bits goes past 32. */
+static void two_of_a_gigabyte(_unused_ void **state)
+{
+	static uint8_t data[1 << 20];
+	struct sha256 a, b, want;
+	struct digest d, e;
+
+	sha256_init(&a);
+	b = want = a;
+	for (int i = 0; i < 600; i++) {
+		sha256_update_both(&a, &b, data, sizeof(data));
+		sha256_update(&want, data, sizeof(data));
+	}
+	d = sha256_final(&a);
+	e = sha256_final(&want);
+	assert_true(digest_eq(&d, &e));
+}
+
 static void of_a_file(_unused_ void **state)
 {
 	size_t len = 300000; /* more than one read */
@@ -108,6 +167,8 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(vectors),
 		cmocka_unit_test(pieces_are_the_whole),
+		cmocka_unit_test(two_at_once),
+		cmocka_unit_test(two_of_a_gigabyte),
 		cmocka_unit_test(of_a_file),
 		cmocka_unit_test(parses),
 	};
