@@ -190,12 +190,12 @@ class Registry(http.server.BaseHTTPRequestHandler):
 
     def gate(self, layer):
         self.promise(layer, 0)
-        self.wfile.write(layer[:len(layer) // 2 + 100000])
+        self.wfile.write(layer[:len(layer) // 2 + 200000])
         for _ in range(600):
             if os.path.exists(sys.argv[1] + ".open"):
                 break
             time.sleep(0.1)
-        self.wfile.write(layer[len(layer) // 2 + 100000:])
+        self.wfile.write(layer[len(layer) // 2 + 200000:])
 
     def kills(self, image):
         """Each layer at 16 MB/s."""
