@@ -75,11 +75,12 @@ static int choose_kernel(struct engine *e, const struct run_options *o, struct r
 
 	if (r < 0)
 		return r;
-	spec->kernel = take_ptr(f.vmlinux);
-	spec->modules = take_ptr(f.modules);
+	r = spec_set(&spec->kernel, f.vmlinux);
+	if (r == 0)
+		r = spec_set(&spec->modules, f.modules);
 	spec->acpi = f.acpi;
 	kernel_files_done(&f);
-	return 0;
+	return r;
 }
 
 static int prepare_kind(struct engine *e, const struct run_options *o, struct run_spec *spec)

@@ -61,7 +61,7 @@ static uint64_t next_gpa(const struct vm *v)
 
 static unsigned next_gsi(const struct vm *v)
 {
-	return VM_GSI_FIRST + v->ndevices;
+	return v->gsi_first + v->ndevices;
 }
 
 static int console_new(struct vm *v, const struct virtio_bus *bus, const struct vm_config *cfg)

@@ -13,8 +13,8 @@ struct snapshot_vm {
 
 struct snapshot_ioapic {
 	uint32_t npins, select, id, reserved;
-	uint64_t entries[VM_GSI_FIRST + VM_DEVICES_MAX];
-	uint8_t pending[VM_GSI_FIRST + VM_DEVICES_MAX];
+	uint64_t entries[VM_GSI_ACPI + VM_DEVICES_MAX];
+	uint8_t pending[VM_GSI_ACPI + VM_DEVICES_MAX];
 };
 
 /* A TSC that runs at another speed by more than this (1/4096) is another host's. */

@@ -161,6 +161,7 @@ static int vm_make(struct vm *v, const struct vm_config *cfg)
 	int r = kvm_open(v);
 
 	v->stop_mark = cfg->stop_mark;
+	v->gsi_first = cfg->acpi ? VM_GSI_ACPI : VM_GSI_FIRST;
 
 	if (r < 0)
 		return r;
@@ -173,7 +174,7 @@ static int vm_make(struct vm *v, const struct vm_config *cfg)
 	r = vm_memory_new(v, c.memory, ndevices);
 	if (r < 0)
 		return r;
-	r = irqchip_new(v, VM_GSI_FIRST + ndevices);
+	r = irqchip_new(v, v->gsi_first + ndevices);
 	coalesced_new(v, !cfg->snapshot, !cfg->trace && !cfg->stop_mark);
 	if (r == 0)
 		r = vcpus_new(v, c.vcpus, cpuid);

@@ -41,6 +41,8 @@
  */
 #define VM_DEVICES_MAX (5 + VM_FS_MAX)
 #define VM_GSI_FIRST   1u
+/* With ACPI also 2 is none, that of a second PIC (Linux drivers/acpi/resource.c, valid_IRQ). */
+#define VM_GSI_ACPI 3u
 
 /* ---- interrupts: the local APICs are KVM's, the IOAPIC ours (82093AA data sheet) ---- */
 
@@ -49,8 +51,8 @@ struct ioapic {
 	int vm_fd;
 	unsigned npins;
 	uint32_t select, id;
-	uint64_t entries[VM_GSI_FIRST + VM_DEVICES_MAX];
-	bool pending[VM_GSI_FIRST + VM_DEVICES_MAX]; /* came while masked */
+	uint64_t entries[VM_GSI_ACPI + VM_DEVICES_MAX];
+	bool pending[VM_GSI_ACPI + VM_DEVICES_MAX]; /* came while masked */
 };
 
 void ioapic_init(struct ioapic *a, int vm_fd, unsigned npins);
@@ -104,7 +106,7 @@ struct vm {
 	struct vcpu vcpus[VM_VCPUS_MAX];
 	unsigned nvcpus;
 	struct virtio_mmio *devices[VM_DEVICES_MAX];
-	unsigned ndevices;
+	unsigned ndevices, gsi_first;
 	struct virtio_balloon *balloon; /* one of them, or NULL */
 	struct virtio_net *net;		/* the same */
 	struct virtio_vsock *vsock;	/* the same */

@@ -1,5 +1,5 @@
 #!/usr/bin/env bats
-# shellcheck disable=SC2154 # lib.bash sets top, build, strata, work
+# shellcheck disable=SC2016,SC2154 # $ is for the host of microVMs; lib.bash sets top, build, strata, work
 # strata kernel: built, imported, listed, chosen, booted, removed.
 
 bats_require_minimum_version 1.5.0
@@ -113,4 +113,21 @@ END
 	[[ $output == "Linux version 6."*-strata* ]]
 	"$strata" rm i
 	kernel rm k
+}
+
+@test "kernel: Debian's own boots, cold and warm, and tells of itself" {
+	local image
+	vm_setup
+	for image in "${STRATA_CACHE:-${HOME:?}/.cache/strata}"/debian-kernels/*/boot/vmlinuz-*; do
+		[ -e "$image" ] || skip 'no package was fetched: tests/debian_kernel true'
+	done
+	kernel import --name debian --use "$image"
+	export KERNEL=${image##*/vmlinuz-}
+	vm_host '
+		vm() { timeout -k 5 150 "$strata" run --rm --vm -m 384m "$@"; }
+		[ "$(vm --cold small cat /proc/sys/kernel/osrelease)" = "$KERNEL" ]
+		[ "$(echo in | vm -i --vcpus 2 small cat)" = in ]
+		mkdir /run/v && echo there >/run/v/f
+		[ "$(vm -v /run/v:/v:ro small cat /v/f)" = there ]
+	'
 }
