@@ -46,7 +46,8 @@ Q := $(if $(filter 1,$(V)),,@)
 say = $(if $(filter 1,$(V)),,@printf '  %-6s %s\n' $(1) $(2);)
 
 .PHONY: all help
-all: $(PROGRAMS:%=$(BUILD)/%) $(BUILD)/kernel-build $(BUILD)/kernel.config
+KERNEL_CONFIGS := $(notdir $(wildcard microvm/guest/kernel*.config))
+all: $(PROGRAMS:%=$(BUILD)/%) $(BUILD)/kernel-build $(KERNEL_CONFIGS:%=$(BUILD)/%)
 
 help:
 	@echo 'make            the programs, in $(BUILD)/'
@@ -119,7 +120,7 @@ $(BUILD)/strata-init: $(INIT_OBJS)
 $(BUILD)/kernel-build: tools/kernel
 	@mkdir -p $(@D)
 	@install $< $@
-$(BUILD)/kernel.config: microvm/guest/kernel.config
+$(KERNEL_CONFIGS:%=$(BUILD)/%): $(BUILD)/%: microvm/guest/%
 	@mkdir -p $(@D)
 	@install -m 644 $< $@
 
@@ -200,7 +201,7 @@ install: all
 	install $(BUILD)/strata $(BUILD)/strata-unionfs $(DESTDIR)$(BINDIR)/
 	install $(filter-out $(BUILD)/strata $(BUILD)/strata-unionfs,$(PROGRAMS:%=$(BUILD)/%)) $(DESTDIR)$(LIBEXECDIR)/
 	install $(BUILD)/kernel-build $(DESTDIR)$(LIBEXECDIR)/
-	install -m 644 $(BUILD)/kernel.config $(DESTDIR)$(LIBEXECDIR)/
+	install -m 644 $(KERNEL_CONFIGS:%=$(BUILD)/%) $(DESTDIR)$(LIBEXECDIR)/
 	test ! -e $(BUILD)/vmlinux || install $(BUILD)/vmlinux $(DESTDIR)$(LIBEXECDIR)/
 	install -m 644 docs/man/*.1 $(DESTDIR)$(DATADIR)/man/man1/
 	install -m 644 cli/completion.bash $(DESTDIR)$(DATADIR)/bash-completion/completions/strata

@@ -21,10 +21,11 @@ static int got(int r, const char *name)
 static int build(struct cli *c, int argc, char **argv)
 {
 	struct kernel_build b = { 0 };
-	_strv_free_ char **configs = NULL;
+	_strv_free_ char **configs = NULL, **with = NULL;
 	_free_ char *name = NULL;
 	const struct option_def options[] = {
 		{ 0, "name", OPT_STR, &b.name, "NAME", "its name in the store (its release)" },
+		{ 0, "with", OPT_LIST, &with, "NAME", "what strata's own lacks: blk, for disks" },
 		{ 'c', "config", OPT_LIST, &configs, "FILE",
 		  "lines of configuration, after those that strata brings" },
 		{ 0, "use", OPT_FLAG, &b.use, NULL, "make it the default" },
@@ -47,6 +48,7 @@ static int build(struct cli *c, int argc, char **argv)
 	if (!cli_engine(c, STORE_CREATE))
 		return EXIT_ERROR;
 	b.configs = configs;
+	b.with = with;
 	r = engine_kernel_build(c->engine, &b, &name);
 	return got(r, name);
 }

@@ -68,7 +68,7 @@ static int create_image(struct cli *c, struct run_options *o)
 static int verb(struct cli *c, int argc, char **argv, bool create)
 {
 	struct run_options o = { 0 };
-	_strv_free_ char **env = NULL, **volumes = NULL, **ports = NULL;
+	_strv_free_ char **env = NULL, **volumes = NULL, **ports = NULL, **disks = NULL;
 	unsigned timeout = 0;
 	const char *pull = NULL;
 	bool vm = false;
@@ -84,6 +84,10 @@ static int verb(struct cli *c, int argc, char **argv, bool create)
 		  "set in the environment (VALUE from ours without =)" },
 		{ 'v', "volume", OPT_LIST, &volumes, "SRC:DST[:ro]",
 		  "a host folder or file inside" },
+		{ 0, "disk", OPT_LIST, &disks, "FILE[:/DST][:ro]",
+		  "a raw file as a microVM's disk, /dev/vda...; its ext4 mounted at DST" },
+		{ 0, "disk-rate", OPT_SIZE, &o.disk_rate, "BYTES[kmg]",
+		  "at most so much a second, read and written, of each disk" },
 		{ 'w', "workdir", OPT_STR, &o.workdir, "DIR", "working directory" },
 		{ 'u', "user", OPT_STR, &o.user, "USER[:GROUP]",
 		  "by name or number, from the image's own passwd" },
@@ -147,6 +151,7 @@ static int verb(struct cli *c, int argc, char **argv, bool create)
 	o.env = env;
 	o.volumes = volumes;
 	o.ports = ports;
+	o.disks = disks;
 	o.timeout = timeout;
 	if (vm)
 		o.kind = RUN_VM;

@@ -27,6 +27,11 @@ int checkpoint_check(const struct run_spec *s)
 			   "%s has volumes, whose files others can change meanwhile: it cannot be "
 			   "checkpointed",
 			   s->id);
+	if (s->ndisks)
+		return err(-EOPNOTSUPP,
+			   "%s has disks, which others can change meanwhile: it cannot be "
+			   "checkpointed",
+			   s->id);
 	if (s->rm)
 		return err(-EINVAL, "%s is removed when it ends (--rm): it cannot be checkpointed",
 			   s->id);

@@ -72,7 +72,8 @@ int engine_gc(struct engine *e, uint64_t keep, struct gc_result *ret);
 
 struct kernel_build {
 	const char *name;     /* NULL: its release */
-	char *const *configs; /* strv: fragments of a configuration, after the shipped one */
+	char *const *with;    /* strv: shipped fragments by name ("blk"), behind the first */
+	char *const *configs; /* strv: files of further lines of configuration */
 	bool use;	      /* it becomes the default */
 };
 /*

@@ -21,8 +21,16 @@ static int builder_arguments(const struct kernel_build *b, const char *path, cha
 
 	if (r >= 0)
 		r = strv_add(ret, "guest");
-	for (size_t i = 0; r >= 0 && i < strv_len(b->configs); i++)
-		r = strv_add(ret, b->configs[i]);
+	for (size_t i = 0; r >= 0 && i < strv_len(b->with); i++)
+		r = strchr(b->with[i], '/') ?
+			    err(-EINVAL, "kernel '%s': --with takes names, --config files",
+				b->with[i]) :
+			    strv_add(ret, b->with[i]);
+	for (size_t i = 0; r >= 0 && i < strv_len(b->configs); i++) {
+		_free_ char *file = realpath(b->configs[i], NULL);
+
+		r = file ? strv_add(ret, file) : err_sys("%s", b->configs[i]);
+	}
 	return r;
 }
 
@@ -50,6 +58,15 @@ static int run_builder(char **argv, char **ret_path)
 	return 0;
 }
 
+/* "built", "built with blk", by what the builder was given beside the first. */
+static char *describe(char *const *argv)
+{
+	const size_t more = strv_len(argv) - 2;
+
+	return !more ? strdup("built") :
+		       str_fmt("built with %s%s", argv[2], more > 1 ? " and more" : "");
+}
+
 int engine_kernel_build(struct engine *e, const struct kernel_build *b, char **ret_name)
 {
 	_free_ char *builder = NULL, *vmlinux = NULL, *source = NULL;
@@ -63,9 +80,7 @@ int engine_kernel_build(struct engine *e, const struct kernel_build *b, char **r
 		r = run_builder(argv, &vmlinux);
 	if (r < 0)
 		return r;
-	source = b->configs ? str_fmt("built with %s%s", b->configs[0],
-				      strv_len(b->configs) > 1 ? " and more" : "") :
-			      strdup("built");
+	source = describe(argv);
 	i.path = vmlinux;
 	i.source = source;
 	return source ? engine_kernel_import(e, &i, ret_name) : -ENOMEM;

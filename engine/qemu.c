@@ -63,7 +63,7 @@ static int copy_to_memory(int fd, const char *name)
 
 struct arguments {
 	char **argv;
-	int fds[FIRST_FD + QEMU_FS_MAX + QEMU_PORTS_MAX + 8];
+	int fds[FIRST_FD + QEMU_FS_MAX + QEMU_PORTS_MAX + QEMU_DISKS_MAX + 8];
 	int n; /* of @fds */
 	int r;
 };
@@ -151,6 +151,22 @@ static void add_files(struct arguments *a, const struct qemu_config *c)
 		snprintf(id, sizeof(id), "fs%zu", i);
 		add_socket(a, id, c->fs_fds[i]);
 		add(a, "-device", "vhost-user-fs-device,chardev=%s,tag=%s", id, c->fs_tags[i]);
+	}
+}
+
+/* Its file comes as a set of one descriptor, which QEMU opens by that set's name. */
+static void add_disks(struct arguments *a, const struct qemu_config *c)
+{
+	for (size_t i = 0; i < c->ndisks; i++) {
+		char rate[64] = "";
+
+		if (c->disk_rate)
+			snprintf(rate, sizeof(rate), ",throttling.bps-total=%llu",
+				 (unsigned long long)c->disk_rate);
+		add(a, "-add-fd", "fd=%d,set=%zu", hand(a, c->disks[i].fd), i + 1);
+		add(a, "-drive", "file=/dev/fdset/%zu,format=raw,if=none,id=disk%zu,readonly=%s%s",
+		    i + 1, i, c->disks[i].rdonly ? "on" : "off,discard=unmap", rate);
+		add(a, "-device", "virtio-blk-device,drive=disk%zu", i);
 	}
 }
 
@@ -269,6 +285,7 @@ int qemu_spawn(const struct qemu_config *c, pid_t *ret_pid, int *ret_pidfd)
 	add_machine(&a, c, kernel, initrd);
 	add_ports(&a, c);
 	add_files(&a, c);
+	add_disks(&a, c);
 	add_others(&a, c);
 	r = a.r < 0 ? a.r : start(c, path, &a, ret_pid, ret_pidfd);
 	strv_free(a.argv);

@@ -14,6 +14,7 @@
 
 #define QEMU_FS_MAX    17u /* the root, and volumes */
 #define QEMU_PORTS_MAX 4u
+#define QEMU_DISKS_MAX 4u
 
 /* A stream socket whose other end is ours, as a named port of the guest's console device. */
 struct qemu_port {
@@ -31,6 +32,12 @@ struct qemu_config {
 	int fs_fds[QEMU_FS_MAX]; /* stream sockets with a vhost-user back end each */
 	const char *fs_tags[QEMU_FS_MAX];
 	size_t nfs;
+	struct qemu_disk {
+		int fd;
+		bool rdonly;
+	} disks[QEMU_DISKS_MAX];
+	size_t ndisks;
+	uint64_t disk_rate; /* bytes a second of each, 0 = any */
 	int vsock_fd; /* as these, of a vsock */
 	struct qemu_port ports[QEMU_PORTS_MAX];
 	size_t nports;

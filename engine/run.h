@@ -25,6 +25,7 @@ struct run_options {
 	const char *entrypoint; /* replaces the image's, and drops its CMD */
 	char *const *env;	/* NAME=VALUE, or NAME to hand on ours */
 	char *const *volumes;	/* SRC:DST[:ro] */
+	char *const *disks;	/* RUN_VM: FILE[:/PATH][:ro] */
 	char *const *ports;	/* [ADDRESS:]HOST:GUEST[/tcp|/udp], with network "user" */
 	const char *workdir, *user, *name, *hostname, *network, *driver, *kernel, *mountpoint;
 	const char *platform; /* that the image must be for; NULL: one that runs here */
@@ -34,6 +35,7 @@ struct run_options {
 	unsigned timeout; /* seconds until it is killed, 0 = never */
 	bool rm, tty, interactive, detach, read_only, trace;
 	uint64_t net_rate; /* bytes a second in each direction, with network "user"; 0 = any */
+	uint64_t disk_rate; /* bytes a second of each disk, read and written; 0 = any */
 	const char *vmm;   /* RUN_VM: "kvm", "qemu", "auto"; NULL: STRATA_VMM, else auto */
 	bool cold;	   /* RUN_VM: boots, in place of going on from a machine that has */
 	bool balloon;	   /* RUN_VM: memory that the guest frees goes back to the host */

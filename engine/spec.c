@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "engine/spec.h"
+#include "engine/spec_disk.h"
 #include "base/err.h"
 #include "base/mem.h"
 #include "base/str.h"
@@ -81,6 +82,7 @@ void spec_free(struct run_spec *s)
 		free(s->volumes[i].target);
 	}
 	free(s->volumes);
+	spec_disks_free(s);
 	free(s);
 }
 

@@ -17,9 +17,12 @@ struct run_spec {
 	char *kernel, *modules; /* files of a microVM; modules may be NULL */
 	struct run_volume *volumes;
 	size_t nvolumes;
+	struct run_volume *disks; /* of a microVM: a file, and where it is mounted or "" */
+	size_t ndisks;
 	struct run_limits limits;
 	unsigned vcpus;
 	uint64_t net_rate; /* bytes a second in each direction, 0 = any */
+	uint64_t disk_rate; /* bytes a second of each disk, read and written, 0 = any */
 	unsigned timeout;  /* seconds, 0 = none */
 	int stop_signal;
 	bool host_network, user_network, rm, tty, interactive, read_only, logged, trace;

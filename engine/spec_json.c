@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* A spec as config.json. */
 #include "engine/spec.h"
+#include "engine/spec_disk.h"
 #include "base/err.h"
 #include "base/fd.h"
 #include "base/json.h"
@@ -55,6 +56,8 @@ json_t *spec_to_json(const struct run_spec *s)
 		json_object_set_new(j, "ports", json_from_strv(s->ports));
 		json_object_set_new(j, "netRate", json_integer((json_int_t)s->net_rate));
 	}
+	if (j && s->ndisks)
+		spec_disks_to_json(s, j);
 	if (j && s->modules)
 		json_object_set_new(j, "modules", json_string(s->modules));
 	if (j && s->acpi)
@@ -175,6 +178,8 @@ int spec_from_json(const json_t *j, struct run_spec **ret)
 		r = layers_from_json(json_get_array(j, "layers"), s);
 	if (r >= 0)
 		r = volumes_from_json(json_get_array(j, "volumes"), s);
+	if (r >= 0)
+		r = spec_disks_from_json(j, s);
 	if (r >= 0)
 		r = json_to_strv(json_get_array(j, "args"), &s->argv);
 	if (r >= 0)

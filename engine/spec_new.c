@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* The options of a run and the config of its image become a spec. */
 #include "engine/spec.h"
+#include "engine/spec_disk.h"
 #include "base/err.h"
 #include "base/json.h"
 #include "base/mem.h"
@@ -159,6 +160,14 @@ static int join_rest(struct run_spec *s, const struct run_options *o, const json
 		if (r < 0)
 			return r;
 	}
+	for (size_t i = 0; i < strv_len(o->disks); i++) {
+		r = spec_parse_disk(s, o->disks[i]);
+		if (r < 0)
+			return r;
+	}
+	if (o->disk_rate && !s->ndisks)
+		return err(-EINVAL, "a rate of disks needs a --disk");
+	s->disk_rate = o->disk_rate;
 	return 0;
 }
 
@@ -246,6 +255,11 @@ static int check_texts(const struct run_spec *s)
 		r = check_text("volume", s->volumes[i].source);
 		if (r >= 0)
 			r = check_text("volume", s->volumes[i].target);
+	}
+	for (size_t i = 0; r >= 0 && i < s->ndisks; i++) {
+		r = check_text("disk", s->disks[i].source);
+		if (r >= 0)
+			r = check_text("disk", s->disks[i].target);
 	}
 	return r;
 }

@@ -8,6 +8,7 @@
 #include "engine/iso_vm.h"
 #include "engine/layers.h"
 #include "engine/passt.h"
+#include "engine/spec_disk.h"
 #include "engine/vm_volume.h"
 #include "engine/vm_vsock.h"
 #include "engine/warm.h"
@@ -25,7 +26,7 @@ static int open_program(const char *name)
 }
 
 /* Descriptors for the VMM by place; ours to close are counted in @own. */
-#define HANDOUT_OWN 13 /* beside the volumes */
+#define HANDOUT_OWN 17 /* beside the volumes */
 
 struct handout {
 	int *fds;
@@ -54,7 +55,7 @@ static int hand_own(struct handout *h, int place, int fd)
 	return 0;
 }
 
-/* How many descriptors from VMM_MORE on the root has: packs, and what they are verified by. */
+/* Behind the disks: packs, and what they are verified by. */
 static size_t root_fds(const struct iso_vm *v)
 {
 	const struct stack *k = &v->root.stack;
@@ -110,8 +111,10 @@ static int hand_files(struct iso_vm *v, struct handout *h)
 		r = hand_own(h, VMM_INIT, open_program("strata-init"));
 	if (r >= 0)
 		r = hand_machine(v, h);
+	for (size_t i = 0; r >= 0 && i < spec->ndisks; i++)
+		r = hand_own(h, VMM_MORE + i, spec_disk_open(&spec->disks[i]));
 	for (size_t i = 0; r >= 0 && i < spec->nvolumes; i++)
-		r = hand_own(h, VMM_MORE + root_fds(v) + i,
+		r = hand_own(h, VMM_MORE + spec->ndisks + root_fds(v) + i,
 			     vm_open_volume(&spec->volumes[i], vmm_uid(spec->id)));
 	return r;
 }
@@ -168,9 +171,10 @@ static int hand_network(const struct iso_vm *v, struct handout *h)
 
 static int fill_handout(struct iso_vm *v, struct handout *h, const int stdio[3])
 {
+	const int more = VMM_MORE + (int)v->c.spec->ndisks;
 	int r;
 
-	h->n = VMM_MORE + root_fds(v) + v->c.spec->nvolumes;
+	h->n = more + (int)root_fds(v) + (int)v->c.spec->nvolumes;
 	h->fds = mem_new(h->n, sizeof(*h->fds));
 	if (!h->fds)
 		return -ENOMEM;
@@ -179,9 +183,9 @@ static int fill_handout(struct iso_vm *v, struct handout *h, const int stdio[3])
 	h->fds[VMM_WORK] = v->root.work_fd;
 	h->fds[VMM_INDEX] = v->root.stack.index_fd;
 	for (size_t i = 0; i < v->root.stack.npacks; i++)
-		h->fds[VMM_MORE + i] = v->root.stack.pack_fds[i];
+		h->fds[more + i] = v->root.stack.pack_fds[i];
 	for (size_t i = v->root.stack.npacks; i < root_fds(v); i++)
-		h->fds[VMM_MORE + i] = v->root.stack.sums[i - v->root.stack.npacks];
+		h->fds[more + i] = v->root.stack.sums[i - v->root.stack.npacks];
 	r = hand_stdio(v, h, stdio);
 	if (r >= 0)
 		r = hand_sockets(v, h);

@@ -245,6 +245,8 @@ static void trace_take(struct vmm *v)
 		err_clear();
 	if (v->spec->user_network && vm_net_stats(v->vm, &v->trace.net) < 0)
 		err_clear();
+	for (size_t i = 0; i < v->spec->ndisks; i++)
+		vm_disk_stats(v->vm, i, &v->trace.disks[i]);
 	vm_vsock_stats(v->vm, &v->trace.vsock);
 	v->trace.reported = m.reported;
 	v->trace.stats = *vm_stats(v->vm);

@@ -32,7 +32,7 @@ enum vmm_fd {
 	VMM_VSOCK,    /* listens for who wants to be connected to the guest */
 	VMM_PORTS,    /* SOCK_SEQPACKET: uint32_t port of the host's that the guest wants, there;
 		    * int32_t 0 and a descriptor, or -errno, back */
-	VMM_MORE,     /* the packs in the index's order, then, when the spec has reads verified, the
+	VMM_MORE,     /* the disks, then the packs in the index's order, then, when the spec has reads verified, the
 		   * stack's sums (struct stack), then the volumes' folders in the spec's order
 		   */
 };

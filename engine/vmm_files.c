@@ -89,7 +89,7 @@ static int serve_union(struct served *s, const struct ufs_config *cfg)
 	return s->conn ? 0 : -ENOMEM;
 }
 
-/* *@ret_nfds: how many descriptors from VMM_MORE on are the root's. */
+/* *@ret_nfds: how many descriptors behind the disks' are the root's. */
 static int serve_root(struct vmm_files *f, bool recover, size_t *ret_nfds)
 {
 	struct layer_index *index;
@@ -117,7 +117,7 @@ static int serve_root(struct vmm_files *f, bool recover, size_t *ret_nfds)
 	if (!packs)
 		return -ENOMEM;
 	for (size_t i = 0; i < *ret_nfds; i++)
-		packs[i] = VMM_MORE + i;
+		packs[i] = VMM_MORE + (int)(f->spec->ndisks + i);
 	lower.packs = packs;
 	lower.sums = f->spec->no_verify ? NULL : packs + lower.npacks;
 	return serve_union(&f->served[0], &cfg);
@@ -139,7 +139,7 @@ int vmm_files_open(struct vmm_files *f, bool recover)
 	int r = serve_root(f, recover, &nfds);
 
 	for (size_t i = 0; r >= 0 && i < f->spec->nvolumes; i++)
-		r = serve_volume(&f->served[1 + i], VMM_MORE + nfds + i,
+		r = serve_volume(&f->served[1 + i], VMM_MORE + (int)(f->spec->ndisks + nfds + i),
 				 f->spec->volumes[i].rdonly);
 	return r;
 }

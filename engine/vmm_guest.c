@@ -28,8 +28,9 @@ int vmm_guest_identity(const struct run_spec *s, uint64_t loaded_ns, struct vm_g
 int vmm_guest_config(const struct run_spec *s, const struct vm_guest_identity *identity,
 		     struct vm_control *control)
 {
-	_free_ struct vm_guest_volume *volumes = mem_new(s->nvolumes, sizeof(*volumes));
-	_free_ struct vmm_tag *tags = mem_new(s->nvolumes, sizeof(*tags));
+	_free_ struct vm_guest_volume *volumes =
+		mem_new(s->nvolumes + s->ndisks, sizeof(*volumes));
+	_free_ struct vmm_tag *tags = mem_new(s->nvolumes + s->ndisks, sizeof(*tags));
 	const struct vm_guest_net net = { .address = PASST_ADDRESS,
 					  .gateway = PASST_GATEWAY,
 					  .dns = PASST_DNS,
@@ -59,6 +60,16 @@ int vmm_guest_config(const struct run_spec *s, const struct vm_guest_identity *i
 		volumes[i] = (struct vm_guest_volume){ .tag = tags[i].s,
 						       .target = s->volumes[i].target,
 						       .rdonly = s->volumes[i].rdonly };
+	}
+	for (size_t i = 0; i < s->ndisks; i++) {
+		struct vmm_tag *tag = &tags[cfg.nvolumes];
+
+		if (!s->disks[i].target[0])
+			continue;
+		snprintf(tag->s, sizeof(tag->s), "/dev/vd%c", (char)('a' + i));
+		volumes[cfg.nvolumes++] = (struct vm_guest_volume){
+			.tag = tag->s, .target = s->disks[i].target, .rdonly = s->disks[i].rdonly
+		};
 	}
 	return vm_control_config(control, &cfg);
 }

@@ -72,6 +72,13 @@ static int net_of(const struct run_spec *s, const struct vmm_machine *m, struct 
 	return 0;
 }
 
+static size_t disks_of(const struct run_spec *s, struct vm_disk disks[VM_DISKS_MAX])
+{
+	for (size_t i = 0; i < s->ndisks; i++)
+		disks[i] = (struct vm_disk){ VMM_MORE + (int)i, s->disks[i].rdonly, s->disk_rate };
+	return s->ndisks;
+}
+
 int vmm_machine_new(const struct run_spec *s, const struct vmm_machine *m, struct vm **ret)
 {
 	const size_t nfs = fs_count(s, m);
@@ -80,6 +87,7 @@ int vmm_machine_new(const struct run_spec *s, const struct vmm_machine *m, struc
 	struct vm_port ports[4];
 	const struct vm_vsock vsock = { m->kind == VMM_MADE ? -1 : VMM_VSOCK, m->connect, NULL };
 	struct vm_net net = { .fd = -1 };
+	struct vm_disk disks[VM_DISKS_MAX];
 	struct vm_config cfg = {
 		.kernel_fd = VMM_KERNEL,
 		.init_fd = VMM_INIT,
@@ -89,6 +97,8 @@ int vmm_machine_new(const struct run_spec *s, const struct vmm_machine *m, struc
 		.vcpus = s->vcpus,
 		.balloon = s->balloon,
 		.trace = s->trace && m->kind != VMM_MADE,
+		.disks = disks,
+		.ndisks = disks_of(s, disks),
 		.net = s->user_network ? &net : NULL,
 		.vsock = &vsock,
 		.fs = fs,

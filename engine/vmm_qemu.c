@@ -155,6 +155,7 @@ int vmm_qemu_new(const struct run_spec *s, const struct vmm_machine *m, struct v
 				 .memory = s->limits.memory,
 				 .vcpus = s->vcpus,
 				 .balloon = s->balloon,
+				 .disk_rate = s->disk_rate,
 				 .verbose = getenv("STRATA_DEBUG") != NULL,
 				 .vsock_fd = -1,
 				 .console_fd = -1,
@@ -171,6 +172,9 @@ int vmm_qemu_new(const struct run_spec *s, const struct vmm_machine *m, struct v
 		q->socks[i] = -1;
 	for (size_t i = 0; i < ARRAY_SIZE(q->backs); i++)
 		q->backs[i] = (struct back_end){ .sock = -1, .stop_fd = -1 };
+	for (; c.ndisks < s->ndisks && c.ndisks < QEMU_DISKS_MAX; c.ndisks++)
+		c.disks[c.ndisks] = (struct qemu_disk){ VMM_MORE + (int)c.ndisks,
+							s->disks[c.ndisks].rdonly };
 	vmm_machine_mac(s, c.mac);
 	r = add_vsock(q, m, &c);
 	if (r >= 0)

@@ -20,6 +20,18 @@ static void phase(const struct vmm_trace *t, int fd, const char *name, uint64_t 
 			(unsigned long long)exits, name);
 }
 
+static void disk(const struct vm_disk_stats *d, char letter, int fd)
+{
+	if (d->reads || d->writes || d->errors)
+		dprintf(fd,
+			"%20llu reads of vd%c, %llu bytes; %llu writes, %llu bytes; %llu flushes, %llu "
+			"discards, %llu errors\n",
+			(unsigned long long)d->reads, letter, (unsigned long long)d->read_bytes,
+			(unsigned long long)d->writes, (unsigned long long)d->write_bytes,
+			(unsigned long long)d->flushes, (unsigned long long)d->discards,
+			(unsigned long long)d->errors);
+}
+
 void vmm_trace_print(const struct vmm_trace *t, int fd)
 {
 	const struct vm_stats *s = &t->stats;
@@ -47,6 +59,8 @@ void vmm_trace_print(const struct vmm_trace *t, int fd)
 		dprintf(fd, "%20llu frames to the guest, %llu from it, %llu dropped\n",
 			(unsigned long long)t->net.in_frames, (unsigned long long)t->net.out_frames,
 			(unsigned long long)t->net.dropped);
+	for (size_t i = 0; i < ARRAY_SIZE(t->disks); i++)
+		disk(&t->disks[i], (char)('a' + i), fd);
 	if (t->vsock.connections || t->vsock.refused)
 		dprintf(fd,
 			"%20llu connections, %llu bytes to the guest, %llu from it, %llu refused\n",

@@ -9,6 +9,7 @@ struct vmm_trace {
 	uint64_t process_ns, freed_ns; /* CLOCK_MONOTONIC: strata-vmm began; its machine is freed */
 	struct vm_stats stats;
 	struct vm_net_stats net;
+	struct vm_disk_stats disks[VM_DISKS_MAX];
 	struct vm_vsock_stats vsock;
 	uint64_t reported; /* bytes that a balloon has given back to the host */
 };

@@ -29,7 +29,7 @@ int warm_folder(int runroot)
 
 bool warm_covers(const struct run_spec *s)
 {
-	return !s->cold && !s->emulated && s->nvolumes <= VMM_VOLUMES;
+	return !s->cold && !s->emulated && !s->ndisks && s->nvolumes <= VMM_VOLUMES;
 }
 
 /* ---- the key ---- */

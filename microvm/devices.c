@@ -127,6 +127,27 @@ static int vsock_new(struct vm *v, const struct virtio_bus *bus, const struct vm
 	return r;
 }
 
+static int disk_new(struct vm *v, const struct virtio_bus *bus, size_t i, const struct vm_disk *d)
+{
+	const struct virtio_blk_config cfg = { d->fd, d->rdonly, d->rate };
+	int r = virtio_blk_new(&cfg, bus, next_gpa(v), next_gsi(v), &v->disks[i],
+			       &v->devices[v->ndevices]);
+
+	if (r == 0)
+		v->ndevices++;
+	return r;
+}
+
+void vm_disk_stats(const struct vm *v, size_t i, struct vm_disk_stats *ret)
+{
+	struct virtio_blk_stats s = { 0 };
+
+	if (i < VM_DISKS_MAX && v->disks[i])
+		virtio_blk_stats(v->disks[i], &s);
+	*ret = (struct vm_disk_stats){ s.reads,	  s.read_bytes, s.writes, s.write_bytes,
+				       s.flushes, s.discards,	s.errors };
+}
+
 int vm_vsock_stats(const struct vm *v, struct vm_vsock_stats *ret)
 {
 	struct virtio_vsock_stats s;
@@ -189,11 +210,13 @@ int vm_devices_new(struct vm *v, const struct vm_config *cfg)
 	/* What waits is what a driver writes at its start, and that was before the snapshot. */
 	if (cfg->snapshot)
 		bus.coalesce = NULL;
-	if (cfg->nfs > VM_FS_MAX || cfg->nports > VM_PORTS_MAX)
-		return err(-EINVAL, "too many file systems or ports for a VM");
+	if (cfg->nfs > VM_FS_MAX || cfg->nports > VM_PORTS_MAX || cfg->ndisks > VM_DISKS_MAX)
+		return err(-EINVAL, "too many file systems, ports or disks for a VM");
 	r = console_new(v, &bus, cfg);
 	for (size_t i = 0; r == 0 && i < cfg->nfs; i++)
 		r = fs_new(v, &bus, &cfg->fs[i]);
+	for (size_t i = 0; r == 0 && i < cfg->ndisks; i++)
+		r = disk_new(v, &bus, i, &cfg->disks[i]);
 	if (r == 0 && cfg->rng)
 		r = rng_new(v, &bus);
 	if (r == 0 && cfg->balloon)

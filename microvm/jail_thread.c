@@ -32,6 +32,9 @@ static const short console[] = { SYS_readv, SYS_writev, SYS_pwritev2, SYS_poll, 
 
 static const short net[] = { SYS_recvfrom, SYS_sendmsg, SYS_timerfd_settime };
 
+static const short blk[] = { SYS_preadv, SYS_pwritev, SYS_fdatasync, SYS_fallocate,
+			     SYS_timerfd_settime };
+
 static const short vsock[] = { SYS_accept4, SYS_recvfrom, SYS_recvmsg, SYS_sendto,
 			       SYS_sendmsg, SYS_shutdown, SYS_close };
 
@@ -93,6 +96,7 @@ static const struct kind {
 	{ .name = "fs", .waits = true, .maps = true, CALLS(files), IOCTLS(file_ioctls) },
 	{ .name = "console", .waits = true, CALLS(console) },
 	{ .name = "net", .waits = true, CALLS(net) },
+	{ .name = "blk", .waits = true, CALLS(blk) },
 	{ .name = "vsock", .waits = true, CALLS(vsock) },
 	{ .name = "balloon", .waits = true },
 	{ .name = "rng", .waits = true, CALLS(rng) },

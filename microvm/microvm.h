@@ -49,6 +49,7 @@ enum vm_probe_result vm_probe(char *why, size_t size);
 #define VM_MEMORY_MIN  (UINT64_C(32) << 20)
 #define VM_FS_MAX      16
 #define VM_PORTS_MAX   15
+#define VM_DISKS_MAX   4
 
 typedef ssize_t vm_fs_serve_fn(void *ctx, const struct iovec *in, int nin, const struct iovec *out,
 			       int nout);
@@ -75,6 +76,13 @@ struct vm_net {
 	uint64_t rate; /* bytes a second in each direction, 0 = any */
 };
 
+/* A raw file, in the guest /dev/vda, vdb... in their order; as struct virtio_blk_config. */
+struct vm_disk {
+	int fd; /* duplicated */
+	bool rdonly;
+	uint64_t rate; /* bytes a second, read and written, 0 = any */
+};
+
 /* Stream sockets between guest and host, as struct virtio_vsock_config (virtio/devices.h). */
 struct vm_vsock {
 	int listen_fd; /* duplicated; -1 = nobody connects to the guest */
@@ -97,6 +105,8 @@ struct vm_config {
 	size_t nports;
 	bool rng;		  /* a virtio-rng even where the CPU has RDRAND */
 	bool balloon;		  /* a virtio-balloon: what the guest frees goes back to the host */
+	const struct vm_disk *disks;
+	size_t ndisks;
 	const struct vm_net *net; /* NULL = none */
 	const struct vm_vsock *vsock; /* NULL = none */
 	bool verbose;		      /* the kernel's messages, not only its last words */
@@ -146,6 +156,12 @@ struct vm_net_stats {
 };
 /* From any thread. -EOPNOTSUPP without vm_config.net. */
 int vm_net_stats(const struct vm *v, struct vm_net_stats *ret);
+
+struct vm_disk_stats {
+	uint64_t reads, read_bytes, writes, write_bytes, flushes, discards, errors;
+};
+/* Of the disk @i of vm_config.disks. From any thread. */
+void vm_disk_stats(const struct vm *v, size_t i, struct vm_disk_stats *ret);
 
 struct vm_vsock_stats {
 	uint64_t connections, in_bytes, out_bytes, refused; /* as struct virtio_vsock_stats */

@@ -170,7 +170,8 @@ static int vm_make(struct vm *v, const struct vm_config *cfg)
 		return err(-ENOMEM, "KVM: no CPUID");
 	c.rng |= !vm_cpuid_has_rdrand(cpuid);
 	ndevices = 1 + c.rng + c.balloon + (c.net != NULL) + (c.vsock != NULL) +
-		   (unsigned)MIN(c.nfs, (size_t)VM_FS_MAX);
+		   (unsigned)MIN(c.nfs, (size_t)VM_FS_MAX) +
+		   (unsigned)MIN(c.ndisks, (size_t)VM_DISKS_MAX);
 	r = vm_memory_new(v, c.memory, ndevices);
 	if (r < 0)
 		return r;

@@ -36,10 +36,10 @@
 #define VM_MPTABLE_MAX 1024u
 
 /*
- * console, file systems, rng, balloon, net, vsock; an interrupt each, from 1 on: 0 is none for
+ * console, file systems, disks, rng, balloon, net, vsock; an interrupt each, from 1 on: 0 is none for
  * Linux
  */
-#define VM_DEVICES_MAX (5 + VM_FS_MAX)
+#define VM_DEVICES_MAX (5 + VM_FS_MAX + VM_DISKS_MAX)
 #define VM_GSI_FIRST   1u
 /* With ACPI also 2 is none, that of a second PIC (Linux drivers/acpi/resource.c, valid_IRQ). */
 #define VM_GSI_ACPI 3u
@@ -109,6 +109,7 @@ struct vm {
 	unsigned ndevices, gsi_first;
 	struct virtio_balloon *balloon; /* one of them, or NULL */
 	struct virtio_net *net;		/* the same */
+	struct virtio_blk *disks[VM_DISKS_MAX];
 	struct virtio_vsock *vsock;	/* the same */
 	/* What the guest reads in the devices' windows; NULL = KVM has no read-only memory. */
 	uint8_t *windows;

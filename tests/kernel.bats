@@ -131,3 +131,35 @@ END
 		[ "$(vm -v /run/v:/v:ro small cat /v/f)" = there ]
 	'
 }
+
+@test "disks: mounted, kept, read-only, locked, no faster than asked; by a distribution's kernel" {
+	local image
+	need mke2fs
+	vm_setup
+	for image in "${STRATA_CACHE:-${HOME:?}/.cache/strata}"/debian-kernels/*/boot/vmlinuz-*; do
+		[ -e "$image" ] || skip 'no package was fetched: tests/debian_kernel true'
+	done
+	kernel import --name debian --use "$image"
+	truncate -s 32M "$work/disk"
+	mke2fs -q -t ext4 -F "$work/disk"
+	fails 125 "use --vm" "$strata" run --disk "$work/disk" small true
+	fails 125 "No such file" "$strata" run --vm --disk "$work/none" small true
+	fails 125 "must be a file" "$strata" run --vm --disk /dev/null small true
+	fails 125 "whole root" "$strata" run --vm --disk "$work/disk:/" small true
+	fails 125 "needs a --disk" "$strata" run --vm --disk-rate 1m small true
+	vm_host '
+		vm() { timeout -k 5 150 "$strata" run --rm --vm -m 384m "$@"; }
+		cp "$work/disk" /run/disk
+		vm --disk /run/disk:/data small sh -c "echo kept >/data/f"
+		e2fsck -fn /run/disk >/dev/null
+		[ "$(dumpe2fs -h /run/disk 2>/dev/null | grep -c needs_recovery)" = 0 ]
+		[ "$(vm --disk /run/disk:/data:ro small sh -c "cat /data/f; echo no >/data/g" 2>/dev/null)" = kept ]
+		"$strata" run -d --name w --vm -m 384m --disk /run/disk small sleep 1000 >/dev/null
+		fails 125 "another microVM has it" "$strata" run --rm --vm --disk /run/disk:ro small true
+		fails 125 "has disks" "$strata" checkpoint w
+		"$strata" rm -f w >/dev/null
+		began=$(date +%s%N)
+		vm --disk /run/disk:ro --disk-rate 1m small dd if=/dev/vda of=/dev/null bs=1M count=4 2>/dev/null
+		[ $((($(date +%s%N) - began) / 1000000)) -ge 3500 ]
+	'
+}

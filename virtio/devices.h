@@ -8,6 +8,7 @@
 #include <sys/types.h>
 #include <sys/uio.h>
 
+struct virtio_blk;
 struct virtio_bus;
 struct virtio_net;
 struct virtio_mmio;
@@ -112,6 +113,29 @@ int virtio_net_new(const struct virtio_net_config *cfg, const struct virtio_bus 
 		   unsigned gsi, struct virtio_net **ret_net, struct virtio_mmio **ret);
 /* From any thread. */
 void virtio_net_stats(const struct virtio_net *n, struct virtio_net_stats *ret);
+
+/*
+ * blk (5.2): a disk whose sectors are a raw file's. A write is on it when the driver's flush after
+ * it has been answered. Requests outside of the disk, and writes to one that is read-only, are
+ * answered with an error; a chain without place for head and status breaks the queue.
+ */
+struct virtio_blk_config {
+	int fd; /* a regular file; duplicated */
+	bool rdonly;
+	uint64_t rate; /* bytes a second, read and written, with a tenth of that at once; 0 = any */
+};
+
+struct virtio_blk_stats {
+	uint64_t reads, read_bytes, writes, write_bytes;
+	uint64_t flushes, discards; /* zeroes written are counted with the latter */
+	uint64_t errors;	    /* requests that were not done */
+};
+
+/* On success *@ret is the window, which frees the device. */
+int virtio_blk_new(const struct virtio_blk_config *cfg, const struct virtio_bus *bus, uint64_t gpa,
+		   unsigned gsi, struct virtio_blk **ret_blk, struct virtio_mmio **ret);
+/* From any thread. */
+void virtio_blk_stats(const struct virtio_blk *b, struct virtio_blk_stats *ret);
 
 /*
  * vsock (5.10): stream sockets between the guest and AF_UNIX sockets of the host, as Firecracker

@@ -92,6 +92,7 @@ static int run(struct ports *p)
 	command.listener = sessions_open();
 	control_started(p->control);
 	status = relay(p, &config, &command);
+	mounts_end(&config);
 	sync();
 	machine_mark(GUEST_MARK_SYNCED);
 	control_exited(p->control, status);

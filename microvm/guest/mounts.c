@@ -99,15 +99,35 @@ static void dev_links(void)
 		(void)!symlink(links[i][0], links[i][1]);
 }
 
+static bool volume_is_disk(const struct volume *v)
+{
+	return strncmp(v->tag, "/dev/vd", strlen("/dev/vd")) == 0;
+}
+
+/* A disk that is not let go has its journal to be played by the next who mounts it. */
+void mounts_end(const struct config *c)
+{
+	for (unsigned i = c->nvolumes; i--;) {
+		const struct volume *v = &c->volumes[i];
+
+		if (volume_is_disk(v) && umount2(v->target, 0) < 0)
+			mount(NULL, v->target, NULL, MS_REMOUNT | MS_RDONLY, NULL);
+	}
+}
+
 static int volumes(const struct config *c)
 {
 	for (unsigned i = 0; i < c->nvolumes; i++) {
 		const struct volume *v = &c->volumes[i];
+		const bool disk = volume_is_disk(v);
 		int r = mkdirs(v->target, 0755);
 
-		if (r == 0 &&
-		    mount(v->tag, v->target, "virtiofs", v->rdonly ? MS_RDONLY : 0, NULL) < 0)
+		if (r == 0 && mount(v->tag, v->target, disk ? "ext4" : "virtiofs",
+				    v->rdonly ? MS_RDONLY : 0, NULL) < 0)
 			r = -errno;
+		if (disk && (r == -ENODEV || r == -ENOENT))
+			failing_why = "this kernel has no disks or no ext4: `strata kernel build "
+				      "--with blk` makes one that has";
 		if (r < 0)
 			return failing(r, "volume %s", v->target);
 	}

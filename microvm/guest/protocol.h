@@ -81,7 +81,8 @@ enum guest_tag {
 	GUEST_TAG_USER = 7,	  /* string */
 	GUEST_TAG_HOSTNAME = 8,	  /* string */
 	GUEST_TAG_SIZE = 9,	  /* struct guest_size */
-	GUEST_TAG_VOLUME = 10,	  /* string: the tag, NUL, the target */
+	/* string: the tag, NUL, the target; a tag "/dev/vda"... is a disk with ext4 */
+	GUEST_TAG_VOLUME = 10,
 	GUEST_TAG_VOLUME_RO = 11, /* the same, read-only */
 	GUEST_TAG_RLIMIT = 12,	  /* struct guest_rlimit */
 	GUEST_TAG_PIDS = 13,	  /* u32: processes and threads of the command at most */

@@ -18,8 +18,9 @@
 #define NUM	  8u
 #define RING_SIZE 0x200u /* of one queue: descriptors, avail at 0x80, used at 0x100 */
 #define QUEUES	  8u
+#define DISK	  0x20000u
 
-enum { BALLOON, NET, RNG, VSOCK, CONSOLE, FS, KINDS };
+enum { BALLOON, NET, RNG, VSOCK, CONSOLE, FS, BLK, KINDS };
 
 /* Registers (virtio 1.2, 4.2.2). */
 enum { R_FEATURES = 0x20, R_FEATURES_SEL = 0x24, R_QUEUE = 0x30, R_NUM = 0x38, R_READY = 0x44 };
@@ -104,6 +105,19 @@ static int fs_new(const struct virtio_bus *bus, struct virtio_mmio **ret)
 	return virtio_fs_new(&fs, bus, 0xd0000000, 1, ret);
 }
 
+/* A disk of its own each time; its first byte says whether it can be written. */
+static int blk_new(const struct virtio_bus *bus, struct virtio_mmio **ret)
+{
+	_close_ int fd = memfd_create("disk", MFD_CLOEXEC);
+	const struct virtio_blk_config blk = { .fd = fd,
+					       .rdonly = bus->mem->regions[0].hva[0] & 1 };
+	struct virtio_blk *b;
+
+	if (fd < 0 || ftruncate(fd, DISK) < 0)
+		return -errno;
+	return virtio_blk_new(&blk, bus, 0xd0000000, 1, &b, ret);
+}
+
 static int new_device(unsigned kind, const struct virtio_bus *bus, int *fd,
 		      struct virtio_mmio **ret)
 {
@@ -117,6 +131,8 @@ static int new_device(unsigned kind, const struct virtio_bus *bus, int *fd,
 		return console_new(bus, *fd, ret);
 	if (kind == FS)
 		return fs_new(bus, ret);
+	if (kind == BLK)
+		return blk_new(bus, ret);
 	if (kind == VSOCK)
 		return virtio_vsock_new(&vsock, bus, 0xd0000000, 1, &v, ret);
 	if (kind == BALLOON)

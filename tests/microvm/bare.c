@@ -148,6 +148,37 @@ static void fs_serves(_unused_ void **state)
 	vm_free(v);
 }
 
+/* The guest writes the first sector of its disk: head, data and status are one buffer of its. */
+static void disk_is_written(_unused_ void **state)
+{
+	static struct image i;
+	struct ring_desc *d = (struct ring_desc *)(i.mem + AT_DESC);
+	struct vm_disk disk = { .fd = memfd_create("disk", MFD_CLOEXEC) };
+	struct vm_disk_stats s;
+	struct vm_config cfg;
+	char seen[9] = "";
+	struct vm *v;
+
+	assert_ok(ftruncate(disk.fd, 4096));
+	image_init(&i, guest_lists, guest_lists_end);
+	driver(&i, 1, 0, "", 1);
+	memcpy(i.mem + AT_BUFFER, "\1\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0a sector", 24);
+	d[0] = (struct ring_desc){ LOAD + AT_BUFFER, 16 + 512, DESC_F_NEXT, 1 };
+	cfg = config(image_elf(&i, true));
+	cfg.disks = &disk;
+	cfg.ndisks = 1;
+	v = machine(&cfg);
+	assert_int_equal(run(v), VM_END_POWEROFF);
+	assert_int_equal(pread(disk.fd, seen, 8, 0), 8);
+	assert_string_equal(seen, "a sector");
+	vm_disk_stats(v, 0, &s);
+	assert_int_equal(s.writes, 1);
+	assert_int_equal(s.flushes, 1); /* it negotiated none: each write is on the disk */
+	assert_int_equal(s.errors, 0);
+	vm_free(v);
+	fd_close(disk.fd);
+}
+
 /* A driver that hands over nonsense stops its device and nothing else. */
 static void hostile_ring(_unused_ void **state)
 {
@@ -350,6 +381,7 @@ int main(void)
 		cmocka_unit_test(pvh_entry),
 		cmocka_unit_test(long_mode_entry),
 		cmocka_unit_test(fs_serves),
+		cmocka_unit_test(disk_is_written),
 		cmocka_unit_test(hostile_ring),
 		cmocka_unit_test(runs_in_jail),
 		cmocka_unit_test(stopped_from_outside),
