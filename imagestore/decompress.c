@@ -167,7 +167,8 @@ static int zstd_feed(struct decompress *d, const void *data, size_t len)
 		r = emit(d, d->buf, out.pos);
 		if (r)
 			return r;
-		if (in.pos == in.size && out.pos < out.size)
+		/* Behind a frame's end another call would begin the next one, of no bytes. */
+		if (in.pos == in.size && (out.pos < out.size || !d->in_member))
 			return 0;
 	}
 }

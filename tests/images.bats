@@ -111,7 +111,7 @@ teardown() { strata_teardown; }
 @test "hostile tars are refused whole" {
 	need_root
 	need python3
-	for kind in dotdot hardlink whiteout device sparse truncated; do
+	for kind in dotdot hardlink whiteout device under-file sparse truncated; do
 		python3 "$top/tests/hostile_tar.py" "$kind" >"$work/$kind.tar"
 		run --separate-stderr "$strata" import "$work/$kind.tar" bad
 		echo "$kind: $status $stderr"

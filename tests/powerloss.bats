@@ -8,7 +8,7 @@ load lib
 
 setup() {
 	need_root
-	need python3 dmsetup
+	need python3 dmsetup docker-registry curl
 	"$top/tests/testbed" --probe || skip "no testbed here"
 	strata_setup
 	mkdir "$work/rootfs"

@@ -100,6 +100,27 @@ static void zstd(void **state)
 	round_trip(*state, &tar, &blob, true);
 }
 
+/* Ends just where what unpacks it has no room left. */
+static void full_buffer(void **state)
+{
+	const size_t sizes[] = { 128 << 10, 256 << 10, 512 << 10 };
+
+	for (size_t i = 0; i < 2 * ARRAY_SIZE(sizes); i++) {
+		_buf_done_ struct buf tar = { 0 }, blob = { 0 };
+		size_t size = sizes[i / 2];
+
+		tar_put(&tar, tar_header('0', "big", "", size - 3 * TAR_BLOCK));
+		assert_ok(buf_zero(&tar, size - 3 * TAR_BLOCK));
+		tar_end(&tar);
+		assert_int_equal(tar.len, size);
+		if (i % 2)
+			pack_zstd(&blob, tar.data, tar.len);
+		else
+			pack_gzip(&blob, tar.data, tar.len);
+		round_trip(*state, &tar, &blob, true);
+	}
+}
+
 static void a_sink(void **state)
 {
 	struct kit *k = *state;
@@ -421,7 +442,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		kit_test(plain),	  kit_test(gzip),	    kit_test(gzip_members),
-		kit_test(zstd),		  kit_test(a_sink),	    kit_test(without_end),
+		kit_test(zstd),		  kit_test(full_buffer),    kit_test(a_sink),	    kit_test(without_end),
 		kit_test(tree),		  kit_test(whiteouts),	    kit_test(links_across_layers),
 		kit_test(below_symlinks), kit_test(dropped_xattrs), kit_test(shared_objects),
 		kit_test(gone_blob),
