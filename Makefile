@@ -129,7 +129,7 @@ $(KERNEL_CONFIGS:%=$(BUILD)/%): $(BUILD)/%: microvm/guest/%
 TEST_SRC := $(filter-out tests/fuzz/%,$(wildcard tests/*/*.c))
 TEST_BIN := $(TEST_SRC:%.c=$(BUILD)/%)
 TEST_LIBS := -lcmocka $(HEAVY_LIBS) $(SECCOMP_LIBS) $(SHARED_LIBS)
-PROVE := prove --timer -e tests/run
+PROVE := prove --timer --failures --comments -e tests/run
 
 $(TEST_BIN): $(BUILD)/%: $(BUILD)/obj/%.o $(filter-out $(BUILD)/libcli.a,$(ROOM_LIBS))
 	@mkdir -p $(@D)
