@@ -186,8 +186,8 @@ static void hear_guest(struct vmm *v)
 	while (vm_control_next(v->control, &e) == 1) {
 		switch (e.kind) {
 		case VM_GUEST_STARTED:
-			if (v->qemu && vmm_qemu_started(v->qemu) < 0)
-				log_err("%s", err_take(-EIO));
+			if (v->qemu)
+				vmm_qemu_started(v->qemu);
 			tell_monitor(v, VMM_STARTED, 0, "");
 			break;
 		case VM_GUEST_FAILED:

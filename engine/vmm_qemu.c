@@ -28,6 +28,7 @@ enum { CONSOLE, OUT, ERR, IN, RELAYS };
 struct vmm_qemu {
 	pid_t pid;
 	int pidfd;
+	int started_fd; /* an eventfd: the command runs */
 	struct back_end backs[1 + QEMU_FS_MAX]; /* the vsock, then the file systems */
 	size_t nbacks;
 	struct relay relays[RELAYS];
@@ -168,6 +169,7 @@ int vmm_qemu_new(const struct run_spec *s, const struct vmm_machine *m, struct v
 	if (!q)
 		return -ENOMEM;
 	q->pidfd = q->qmp_fd = -1;
+	q->started_fd = eventfd(0, EFD_CLOEXEC);
 	for (unsigned i = 0; i < RELAYS; i++)
 		q->socks[i] = -1;
 	for (size_t i = 0; i < ARRAY_SIZE(q->backs); i++)
@@ -176,7 +178,7 @@ int vmm_qemu_new(const struct run_spec *s, const struct vmm_machine *m, struct v
 		c.disks[c.ndisks] = (struct qemu_disk){ VMM_MORE + (int)c.ndisks,
 							s->disks[c.ndisks].rdonly };
 	vmm_machine_mac(s, c.mac);
-	r = add_vsock(q, m, &c);
+	r = q->started_fd < 0 ? err_sys("eventfd") : add_vsock(q, m, &c);
 	if (r >= 0)
 		r = add_files(q, s, m, tags, &c);
 	if (r >= 0)
@@ -226,16 +228,38 @@ static int start_relays(struct vmm_qemu *q)
 	return r;
 }
 
+static int start_input(struct vmm_qemu *q)
+{
+	return q->socks[IN] < 0 ? 0 : relay_start(&q->relays[IN], 0, q->socks[IN], q->socks[IN]);
+}
+
+static int wait_end(struct vmm_qemu *q)
+{
+	struct pollfd fds[] = {
+		{ .fd = q->pidfd, .events = POLLIN },
+		{ .fd = q->started_fd, .events = POLLIN },
+	};
+	int r = 0;
+
+	while (r >= 0 && !fds[0].revents) {
+		if (poll(fds, ARRAY_SIZE(fds), -1) < 0) {
+			r = errno == EINTR ? 0 : err_sys("poll");
+		} else if (fds[1].revents) {
+			fds[1].fd = -1;
+			r = start_input(q);
+		}
+	}
+	return r;
+}
+
 int vmm_qemu_run(struct vmm_qemu *q)
 {
-	struct pollfd ended = { .fd = q->pidfd, .events = POLLIN };
 	int r = start_back_ends(q);
 
 	if (r >= 0)
 		r = start_relays(q);
-	while (r >= 0 && poll(&ended, 1, -1) < 0)
-		if (errno != EINTR)
-			r = err_sys("poll");
+	if (r >= 0)
+		r = wait_end(q);
 	for (size_t i = 0; i < q->nbacks; i++) {
 		eventfd_write(q->backs[i].stop_fd, 1);
 		if (q->backs[i].started)
@@ -249,9 +273,9 @@ int vmm_qemu_run(struct vmm_qemu *q)
 
 /* ---- from another thread ---- */
 
-int vmm_qemu_started(struct vmm_qemu *q)
+void vmm_qemu_started(struct vmm_qemu *q)
 {
-	return q->socks[IN] < 0 ? 0 : relay_start(&q->relays[IN], 0, q->socks[IN], q->socks[IN]);
+	eventfd_write(q->started_fd, 1);
 }
 
 static int talk(struct vmm_qemu *q, const char *command)
@@ -331,6 +355,7 @@ void vmm_qemu_free(struct vmm_qemu *q)
 	}
 	for (unsigned i = 0; i < RELAYS; i++)
 		fd_close(q->socks[i]);
+	fd_close(q->started_fd);
 	fd_close(q->qmp_fd);
 	fd_close(q->pidfd);
 	free(q);

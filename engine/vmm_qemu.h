@@ -16,9 +16,9 @@ int vmm_qemu_new(const struct run_spec *s, const struct vmm_machine *m, struct v
 int vmm_qemu_run(struct vmm_qemu *q);
 /*
  * From another thread: the command runs, and gets its input from now on. An input that ends before
- * the guest has opened its port would be lost with all that it brought. 0 or -errno with a text.
+ * the guest has opened its port would be lost with all that it brought.
  */
-int vmm_qemu_started(struct vmm_qemu *q);
+void vmm_qemu_started(struct vmm_qemu *q);
 /* From another thread: what the guest has written is relayed to its end, then QEMU ends. */
 void vmm_qemu_stop(struct vmm_qemu *q);
 /* As vm_memory_wish(). */

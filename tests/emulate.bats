@@ -91,6 +91,10 @@ END
 	[ "$("$strata" exec e cat /root/f)" = file ]
 	[[ $("$strata" top e) == *"sleep 1"* ]]
 	"$strata" pause e
+	for _ in {1..50}; do # its threads stop when they are next seen by the kernel
+		[[ $(cat "/proc/$qemu/stat") == *") T "* ]] && break
+		sleep 0.1
+	done
 	[[ $(cat "/proc/$qemu/stat") == *") T "* ]]
 	"$strata" unpause e
 	"$strata" update --memory 128m e
