@@ -37,6 +37,14 @@ static int fetch_range(struct chunk_source *c, uint32_t first, uint32_t end)
 	return list ? chunks_fetch(c, list, end - first) : -ENOMEM;
 }
 
+static bool tell_refused(struct fetcher *f)
+{
+	log_err("image sha256:%.12s: its tables of contents say other things than its layers: "
+		"answered with an I/O error",
+		digest_hex(&f->manifest).s);
+	return false;
+}
+
 static bool answer(struct chunk_source *c, const struct desk_question *q)
 {
 	struct fetcher *f = c->f;
@@ -44,8 +52,10 @@ static bool answer(struct chunk_source *c, const struct desk_question *q)
 	uint32_t first, end;
 	int r;
 
-	if (!of || atomic_load(&f->state.head->refused))
+	if (!of)
 		return false;
+	if (atomic_load(&f->state.head->refused))
+		return tell_refused(f);
 	table_chunks(&f->table, of, q->off, q->len, &first, &end);
 	if (first == end)
 		return true;

@@ -63,10 +63,10 @@ int arrival_need(void *reader, uint64_t nid, uint64_t off, uint64_t len)
 	const struct table_content *c = table_find(&r->table, nid);
 	uint32_t first, end;
 
-	if (!c || atomic_load(&r->state.head->refused))
+	if (!c)
 		return -EIO;
 	table_chunks(&r->table, c, off, len, &first, &end);
-	if (state_has(&r->state, first, end))
+	if (!atomic_load(&r->state.head->refused) && state_has(&r->state, first, end))
 		return 0;
 	if (!desk_ask(r->desk, r->door, nid, off, len))
 		return -EIO;
