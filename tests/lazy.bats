@@ -211,6 +211,7 @@ same_as_whole() {
 	fails 125 "still arriving" "$strata" tag "$host/lazy:1" other
 	fails 125 "still arriving" "$strata" push "$host/lazy:1" "$host/b:1"
 	fails 125 "still arriving" "$strata" save "$host/lazy:1" -o "$work/saved"
+	fails 125 "still arriving" "$strata" run --vm "$host/lazy:1" true
 	fails 125 "needs all of it" "$strata" run --driver overlay "$host/lazy:1" true
 	"$strata" rm -f "$("$strata" ps -aq)"
 	"$strata" run -d --name c "$host/lazy:1" sleep 300
@@ -302,4 +303,72 @@ same_as_whole() {
 	"$strata" rm -f c
 	"$strata" fsck
 	"$strata" run --rm "$host/lazy:1" cat /add/tiny
+}
+
+@test "layers that are here already are taken as they are, and stay; a mount reads too" {
+	registry
+	insecure
+	make_rootfs "$work/rootfs"
+	"$strata" import -q "$work/rootfs" small
+	"$strata" push -q small "$host/small:1"
+	mkdir "$work/add"
+	seq 5000 >"$work/add/pack"
+	printf 'FROM small\nCOPY add /add\n' >"$work/Containerfile"
+	"$strata" build -q -t two -f "$work/Containerfile" "$work" >/dev/null
+	"$strata" push -q --compression zstd:chunked two "$host/lazy:1"
+	export STRATA_ROOT=$work/second
+	"$strata" pull -q "$host/small:1"
+	proxy
+	# The table of the layer that is not here, and nothing of the other.
+	"$strata" pull -q --lazy "$host/lazy:1"
+	"$strata" rmi "$behind/small:1"
+	"$strata" gc
+	mkdir "$work/mnt"
+	"$strata" mount "$host/lazy:1" "$work/mnt"
+	cmp "$work/mnt/usr/lib/large" "$work/rootfs/usr/lib/large"
+	cmp "$work/mnt/add/pack" "$work/add/pack"
+	[ "$(cat "$work/mnt/etc/greeting")" = hello ]
+	"$strata" umount "$work/mnt"
+	# After a boot of the host what came before counts for nothing.
+	state=$(echo "$STRATA_ROOT"/arriving/*/state)
+	printf 'another boot' | dd of="$state" bs=1 seek=8 conv=notrunc status=none
+	: >"$work/knobs/log"
+	run -0 "$strata" run --rm "$host/lazy:1" md5sum /add/pack
+	[[ $output == "$(md5sum <"$work/add/pack" | cut -d' ' -f1)"* ]]
+	grep piece "$work/knobs/log"
+	"$strata" fsck
+	rm "$work/knobs/hold"
+	"$strata" pull -q "$host/lazy:1"
+	until_gone
+	"$strata" fsck
+}
+
+@test "several instances at once; one is removed while its reads wait for a registry that is stuck" {
+	lazy_image
+	"$strata" pull -q --lazy "$host/lazy:1"
+	for i in 1 2 3; do
+		"$strata" run --rm "$host/lazy:1" sh -c 'cat /var/file* /add/* /usr/lib/random | md5sum' >"$work/out$i" &
+		pids[i]=$!
+	done
+	for i in 1 2 3; do
+		wait "${pids[i]}"
+	done
+	want=$(cd "$work" && cat $(for f in rootfs/var/file*; do case $f in */file4) ;; *) echo "$f" ;; esac; done) \
+		add/* rootfs/usr/lib/random | md5sum)
+	for i in 1 2 3; do
+		[ "$(cat "$work/out$i")" = "$want" ]
+	done
+	"$strata" run -d --name c "$host/lazy:1" sleep 300
+	"$strata" exec c md5sum /bin/busybox
+	touch "$work/knobs/stall"
+	"$strata" exec c cat /usr/lib/large >/dev/null 2>&1 &
+	reader=$!
+	sleep 1
+	begun=$SECONDS
+	timeout 60 "$strata" rm -f c
+	[ $((SECONDS - begun)) -lt 20 ]
+	rm "$work/knobs/stall"
+	wait $reader || true
+	"$strata" rmi "$host/lazy:1"
+	"$strata" fsck
 }

@@ -2,8 +2,9 @@
 """Before another registry: lazy_registry.py DIR HOST:PORT; DIR/host gets its own host:port.
 
 Files in DIR make it worse: `hold`: a layer that is asked for to its end comes when the file is gone; `lie`: of a piece of a
-blob the last byte is another; `down`: a piece is refused by 503; `whole`: it knows no ranges. DIR/log has a line for each
-answer with a blob: "piece FROM BYTES" or "rest FROM BYTES".
+blob the last byte is another; `down`: a piece is refused by 503; `stall`: a piece does not come while it is there; `whole`:
+it knows no ranges; `rate`: "BYTES MS": so many a second over all, each answer so much later. DIR/log has a line for each
+answer with a blob: "piece FROM BYTES" or "rest FROM BYTES". /sent says how many answers and bytes there were so far.
 """
 import http.server
 import os
@@ -16,6 +17,9 @@ import urllib.request
 
 FOLDER, BEHIND = sys.argv[1:]
 LOCK = threading.Lock()
+WIRE = threading.Lock()
+PIECE = 16384
+sent = [0, 0]
 
 
 def has(knob):
@@ -45,13 +49,32 @@ class Handler(http.server.BaseHTTPRequestHandler):
             self.send_header(name, value)
         self.send_header("Content-Length", str(len(body)))
         self.end_headers()
-        self.wfile.write(body)
+        self.send(body)
+
+    def send(self, body):
+        rate, late = 0, 0
+        if has("rate"):
+            with open(os.path.join(FOLDER, "rate")) as f:
+                rate, late = map(int, f.read().split())
+        time.sleep(late / 1000)
+        sent[0] += 1
+        for at in range(0, len(body), PIECE):
+            piece = body[at:at + PIECE]
+            with WIRE:
+                if rate:
+                    time.sleep(len(piece) / rate)
+                sent[1] += len(piece)
+            self.wfile.write(piece)
 
     def do_GET(self):
+        if self.path == "/sent":
+            return self.answer(200, b"%d %d" % tuple(sent))
         asked = re.fullmatch(r"bytes=(\d+)-(\d*)", self.headers.get("Range", ""))
         piece = asked and asked[2]
         blob = "/blobs/" in self.path
         headers = {k: v for k, v in self.headers.items() if k in ("Accept", "Authorization", "Range")}
+        while blob and piece and has("stall"):
+            time.sleep(0.05)
         if blob and piece and has("down"):
             return self.answer(503, b"")
         if has("whole"):

@@ -6,10 +6,11 @@
 #include "imagestore/transfer.h"
 #include <sys/stat.h>
 
-#define GIVE_WAY_NS (200 * UINT64_C(1000000)) /* a demand was so long ago: nobody waits */
-#define HELD_UP_NS \
-	(2 * UINT64_C(1000000000)) /* at most so long at once: servers close what is silent */
-#define NAP_US 20000
+/* A demand was so long ago: nobody waits. But at most so long at once: servers end what is silent. */
+#define GIVE_WAY_NS (500 * UINT64_C(1000000))
+#define HELD_UP_NS  (2 * UINT64_C(1000000000))
+#define NAP_US	    20000
+#define LEAD_S	    1 /* for who runs it at once */
 
 bool fetcher_goes_on(struct fetcher *f)
 {
@@ -67,5 +68,6 @@ int behind_run(struct fetcher *f, bool wait)
 	if (!fetcher_goes_on(f) || arrival_is_whole(f->dirfd))
 		return 0;
 	touched_fetch(f);
+	sleep(LEAD_S);
 	return pull_rest(f);
 }
