@@ -313,7 +313,8 @@ static int sum_all(struct df *f, struct df_total *t)
 	machines_sum(f->s, t);
 	kernels_sum(f->s, t);
 	t->top_bytes = tree_bytes(f->s, "snapshots");
-	t->download_bytes = tree_bytes(f->s, "partial");
+	folder_each(f->s->dirfd, "arriving", count_entry, &t->downloads);
+	t->download_bytes = tree_bytes(f->s, "partial") + tree_bytes(f->s, "arriving");
 	return 0;
 }
 

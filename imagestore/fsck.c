@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Reads everything again and compares it with its digests. */
+#include "imagestore/arrival/folder.h"
 #include "imagestore/fsck.h"
 
 #include "base/buf.h"
@@ -314,6 +315,20 @@ static int check_snapshot(void *ctx, const char *id)
 	return 0;
 }
 
+/* ---- what is still arriving ---- */
+
+static int check_arrival(void *ctx, const struct digest *manifest, int dirfd)
+{
+	struct fsck *f = ctx;
+	int r = arrival_check(dirfd, manifest);
+
+	f->result.checked++;
+	if (r < 0)
+		fsck_damage(f, NULL, "image sha256:%.12s, still arriving: %s: `strata rmi` it",
+			    digest_hex(manifest).s, err_take(r));
+	return 0;
+}
+
 int fsck_run(struct fsck *f)
 {
 	int r = check_names(f);
@@ -328,6 +343,8 @@ int fsck_run(struct fsck *f)
 		r = store_each(f->s, "merged", check_merged, f);
 	if (r >= 0)
 		r = kernels_check(f);
+	if (r >= 0)
+		r = arrival_each(f->s, check_arrival, f);
 	return r < 0 ? r : snapshot_each(f->s, check_snapshot, f);
 }
 

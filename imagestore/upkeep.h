@@ -34,7 +34,7 @@ struct df_total {
 	uint64_t tops, top_bytes;   /* snapshots */
 	uint64_t garbage,
 		garbage_bytes; /* layers, blobs, objects, indexes that no image names: gc's */
-	uint64_t downloads, download_bytes; /* to be resumed */
+	uint64_t downloads, download_bytes; /* to be resumed, and images that arrive */
 	/* microVMs that have booted already; reclaimable: not begun from for a week, gc's */
 	uint64_t machines, machine_bytes, machine_reclaimable;
 	/* what they boot; reclaimable: without a name, and no instance boots it */

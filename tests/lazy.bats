@@ -223,6 +223,15 @@ same_as_whole() {
 	fails 125 "an instance stands on it" "$strata" rmi "$host/lazy:1"
 	"$strata" gc
 	"$strata" fsck
+	"$strata" df | grep -E "downloads +[1-9]"
+	index=$(echo "$STRATA_ROOT"/arriving/*/index)
+	cp "$index" "$work/index"
+	chmod 644 "$index"
+	printf x | dd of="$index" bs=1 seek=5000 conv=notrunc status=none
+	run "$strata" fsck
+	[ "$status" != 0 ]
+	[[ $output == *"still arriving: "*"strata rmi"* ]]
+	cat "$work/index" >"$index"
 	"$strata" start c
 	[ "$("$strata" exec c cat /etc/greeting)" = hello ]
 	"$strata" rm -f c

@@ -6,7 +6,7 @@
 #include "imagestore/transfer.h"
 #include <sys/stat.h>
 
-/* A demand was so long ago: nobody waits. But at most so long at once: servers end what is silent. */
+/* A demand was so long ago: nobody waits. At most so long at once: servers end what is silent. */
 #define GIVE_WAY_NS (500 * UINT64_C(1000000))
 #define HELD_UP_NS  (2 * UINT64_C(1000000000))
 #define NAP_US	    20000

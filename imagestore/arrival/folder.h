@@ -40,6 +40,9 @@ int arrival_make_state(int dirfd, const struct table *t);
 
 void arriving_close(struct arriving *a);
 
+/* fsck: documents, index and table; what came of the contents is compared when it is whole. */
+int arrival_check(int dirfd, const struct digest *manifest);
+
 /* ---- away with it ---- */
 
 /* -EBUSY: somebody serves from it, or an instance stands on it. Moves it to trash/. */

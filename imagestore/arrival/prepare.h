@@ -9,7 +9,7 @@
 /* What is made of it; layers that the store has stand in it as they are. */
 struct arrival_plan {
 	const struct image *image;
-	struct outline *outlines; /* one a layer; of one that is here only `index`, borrowed twice */
+	struct outline *outlines; /* one a layer; of one that is here only `index` */
 	bool *arrives;		  /* one a layer */
 	uint64_t data;		  /* bytes */
 };
