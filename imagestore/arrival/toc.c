@@ -5,6 +5,7 @@
 #include "base/err.h"
 #include "base/mem.h"
 #include "base/str.h"
+#include "imagestore/arrival/toc_scan.h"
 #include "layer/layer.h"
 #include <openssl/evp.h>
 
@@ -63,6 +64,7 @@ struct parsing {
 	uint64_t end;	   /* of what the contents so far have of the blob */
 	uint64_t file_end; /* of the file under way, 0: none is */
 	uint64_t have;	   /* of its bytes */
+	size_t seen;	   /* entries */
 };
 
 static int number(const json_t *j, const char *key, int64_t max, uint64_t *ret)
@@ -87,7 +89,7 @@ static int digest(const json_t *j, const char *key, struct digest *ret)
  * Go writes U+FFFD for bytes that are no UTF-8: what the archive has there is not known, so such a
  * layer has to come whole.
  */
-static int path(const json_t *j, const char *key, const char **ret)
+static int path(const json_t *j, const char *key, char **ret)
 {
 	const char *text = json_get_str(j, key);
 
@@ -95,8 +97,8 @@ static int path(const json_t *j, const char *key, const char **ret)
 		return err(-EBADMSG, "no \"%s\", or one too long", key);
 	if (strstr(text, "\xef\xbf\xbd"))
 		return err(-EBADMSG, "a \"%s\" that is no UTF-8", key);
-	*ret = text;
-	return 0;
+	*ret = strdup(text);
+	return *ret ? 0 : -ENOMEM;
 }
 
 static int type(const json_t *j, struct tar_entry *e)
@@ -168,11 +170,14 @@ static int xattrs(const json_t *j, struct tar_entry *e)
 	{
 		const char *text = json_string_value(value);
 
-		r = text && *key ? unbase64(text, &all[e->nxattrs]) :
+		all[e->nxattrs].name = strdup(key);
+		e->nxattrs++;
+		if (!all[e->nxattrs - 1].name)
+			return -ENOMEM;
+		r = text && *key ? unbase64(text, &all[e->nxattrs - 1]) :
 				   err(-EBADMSG, "an xattr that is no text");
 		if (r < 0)
 			return r;
-		all[e->nxattrs++].name = key;
 	}
 	return 0;
 }
@@ -190,13 +195,15 @@ static int mtime(const json_t *j, struct tar_entry *e)
 static int header(const json_t *j, struct tar_entry *e)
 {
 	uint64_t mode = 0, uid = 0, gid = 0;
+	char *name = NULL, *link = NULL;
 	int r = type(j, e);
 
-	e->link = "";
 	if (r >= 0)
-		r = path(j, "name", &e->path);
+		r = path(j, "name", &name);
 	if (r >= 0 && (e->type == '1' || e->type == '2'))
-		r = path(j, "linkName", &e->link);
+		r = path(j, "linkName", &link);
+	e->path = name;
+	e->link = link;
 	if (r >= 0)
 		r = number(j, "mode", INT64_MAX, &mode);
 	if (r >= 0)
@@ -320,36 +327,30 @@ static int refuse(size_t i, int r)
 	return err(r, "table of contents, entry %zu: %s", i, why);
 }
 
-static int parse(struct parsing *p)
+static int on_entry(void *ctx, const json_t *j)
 {
-	const json_t *list = json_get_array(p->t->doc, "entries"), *j;
-	size_t i;
-	int r;
+	struct parsing *p = ctx;
 
-	if (json_get_int(p->t->doc, "version", 0) != VERSION || !list)
+	return refuse(p->seen++, entry(p, j));
+}
+
+static int parse(struct parsing *p, const char *text, size_t len)
+{
+	struct toc_scan scan = { .entry = on_entry, .ctx = p };
+	int r = toc_scan(text, len, &scan);
+
+	if (r >= 0 && (scan.version != VERSION || !scan.has_entries))
 		return err(-EBADMSG, "table of contents: not of version %d", VERSION);
-	json_array_foreach(list, i, j)
-	{
-		r = entry(p, j);
-		if (r < 0)
-			return refuse(i, r);
-	}
-	return refuse(i, end_file(p));
+	return r < 0 ? r : refuse(p->seen, end_file(p));
 }
 
 int toc_parse(const char *text, size_t len, uint64_t blob_size, struct toc *ret)
 {
 	struct toc t = { 0 };
 	struct parsing p = { .t = &t, .blob_size = blob_size };
-	json_error_t e;
-	int r;
+	int r = len > TOC_MAX ? err(-EBADMSG, "table of contents: over %u bytes", TOC_MAX) :
+				parse(&p, text, len);
 
-	if (len > TOC_MAX)
-		return err(-EBADMSG, "table of contents: over %u bytes", TOC_MAX);
-	t.doc = json_loadb(text, len, JSON_REJECT_DUPLICATES, &e);
-	r = t.doc ? parse(&p) :
-		    err(-EBADMSG, "table of contents: not the JSON it should be: line %d: %s",
-			e.line, e.text);
 	if (r < 0) {
 		toc_done(&t);
 		return r;
@@ -358,19 +359,28 @@ int toc_parse(const char *text, size_t len, uint64_t blob_size, struct toc *ret)
 	return 0;
 }
 
-static void free_xattrs(struct tar_entry *e)
+/* They are ours, whatever a reader of tars lends of its own. */
+static void free_const(const void *p)
 {
-	for (size_t i = 0; i < e->nxattrs; i++)
-		free((void *)(uintptr_t)e->xattrs[i].value);
-	free((void *)(uintptr_t)e->xattrs);
+	free((void *)(uintptr_t)p);
+}
+
+static void free_texts(struct tar_entry *e)
+{
+	for (size_t i = 0; i < e->nxattrs; i++) {
+		free_const(e->xattrs[i].name);
+		free_const(e->xattrs[i].value);
+	}
+	free_const(e->xattrs);
+	free_const(e->path);
+	free_const(e->link);
 }
 
 void toc_done(struct toc *t)
 {
 	for (size_t i = 0; i < t->n; i++)
-		free_xattrs(&t->entries[i].e);
+		free_texts(&t->entries[i].e);
 	free(t->entries);
 	free(t->chunks);
-	json_decref(t->doc);
 	*t = (struct toc){ 0 };
 }

@@ -38,8 +38,7 @@ struct toc_entry {
 };
 
 struct toc {
-	json_t *doc; /* holds the texts */
-	struct toc_entry *entries;
+	struct toc_entry *entries; /* their texts are their own */
 	struct toc_chunk *chunks;
 	size_t n, nchunks, entries_cap, chunks_cap;
 };

@@ -59,7 +59,13 @@ static void what_is_refused(void **state)
 	struct toc t;
 
 	(void)state;
-	assert_err(parse("[]", &t), -EBADMSG, "not of version 1");
+	assert_err(parse("[]", &t), -EBADMSG, "not the JSON");
+	assert_err(parse("{\"version\":1}", &t), -EBADMSG, "not of version 1");
+	assert_err(parse(HEAD END "x", &t), -EBADMSG, "not the JSON");
+	assert_err(parse(HEAD "],\"entries\":[]}", &t), -EBADMSG, "not the JSON");
+	assert_err(parse(HEAD "{}", &t), -EBADMSG, "entry 0");
+	assert_err(parse(HEAD "[]" END, &t), -EBADMSG, "entry 0");
+	assert_err(parse("{\"x\":[{\"a\":1,\"a\":2}]}", &t), -EBADMSG, "not the JSON");
 	assert_err(parse("{\"version\":2,\"entries\":[]}", &t), -EBADMSG, "not of version 1");
 	assert_err(parse("{", &t), -EBADMSG, "not the JSON");
 	refused("{\"type\":\"socket\",\"name\":\"x\"}", "entry 0: its type");
