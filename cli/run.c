@@ -100,6 +100,8 @@ static int verb(struct cli *c, int argc, char **argv, bool create)
 		{ 0, "vcpus", OPT_UINT, &o.vcpus, "N", "virtual CPUs of a microVM (1)" },
 		{ 0, "balloon", OPT_FLAG, &o.balloon, NULL,
 		  "what a microVM frees goes back to the host" },
+		{ 0, "dax", OPT_SIZE, &o.dax, "BYTES[kmg]",
+		  "a window in which a microVM shares the host's cache of stored files" },
 		{ 0, "vmm", OPT_STR, &o.vmm, "auto|kvm|qemu",
 		  "what a microVM runs on: KVM, or QEMU where that cannot (auto)" },
 		{ 0, "cold", OPT_FLAG, &o.cold, NULL,

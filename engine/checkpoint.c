@@ -22,6 +22,11 @@ int checkpoint_check(const struct run_spec *s)
 		return err(-EOPNOTSUPP, "%s is no microVM: only these can be checkpointed", s->id);
 	if (s->emulated)
 		return err(-EOPNOTSUPP, "%s is emulated by QEMU: it cannot be checkpointed", s->id);
+	if (s->dax)
+		return err(-EOPNOTSUPP,
+			   "%s has a DAX window, whose mappings are its VMM's: it cannot be "
+			   "checkpointed",
+			   s->id);
 	if (s->nvolumes)
 		return err(-EOPNOTSUPP,
 			   "%s has volumes, whose files others can change meanwhile: it cannot be "

@@ -58,6 +58,9 @@ static int check_emulated(const struct run_spec *spec)
 	if (spec->net_rate)
 		return err(-EOPNOTSUPP, "--net-rate is kept on KVM alone, and this microVM would "
 					"be emulated by QEMU");
+	if (spec->dax)
+		return err(-EOPNOTSUPP, "--dax is for KVM, and this microVM would be emulated by "
+					"QEMU");
 	if (spec->trace)
 		return err(-EOPNOTSUPP, "--trace-boot is for KVM, and this microVM would be "
 					"emulated by QEMU");

@@ -39,6 +39,7 @@ struct run_options {
 	const char *vmm;   /* RUN_VM: "kvm", "qemu", "auto"; NULL: STRATA_VMM, else auto */
 	bool cold;	   /* RUN_VM: boots, in place of going on from a machine that has */
 	bool balloon;	   /* RUN_VM: memory that the guest frees goes back to the host */
+	uint64_t dax; /* RUN_VM: bytes of the window that its root's stored files are mapped in */
 };
 
 /* A run under way, as its client sees it. */

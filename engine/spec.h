@@ -24,6 +24,7 @@ struct run_spec {
 	uint64_t net_rate; /* bytes a second in each direction, 0 = any */
 	uint64_t disk_rate; /* bytes a second of each disk, read and written, 0 = any */
 	unsigned timeout;  /* seconds, 0 = none */
+	uint64_t dax;	   /* bytes of a microVM's DAX window, whole units of 2 MiB; 0 = none */
 	int stop_signal;
 	bool host_network, user_network, rm, tty, interactive, read_only, logged, trace;
 	bool emulated;	/* a microVM is QEMU's, not our own VMM's on KVM */

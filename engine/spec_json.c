@@ -66,6 +66,8 @@ json_t *spec_to_json(const struct run_spec *s)
 		json_object_set_new(j, "emulated", json_true());
 	if (j && s->cold)
 		json_object_set_new(j, "cold", json_true());
+	if (j && s->dax)
+		json_object_set_new(j, "dax", json_integer((json_int_t)s->dax));
 	if (j && s->balloon)
 		json_object_set_new(j, "balloon", json_true());
 	return j;
@@ -161,6 +163,7 @@ static void numbers_from_json(const json_t *j, struct run_spec *s)
 	s->acpi = json_get_bool(j, "acpi", 0);
 	s->cold = json_get_bool(j, "cold", 0);
 	s->balloon = json_get_bool(j, "balloon", 0);
+	s->dax = (uint64_t)json_get_int(j, "dax", 0);
 	s->no_verify = !json_get_bool(j, "verify", 1);
 }
 

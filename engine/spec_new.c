@@ -7,6 +7,7 @@
 #include "base/mem.h"
 #include "base/str.h"
 #include "engine/publish.h"
+#include "microvm/microvm.h"
 #include <signal.h>
 
 #define DEFAULT_PATH	  "PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
@@ -206,6 +207,11 @@ static int copy_options(struct run_spec *s, const struct run_options *o, const j
 	if (o->balloon && o->kind != RUN_VM)
 		return err(-EINVAL, "a balloon is a microVM's: use --vm");
 	s->balloon = o->balloon;
+	s->dax = ROUND_UP(o->dax, VM_DAX_UNIT);
+	if (o->dax && o->kind != RUN_VM)
+		return err(-EINVAL, "a DAX window is a microVM's: use --vm");
+	if (o->dax > VM_DAX_MAX)
+		return err(-EINVAL, "a DAX window has at most 64g");
 	if (o->vmm && o->kind != RUN_VM)
 		return err(-EINVAL, "a VMM is a microVM's: use --vm");
 	if (o->cold && o->kind != RUN_VM)

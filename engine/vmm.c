@@ -332,7 +332,7 @@ static int run(struct vmm *v)
 	int r = jail(v);
 
 	if (r >= 0)
-		r = vmm_files_open(v->files, v->restore);
+		r = vmm_files_open(v->files, v->restore, v->vm);
 	if (r >= 0 && v->restore)
 		vmm_files_resume(v->files, v->note.agreed);
 	if (r >= 0)

@@ -4,6 +4,7 @@
 #include "base/fd.h"
 #include "base/mem.h"
 #include "engine/vmm.h"
+#include "microvm/microvm.h"
 #include "unionfs/unionfs.h"
 #include <errno.h>
 #include <pthread.h>
@@ -78,19 +79,32 @@ ssize_t vmm_files_serve(void *ctx, const struct iovec *in, int nin, const struct
 	return ufs_serve(s->conn, in, nin, out, nout);
 }
 
-static int serve_union(struct served *s, const struct ufs_config *cfg)
+static int dax_map(void *ctx, int fd, uint64_t off, uint64_t at, uint64_t len, bool write)
 {
-	static const struct ufs_carrier carrier;
+	return vm_dax_map(ctx, fd, off, at, len, write);
+}
+
+static int dax_unmap(void *ctx, uint64_t at, uint64_t len)
+{
+	return vm_dax_unmap(ctx, at, len);
+}
+
+/* @vm: whose DAX window of @dax bytes it has. */
+static int serve_union(struct served *s, const struct ufs_config *cfg, struct vm *vm, uint64_t dax)
+{
+	const struct ufs_carrier carrier = { .dax_len = dax,
+					     .dax_map = dax_map,
+					     .dax_unmap = dax_unmap };
 	int r = ufs_new(cfg, &s->u);
 
 	if (r < 0)
 		return r;
-	s->conn = ufs_conn_new(s->u, &carrier, NULL);
+	s->conn = ufs_conn_new(s->u, &carrier, vm);
 	return s->conn ? 0 : -ENOMEM;
 }
 
 /* *@ret_nfds: how many descriptors behind the disks' are the root's. */
-static int serve_root(struct vmm_files *f, bool recover, size_t *ret_nfds)
+static int serve_root(struct vmm_files *f, bool recover, struct vm *vm, size_t *ret_nfds)
 {
 	struct layer_index *index;
 	struct ufs_lower lower = {
@@ -120,7 +134,7 @@ static int serve_root(struct vmm_files *f, bool recover, size_t *ret_nfds)
 		packs[i] = VMM_MORE + (int)(f->spec->ndisks + i);
 	lower.packs = packs;
 	lower.sums = f->spec->no_verify ? NULL : packs + lower.npacks;
-	return serve_union(&f->served[0], &cfg);
+	return serve_union(&f->served[0], &cfg, vm, vm ? f->spec->dax : 0);
 }
 
 /* The folder comes with its owner mapped to the uid that we serve as (engine/vm_volume.h). */
@@ -130,13 +144,13 @@ static int serve_volume(struct served *s, int fd, bool rdonly)
 		.upper = UFS_UPPER_PLAIN, .upper_fd = fd, .work_fd = -1, .rdonly = rdonly
 	};
 
-	return serve_union(s, &cfg);
+	return serve_union(s, &cfg, NULL, 0);
 }
 
-int vmm_files_open(struct vmm_files *f, bool recover)
+int vmm_files_open(struct vmm_files *f, bool recover, struct vm *vm)
 {
 	size_t nfds;
-	int r = serve_root(f, recover, &nfds);
+	int r = serve_root(f, recover, vm, &nfds);
 
 	for (size_t i = 0; r >= 0 && i < f->spec->nvolumes; i++)
 		r = serve_volume(&f->served[1 + i], VMM_MORE + (int)(f->spec->ndisks + nfds + i),

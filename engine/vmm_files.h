@@ -15,9 +15,11 @@ struct vmm_files;
 int vmm_files_new(const struct run_spec *s, struct vmm_files **ret);
 /*
  * Inside the jail, as the uid that owns the top: what the union makes there is its own. @recover:
- * the top's server before this one had clients that go on with us. 0 or -errno with a text.
+ * the top's server before this one had clients that go on with us. @vm: has the root's DAX window,
+ * when the spec has one. 0 or -errno with a text.
  */
-int vmm_files_open(struct vmm_files *f, bool recover);
+struct vm;
+int vmm_files_open(struct vmm_files *f, bool recover, struct vm *vm);
 /* Syncs and closes; nothing calls vmm_files_serve() any more. */
 void vmm_files_free(struct vmm_files *f);
 

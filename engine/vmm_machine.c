@@ -48,7 +48,8 @@ static void fs_of(const struct run_spec *s, const struct vmm_machine *m, struct 
 		bool served = m->kind != VMM_MADE && i <= s->nvolumes;
 
 		tags[i] = vmm_volume_tag(i);
-		fs[i] = (struct vm_fs){ .tag = i ? tags[i].s : VMM_ROOT_TAG };
+		fs[i] = (struct vm_fs){ .tag = i ? tags[i].s : VMM_ROOT_TAG,
+					.dax = i ? 0 : s->dax };
 		if (served) {
 			fs[i].serve = m->serve;
 			fs[i].ctx = m->ctx(m->arg, i);

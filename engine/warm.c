@@ -107,9 +107,12 @@ static int make_key(const struct run_spec *s, const struct vm_software *w, struc
 	if (r == 0)
 		r = add_host(&b);
 	if (r == 0)
-		r = buf_addf(&b, "memory %llu, vcpus %u, balloon %d, network %d, verbose %d, acpi %d\n",
+		r = buf_addf(&b,
+			     "memory %llu, vcpus %u, balloon %d, network %d, dax %llu, "
+			     "verbose %d, acpi %d\n",
 			     (unsigned long long)s->limits.memory, s->vcpus, s->balloon,
-			     s->user_network, getenv("STRATA_DEBUG") != NULL, s->acpi);
+			     s->user_network, (unsigned long long)s->dax,
+			     getenv("STRATA_DEBUG") != NULL, s->acpi);
 	if (r == 0)
 		*ret = sha256_of(b.data, b.len);
 	return r;

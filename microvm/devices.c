@@ -179,6 +179,8 @@ static int fs_new(struct vm *v, const struct virtio_bus *bus, const struct vm_fs
 		.ctx = fs->ctx,
 		.queues = queues,
 		.threads = fs->threads,
+		.dax_gpa = fs->dax ? v->mem.window.gpa : 0,
+		.dax_len = fs->dax,
 	};
 	struct virtio_bus own = *bus;
 	int r;

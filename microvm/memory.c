@@ -36,7 +36,7 @@ static uint8_t *map_aligned(uint64_t size)
 	return p + before;
 }
 
-static int slot_set(struct vm *v, unsigned slot, const struct mem_region *r, uint32_t flags)
+int vm_slot_set(struct vm *v, unsigned slot, const struct mem_region *r, uint32_t flags)
 {
 	struct kvm_userspace_memory_region k = {
 		.slot = slot,
@@ -61,7 +61,7 @@ static int windows_new(struct vm *v, unsigned ndevices)
 		return err_sys("memory for the VM's devices");
 	v->windows = r.hva;
 	v->windows_len = r.len;
-	if (slot_set(v, v->mem.n, &r, KVM_MEM_READONLY) < 0)
+	if (vm_slot_set(v, v->mem.n, &r, KVM_MEM_READONLY) < 0)
 		return err_sys("KVM: memory slot for devices");
 	return 0;
 }
@@ -84,7 +84,7 @@ int vm_memory_new(struct vm *v, uint64_t size, unsigned ndevices)
 		v->mem.regions[v->mem.n++] =
 			(struct mem_region){ VM_HOLE_END, size - low, p + low };
 	for (unsigned i = 0; i < v->mem.n; i++) {
-		if (slot_set(v, i, &v->mem.regions[i], 0) < 0)
+		if (vm_slot_set(v, i, &v->mem.regions[i], 0) < 0)
 			return err_sys("KVM: memory slot %u", i);
 	}
 	return windows_new(v, ndevices);

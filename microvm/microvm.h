@@ -59,6 +59,7 @@ struct vm_fs {
 	vm_fs_serve_fn *serve; /* NULL: its place is kept for a snapshot, and nobody serves it */
 	void *ctx;
 	unsigned threads; /* that call serve; 0 = 2 */
+	uint64_t dax; /* bytes of its DAX window, a multiple of VM_DAX_UNIT; one of them may have it */
 };
 
 /* As struct virtio_console_port (virtio/virtio.h) has them. */
@@ -132,6 +133,19 @@ const char *vm_why(const struct vm *v);
 const char *vm_cmdline(const struct vm *v);
 const struct vm_stats *vm_stats(const struct vm *v);
 void vm_free(struct vm *v);
+
+/*
+ * The DAX window: files that the guest sees as memory, at most VM_DAX_MAX bytes of it. No device may
+ * use it as memory and nothing here touches it, so what becomes of a file under a mapping is the
+ * guest's trouble alone: a page that is not there, or may not be written to, ends vm_run() with
+ * VM_END_CRASHED, and no signal comes. From the threads that serve its file system, and between
+ * vm_new() and vm_free(). @at: from the window's start; all are multiples of a page, and inside, else
+ * -EINVAL. unmap: what was there is gone, also where nothing was.
+ */
+#define VM_DAX_UNIT (UINT64_C(2) << 20)
+#define VM_DAX_MAX  (UINT64_C(1) << 36)
+int vm_dax_map(struct vm *v, int fd, uint64_t off, uint64_t at, uint64_t len, bool write);
+int vm_dax_unmap(struct vm *v, uint64_t at, uint64_t len);
 
 /*
  * Asks the guest to do with @bytes of its memory; it takes more when it runs out. While it runs,

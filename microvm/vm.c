@@ -173,6 +173,8 @@ static int vm_make(struct vm *v, const struct vm_config *cfg)
 		   (unsigned)MIN(c.nfs, (size_t)VM_FS_MAX) +
 		   (unsigned)MIN(c.ndisks, (size_t)VM_DISKS_MAX);
 	r = vm_memory_new(v, c.memory, ndevices);
+	if (r == 0)
+		r = vm_dax_new(v, cfg);
 	if (r < 0)
 		return r;
 	r = irqchip_new(v, v->gsi_first + ndevices);
@@ -232,6 +234,7 @@ void vm_free(struct vm *v)
 	coalesced_done(&v->coalesced);
 	fd_close(v->fd);
 	fd_close(v->kvm_fd);
+	vm_dax_free(v);
 	vm_memory_free(v);
 	fd_close(v->end_fd);
 	pthread_mutex_destroy(&v->errand.turn);

@@ -136,6 +136,10 @@ void vm_crashed(struct vm *v, const char *fmt, ...) __attribute__((format(printf
 
 /* memory.c: maps RAM and the pages of @ndevices windows, and gives them to KVM. */
 int vm_memory_new(struct vm *v, uint64_t size, unsigned ndevices);
+/* dax.c: the DAX window that @cfg asks for, behind RAM, in the next slot. */
+int vm_dax_new(struct vm *v, const struct vm_config *cfg);
+void vm_dax_free(struct vm *v);
+int vm_slot_set(struct vm *v, unsigned slot, const struct mem_region *r, uint32_t flags);
 void vm_memory_free(struct vm *v);
 
 /* kernel_elf.c: where the kernel is entered. */

@@ -292,6 +292,8 @@ static int copy_file(struct ufs *u, struct inode *i, uint64_t limit)
 	pthread_rwlock_wrlock(&u->tree);
 	e = place(&p);
 	pthread_rwlock_unlock(&u->tree);
+	if (p.node && !p.meta && m.fd >= 0)
+		dax_switch(&u->dax, p.node->id, m.fd);
 	if (p.node)
 		keep_descriptor(u, p.node, &m);
 	made_drop(u, &m);

@@ -41,3 +41,12 @@ int inode_stat(struct ufs *u, const struct inode *i, struct stat *ret)
 		ret->st_nlink = 0;
 	return e;
 }
+
+uint64_t inode_data(struct ufs *u, const struct inode *i)
+{
+	if (i->node)
+		return node_data(u, i->node);
+	/* It is held already: another time cannot fail. */
+	lower_get(&u->lower, i->lower);
+	return i->lower;
+}

@@ -206,6 +206,14 @@ void lower_data_put(struct lower *l, struct lower_data *d)
 	d->ref = NULL;
 }
 
+bool lower_is_object(struct lower *l, uint64_t id)
+{
+	struct layer_content c;
+
+	return l->kind == UFS_LOWER_INDEX && layer_content(l->index, id, &c) == 0 &&
+	       c.kind == LAYER_OBJECT;
+}
+
 int lower_parent(struct lower *l, uint64_t id, uint64_t *ret_parent, char name[256])
 {
 	return is_index(l) ? lower_index_parent(l, id, ret_parent, name) :

@@ -89,6 +89,8 @@ int lower_data_get(struct lower *l, uint64_t id, struct lower_data *ret);
 void lower_data_put(struct lower *l, struct lower_data *d);
 /* Before bytes [@off, @off + @len) of it are read: waits for those that are still coming. */
 int lower_need(struct lower *l, const struct lower_data *d, uint64_t off, uint64_t len);
+/* Whether they are a stored object, a file of its own. */
+bool lower_is_object(struct lower *l, uint64_t id);
 
 /* The directory that holds directory @id, held for the caller, and its name there. */
 int lower_parent(struct lower *l, uint64_t id, uint64_t *ret_parent, char name[256]);

@@ -172,8 +172,10 @@ int metacopy_fill(struct ufs *u, struct node *n, int fd, uint64_t limit)
 	pthread_mutex_lock(stripe);
 	if (n->data)
 		e = fill_counted(u, n, fd, limit);
-	if (n->data && !e)
+	if (n->data && !e) {
 		node_own_data(u, n);
+		dax_switch(&u->dax, n->id, fd);
+	}
 	pthread_mutex_unlock(stripe);
 	return e;
 }

@@ -12,7 +12,8 @@
  *    ufs.filling[stripe of id], inside it or alone: while a metacopy file gets its bytes.
  * 3. listing.lock: of one directory's listing.
  * 4. node_table.lock: both tables, and refs, lookups and perm of every node. No system call.
- * 5. fdcache.lock, listing_cache.lock, the lower's own: likewise.
+ * 5. dax.lock: nothing is taken under it, descriptors come from outside.
+ *    fdcache.lock, listing_cache.lock, the lower's own: likewise.
  * Nobody holds two of one kind. Two that make the same name at once are told apart by the file
  * system: every name comes into being by a rename or link that does not replace.
  *

@@ -83,16 +83,6 @@ static ssize_t read_lower(struct request *r, uint64_t id, size_t size, uint64_t 
 	return got;
 }
 
-/* The lower file that has the bytes, held; 0: the upper has them. */
-static uint64_t data_of(struct ufs *u, const struct inode *i)
-{
-	if (i->node)
-		return node_data(u, i->node);
-	/* It is held already: another time cannot fail. */
-	lower_get(&u->lower, i->lower);
-	return i->lower;
-}
-
 ssize_t op_read(struct request *r)
 {
 	const struct wire_read_in *in = r->arg;
@@ -105,7 +95,7 @@ ssize_t op_read(struct request *r)
 
 	if (e)
 		return request_fail(r, e);
-	id = data_of(r->u, &i);
+	id = inode_data(r->u, &i);
 	if (id) {
 		got = read_lower(r, id, size, in->offset);
 		lower_put(&r->u->lower, id);
@@ -288,7 +278,7 @@ ssize_t op_lseek(struct request *r)
 	e = inode_pin(r->u, r->h.nodeid, &i);
 	if (e)
 		return request_fail(r, e);
-	id = data_of(r->u, &i);
+	id = inode_data(r->u, &i);
 	if (id) {
 		at = seek_lower(r->u, id, in->offset, in->whence);
 		lower_put(&r->u->lower, id);
@@ -322,7 +312,7 @@ static ssize_t copy_between(int in, uint64_t from, int out, uint64_t to, size_t 
 static ssize_t copy_range_to(struct ufs *u, const struct inode *from, uint64_t off, int out,
 			     uint64_t to, uint64_t len)
 {
-	uint64_t id = data_of(u, from);
+	uint64_t id = inode_data(u, from);
 	struct lower_data d;
 	struct fd_ref *file;
 	ssize_t n;

@@ -114,8 +114,11 @@ static uint32_t encode_dev(dev_t d)
 	return (minor(d) & 0xff) | (major(d) << 8) | ((minor(d) & ~0xffu) << 12);
 }
 
-static void fill_attr(const struct ufs *u, struct wire_attr *a, const struct stat *st)
+static void fill_attr(const struct request *r, uint64_t nodeid, struct wire_attr *a,
+		      const struct stat *st)
 {
+	const struct ufs *u = r->u;
+
 	*a = (struct wire_attr){
 		.ino = st->st_ino,
 		.size = (uint64_t)st->st_size,
@@ -135,6 +138,9 @@ static void fill_attr(const struct ufs *u, struct wire_attr *a, const struct sta
 	};
 	if (u->static_nlink && S_ISDIR(st->st_mode))
 		a->nlink = 1;
+	if ((r->conn->flags & WIRE_HAS_INODE_DAX) && S_ISREG(st->st_mode) &&
+	    dax_takes(r->u, nodeid))
+		a->flags = WIRE_ATTR_DAX;
 }
 
 struct perm request_owner(const struct request *r, uint32_t mode)
@@ -149,7 +155,7 @@ ssize_t request_reply_attr(const struct request *r, const struct stat *st)
 	struct wire_attr_out o = { .attr_valid = (uint64_t)r->u->valid.tv_sec,
 				   .attr_valid_nsec = (uint32_t)r->u->valid.tv_nsec };
 
-	fill_attr(r->u, &o.attr, st);
+	fill_attr(r, r->h.nodeid, &o.attr, st);
 	return request_reply(r, 0, &o, sizeof(o));
 }
 
@@ -166,7 +172,7 @@ void request_entry(const struct request *r, uint64_t nodeid, const struct stat *
 		.entry_valid_nsec = nsec,
 		.attr_valid_nsec = nsec,
 	};
-	fill_attr(r->u, &ret->attr, st);
+	fill_attr(r, nodeid, &ret->attr, st);
 }
 
 ssize_t request_reply_entry(const struct request *r, uint64_t nodeid, const struct stat *st)

@@ -107,6 +107,8 @@ ssize_t op_write(struct request *r);
 ssize_t op_fsync(struct request *r);
 ssize_t op_fsyncdir(struct request *r);
 ssize_t op_syncfs(struct request *r);
+ssize_t op_setupmapping(struct request *r);
+ssize_t op_removemapping(struct request *r);
 ssize_t op_fallocate(struct request *r);
 ssize_t op_lseek(struct request *r);
 ssize_t op_copy_file_range(struct request *r);

@@ -81,6 +81,8 @@ static const struct op {
 	[WIRE_LSEEK] = { op_lseek, sizeof(struct wire_lseek_in) },
 	[WIRE_COPY_FILE_RANGE] = { op_copy_file_range, sizeof(struct wire_copy_file_range_in), "",
 				   true },
+	[WIRE_SETUPMAPPING] = { op_setupmapping, sizeof(struct wire_setupmapping_in) },
+	[WIRE_REMOVEMAPPING] = { op_removemapping, sizeof(struct wire_removemapping_in) },
 	[WIRE_SYNCFS] = { op_syncfs },
 	[WIRE_TMPFILE] = { op_tmpfile, sizeof(struct wire_create_in), "", true },
 	[WIRE_STATX] = { op_statx, sizeof(struct wire_statx_in) },
@@ -286,6 +288,10 @@ struct ufs_conn *ufs_conn_new(struct ufs *u, const struct ufs_carrier *carrier, 
 	c->ctx = ctx;
 	if (carrier)
 		c->carrier = *carrier;
+	if (dax_open(&u->dax, &c->carrier, ctx) < 0) {
+		free(c);
+		return NULL;
+	}
 	return c;
 }
 
@@ -327,6 +333,8 @@ static uint64_t wanted(const struct ufs *u)
 
 	if (u->mode == UFS_UPPER_NONE)
 		flags |= WIRE_NO_EXPORT_SUPPORT;
+	if (dax_has(&u->dax))
+		flags |= WIRE_MAP_ALIGNMENT | WIRE_HAS_INODE_DAX;
 	return u->noacl ? flags & ~WIRE_POSIX_ACL : flags;
 }
 
@@ -350,6 +358,7 @@ ssize_t op_init(struct request *r)
 		.max_write = MAX_PAGES * 4096u,
 		.max_pages = MAX_PAGES,
 		.time_gran = 1,
+		.map_alignment = flags & WIRE_MAP_ALIGNMENT ? DAX_SLOT_BITS : 0,
 	};
 
 	/* A newer major: we say ours, and the client asks again (uapi fuse.h). */
@@ -359,8 +368,10 @@ ssize_t op_init(struct request *r)
 			sizeof(o));
 	if (in->major < WIRE_MAJOR || in->minor < WIRE_MINOR_MIN || (flags & NEEDED) != NEEDED)
 		return request_fail(r, -EPROTO);
-	if (r->conn->ready)
+	if (r->conn->ready) {
 		node_table_reset(r->u);
+		dax_reset(&r->u->dax);
+	}
 	r->conn->flags = flags;
 	r->conn->ready = true;
 	return request_reply(r, 0, &o, sizeof(o));

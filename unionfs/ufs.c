@@ -170,6 +170,7 @@ int ufs_new(const struct ufs_config *cfg, struct ufs **ret)
 	list_init(&u->fds.idle);
 	list_init(&u->listings.lru);
 	gone_init(&u->gone);
+	dax_init(&u->dax);
 	init_locks(u);
 	e = init(u, cfg);
 	if (e) {
@@ -189,6 +190,7 @@ void ufs_free(struct ufs *u)
 	listing_cache_done(&u->listings);
 	fdcache_done(&u->fds);
 	gone_done(&u->gone);
+	dax_done(&u->dax);
 	upper_done(u);
 	ids_done(&u->uids);
 	ids_done(&u->gids);

@@ -4,6 +4,7 @@
 #define UNIONFS_UNION_H
 
 #include "base/fd.h"
+#include "unionfs/dax.h"
 #include "unionfs/fdcache.h"
 #include "unionfs/gone.h"
 #include "unionfs/ids.h"
@@ -43,6 +44,7 @@ struct ufs {
 	struct node_table nodes;
 	struct listing_cache listings;
 	struct gone gone;
+	struct dax dax;
 	pthread_rwlock_t tree;
 	pthread_mutex_t copying
 		/* one copy-up or change of attributes of a node at a time, by id */
@@ -60,6 +62,8 @@ struct inode {
 int inode_pin(struct ufs *u, uint64_t nodeid, struct inode *ret);
 void inode_unpin(struct ufs *u, struct inode *i);
 #define INODE_NONE ((struct inode){ 0 })
+/* The lower file that has its bytes, held; 0: the upper has them. */
+uint64_t inode_data(struct ufs *u, const struct inode *i);
 
 static inline uint64_t inode_id(const struct inode *i)
 {

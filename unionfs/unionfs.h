@@ -167,7 +167,12 @@ void ufs_free(struct ufs *u);
 struct ufs_carrier {
 	/* Sends a notification (a fuse_out_header with unique 0 and its body). */
 	int (*notify)(void *ctx, const struct iovec *iov, int n);
-	/* Maps [@off, @off + @len) of @fd at @at in the DAX window / unmaps. */
+	/*
+	 * Maps [@off, @off + @len) of @fd at @at in the DAX window, in place of what is there /
+	 * unmaps. @dax_len is the window's length, a multiple of 2 MiB; 0 = there is none. Of
+	 * stored objects, and of what becomes of them when they are written to.
+	 */
+	uint64_t dax_len;
 	int (*dax_map)(void *ctx, int fd, uint64_t off, uint64_t at, uint64_t len, bool write);
 	int (*dax_unmap)(void *ctx, uint64_t at, uint64_t len);
 	/* Registers @fd for passthrough: an id > 0 or -errno. */

@@ -53,6 +53,8 @@ enum wire_opcode {
 	WIRE_RENAME2 = 45,
 	WIRE_LSEEK = 46,
 	WIRE_COPY_FILE_RANGE = 47,
+	WIRE_SETUPMAPPING = 48,
+	WIRE_REMOVEMAPPING = 49,
 	WIRE_SYNCFS = 50,
 	WIRE_TMPFILE = 51,
 	WIRE_STATX = 52,
@@ -73,9 +75,11 @@ enum wire_opcode {
 #define WIRE_CACHE_SYMLINKS	 (1ull << 23)
 #define WIRE_NO_OPENDIR_SUPPORT	 (1ull << 24)
 #define WIRE_EXPLICIT_INVAL_DATA (1ull << 25)
+#define WIRE_MAP_ALIGNMENT	 (1ull << 26)
 #define WIRE_HANDLE_KILLPRIV_V2	 (1ull << 28)
 #define WIRE_SETXATTR_EXT	 (1ull << 29)
 #define WIRE_INIT_EXT		 (1ull << 30)
+#define WIRE_HAS_INODE_DAX	 (1ull << 33)
 #define WIRE_NO_EXPORT_SUPPORT	 (1ull << 38)
 #define WIRE_HAS_RESEND		 (1ull << 39)
 
@@ -115,6 +119,8 @@ struct wire_attr {
 	uint32_t atimensec, mtimensec, ctimensec;
 	uint32_t mode, nlink, uid, gid, rdev, blksize, flags;
 };
+
+#define WIRE_ATTR_DAX 2u /* attr.flags: its bytes are read and written through the DAX window */
 
 struct wire_entry_out {
 	uint64_t nodeid, generation;
@@ -330,5 +336,22 @@ struct wire_dirent {
 };
 
 #define WIRE_DIRENT_ALIGN 8u
+
+#define WIRE_MAP_WRITE 1ull /* setupmapping_in.flags */
+#define WIRE_MAP_READ  2ull
+
+struct wire_setupmapping_in {
+	uint64_t fh, foffset, len, flags, moffset;
+};
+
+#define WIRE_REMOVEMAPPING_MAX 256u /* entries of one request: a page of them */
+
+struct wire_removemapping_in {
+	uint32_t count;
+};
+
+struct wire_removemapping_one {
+	uint64_t moffset, len;
+};
 
 #endif

@@ -29,8 +29,9 @@ struct virtio_fs_config {
 	const char *tag;
 	virtio_fs_serve_fn *serve; /* NULL: asleep, nobody takes its requests */
 	void *ctx;
-	unsigned queues;  /* request queues beside the one for high priority; 0 = 1 */
-	unsigned threads; /* 0 = 2 */
+	unsigned queues;	   /* request queues beside the one for high priority; 0 = 1 */
+	unsigned threads;	   /* 0 = 2 */
+	uint64_t dax_gpa, dax_len; /* the DAX window, mapped by whoever serves; 0 = none */
 };
 int virtio_fs_new(const struct virtio_fs_config *cfg, const struct virtio_bus *bus, uint64_t gpa,
 		  unsigned gsi, struct virtio_mmio **ret);
@@ -160,9 +161,9 @@ struct virtio_vsock_config {
 };
 
 struct virtio_vsock_stats {
-	uint64_t connections; /* in all */
+	uint64_t connections;	      /* in all */
 	uint64_t in_bytes, out_bytes; /* to the guest, from the guest */
-	uint64_t refused; /* packets of the guest's that were answered by RST */
+	uint64_t refused;	      /* packets of the guest's that were answered by RST */
 };
 
 /* On success *@ret is the window, which frees the device. */

@@ -38,6 +38,7 @@ struct fs {
 	struct fs_config_space config;
 	virtio_fs_serve_fn *serve;
 	void *ctx;
+	struct mem_region dax;
 	int stop_fd;
 	unsigned nqueues, nthreads;
 	struct fs_thread *threads; /* while active */
@@ -165,12 +166,18 @@ static const void *fs_config(void *dev)
 	return &((struct fs *)dev)->config;
 }
 
+static const struct mem_region *fs_shm(const void *dev)
+{
+	return &((const struct fs *)dev)->dax;
+}
+
 static const struct virtio_ops fs_ops = {
 	.name = "fs",
 	.device_id = FS_DEVICE_ID,
 	.queue_size = FS_QUEUE_SIZE,
 	.config_len = sizeof(struct fs_config_space),
 	.config = fs_config,
+	.shm = fs_shm,
 	.activate = fs_activate,
 	.reset = fs_reset,
 	.free = fs_free,
@@ -194,6 +201,7 @@ int virtio_fs_new(const struct virtio_fs_config *cfg, const struct virtio_bus *b
 	fs->config.num_request_queues = MAX(cfg->queues, 1u);
 	fs->serve = cfg->serve;
 	fs->ctx = cfg->ctx;
+	fs->dax = (struct mem_region){ cfg->dax_gpa, cfg->dax_len, NULL };
 	fs->stop_fd = -1;
 	fs->nqueues = FS_QUEUES_HIGH + fs->config.num_request_queues;
 	fs->nthreads = !cfg->serve ? 0 : cfg->threads ? cfg->threads : 2;

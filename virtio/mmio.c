@@ -129,7 +129,7 @@ void mmio_reset(struct virtio_mmio *m)
 	reg_store(m, REG_STATUS, 0);
 	reg_store(m, REG_INTERRUPT_STATUS, 0);
 	m->driver_features = 0;
-	m->device_features_sel = m->driver_features_sel = m->queue_sel = 0;
+	m->device_features_sel = m->driver_features_sel = m->queue_sel = m->shm_sel = 0;
 	queues_reset(m);
 }
 
@@ -217,12 +217,14 @@ static void window_free(struct virtio_mmio *m)
  */
 static void coalesce(const struct virtio_mmio *m)
 {
-	static const struct {
+	/* Of a device without a region it does not matter which one is selected. */
+	const uint32_t end = mmio_shm(m) ? REG_SHM_SEL : REG_SHM_SEL + 4;
+	const struct {
 		uint32_t off, len;
 	} written[] = {
 		{ REG_DRIVER_FEATURES, REG_DRIVER_FEATURES_SEL + 4 - REG_DRIVER_FEATURES },
 		{ REG_QUEUE_NUM, REG_QUEUE_READY + 4 - REG_QUEUE_NUM },
-		{ REG_QUEUE_DESC, REG_SHM_SEL + 4 - REG_QUEUE_DESC }, /* no region, whichever */
+		{ REG_QUEUE_DESC, end - REG_QUEUE_DESC },
 	};
 
 	if (!m->bus.coalesce)

@@ -31,7 +31,9 @@ enum {
 	REG_QUEUE_AVAIL = 0x090,
 	REG_QUEUE_USED = 0x0a0,
 	REG_SHM_SEL = 0x0ac,
-	REG_SHM_LEN_LOW = 0x0b0, /* the shared memory regions: none, so all ones */
+	REG_SHM_LEN_LOW =
+		0x0b0, /* and base, 64 bits each; of a region that is not there all ones */
+	REG_SHM_BASE_LOW = 0x0b8,
 	REG_SHM_BASE_HIGH = 0x0bc,
 	REG_CONFIG_GENERATION = 0x0fc,
 	REG_CONFIG = 0x100,
@@ -60,7 +62,7 @@ struct virtio_mmio {
 	uint8_t *page; /* what reads give; STATUS and INTERRUPT_STATUS are only here, and atomic */
 	bool page_ours;
 	int ack_fd;
-	uint32_t device_features_sel, driver_features_sel, queue_sel;
+	uint32_t device_features_sel, driver_features_sel, queue_sel, shm_sel;
 	uint64_t driver_features;
 	bool active;
 
@@ -97,6 +99,7 @@ void mmio_deactivate(struct virtio_mmio *m);
 void mmio_config_show(struct virtio_mmio *m);
 
 /* mmio_register.c */
+const struct mem_region *mmio_shm(const struct virtio_mmio *m);
 uint64_t mmio_features_offered(const struct virtio_mmio *m);
 /* The page of registers: what never changes, and what a write may have changed. */
 void mmio_page_fill(struct virtio_mmio *m);

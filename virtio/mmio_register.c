@@ -93,6 +93,24 @@ static void notify_write(struct virtio_mmio *m, uint32_t queue)
 		eventfd_write(q->kick_fd, 1);
 }
 
+const struct mem_region *mmio_shm(const struct virtio_mmio *m)
+{
+	const struct mem_region *r = m->ops->shm ? m->ops->shm(m->dev) : NULL;
+
+	return r && r->len ? r : NULL;
+}
+
+static void shm_show(struct virtio_mmio *m)
+{
+	const struct mem_region *r = m->shm_sel ? NULL : mmio_shm(m);
+	const uint64_t len = r ? r->len : UINT64_MAX, base = r ? r->gpa : UINT64_MAX;
+
+	reg_store(m, REG_SHM_LEN_LOW, (uint32_t)len);
+	reg_store(m, REG_SHM_LEN_LOW + 4, (uint32_t)(len >> 32));
+	reg_store(m, REG_SHM_BASE_LOW, (uint32_t)base);
+	reg_store(m, REG_SHM_BASE_HIGH, (uint32_t)(base >> 32));
+}
+
 static void reg_write(struct virtio_mmio *m, uint32_t off, uint32_t v)
 {
 	switch (off) {
@@ -121,6 +139,9 @@ static void reg_write(struct virtio_mmio *m, uint32_t off, uint32_t v)
 	case REG_QUEUE_NOTIFY:
 		notify_write(m, v);
 		break;
+	case REG_SHM_SEL:
+		m->shm_sel = v;
+		break;
 	case REG_INTERRUPT_ACK:
 		__atomic_fetch_and(reg(m, REG_INTERRUPT_STATUS), ~v, __ATOMIC_SEQ_CST);
 		break;
@@ -139,8 +160,6 @@ void mmio_page_fill(struct virtio_mmio *m)
 	reg_store(m, REG_VERSION, VERSION);
 	reg_store(m, REG_DEVICE_ID, m->ops->device_id);
 	reg_store(m, REG_VENDOR_ID, VENDOR_ID);
-	for (uint32_t off = REG_SHM_LEN_LOW; off <= REG_SHM_BASE_HIGH; off += 4)
-		reg_store(m, off, UINT32_MAX);
 	mmio_config_show(m);
 }
 
@@ -155,6 +174,7 @@ void mmio_page_follow(struct virtio_mmio *m)
 	reg_store(m, REG_DEVICE_FEATURES, (uint32_t)features);
 	reg_store(m, REG_QUEUE_NUM_MAX, q ? m->ops->queue_size : 0);
 	reg_store(m, REG_QUEUE_READY, q && q->ready);
+	shm_show(m);
 }
 
 void mmio_read(const struct virtio_mmio *m, uint64_t off, void *data, unsigned len)

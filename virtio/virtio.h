@@ -39,6 +39,11 @@ struct mem_region {
 struct mem {
 	struct mem_region regions[8];
 	unsigned n;
+	/*
+	 * What the guest sees beside, and no device may touch: the DAX window. Buffers there are left
+	 * out of their chain, which is then too short for what it says, and fails.
+	 */
+	struct mem_region window;
 };
 
 /* The only way to guest memory: @len bytes at @gpa wholly inside one region, or NULL. */
@@ -107,6 +112,8 @@ struct virtio_ops {
 	 * of the window. NULL: what it writes is dropped.
 	 */
 	void (*config_write)(void *dev, size_t off, const void *data, size_t len);
+	/* The shared memory region 0 (2.10), the only one; NULL, or gives NULL: there is none. */
+	const struct mem_region *(*shm)(const void *dev);
 	int (*activate)(void *dev); /* DRIVER_OK: starts the threads */
 	void (*reset)(void *dev);   /* ends them; after a successful activate only */
 	/*

@@ -97,6 +97,14 @@ static struct ring_desc desc_copy(const struct ring_desc *d)
 	};
 }
 
+static bool in_window(const struct mem *m, const struct ring_desc *d)
+{
+	const struct mem_region *w = &m->window;
+
+	return d->addr >= w->gpa && d->addr - w->gpa < w->len &&
+	       d->len <= w->len - (d->addr - w->gpa);
+}
+
 static int chain_add(struct virtq_chain *c, const struct mem *m, const struct ring_desc *d)
 {
 	void *p;
@@ -107,7 +115,7 @@ static int chain_add(struct virtq_chain *c, const struct mem *m, const struct ri
 		return 0;
 	p = mem_at(m, d->addr, d->len);
 	if (!p)
-		return -EPROTO;
+		return in_window(m, d) ? 0 : -EPROTO;
 	if (d->flags & DESC_F_WRITE) {
 		c->out[c->nout++] = (struct iovec){ p, d->len };
 		c->out_len += d->len;

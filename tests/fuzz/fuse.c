@@ -70,11 +70,40 @@ static void request(struct client *c, uint32_t opcode, uint8_t node, const uint8
 		learn(c, opcode, n);
 }
 
+#define WINDOW (UINT64_C(2) << 21)
+
+/* Nothing is mapped: what would be is looked at. */
+static int window_map(_unused_ void *ctx, int fd, uint64_t off, uint64_t at, uint64_t len,
+		      _unused_ bool write)
+{
+	if (fd < 0 || off > INT64_MAX - len || at > WINDOW || len > WINDOW - at)
+		abort();
+	return 0;
+}
+
+static int window_unmap(_unused_ void *ctx, uint64_t at, uint64_t len)
+{
+	if (at > WINDOW || len > WINDOW - at)
+		abort();
+	return 0;
+}
+
+static void add_window(struct direct *d)
+{
+	const struct ufs_carrier carrier = { .dax_len = WINDOW,
+					     .dax_map = window_map,
+					     .dax_unmap = window_unmap };
+
+	ufs_conn_free(d->conn);
+	d->conn = ufs_conn_new(d->u, &carrier, NULL);
+}
+
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
 	struct client c = { .nodes = { 1 }, .n = 1 };
 
 	if (direct_begin(&c.d, UFS_UPPER_MAPPED) == 0) {
+		add_window(&c.d);
 		direct_init(&c.d);
 		while (size >= 4) {
 			size_t len = MIN((size_t)(data[2] | data[3] << 8), size - 4);

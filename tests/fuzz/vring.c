@@ -32,7 +32,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	static struct virtq_chain chain;
 	struct setup s;
 	uint8_t *low, *high;
-	struct mem mem = { .n = 2 };
+	struct mem mem = { .n = 2, .window = { 0x200000000, RAM, NULL } };
 	struct virtq q;
 
 	if (size < sizeof(s))

@@ -36,7 +36,9 @@ enum {
 	R_DESC = 0x80,
 	R_AVAIL = 0x90,
 	R_USED = 0xa0,
+	R_SHM_SEL = 0xac,
 	R_SHM_LEN = 0xb0,
+	R_SHM_BASE = 0xb8,
 	R_CONFIG = 0x100,
 };
 

@@ -74,6 +74,37 @@ static void identity(void **state)
 	assert_int_equal(reg_get(d, R_QUEUE_READY), 0);
 }
 
+static const struct mem_region *shm(_unused_ const void *dev)
+{
+	static const struct mem_region r = { 0x240000000, 0x180000000, NULL };
+
+	return &r;
+}
+
+static uint64_t pair_get(struct driver *d, uint32_t low)
+{
+	return reg_get(d, low) | (uint64_t)reg_get(d, low + 4) << 32;
+}
+
+static void shared_memory(_unused_ void **state)
+{
+	struct virtio_ops own = ops;
+	struct driver d = { 0 };
+
+	memset(&seen, 0, sizeof(seen));
+	own.shm = shm;
+	driver_init(&d);
+	assert_ok(virtio_mmio_new(&d.bus, 0xd0000000, 5, &own, 2, NULL, &d.m));
+	assert_int_equal(pair_get(&d, R_SHM_LEN), 0x180000000);
+	assert_int_equal(pair_get(&d, R_SHM_BASE), 0x240000000);
+	reg_put(&d, R_SHM_SEL, 1);
+	assert_int_equal(pair_get(&d, R_SHM_LEN), UINT64_MAX);
+	assert_int_equal(pair_get(&d, R_SHM_BASE), UINT64_MAX);
+	reg_put(&d, R_SHM_SEL, 0);
+	assert_int_equal(pair_get(&d, R_SHM_BASE), 0x240000000);
+	driver_done(&d);
+}
+
 static void features(void **state)
 {
 	struct driver *d = *state;
@@ -263,6 +294,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		test(identity),
+		cmocka_unit_test(shared_memory),
 		test(features),
 		test(no_start_without_features),
 		test(life),

@@ -218,6 +218,29 @@ static void beyond_memory(void **state)
 	}
 }
 
+/* What lies in the DAX window is left out: the chain is shorter, and its queue sound. */
+static void in_the_window(void **state)
+{
+	struct fixture *f = *state;
+	uint64_t a = driver_alloc(&f->d, 100);
+
+	f->d.mem.window = (struct mem_region){ UINT64_C(1) << 40, 0x200000, NULL };
+	desc(f, 0, a, 100, DESC_F_NEXT, 1);
+	desc(f, 1, (UINT64_C(1) << 40) + 0x1ffffc, 4, DESC_F_NEXT, 2);
+	desc(f, 2, UINT64_C(1) << 40, 0x200000, DESC_F_WRITE | DESC_F_NEXT, 3);
+	desc(f, 3, a, 50, DESC_F_WRITE, 0);
+	ring_publish(&f->d, &f->r, 0);
+	assert_int_equal(pop(f), 1);
+	assert_int_equal(f->c.nin, 1);
+	assert_int_equal(f->c.in_len, 100);
+	assert_int_equal(f->c.nout, 1);
+	assert_int_equal(f->c.out_len, 50);
+	/* Half in it is nowhere. */
+	f->q.last_avail = f->r.avail_idx;
+	desc(f, 0, (UINT64_C(1) << 40) + 0x1ffffc, 5, 0, 0);
+	refused(f);
+}
+
 static void next_beyond_ring(void **state)
 {
 	struct fixture *f = *state;
@@ -357,6 +380,7 @@ int main(void)
 		test(loop),
 		test(loop_of_one_empty),
 		test(beyond_memory),
+		test(in_the_window),
 		test(next_beyond_ring),
 		test(head_beyond_ring),
 		test(read_after_write),
