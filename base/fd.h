@@ -95,6 +95,9 @@ struct fd_path fd_path(int fd);
 int fd_cloexec(int fd, bool on);
 int fd_nonblock(int fd, bool on);
 
+/* Whether the kernel compares what it reads of it with digests (fs-verity), each time it does. */
+bool fd_is_verity(int fd);
+
 /* A file's lock as flock(2) has it: shared or exclusive, waiting or not (-EWOULDBLOCK). */
 int fd_lock(int fd, bool exclusive, bool wait);
 

@@ -3,6 +3,7 @@
 
 #include "base/err.h"
 #include "base/fd.h"
+#include "base/mem.h"
 #include "cli/terminal.h"
 #include <poll.h>
 #include <signal.h>
@@ -17,15 +18,23 @@ struct session {
 	char typed[4096];
 };
 
-static int watch_size(void)
+static int watch(const int *signals, size_t n)
 {
 	sigset_t set;
 
 	sigemptyset(&set);
-	sigaddset(&set, SIGWINCH);
+	for (size_t i = 0; i < n; i++)
+		sigaddset(&set, signals[i]);
 	if (sigprocmask(SIG_BLOCK, &set, NULL) < 0)
 		return -errno;
 	return signalfd(-1, &set, SFD_CLOEXEC | SFD_NONBLOCK);
+}
+
+static int watch_size(void)
+{
+	const int winch = SIGWINCH;
+
+	return watch(&winch, 1);
 }
 
 /* Whether it has changed, and to what. */
@@ -119,17 +128,30 @@ static int relay(int console, int pidfd)
 	return r < 0 ? err(r, "terminal: %s", strerror(-r)) : 0;
 }
 
-/* The engine relays; only the size is ours. */
-static int wait_vm(struct exec *x)
+static void hand_on_to_vm(struct exec *x, int signals)
 {
-	_close_ int winch = watch_size();
+	struct signalfd_siginfo si;
 	unsigned rows, cols;
+
+	if (read(signals, &si, sizeof(si)) != sizeof(si))
+		return;
+	if (si.ssi_signo != SIGWINCH)
+		exec_signal(x, (int)si.ssi_signo);
+	else if (terminal_size(0, &rows, &cols) == 0)
+		exec_resize(x, rows, cols);
+}
+
+/* The engine relays; only what comes as signals is ours: no process here is the command. */
+static int wait_vm(struct exec *x, bool tty)
+{
+	static const int signals[] = {
+		SIGINT, SIGTERM, SIGHUP, SIGQUIT, SIGUSR1, SIGUSR2, SIGWINCH
+	};
+	_close_ int fd = watch(signals, ARRAY_SIZE(signals) - !tty);
 	int r;
 
-	while ((r = exec_wait(x, winch)) == -EAGAIN) {
-		if (new_size(winch, &rows, &cols))
-			exec_resize(x, rows, cols);
-	}
+	while ((r = exec_wait(x, fd)) == -EAGAIN)
+		hand_on_to_vm(x, fd);
 	return r;
 }
 
@@ -138,10 +160,10 @@ int session_wait(struct exec *x, bool tty)
 	int r;
 
 	/* Who reads our output may go: that is for the command to hear, and to make of it. */
-	if (x->vm)
+	if (x->vm) {
 		signal(SIGPIPE, SIG_IGN);
-	if (tty && x->vm)
-		return wait_vm(x);
+		return wait_vm(x, tty);
+	}
 	r = tty ? relay(x->console, x->pidfd) : 0;
 	return r < 0 ? r : exec_wait(x, -1);
 }

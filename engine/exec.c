@@ -186,6 +186,11 @@ int exec_wait(struct exec *x, int wake_fd)
 	return r < 0 ? err(r, "waiting for the command: %s", strerror(-r)) : status;
 }
 
+int exec_signal(struct exec *x, int sig)
+{
+	return x->vm ? vm_exec_signal(x->vm, sig) : -EOPNOTSUPP;
+}
+
 int exec_resize(struct exec *x, unsigned rows, unsigned cols)
 {
 	return x->vm ? vm_exec_resize(x->vm, rows, cols) : -EOPNOTSUPP;

@@ -188,6 +188,11 @@ int vm_exec_relay(struct vm_exec *x, int wake_fd)
 	}
 }
 
+int vm_exec_signal(struct vm_exec *x, int sig)
+{
+	return vm_session_signal(x->session, sig);
+}
+
 int vm_exec_resize(struct vm_exec *x, unsigned rows, unsigned cols)
 {
 	return vm_session_resize(x->session, rows, cols);

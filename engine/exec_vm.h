@@ -15,6 +15,7 @@ int vm_exec_start(const struct run_spec *spec, int dir, const struct exec_option
 		  char *const *env, struct vm_exec **ret);
 /* As exec_wait(). */
 int vm_exec_relay(struct vm_exec *x, int wake_fd);
+int vm_exec_signal(struct vm_exec *x, int sig);
 int vm_exec_resize(struct vm_exec *x, unsigned rows, unsigned cols);
 void vm_exec_free(struct vm_exec *x);
 

@@ -133,7 +133,8 @@ int exec_protect(char *const *argv);
  * microVM's command it relays our standard streams meanwhile; -EAGAIN: @wake_fd is readable.
  */
 int exec_wait(struct exec *x, int wake_fd);
-/* The size of a microVM's terminal. */
+/* Of a microVM's command alone: a signal for it, the size of its terminal. */
+int exec_signal(struct exec *x, int sig);
 int exec_resize(struct exec *x, unsigned rows, unsigned cols);
 void exec_done(struct exec *x);
 

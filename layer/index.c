@@ -122,7 +122,7 @@ int layer_index_open_verified(int fd, int sums_fd, struct layer_index **ret)
 
 	if (!x)
 		return -ENOMEM;
-	r = map_image(x, fd, sums_fd);
+	r = map_image(x, fd, fd_is_verity(fd) ? -1 : sums_fd);
 	if (r == 0)
 		r = read_super(x);
 	if (r < 0) {

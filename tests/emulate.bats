@@ -86,6 +86,10 @@ END
 	run "$strata" exec e sh -c 'exit 9'
 	[ "$status" = 9 ]
 	[ "$(echo in | "$strata" exec -i e cat)" = in ]
+	status=0
+	timeout -s TERM 3 "$strata" exec e sh -c 'trap "echo told; exit 5" TERM; while :; do sleep 0.1; done' >"$work/out" ||
+		status=$?
+	[ "$(cat "$work/out")" = told ] && [ "$status" = 124 ]
 	echo file >"$work/f"
 	"$strata" cp "$work/f" e:/root/
 	[ "$("$strata" exec e cat /root/f)" = file ]

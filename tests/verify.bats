@@ -147,3 +147,33 @@ fails_to_read() {
 	echo "$output"
 	[ "$status" = 0 ]
 }
+
+@test "fs-verity: the kernel compares, and nothing of ours hashes" {
+	need mkfs.ext4
+	"$top/tests/testbed" --probe || skip "no testbed here"
+	cat >"$work/script" <<'EOF'
+set -e
+truncate -s 64m disk
+mkfs.ext4 -q -O verity -b 4096 disk
+mkdir fs
+mount -o loop disk fs
+export STRATA_ROOT=$PWD/fs/store STRATA_RUNROOT=$PWD/run
+"$strata" import -q "$work/rootfs" image
+"$strata" run --rm --driver fuse image cat /data/object >/dev/null
+umount fs
+at=$(grep -abom1 ooooooooo disk | head -1 | cut -d: -f1)
+printf X | dd of=disk bs=1 seek="$at" conv=notrunc status=none
+mount -o loop disk fs
+rc=0
+"$strata" run --name r --driver fuse image cat /data/object >out 2>err || rc=$?
+cat err
+[ $rc = 1 ]
+grep -q 'Input/output error' err
+! grep -rq 'digest mismatch' run
+"$strata" run --rm --driver fuse image cat /data/other | cmp - "$work/rootfs/data/other"
+EOF
+	export strata work
+	run "$top/tests/testbed" -t 300 -- sh -c 'mkdir /run/t && cd /run/t && bash "$work/script"'
+	echo "$output"
+	[ "$status" = 0 ]
+}

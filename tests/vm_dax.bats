@@ -1,5 +1,6 @@
 #!/usr/bin/env bats
 # microVMs with a DAX window. Where this host's KVM cannot run Linux, each test runs inside tests/testbed.
+# shellcheck disable=SC2154 # lib.bash sets work, strata
 
 bats_require_minimum_version 1.5.0
 load lib

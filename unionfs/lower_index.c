@@ -44,7 +44,7 @@ int lower_index_init(struct lower *l, const struct ufs_lower *from)
 		if (l->packs[l->npacks] < 0)
 			return err_sys("union: pack %zu", l->npacks);
 	}
-	return verify_init(&l->verify, l->index, from->sums ? from->sums + 1 : NULL);
+	return verify_init(&l->verify, l->index, l->packs, from->sums ? from->sums + 1 : NULL);
 }
 
 void lower_index_done(struct lower *l)

@@ -19,8 +19,11 @@ struct verify {
 	uint64_t max_nid;
 };
 
-/* @sums: one a pack, duplicated; NULL: verify nothing. */
-int verify_init(struct verify *v, const struct layer_index *x, const int *sums);
+/*
+ * @sums: one a pack, duplicated; NULL: verify nothing. What is one of @packs, or an object, and has
+ * fs-verity is the kernel's to verify.
+ */
+int verify_init(struct verify *v, const struct layer_index *x, const int *packs, const int *sums);
 void verify_done(struct verify *v);
 /* Blocks [@first, @first + @n) of pack @device (from 1), which is @fd: 0 or -EIO. */
 int verify_blocks(struct verify *v, const struct layer_index *x, int fd, uint16_t device,

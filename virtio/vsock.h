@@ -71,6 +71,7 @@ struct vsock_conn {
 	unsigned todo;
 	uint32_t watched;  /* EPOLL events, 0 = not at all */
 	bool hung_up;	   /* the host's end is closed both ways */
+	bool drained;	   /* what it had sent was read, and less than there was room for */
 	bool ended;	   /* it sends no more, and all that it sent has been read */
 	uint32_t shutdown; /* VSOCK_NO_, of the guest's side */
 	uint32_t told;	   /* VSOCK_NO_, of ours, as the guest is to know it */

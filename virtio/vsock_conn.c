@@ -261,6 +261,15 @@ static void take_data(struct vsock_conn *c, uint32_t len, struct iovec *iov, uns
 
 /* ---- from the host to the guest ---- */
 
+static size_t iov_total(const struct iovec *iov, unsigned n)
+{
+	size_t total = 0;
+
+	while (n)
+		total += iov[--n].iov_len;
+	return total;
+}
+
 static uint32_t receive(void *ctx, struct iovec *iov, unsigned n)
 {
 	struct vsock_conn *c = ctx;
@@ -276,6 +285,7 @@ static uint32_t receive(void *ctx, struct iovec *iov, unsigned n)
 		done = recvmsg(c->fd, &m, MSG_DONTWAIT);
 	while (done < 0 && errno == EINTR);
 	c->ended = done == 0 || (done < 0 && errno != EAGAIN);
+	c->drained = done < (ssize_t)(iov_total(iov, n));
 	return done > 0 ? (uint32_t)done : 0;
 }
 
@@ -294,7 +304,8 @@ static int pass_on(struct vsock_conn *c)
 {
 	int r = 1;
 
-	for (int i = 0; r > 0 && i < BUDGET && may_read(c); i++) {
+	c->drained = false;
+	for (int i = 0; r > 0 && !c->drained && i < BUDGET && may_read(c); i++) {
 		struct vsock_header h = header(c, VSOCK_OP_RW);
 
 		r = vsock_send(c->vsock, &h, receive, c);
