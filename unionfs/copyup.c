@@ -271,6 +271,19 @@ static void keep_descriptor(struct ufs *u, struct node *n, struct made *m)
 		fdcache_put(&u->fds, fdcache_add(&u->fds, n->id, FD_UPPER_FILE, take_fd(m->fd)));
 }
 
+/* Who has it mapped sees its own bytes from now on, or none. */
+static void switch_mappings(struct ufs *u, struct node *n)
+{
+	struct fd_ref *file = NULL;
+
+	if (!dax_has(&u->dax) || !S_ISREG(n->type))
+		return;
+	if (node_fd(u, n, &file) < 0)
+		file = NULL;
+	dax_switch(&u->dax, n->id, file ? file->fd : -1);
+	fdcache_put(&u->fds, file);
+}
+
 static int copy_file(struct ufs *u, struct inode *i, uint64_t limit)
 {
 	struct placing p = { .u = u, .id = i->lower };
@@ -292,10 +305,10 @@ static int copy_file(struct ufs *u, struct inode *i, uint64_t limit)
 	pthread_rwlock_wrlock(&u->tree);
 	e = place(&p);
 	pthread_rwlock_unlock(&u->tree);
-	if (p.node && !p.meta && m.fd >= 0)
-		dax_switch(&u->dax, p.node->id, m.fd);
 	if (p.node)
 		keep_descriptor(u, p.node, &m);
+	if (p.node && !p.meta)
+		switch_mappings(u, p.node);
 	made_drop(u, &m);
 	/* A failure behind the first name leaves that one, with the old content. */
 	if (!p.node)
