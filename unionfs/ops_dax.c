@@ -21,9 +21,10 @@ static int source_lower(struct ufs *u, struct source *s)
 {
 	int e = lower_data_get(&u->lower, s->lower, &s->data);
 
-	if (!e && !s->data.whole) {
-		lower_data_put(&u->lower, &s->data);
-		e = -EOPNOTSUPP;
+	if (!e) {
+		e = s->data.whole ? lower_need(&u->lower, &s->data, 0, s->data.size) : -EOPNOTSUPP;
+		if (e)
+			lower_data_put(&u->lower, &s->data);
 	}
 	s->fd = s->data.fd;
 	if (e)
