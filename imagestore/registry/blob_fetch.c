@@ -125,7 +125,7 @@ static int download(struct registry *r, struct fetch *f)
 	struct http_request q = { .url = url, .sink = on_bytes, .ctx = f };
 	uint64_t counted = 0; /* bytes that were there when the attempts were counted anew */
 	unsigned n = 0;
-	int e;
+	int e, wrote;
 
 	if (!url)
 		return -ENOMEM;
@@ -136,7 +136,9 @@ static int download(struct registry *r, struct fetch *f)
 		e = tell(f); /* who waits between attempts hears of another's failure here */
 		if (e >= 0)
 			e = registry_try(r, "pull", &q, &p);
-		e = write_piece(f) ?: e;
+		wrote = write_piece(f);
+		if (wrote < 0)
+			e = wrote;
 		if (e >= 0 && p.status == 416 && f->have)
 			e = start_over(f) ?: -EAGAIN;
 		if (f->have > counted + PROGRESS_MIN) {
