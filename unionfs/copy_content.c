@@ -86,6 +86,13 @@ static bool clone_all(struct ufs *u, int in, int out)
 	return false;
 }
 
+int copy_whole(int in, int out, uint64_t len)
+{
+	if (!len || ioctl(out, FICLONE, in) == 0)
+		return 0;
+	return ftruncate(out, (off_t)len) < 0 ? -errno : copy_sparse(in, out, len);
+}
+
 int copy_content(struct ufs *u, const struct lower_data *from, int fd, uint64_t limit)
 {
 	uint64_t len = MIN(from->size, limit);

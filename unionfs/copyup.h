@@ -45,5 +45,7 @@ int copyup_put(struct ufs *u, struct made *m, const struct at *at);
  * left out.
  */
 int copy_content(struct ufs *u, const struct lower_data *from, int fd, uint64_t limit);
+/* The @len bytes of file @in to the empty file @out, likewise. */
+int copy_whole(int in, int out, uint64_t len);
 
 #endif

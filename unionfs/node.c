@@ -120,7 +120,7 @@ static struct node *destroy(struct ufs *u, struct node *n)
 	fdcache_drop(&u->fds, n->id, S_ISDIR(n->type) ? FD_UPPER_DIR : FD_UPPER_FILE);
 	if (n->orphan && u->mode == UFS_UPPER_PLAIN)
 		fd_close(n->fixed_fd);
-	else if (n->orphan)
+	else if (n->orphan && !u->left)
 		drop_orphan(u, n);
 	release(u, n);
 	return parent;

@@ -35,6 +35,11 @@ struct ufs;
 
 /* nodeids of what was born in the upper: this and its st_ino */
 #define NODE_UPPER_BIT	(1ull << 62)
+/*
+ * ... and, of a top that is a copy of another, its generation: what it has from there keeps the
+ * number that it had, which a new file's st_ino could be again (unionfs/clone.h).
+ */
+#define NODE_GENERATION_SHIFT 56
 #define NODE_SPARE_BITS (3ull << 61) /* of what cannot have that one; no st_ino has bit 61 */
 
 /* Who owns a thing and what it is. */

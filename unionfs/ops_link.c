@@ -147,7 +147,7 @@ static int place_nameless(struct making *m, struct node **ret, struct stat *st)
 
 	if (fstatat(at.dirfd, at.name, st, AT_EMPTY_PATH | AT_SYMLINK_NOFOLLOW) < 0)
 		return -errno;
-	snprintf(name, sizeof(name), "%llx", (unsigned long long)(NODE_UPPER_BIT | st->st_ino));
+	snprintf(name, sizeof(name), "%llx", (unsigned long long)upper_nodeid(m->u, st->st_ino));
 	at = (struct at){ .dirfd = m->u->upper.orphans, .name = name };
 	e = made_put(m->u, &m->made, &at, false, false);
 	if (!e)

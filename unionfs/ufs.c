@@ -181,6 +181,11 @@ int ufs_new(const struct ufs_config *cfg, struct ufs **ret)
 	return 0;
 }
 
+void ufs_leave(struct ufs *u)
+{
+	u->left = true;
+}
+
 void ufs_free(struct ufs *u)
 {
 	if (!u)

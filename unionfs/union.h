@@ -29,6 +29,7 @@ struct ufs {
 	struct lower lower;
 	enum ufs_upper_mode mode;
 	bool userxattr, is_volatile, rdonly;
+	bool left;     /* ufs_leave() */
 	bool metacopy; /* copies of attributes leave the bytes in the lower */
 	bool noacl, static_nlink;
 	bool foreign; /* foreign.h */

@@ -159,6 +159,11 @@ struct ufs_config {
  */
 int ufs_new(const struct ufs_config *cfg, struct ufs **ret);
 void ufs_free(struct ufs *u);
+/*
+ * The client goes on later: what it knows and has no name any more outlives ufs_free(), for who
+ * begins with recover.
+ */
+void ufs_leave(struct ufs *u);
 
 /*
  * What a carrier can do beside bringing requests; each may be NULL. @ctx is the one given to
@@ -268,5 +273,17 @@ struct ufs_change {
  * it. Ends early on a value other than 0.
  */
 int ufs_changes(struct ufs *u, int (*fn)(void *ctx, const struct ufs_change *c), void *ctx);
+
+/* Two directories, as struct ufs_config has them. */
+struct ufs_top {
+	int upper_fd, work_fd;
+};
+
+/*
+ * Copies a mapped top above an index, which nobody changes meanwhile, into empty directories, as
+ * @uid's: a union over the copy, begun with recover, serves a client of the source. Shares what the
+ * file system lets it. 0 or -errno with a text: -EMLINK, -EOVERFLOW = it cannot be numbered.
+ */
+int ufs_clone_top(const struct ufs_top *from, const struct ufs_top *to, uid_t uid);
 
 #endif

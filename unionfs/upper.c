@@ -4,6 +4,7 @@
 #include "base/err.h"
 #include "base/str.h"
 #include "unionfs/acl.h"
+#include "unionfs/clone.h"
 #include "unionfs/made.h"
 #include "unionfs/union.h"
 #include "unionfs/upper_plain.h"
@@ -122,8 +123,10 @@ int upper_init(struct ufs *u, const struct ufs_config *cfg)
 	}
 	up->dialect = u->mode == UFS_UPPER_MAPPED ? &dialect_mapped : &dialect_native;
 	up->user = u->mode == UFS_UPPER_MAPPED || u->userxattr;
-	up->ino_bit = cfg->lowers[0].kind == UFS_LOWER_INDEX ? NODE_UPPER_BIT : 0;
 	e = open_work(u, cfg);
+	if (!e && cfg->lowers[0].kind == UFS_LOWER_INDEX)
+		up->ino_bit = NODE_UPPER_BIT | clone_generation(up->root, up->user)
+						       << NODE_GENERATION_SHIFT;
 	return e ? e : probe(u);
 }
 
@@ -304,4 +307,9 @@ int upper_set_perm(struct ufs *u, const struct at *at, const struct perm *from,
 ssize_t upper_readlink(struct ufs *u, const struct at *at, char *buf, size_t size)
 {
 	return u->upper.dialect->readlink(u, at, buf, size);
+}
+
+uint64_t upper_nodeid(const struct ufs *u, uint64_t ino)
+{
+	return NODE_UPPER_BIT | u->upper.ino_bit | ino;
 }

@@ -20,7 +20,11 @@ struct upper {
 	const struct dialect *dialect;
 	int root, work, tmp, orphans;
 	bool user;	  /* P is "user.", else "trusted." */
-	uint64_t ino_bit; /* NODE_UPPER_BIT above an index: or'ed into st_ino */
+	/*
+	 * Or'ed into st_ino: above an index NODE_UPPER_BIT, and of a top that is a copy its
+	 * generation (unionfs/clone.h).
+	 */
+	uint64_t ino_bit;
 	dev_t dev;
 	uid_t uid; /* PLAIN: whom we serve as, shown as 0 */
 	gid_t gid;
@@ -128,6 +132,8 @@ unsigned int upper_marks(struct ufs *u, const struct at *at);
 int upper_mark(struct ufs *u, const struct at *at, const char *mark);
 /* The st_ino that a copied-up thing had: 0 or -ENODATA. */
 int upper_origin(struct ufs *u, const struct at *at, uint64_t *ret);
+/* The nodeid of what was born here with that st_ino. */
+uint64_t upper_nodeid(const struct ufs *u, uint64_t ino);
 int upper_set_origin(struct ufs *u, const struct at *at, uint64_t ino);
 
 /* ---- the dialects: upper_native.c, upper_mapped.c, upper_plain.c ---- */

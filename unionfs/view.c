@@ -91,8 +91,11 @@ static void number(struct ufs *u, struct node *like, bool has_origin)
 	} else if (has_origin && index && like->shown < NODE_UPPER_BIT && !S_ISDIR(like->type)) {
 		like->id = like->shown;
 		like->kept = true;
+	} else if (has_origin && index && like->shown >= NODE_UPPER_BIT) {
+		/* It came with a copy of the top that it was born in. */
+		like->id = like->shown;
 	} else {
-		like->id = NODE_UPPER_BIT | like->ino;
+		like->id = upper_nodeid(u, like->ino);
 	}
 	if (!has_origin)
 		like->shown = like->lower && index ? like->lower : like->ino | u->upper.ino_bit;
