@@ -128,6 +128,7 @@ int verb_kill(struct cli *c, int argc, char **argv);
 int verb_wait(struct cli *c, int argc, char **argv);
 int verb_update(struct cli *c, int argc, char **argv);
 int verb_checkpoint(struct cli *c, int argc, char **argv);
+int verb_clone(struct cli *c, int argc, char **argv);
 int verb_restore(struct cli *c, int argc, char **argv);
 int verb_pause(struct cli *c, int argc, char **argv);
 int verb_unpause(struct cli *c, int argc, char **argv);

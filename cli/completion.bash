@@ -67,7 +67,7 @@ _strata() {
 		mapfile -t COMPREPLY < <(compgen -W "$("$strata" "${where[@]}" images 2>/dev/null |
 			awk 'NR > 1 && $1 != "<none>" { print $1 ":" $2; if ($2 == "latest") print $1 }')" -- "$cur")
 		;;
-	logs | stop | rm | start | restart | attach | kill | wait | pause | unpause | update | exec | top | stats | diff | commit | rename)
+	logs | stop | rm | start | restart | attach | checkpoint | restore | clone | kill | wait | pause | unpause | update | exec | top | stats | diff | commit | rename)
 		mapfile -t COMPREPLY < <(compgen -W "$("$strata" "${where[@]}" ps -a --format json 2>/dev/null |
 			sed -n 's/^ *"\(id\|name\)": "\(..*\)",*$/\2/p')" -- "$cur")
 		;;

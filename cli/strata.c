@@ -32,6 +32,7 @@ static const struct verb verbs[] = {
 	{ "wait", verb_wait, "wait for the end of instances, print their exit codes" },
 	{ "checkpoint", verb_checkpoint, "keep running microVMs in a file, and end them" },
 	{ "restore", verb_restore, "have checkpointed microVMs go on" },
+	{ "clone", verb_clone, "make microVMs that go on where another one stands" },
 	{ "pause", verb_pause, "hold all that runs in instances" },
 	{ "unpause", verb_unpause, "let paused instances go on" },
 	{ "update", verb_update, "change the limits of instances" },

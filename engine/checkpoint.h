@@ -1,12 +1,13 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * A running microVM in a file beside its top, snapshots/<id>/machine, to go on from later: the same
- * instance on the same top, since the guest knows the files of its top by their inodes. It goes on
- * once: what it writes from then on is not what the file remembers. A start without it drops it.
+ * A running microVM in a file beside its top, snapshots/<id>/machine, to go on from later, on that
+ * top, once: what it writes from then on is not what the file remembers. A start without it drops
+ * it. A clone has a copy of the top, and a link of the very file (engine/clone.c).
  *
  *     machine.new   being written
  *     machine       a checkpoint
  *     machine.used  being gone on from; dropped when the guest runs
+ *     kept.<pid>/   machine, upper and work of one that runs on, for the command that makes clones
  */
 #ifndef ENGINE_CHECKPOINT_H
 #define ENGINE_CHECKPOINT_H
@@ -25,10 +26,12 @@ struct checkpoint_note {
 };
 #define CHECKPOINT_VERSION 1u
 
-/* Of the instance alone: another one's is refused. */
+/* Of the instance alone: another one's is refused, but for the source's of a clone. */
 struct digest checkpoint_key(const char *id);
 /* Why @s cannot be kept in a file: -EOPNOTSUPP or -EINVAL with a text, or 0. */
 int checkpoint_check(const struct run_spec *s);
+/* The same of what shall have clones. */
+int clone_check(const struct run_spec *s);
 
 /* ---- the supervisor's side ---- */
 
@@ -36,12 +39,34 @@ int checkpoint_check(const struct run_spec *s);
 int checkpoint_create(struct store *s, const char *id);
 /* It is written, and its VMM has gone: it is there, durably. */
 int checkpoint_publish(struct store *s, const char *id);
-/* Opens one, which is looked at as a whole, to go on from. -ENOENT: there is none. */
-int checkpoint_take(struct store *s, const char *id, struct vm_snapshot *ret);
+/*
+ * Opens the one in folder @dir, which is looked at as a whole: @spec's own, or of the one it is a
+ * clone of. *@ret_of: whose. -ENOENT: there is none.
+ */
+int checkpoint_open(int dir, const struct run_spec *spec, struct vm_snapshot *ret,
+		    const char **ret_of);
+/* The same of an instance, to go on from. */
+int checkpoint_take(struct store *s, const struct run_spec *spec, struct vm_snapshot *ret);
 /* After checkpoint_take(): the guest runs, so it is used up; or it does not, and it is there. */
 void checkpoint_used(struct store *s, const char *id, bool runs);
 /* Whatever there is of one. */
 void checkpoint_drop(struct store *s, const char *id);
 bool checkpoint_exists(struct store *s, const char *id);
+
+/* ---- one that runs on ---- */
+
+struct kept {
+	char name[32]; /* in snapshots/<id>/ */
+	int dir, upper, work;
+};
+#define KEPT_NONE ((struct kept){ .dir = -1, .upper = -1, .work = -1 })
+
+/* A new one for the command @pid, empty: 0 or -errno. */
+int kept_create(struct store *s, const char *id, pid_t pid, struct kept *ret);
+/* The one that the supervisor made for us. */
+int kept_open(struct store *s, const char *id, pid_t pid, struct kept *ret);
+void kept_close(struct kept *k);
+/* And with all that is in it. */
+void kept_remove(struct store *s, const char *id, struct kept *k);
 
 #endif

@@ -41,6 +41,18 @@ int engine_wait(struct engine *e, const char *id_or_name, int *ret_code);
  * on. -EOPNOTSUPP with a text: it has what cannot be kept.
  */
 int engine_checkpoint(struct engine *e, const char *id_or_name);
+struct clone_options {
+	const char *name; /* NULL: none has one; of several, -1, -2... is added */
+	unsigned count;
+};
+/*
+ * Makes microVMs that go on where a running one stands, or a checkpointed one stood, each on a copy
+ * of its top, with the same memory until they write to it, detached. Calls @fn for each: @r is 0
+ * when it runs, or what went wrong, with a text. -EOPNOTSUPP with a text: it has what cannot be
+ * kept.
+ */
+int engine_clone(struct engine *e, const char *id_or_name, const struct clone_options *o,
+		 void (*fn)(void *ctx, const char *id, int r), void *ctx);
 /* Holds all that runs in it, or lets it go on. */
 int engine_pause(struct engine *e, const char *id_or_name, bool paused);
 

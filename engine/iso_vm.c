@@ -103,7 +103,7 @@ static int open_object(struct iso_vm *v, uint64_t nid)
 	return objects < 0 ? objects : layers_object_openat(objects, &content.digest);
 }
 
-static int serve_object(void *ctx, int fd, _unused_ uint32_t events)
+int iso_vm_serve_object(void *ctx, int fd, _unused_ uint32_t events)
 {
 	struct iso_vm *v = ctx;
 	_close_ int object = -1;
@@ -131,8 +131,7 @@ static int serve_port(void *ctx, int fd, _unused_ uint32_t events)
 	return 0;
 }
 
-/* One message: 1 and *@ret, 0 = none now, -EPIPE = the VMM has gone. */
-static int next_message(struct iso_vm *v, struct vmm_message *ret)
+int iso_vm_next_message(struct iso_vm *v, struct vmm_message *ret)
 {
 	ssize_t n = recv(v->control, ret, sizeof(*ret), MSG_DONTWAIT);
 
@@ -174,7 +173,7 @@ static int hear_control(void *ctx, int fd, _unused_ uint32_t events)
 	bool known = false;
 	int r;
 
-	while (!known && (r = next_message(v, &m)) == 1)
+	while (!known && (r = iso_vm_next_message(v, &m)) == 1)
 		known = v->starting && hear_start(v, &m);
 	if (!known && r < 0)
 		loop_remove(v->loop, fd);
@@ -188,13 +187,13 @@ static int attach(void *ctx, struct loop *loop)
 	int r;
 
 	v->loop = loop;
-	r = loop_add(loop, v->objects, EPOLLIN, serve_object, v);
+	r = loop_add(loop, v->objects, EPOLLIN, iso_vm_serve_object, v);
 	if (r >= 0)
 		r = loop_add(loop, v->ports, EPOLLIN, serve_port, v);
 	return r < 0 ? r : loop_add(loop, v->control, EPOLLIN, hear_control, v);
 }
 
-static int failed(const struct vmm_message *m)
+int iso_vm_failed(const struct vmm_message *m)
 {
 	int e = m->value > 0 && m->value < 4096 ? -m->value : -EIO;
 
@@ -218,7 +217,7 @@ static int start(void *ctx)
 	else if (r < 0)
 		r = err(r, "the microVM: %s", strerror(-r));
 	else if (v->failure.kind == VMM_FAILED)
-		r = failed(&v->failure);
+		r = iso_vm_failed(&v->failure);
 	else if (v->cut)
 		r = err(-EIO, "the microVM was ended before its command ran");
 	else
@@ -253,70 +252,6 @@ static int resize(void *ctx, unsigned rows, unsigned cols)
 	return tell(ctx, &m);
 }
 
-/*
- * Until the VMM says that it has saved its machine, or could not: 0 and *@ret, or -EPIPE when it
- * has gone. Objects are served meanwhile.
- */
-static int await_saved(struct iso_vm *v, struct vmm_message *ret)
-{
-	struct pollfd fds[] = {
-		{ .fd = v->control, .events = POLLIN },
-		{ .fd = v->objects, .events = POLLIN },
-	};
-
-	for (;;) {
-		int r;
-
-		if (poll(fds, ARRAY_SIZE(fds), -1) < 0 && errno != EINTR)
-			return err_sys("poll");
-		if (fds[1].revents & POLLIN)
-			serve_object(v, v->objects, 0);
-		r = fds[0].revents ? next_message(v, ret) : 0;
-		if (r < 0)
-			return r;
-		if (r == 1 &&
-		    (ret->kind == VMM_SAVED || ret->kind == VMM_FAILED || ret->kind == VMM_UNSAVED))
-			return 0;
-	}
-}
-
-/* Waits for its end: only then is its top on disk too. */
-static int wait_saved(struct iso_vm *v)
-{
-	struct pollfd p = { .fd = v->pidfd, .events = POLLIN };
-	struct vmm_message m;
-	int r = await_saved(v, &m);
-
-	if (r == -EPIPE)
-		return -ESRCH;
-	if (r >= 0 && m.kind != VMM_SAVED)
-		return failed(&m);
-	while (r >= 0 && poll(&p, 1, -1) < 0 && errno == EINTR)
-		;
-	return r < 0 ? r : checkpoint_publish(v->c.store, v->c.spec->id);
-}
-
-static int checkpoint(void *ctx)
-{
-	struct iso_vm *v = ctx;
-	struct vmm_message m = { .kind = VMM_CHECKPOINT };
-	_close_ int fd = -1;
-	int r = checkpoint_check(v->c.spec);
-
-	if (r >= 0)
-		fd = r = checkpoint_create(v->c.store, v->c.spec->id);
-	if (r >= 0 && fd_send(v->control, &m, sizeof(m), &fd, 1) != sizeof(m))
-		r = -ESRCH;
-	if (r >= 0)
-		r = wait_saved(v);
-	v->saved = r >= 0;
-	if (r < 0) {
-		log_warn("checkpoint: %s", err_take(r));
-		checkpoint_drop(v->c.store, v->c.spec->id);
-	}
-	return r;
-}
-
 /* The machine's memory is a multiple of 2 MiB (microvm.h). */
 static int memory(void *ctx, unsigned mib)
 {
@@ -335,7 +270,7 @@ static int exit_code(void *ctx, int wait_status)
 	struct iso_vm *v = ctx;
 	struct vmm_message m;
 
-	while (next_message(v, &m) == 1)
+	while (iso_vm_next_message(v, &m) == 1)
 		;
 	if (v->saved)
 		return 0;
@@ -386,7 +321,8 @@ const struct isolation iso_vm = {
 	.oom_killed = oom_killed,
 	.pause = pause_vmm,
 	.memory = memory,
-	.checkpoint = checkpoint,
+	.checkpoint = iso_vm_checkpoint,
+	.clone = iso_vm_keep,
 	.attach = attach,
 	.cleanup = cleanup,
 };

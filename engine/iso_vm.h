@@ -32,4 +32,15 @@ struct iso_vm {
  */
 int vm_handout_spawn(struct iso_vm *v, const int stdio[3]);
 
+/* iso_vm_save.c: the machine into a file, and its end; or with a copy of its top, and on it runs. */
+int iso_vm_checkpoint(void *ctx);
+int iso_vm_keep(void *ctx, pid_t pid);
+
+/* iso_vm.c, for these: one message, 1 and *@ret, 0 = none now, -EPIPE = the VMM has gone. */
+int iso_vm_next_message(struct iso_vm *v, struct vmm_message *ret);
+/* The text and errno of one that says of a failure. */
+int iso_vm_failed(const struct vmm_message *m);
+/* A loop's callback: answers the VMM's request for an object. */
+int iso_vm_serve_object(void *ctx, int fd, uint32_t events);
+
 #endif

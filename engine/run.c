@@ -126,7 +126,7 @@ static int check_platform(const struct run_options *o, const struct image *i)
 	return 0;
 }
 
-static void undo_instance(struct engine *e, struct inst *i)
+void undo_instance(struct engine *e, struct inst *i)
 {
 	snapshot_remove(e->store, inst_id(i));
 	inst_delete(i);
@@ -183,12 +183,8 @@ static int create_instance(struct engine *e, struct run_spec *spec, const struct
 	return 0;
 }
 
-/*
- * With our standard streams, stdin only when @interactive, or with none when @detach. @restore:
- * from its checkpoint.
- */
-static int spawn_monitor(struct engine *e, const char *id, bool interactive, bool detach,
-			 bool restore, struct run *ret)
+int spawn_monitor(struct engine *e, const char *id, bool interactive, bool detach, bool restore,
+		  struct run *ret)
 {
 	_free_ char *path = NULL;
 	_close_ int pidfd = -1;

@@ -77,6 +77,7 @@ void spec_free(struct run_spec *s)
 	free(s->kernel);
 	free(s->modules);
 	free(s->mountpoint);
+	free(s->clone_of);
 	for (size_t i = 0; i < s->nvolumes; i++) {
 		free(s->volumes[i].source);
 		free(s->volumes[i].target);

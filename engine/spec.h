@@ -15,6 +15,7 @@ struct run_spec {
 	char **argv, **env, **ports;
 	char *cwd, *user, *hostname, *mountpoint;
 	char *kernel, *modules; /* files of a microVM; modules may be NULL */
+	char *clone_of;		/* the id of the microVM that this one went on as a clone of */
 	struct run_volume *volumes;
 	size_t nvolumes;
 	struct run_volume *disks; /* of a microVM: a file, and where it is mounted or "" */

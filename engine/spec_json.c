@@ -47,6 +47,8 @@ json_t *spec_to_json(const struct run_spec *s)
 		"hostNetwork", s->host_network, "rm", s->rm, "terminal", s->tty, "interactive",
 		s->interactive, "readOnly", s->read_only, "logged", s->logged, "trace", s->trace);
 
+	if (j && s->clone_of)
+		json_object_set_new(j, "cloneOf", json_string(s->clone_of));
 	if (j && s->timeout)
 		json_object_set_new(j, "timeout", json_integer(s->timeout));
 	if (j && s->no_verify)
@@ -130,6 +132,7 @@ static int strings_from_json(const json_t *j, struct run_spec *s)
 		{ "modules", &s->modules },
 		{ "hostname", &s->hostname },
 		{ "mountpoint", &s->mountpoint },
+		{ "cloneOf", &s->clone_of },
 	};
 	int r = 0;
 

@@ -44,6 +44,8 @@ struct vmm {
 	bool restore; /* it goes on from its own */
 	struct checkpoint_note note;
 	int checkpoint_fd; /* what to save it to, -1 = nobody has asked */
+	bool goes_on;	   /* ... and then runs on */
+	bool saved;	   /* it ends, to go on later */
 	struct vm_snapshot snapshot;
 	bool told; /* the monitor knows how the command fared */
 };
@@ -159,6 +161,7 @@ static int hear_monitor(struct vmm *v)
 		return -EPIPE;
 	if (m.kind == VMM_CHECKPOINT && nfds && v->vm && v->checkpoint_fd < 0) {
 		v->checkpoint_fd = fd;
+		v->goes_on = m.value == 1;
 		vm_stop(v->vm);
 		return 0;
 	}
@@ -287,7 +290,7 @@ static int tell_restored(struct vmm *v)
 	int r = vmm_guest_identity(v->spec, vm_stats(v->vm)->loaded_ns, &identity);
 
 	if (r >= 0)
-		r = vm_control_restored(v->control, &identity);
+		r = vmm_guest_restored(v->spec, &v->snapshot.key, &identity, v->control);
 	explicit_bzero(&identity, sizeof(identity));
 	if (r >= 0)
 		tell_monitor(v, VMM_STARTED, 0, "");
@@ -307,9 +310,31 @@ static int save(struct vmm *v)
 	if (r < 0)
 		tell_monitor(v, VMM_UNSAVED, -r, err_take(r));
 	else
-		tell_monitor(v, VMM_SAVED, 0, "");
+		tell_monitor(v, v->goes_on ? VMM_KEPT : VMM_SAVED, 0, "");
 	v->checkpoint_fd = fd_close(v->checkpoint_fd);
 	return r;
+}
+
+/* While the supervisor copies the top; false: it has gone. */
+static bool may_go_on(void)
+{
+	struct vmm_message m;
+
+	while (fd_recv(VMM_CONTROL, &m, sizeof(m), NULL, 0, NULL) == sizeof(m))
+		if (m.kind == VMM_GO)
+			return true;
+	return false;
+}
+
+/* It was stopped to be saved. What could not be saved runs on; so does what was to. */
+static bool runs_on(struct vmm *v)
+{
+	if (v->checkpoint_fd < 0 || v->told || v->end != VM_END_STOPPED || v->run_result < 0)
+		return false;
+	if (save(v) < 0)
+		return true;
+	v->saved = !v->goes_on;
+	return v->goes_on && may_go_on();
 }
 
 /* Until it ends, or stands still to be saved. */
@@ -342,9 +367,7 @@ static int run(struct vmm *v)
 		r = err_sys("eventfd");
 	if (r >= 0)
 		r = run_once(v);
-	/* What could not be saved runs on. */
-	while (r >= 0 && v->checkpoint_fd >= 0 && !v->told && v->end == VM_END_STOPPED &&
-	       v->run_result >= 0 && save(v) < 0) {
+	while (r >= 0 && runs_on(v)) {
 		eventfd_read(v->ended_fd, &n);
 		vm_again(v->vm);
 		r = run_once(v);
@@ -358,6 +381,8 @@ static void sync_files(struct vmm *v)
 {
 	vmm_qemu_free(v->qemu);
 	vm_free(v->vm);
+	if (v->saved)
+		vmm_files_leave(v->files);
 	vmm_files_free(v->files);
 }
 

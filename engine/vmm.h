@@ -2,7 +2,7 @@
 /*
  * strata-vmm [warm KEY | make KEY | restore KEY]: a machine that boots; one that begins from the
  * snapshot of that key; one that is made for it (engine/vmm_make.h); or one that goes on from its
- * own checkpoint (engine/checkpoint.h). Where the spec says so the machine is QEMU's
+ * own checkpoint, or as another's clone (engine/checkpoint.h). Where the spec says so the machine is QEMU's
  * (engine/vmm_qemu.h), a process of its own in a process group with strata-vmm.
  *
  * What a supervisor and its strata-vmm share: descriptors at the start, messages afterwards. The
@@ -45,12 +45,14 @@ enum vmm_kind {
 	VMM_EXITED,  /* value: the command's status */
 	VMM_SAVED,   /* it is in the file, and ends */
 	VMM_UNSAVED, /* value: errno, text: it is not, and runs on */
+	VMM_KEPT,    /* it is in the file, and stands still until VMM_GO */
 	/* to the VMM */
 	VMM_SIGNAL, /* value */
 	VMM_RESIZE,
-	VMM_MEMORY,	/* value: MiB that the guest is to do with */
-	VMM_GO,		/* it is in its cgroup: QEMU may be started, which it waits for */
-	VMM_CHECKPOINT, /* with a descriptor, to save the machine to (checkpoint.h) */
+	VMM_MEMORY, /* value: MiB that the guest is to do with */
+	VMM_GO, /* it is in its cgroup: QEMU may be started, which it waits for; or after VMM_KEPT */
+	/* with a descriptor, to save the machine to (checkpoint.h); value: 1 = it runs on then */
+	VMM_CHECKPOINT,
 };
 
 struct vmm_message {

@@ -158,6 +158,11 @@ int vmm_files_open(struct vmm_files *f, bool recover, struct vm *vm)
 	return r;
 }
 
+void vmm_files_leave(struct vmm_files *f)
+{
+	ufs_leave(f->served[0].u);
+}
+
 uint64_t vmm_files_agreed(const struct vmm_files *f)
 {
 	return ufs_conn_agreed(f->served[0].conn);

@@ -28,6 +28,8 @@ ssize_t vmm_files_serve(void *ctx, const struct iovec *in, int nin, const struct
 			int nout);
 void *vmm_files_ctx(void *files, size_t i);
 
+/* The guest goes on later: it is to find what it knows. */
+void vmm_files_leave(struct vmm_files *f);
 /* What root server and guest have agreed on, and another one is to go on with. */
 uint64_t vmm_files_agreed(const struct vmm_files *f);
 void vmm_files_resume(struct vmm_files *f, uint64_t agreed);

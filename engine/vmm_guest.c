@@ -4,6 +4,7 @@
 #include "base/clock.h"
 #include "base/err.h"
 #include "base/mem.h"
+#include "engine/checkpoint.h"
 #include "engine/passt.h"
 #include "engine/vmm.h"
 #include "engine/vmm_machine.h"
@@ -23,6 +24,33 @@ int vmm_guest_identity(const struct run_spec *s, uint64_t loaded_ns, struct vm_g
 	return getrandom(ret->entropy, sizeof(ret->entropy), 0) == sizeof(ret->entropy) ?
 		       0 :
 		       err_sys("random numbers");
+}
+
+/* machine-id(5): one that is kept nowhere but where it is from. */
+static struct digest machine_id(const struct run_spec *s)
+{
+	char text[64];
+	int n = snprintf(text, sizeof(text), "machine-id of %.32s", s->id);
+
+	return sha256_of(text, (size_t)n);
+}
+
+int vmm_guest_restored(const struct run_spec *s, const struct digest *key,
+		       const struct vm_guest_identity *identity, struct vm_control *control)
+{
+	struct digest own = checkpoint_key(s->id), id = machine_id(s);
+	struct vm_guest_identity i = *identity;
+	char host[13];
+	int r;
+
+	if (digest_eq(key, &own))
+		return vm_control_restored(control, identity);
+	if (!s->user_network)
+		memset(i.mac, 0, sizeof(i.mac));
+	snprintf(host, sizeof(host), "%.12s", s->id);
+	r = vm_control_cloned(control, &i, s->hostname ? s->hostname : host, id.b);
+	explicit_bzero(&i, sizeof(i));
+	return r;
 }
 
 int vmm_guest_config(const struct run_spec *s, const struct vm_guest_identity *identity,

@@ -145,6 +145,16 @@ int vm_control_restored(struct vm_control *c, const struct vm_guest_identity *i)
 	return message(c, GUEST_RESTORED, &g, sizeof(g));
 }
 
+int vm_control_cloned(struct vm_control *c, const struct vm_guest_identity *i, const char *hostname,
+		      const uint8_t machine_id[16])
+{
+	struct guest_clone g = { .identity = identity(i) };
+
+	memcpy(g.hostname, hostname, MIN(strlen(hostname), sizeof(g.hostname)));
+	memcpy(g.machine_id, machine_id, sizeof(g.machine_id));
+	return message(c, GUEST_CLONED, &g, sizeof(g));
+}
+
 static int config_check(const struct vm_guest_config *cfg)
 {
 	if (!cfg->root || !cfg->argv || !cfg->argv[0])

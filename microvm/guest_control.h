@@ -82,6 +82,9 @@ int vm_control_config(struct vm_control *c,
 int vm_control_signal(struct vm_control *c, int sig);
 /* It goes on from a snapshot, now: in place of a config. */
 int vm_control_restored(struct vm_control *c, const struct vm_guest_identity *i);
+/* The same of another one's: it becomes a machine of its own. */
+int vm_control_cloned(struct vm_control *c, const struct vm_guest_identity *i, const char *hostname,
+		      const uint8_t machine_id[16]);
 int vm_control_resize(struct vm_control *c, unsigned rows, unsigned cols);
 /*
  * Sends what waits and gives the next event: 1, 0 = none yet, -EPIPE = the VM has gone, -EPROTO =

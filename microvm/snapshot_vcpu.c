@@ -15,9 +15,11 @@
 #define MSR_TSC_DEADLINE 0x6e0u
 #define MSRS_MAX	 1024u
 
+#define MSRS_AT_ONCE 255u /* what KVM_GET_MSRS takes: fewer than its MAX_IO_MSRS */
+
 struct msrs {
 	uint32_t n, pad; /* as struct kvm_msrs */
-	struct kvm_msr_entry entries[MSRS_MAX];
+	struct kvm_msr_entry entries[MSRS_AT_ONCE];
 };
 
 static int failed(const struct vcpu *c, const char *what)
@@ -37,14 +39,18 @@ static struct kvm_msr_list *msr_list(const struct vcpu *c)
 	return l && ioctl(c->vm->kvm_fd, KVM_GET_MSR_INDEX_LIST, l) == 0 ? take_ptr(l) : NULL;
 }
 
-static bool msr_get(const struct vcpu *c, struct kvm_msr_entry *e)
+/* As many of the @n as come at once, from the first on: how many; 0 = not even that one. */
+static size_t msrs_get(const struct vcpu *c, struct kvm_msr_entry *e, size_t n)
 {
-	struct msrs one = { .n = 1, .entries = { *e } };
+	struct msrs m = { .n = (uint32_t)MIN(n, (size_t)MSRS_AT_ONCE) };
+	int got;
 
-	if (ioctl(c->fd, KVM_GET_MSRS, &one) != 1)
-		return false;
-	*e = one.entries[0];
-	return true;
+	memcpy(m.entries, e, m.n * sizeof(*e));
+	got = ioctl(c->fd, KVM_GET_MSRS, &m);
+	if (got <= 0)
+		return 0;
+	memcpy(e, m.entries, (size_t)got * sizeof(*e));
+	return (size_t)got;
 }
 
 /* One that cannot be read is none of this CPU's. */
@@ -52,16 +58,22 @@ static int msrs_save(const struct vcpu *c, struct snapshot_writer *w)
 {
 	_free_ struct kvm_msr_list *l = msr_list(c);
 	_free_ struct kvm_msr_entry *e = NULL;
-	size_t n = 0;
+	size_t n, have = 0;
 
 	if (!l)
 		return failed(c, "list of MSRs");
-	e = mem_new(l->nmsrs, sizeof(*e));
+	n = l->nmsrs;
+	e = mem_new(n, sizeof(*e));
 	if (!e)
 		return err(-ENOMEM, "snapshot: no memory");
-	for (uint32_t i = 0; i < l->nmsrs; i++) {
-		e[n].index = l->indices[i];
-		n += msr_get(c, &e[n]);
+	for (size_t i = 0; i < n; i++)
+		e[i].index = l->indices[i];
+	while (have < n) {
+		size_t got = msrs_get(c, e + have, n - have);
+
+		have += got;
+		if (!got)
+			memmove(e + have, e + have + 1, (--n - have) * sizeof(*e));
 	}
 	snapshot_writer_add(w, SNAPSHOT_MSRS, c->index, e, n * sizeof(*e));
 	return 0;
@@ -80,29 +92,38 @@ static int msr_set(const struct vcpu *c, const struct kvm_msr_entry *e)
 		   e->index, (unsigned long long)e->data);
 }
 
+/* What they are now; of one that cannot be read, anything but what it is to be. */
+static void msrs_now(const struct vcpu *c, struct kvm_msr_entry *now, size_t n)
+{
+	for (size_t i = 0; i < n;) {
+		size_t got = msrs_get(c, now + i, n - i);
+
+		if (!got)
+			now[i].data = ~now[i].data;
+		i += got ? got : 1;
+	}
+}
+
 /* Only those that are not what the snapshot has; one at a time, so that one fails alone. */
 static int msrs_restore(const struct vcpu *c, const struct snapshot_file *f)
 {
 	size_t len = 0, n;
 	const struct kvm_msr_entry *e = snapshot_file_find(f, SNAPSHOT_MSRS, c->index, &len);
-	_free_ struct msrs *now = new0(struct msrs);
+	_free_ struct kvm_msr_entry *now = NULL;
 	const struct kvm_msr_entry *deadline = NULL;
-	int same, r = 0;
+	int r = 0;
 
 	n = len / sizeof(*e);
 	if (!e || n > MSRS_MAX || len % sizeof(*e))
 		return err(-EBADMSG, "snapshot: vCPU %u: impossible MSRs", c->index);
+	now = mem_dup(e, len);
 	if (!now)
 		return err(-ENOMEM, "snapshot: no memory");
-	memcpy(now->entries, e, len);
-	now->n = (uint32_t)n;
-	same = ioctl(c->fd, KVM_GET_MSRS, now);
+	msrs_now(c, now, n);
 	for (size_t i = 0; r == 0 && i < n; i++) {
-		bool known = same > 0 && i < (size_t)same;
-
 		if (e[i].index == MSR_TSC_DEADLINE)
 			deadline = &e[i];
-		else if (e[i].index == MSR_TSC || !known || now->entries[i].data != e[i].data)
+		else if (e[i].index == MSR_TSC || now[i].data != e[i].data)
 			r = msr_set(c, &e[i]);
 	}
 	return r == 0 && deadline ? msr_set(c, deadline) : r;

@@ -15,7 +15,7 @@
 #include <sys/un.h>
 
 /* a supervisor that has the lock listens within microseconds, a full one a moment later */
-#define RETRY_MS 5
+#define RETRY_MS     5
 #define RETRY_FOR_MS 5000 /* then it hangs */
 /* from SIGKILL to the end of the supervisor: tearing down, draining, cleaning up */
 #define STOP_EXTRA_MS 30000
@@ -104,8 +104,8 @@ static int reply_next(int fd, uint64_t deadline, struct control_reply *ret)
 	return n == sizeof(*ret) ? 1 : -EBADMSG;
 }
 
-/* Asks and waits for the one reply: its result. */
-static int control_ask(const struct inst *i, const struct control_request *q)
+/* Asks and waits for the one reply, so long at most (< 0: for ever): its result. */
+static int ask_for(const struct inst *i, const struct control_request *q, int64_t timeout_ms)
 {
 	struct control_reply reply = { 0 };
 	_close_ int fd = -1;
@@ -116,12 +116,17 @@ static int control_ask(const struct inst *i, const struct control_request *q)
 		return fd;
 	if (send(fd, q, sizeof(*q), MSG_NOSIGNAL) != sizeof(*q))
 		return gone(errno) ? -ESRCH : -errno;
-	r = reply_next(fd, deadline_in(RETRY_FOR_MS), &reply);
+	r = reply_next(fd, deadline_in(timeout_ms), &reply);
 	if (r == 0)
 		return -ESRCH;
 	if (r < 0)
 		return err(r, "instance %s: its supervisor does not answer", i->id);
 	return reply.result;
+}
+
+static int control_ask(const struct inst *i, const struct control_request *q)
+{
+	return ask_for(i, q, RETRY_FOR_MS);
 }
 
 /* What is known of an instance whose directory may be gone any moment. */
@@ -177,6 +182,11 @@ int watch_end(struct inst *i, int fd)
 int inst_kill(const struct inst *i, int sig)
 {
 	return control_ask(i, &(struct control_request){ .kind = CONTROL_KILL, .a = sig });
+}
+
+int inst_clone(const struct inst *i, pid_t pid)
+{
+	return ask_for(i, &(struct control_request){ .kind = CONTROL_CLONE, .a = pid }, -1);
 }
 
 int inst_memory(const struct inst *i, unsigned mib)

@@ -18,6 +18,7 @@ enum control_kind {
 	CONTROL_MEMORY, /* a: MiB */
 	CONTROL_CHECKPOINT,
 	CONTROL_ATTACH, /* the reply has a descriptor with it */
+	CONTROL_CLONE,	/* a: the pid of who makes clones */
 };
 
 struct control_request {
@@ -38,6 +39,7 @@ struct control_handler {
 	int (*memory)(void *ctx, unsigned mib);
 	int (*checkpoint)(void *ctx); /* 0: it ends now, and that is the answer */
 	int (*attach)(void *ctx, int *ret_fd);
+	int (*clone)(void *ctx, pid_t pid);
 };
 
 struct control;

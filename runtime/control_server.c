@@ -93,6 +93,8 @@ static int request_do(struct control *c, const struct control_request *q)
 	case CONTROL_CHECKPOINT:
 		r = c->ended ? -ESRCH : c->handler->checkpoint(c->ctx);
 		return r < 0 ? r : 1;
+	case CONTROL_CLONE:
+		return c->ended ? -ESRCH : c->handler->clone(c->ctx, q->a);
 	default:
 		return -EINVAL;
 	}

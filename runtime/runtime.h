@@ -107,6 +107,11 @@ int inst_memory(const struct inst *i, unsigned mib);
  */
 int inst_checkpoint(struct inst *i);
 /*
+ * Keeps what runs in a file for clones that process @pid makes, and has it run on: 0 when it is
+ * there. Errors as of inst_checkpoint().
+ */
+int inst_clone(const struct inst *i, pid_t pid);
+/*
  * A pidfd of the container's first process or the VMM, the caller's: the very one that the state
  * names, not another that has got its number since. -ESRCH = there is none.
  */
@@ -201,6 +206,8 @@ struct isolation {
 	 * done meanwhile. NULL: cannot.
 	 */
 	int (*checkpoint)(void *ctx);
+	/* The same for clones that process @pid makes, and it runs on. NULL: cannot. */
+	int (*clone)(void *ctx, pid_t pid);
 	/*
 	 * Adds descriptors of its own (a file server's pidfd, a VMM's socket) to the supervisor's
 	 * loop, after create(). A callback that ends the loop ends the instance by SIGKILL. NULL:

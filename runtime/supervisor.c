@@ -10,7 +10,7 @@
 
 /* what SIGTERM to the supervisor leaves the command: docker stop's default */
 #define TERM_STOP_MS 10000
-#define CLIENT_MS 1000 /* for the client to take what a stopped one printed last */
+#define CLIENT_MS    1000 /* for the client to take what a stopped one printed last */
 
 static int supervisor_over(void *ctx)
 {
@@ -85,6 +85,17 @@ static int supervisor_checkpoint(void *ctx)
 	return v->s->iso->checkpoint ? v->s->iso->checkpoint(v->s->ctx) : -EOPNOTSUPP;
 }
 
+static int supervisor_clone(void *ctx, pid_t pid)
+{
+	struct supervisor *v = ctx;
+
+	if (v->ended || v->record.state.status == INST_CREATED)
+		return -ESRCH;
+	if (v->record.state.status == INST_PAUSED)
+		return -EBUSY;
+	return v->s->iso->clone ? v->s->iso->clone(v->s->ctx, pid) : -EOPNOTSUPP;
+}
+
 static int supervisor_stop(void *ctx, int sig, int timeout_ms)
 {
 	struct supervisor *v = ctx;
@@ -137,6 +148,7 @@ const struct control_handler supervisor_control = {
 	.memory = supervisor_memory,
 	.checkpoint = supervisor_checkpoint,
 	.attach = supervisor_attach,
+	.clone = supervisor_clone,
 };
 
 /*

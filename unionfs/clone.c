@@ -200,7 +200,8 @@ struct thing {
 
 static int copy_file(struct clone *c, const struct thing *t)
 {
-	_close_ int in = openat(t->in, t->name, O_RDONLY | O_NOFOLLOW | O_CLOEXEC);
+	/* Who made the top is not trusted: whatever has taken its place does not hold us up. */
+	_close_ int in = openat(t->in, t->name, O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC);
 	_close_ int out = openat(t->out, t->name, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
 	int e;
 
@@ -297,7 +298,8 @@ static int copy_tree(struct clone *c, int from, int to)
 /* What has lost its last name while the client knows it; there are none before the first start. */
 static int copy_orphans(struct clone *c, int from_work, int to_work)
 {
-	_close_ int from = openat(from_work, "orphans", O_RDONLY | O_DIRECTORY | O_CLOEXEC), to = -1;
+	_close_ int from = openat(from_work, "orphans", O_RDONLY | O_DIRECTORY | O_CLOEXEC),
+		    to = -1;
 
 	if (from < 0)
 		return errno == ENOENT ? 0 : err_sys("top: orphans");

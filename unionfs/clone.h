@@ -12,7 +12,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-#define CLONE_GENERATIONS 32u		/* 0 is a top that is no copy */
+#define CLONE_GENERATIONS 32u	       /* 0 is a top that is no copy */
 #define CLONE_INO_MAX	  (1ull << 56) /* what XFS has at most; generations stand above */
 
 /* Of the top whose root is @root: 0 when it is none, or says what is impossible. */

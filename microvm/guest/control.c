@@ -62,7 +62,7 @@ int control_config(int fd, struct config *ret)
  * A message of the VMM comes whole or is about to: its rest is waited for. One that is too long is
  * skipped.
  */
-int control_next(int fd, uint32_t *ret_type, uint8_t data[64], uint32_t *ret_len)
+int control_next(int fd, uint32_t *ret_type, uint8_t data[GUEST_WISH_MAX], uint32_t *ret_len)
 {
 	struct pollfd p = { .fd = fd, .events = POLLIN };
 	struct guest_head head;
@@ -72,13 +72,13 @@ int control_next(int fd, uint32_t *ret_type, uint8_t data[64], uint32_t *ret_len
 	if (poll(&p, 1, 0) <= 0 || !p.revents)
 		return 0;
 	r = control_read(fd, &head, sizeof(head));
-	if (r > 0 && head.len <= 64)
+	if (r > 0 && head.len <= GUEST_WISH_MAX)
 		r = control_read(fd, data, head.len);
-	for (uint32_t i = 0; r > 0 && head.len > 64 && i < head.len; i++)
+	for (uint32_t i = 0; r > 0 && head.len > GUEST_WISH_MAX && i < head.len; i++)
 		r = control_read(fd, &byte, 1);
 	if (r <= 0)
 		return r;
-	*ret_type = head.len <= 64 ? head.type : 0;
+	*ret_type = head.len <= GUEST_WISH_MAX ? head.type : 0;
 	*ret_len = head.len;
 	return 1;
 }

@@ -42,7 +42,7 @@ static int standard_files(void)
 /* The VMM has been told all; it turns the machine off, or goes. */
 static void wait_for_end(int control)
 {
-	uint8_t data[64];
+	uint8_t data[GUEST_WISH_MAX];
 	uint32_t type, len;
 
 	for (;;) {

@@ -38,6 +38,8 @@ void machine_ready(void);
 int machine_identify(const struct guest_identity *i);
 /* The same of one that ran already: as far as it can be, there is nobody to tell. */
 void machine_restored(const struct guest_identity *i);
+/* And which is another's copy: with a name, a machine-id and an address of its own. */
+void machine_cloned(const struct guest_clone *c);
 
 /* ---- modules.c ---- */
 
@@ -103,7 +105,7 @@ int control_config(int fd, struct config *ret);
  * What has come: 1 = *@ret_type and its @ret_len bytes in @data, 0 = nothing yet, -EPIPE = the VMM
  * has closed it.
  */
-int control_next(int fd, uint32_t *ret_type, uint8_t data[64], uint32_t *ret_len);
+int control_next(int fd, uint32_t *ret_type, uint8_t data[GUEST_WISH_MAX], uint32_t *ret_len);
 void control_started(int fd);
 void control_failed(int fd, int error);
 void control_exited(int fd, unsigned status);

@@ -130,6 +130,38 @@ void machine_restored(const struct guest_identity *i)
 	machine_identify(i);
 }
 
+#define MACHINE_ID "/etc/machine-id"
+
+/* Only where there is one (machine-id(5)): an image without goes on without. */
+static int set_machine_id(const uint8_t id[16])
+{
+	char line[2 * 16 + 2];
+	int fd = open(MACHINE_ID, O_WRONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC), r = 0;
+
+	if (fd < 0)
+		return errno == ENOENT ? 0 : failing(-errno, MACHINE_ID);
+	for (size_t i = 0; i < 16; i++)
+		snprintf(line + 2 * i, 3, "%02x", id[i]);
+	line[sizeof(line) - 2] = '\n';
+	if (pwrite(fd, line, sizeof(line) - 1, 0) < 0 || ftruncate(fd, sizeof(line) - 1) < 0)
+		r = failing(-errno, MACHINE_ID);
+	close(fd);
+	return r;
+}
+
+void machine_cloned(const struct guest_clone *c)
+{
+	static const uint8_t none[6];
+	char name[sizeof(c->hostname) + 1] = "";
+
+	memcpy(name, c->hostname, sizeof(c->hostname));
+	machine_restored(&c->identity);
+	machine_hostname(name);
+	set_machine_id(c->machine_id);
+	if (memcmp(c->identity.mac, none, sizeof(none)) != 0)
+		net_set_mac(c->identity.mac);
+}
+
 int machine_loopback(void)
 {
 	struct ifreq r = { .ifr_name = "lo", .ifr_flags = IFF_UP | IFF_RUNNING };

@@ -28,10 +28,11 @@ struct guest_head {
 
 enum guest_message {
 	/* to the guest */
-	GUEST_CONFIG = 1, /* fields */
-	GUEST_SIGNAL = 2, /* struct guest_signal */
-	GUEST_RESIZE = 3, /* struct guest_size */
+	GUEST_CONFIG = 1,   /* fields */
+	GUEST_SIGNAL = 2,   /* struct guest_signal */
+	GUEST_RESIZE = 3,   /* struct guest_size */
 	GUEST_RESTORED = 4, /* struct guest_identity: it goes on from a snapshot of that moment */
+	GUEST_CLONED = 5,   /* struct guest_clone: and so may others */
 	/* from the guest */
 	GUEST_STARTED = 16, /* nothing; of GUEST_COPY_OUT a uint32_t: 1 = it is a directory */
 	GUEST_FAILED = 17,  /* struct guest_failed and a text without NUL */
@@ -134,6 +135,16 @@ struct guest_identity {
 	uint8_t mac[6], reserved[2];
 	uint8_t entropy[GUEST_ENTROPY_LEN];
 };
+
+/* ... and of one that began from another's that ran. */
+struct guest_clone {
+	struct guest_identity identity;
+	uint8_t machine_id[16];
+	char hostname[64]; /* HOST_NAME_MAX of Linux; without a NUL when it is as long */
+};
+
+/* Bytes behind a head of what init is told while the command runs, at most. */
+#define GUEST_WISH_MAX 128u
 
 struct guest_failed {
 	uint32_t error;	 /* errno */

@@ -120,10 +120,11 @@ static void resize(const struct relay *r, const struct guest_size *size)
 
 static void obey(const struct relay *r)
 {
-	uint8_t data[64];
+	uint8_t data[GUEST_WISH_MAX];
 	uint32_t type, len;
 	int n = control_next(r->ports->control, &type, data, &len);
 	struct guest_identity identity;
+	struct guest_clone clone;
 	struct guest_signal sig;
 	struct guest_size size;
 
@@ -143,6 +144,9 @@ static void obey(const struct relay *r)
 	} else if (type == GUEST_RESTORED && len == sizeof(identity)) {
 		memcpy(&identity, data, sizeof(identity));
 		machine_restored(&identity);
+	} else if (type == GUEST_CLONED && len == sizeof(clone)) {
+		memcpy(&clone, data, sizeof(clone));
+		machine_cloned(&clone);
 	}
 }
 

@@ -67,6 +67,33 @@ static void events(void **state)
 	assert_int_equal(vm_control_next(f->c, &e), -EPIPE);
 }
 
+/* What a copy is told: no longer than init takes, a name of any length. */
+static void cloned(void **state)
+{
+	struct fixture *f = *state;
+	const struct vm_guest_identity who = { .time_ns = 7, .mac = { 2, 1 }, .entropy = { 9 } };
+	const uint8_t id[16] = { 0xab };
+	struct guest_head head;
+	struct guest_clone clone;
+	char name[80];
+
+	assert_true(sizeof(clone) <= GUEST_WISH_MAX);
+	memset(name, 'x', sizeof(name));
+	name[sizeof(name) - 1] = '\0';
+	for (int i = 0; i < 2; i++) {
+		assert_ok(vm_control_cloned(f->c, &who, i ? name : "short", id));
+		assert_int_equal(fd_read_full(f->guest, &head, sizeof(head)), sizeof(head));
+		assert_int_equal(head.type, GUEST_CLONED);
+		assert_int_equal(head.len, sizeof(clone));
+		assert_int_equal(fd_read_full(f->guest, &clone, sizeof(clone)), sizeof(clone));
+		assert_int_equal(clone.identity.time_ns, 7);
+		assert_memory_equal(clone.identity.mac, who.mac, 6);
+		assert_memory_equal(clone.identity.entropy, who.entropy, sizeof(who.entropy));
+		assert_memory_equal(clone.machine_id, id, 16);
+		assert_memory_equal(clone.hostname, i ? name : "short", i ? 64 : 6);
+	}
+}
+
 static void byte_by_byte(void **state)
 {
 	struct fixture *f = *state;
@@ -290,8 +317,9 @@ static void impossible_configs(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		test(events),	test(byte_by_byte), test(failures),	test(long_text),
-		test(nonsense), test(config),	    test(large_config), test(impossible_configs),
+		test(events),	test(cloned),	    test(byte_by_byte),
+		test(failures), test(long_text),    test(nonsense),
+		test(config),	test(large_config), test(impossible_configs),
 	};
 
 	return cmocka_run_group_tests_name("microvm/control", tests, NULL, NULL);

@@ -53,8 +53,8 @@ static void know(uint64_t dir, const char *name)
 	const struct wire_entry_out *e = entry(&a, dir, name);
 
 	CHECK(nknown < KNOWN_MAX);
-	known[nknown++] = (struct known){ name,	       dir,	     e->nodeid,
-					  e->attr.ino, e->attr.mode, e->attr.nlink };
+	known[nknown++] =
+		(struct known){ name, dir, e->nodeid, e->attr.ino, e->attr.mode, e->attr.nlink };
 }
 
 /* Two structs and up to two names, one behind the other. */
