@@ -129,18 +129,53 @@ same_as_whole() {
 	"$strata" fsck
 }
 
-@test "what skopeo makes of a layer can be run; that its tar lacks its end is found when it is whole" {
+# put_blob FILE: its digest in the repository z.
+put_blob() {
+	local d where
+	d=sha256:$(sha256sum <"$1" | cut -d' ' -f1)
+	where=$(curl -sf -X POST -D - -o /dev/null "http://$host/v2/z/blobs/uploads/" | tr -d '\r' | sed -n 's/^[Ll]ocation: //p')
+	curl -sf -X PUT -H "Content-Type: application/octet-stream" --data-binary "@$1" "$where&digest=$d"
+	echo "$d"
+}
+
+@test "layers by skopeo; an image that comes and is refused is not brought again" {
 	registry
 	insecure
 	small_image
 	skopeo copy -q --dest-decompress "oci:$STRATA_ROOT:small:latest" "dir:$work/plain"
 	skopeo copy -q --dest-tls-verify=false --dest-compress-format zstd:chunked "dir:$work/plain" "docker://$host/z:1"
+	# The same with another diffID in its config.
+	skopeo inspect --raw --tls-verify=false "docker://$host/z:1" >"$work/manifest"
+	curl -sf "http://$host/v2/z/blobs/$(jq -r .config.digest "$work/manifest")" |
+		jq -c '.rootfs.diff_ids[0] = "sha256:" + "0" * 64' >"$work/config"
+	digest=$(put_blob "$work/config")
+	jq -c --arg d "$digest" --argjson s "$(stat -c %s "$work/config")" '.config.digest = $d | .config.size = $s' \
+		"$work/manifest" >"$work/other"
+	curl -sf -X PUT -H "Content-Type: application/vnd.oci.image.manifest.v1+json" --data-binary "@$work/other" \
+		"http://$host/v2/z/manifests/2"
 	proxy
 	export STRATA_ROOT=$work/second
-	"$strata" pull -q --lazy "$host/z:1"
-	run -0 "$strata" run --rm "$host/z:1" sh -c 'cat /etc/greeting; md5sum /usr/lib/large'
-	[ "${lines[0]}" = hello ]
-	[[ ${lines[1]} == "$(md5sum <"$work/rootfs/usr/lib/large" | cut -d' ' -f1)"* ]]
+	for tag in 1 2; do
+		"$strata" pull -q --lazy "$host/z:$tag"
+		run -0 "$strata" run --rm "$host/z:$tag" sh -c 'cat /etc/greeting; md5sum /usr/lib/large'
+		[ "${lines[0]}" = hello ]
+		[[ ${lines[1]} == "$(md5sum <"$work/rootfs/usr/lib/large" | cut -d' ' -f1)"* ]]
+	done
+	rm "$work/knobs/hold"
+	"$strata" pull -q "$host/z:1"
+	fails 125 "digest mismatch" "$strata" pull -q "$host/z:2"
+	for _ in $(seq 200); do
+		[ ! -e "$(echo "$STRATA_ROOT"/arriving/*/bad)" ] || break
+		sleep 0.1
+	done
+	ls "$STRATA_ROOT"/arriving/*/bad
+	"$strata" images | grep -E "/z +2 .*arriving"
+	: >"$work/knobs/log"
+	[ "$("$strata" run --rm "$host/z:2" cat /etc/greeting)" = hello ]
+	! grep -E "rest [0-9]+ [0-9]{5}" "$work/knobs/log"
+	"$strata" rmi "$host/z:2"
+	until_gone
+	"$strata" fsck
 }
 
 @test "a registry that lies gives errors, never other bytes; one that fails for a time, too" {

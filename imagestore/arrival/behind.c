@@ -58,6 +58,12 @@ static int pull_rest(struct fetcher *f)
 	return MIN(r, 0);
 }
 
+/* It was refused: it would be again, byte for byte. Whoever pulls it by name is told why. */
+static bool is_bad(const struct fetcher *f)
+{
+	return faccessat(f->dirfd, "bad", F_OK, 0) == 0;
+}
+
 int behind_run(struct fetcher *f, bool wait)
 {
 	_close_ int lock = openat(f->dirfd, "behind", O_RDONLY | O_CLOEXEC);
@@ -65,9 +71,12 @@ int behind_run(struct fetcher *f, bool wait)
 
 	if (r < 0)
 		return r;
-	if (!fetcher_goes_on(f) || arrival_is_whole(f->dirfd))
+	if (!fetcher_goes_on(f) || arrival_is_whole(f->dirfd) || is_bad(f))
 		return 0;
 	touched_fetch(f);
 	sleep(LEAD_S);
-	return pull_rest(f);
+	r = pull_rest(f);
+	if (r == -EBADMSG || r == -EFBIG)
+		fd_close(openat(f->dirfd, "bad", O_WRONLY | O_CREAT | O_CLOEXEC, 0444));
+	return r;
 }

@@ -27,12 +27,12 @@ static int stands_on(void *ctx, const char *id)
 }
 
 /* Whether an instance needs it: its layers are nowhere else. */
-static int is_stood_on(struct store *s, int dirfd)
+static int is_stood_on(struct store *s, const struct digest *manifest, int dirfd)
 {
 	struct chain chain = { .s = s };
 	int r;
 
-	if (arrival_is_whole(dirfd))
+	if (arrival_has_come(s, manifest, dirfd))
 		return 0;
 	r = digests_read(dirfd, "layers", &chain.ids, &chain.n);
 	if (r >= 0)
@@ -49,7 +49,7 @@ static int drop_locked(struct store *s, const struct digest *manifest)
 
 	if (dirfd < 0)
 		return dirfd;
-	r = is_stood_on(s, dirfd);
+	r = is_stood_on(s, manifest, dirfd);
 	if (r > 0)
 		return -EBUSY;
 	err_clear(); /* one that is damaged goes */
@@ -88,7 +88,7 @@ static int sweep_one(void *ctx, const struct digest *manifest, int dirfd)
 {
 	struct stat st;
 
-	if (!arrival_is_whole(dirfd) &&
+	if (!arrival_has_come(ctx, manifest, dirfd) &&
 	    (fstatat(dirfd, "state", &st, 0) < 0 || time(NULL) - st.st_mtime < LEFT_SECONDS))
 		return 0;
 	drop_locked(ctx, manifest);

@@ -9,6 +9,7 @@
 /* ---- by reference ---- */
 
 struct by_ref {
+	struct store *s;
 	const char *digits;
 	char *name;
 	struct digest found;
@@ -35,7 +36,7 @@ static int match(void *ctx, const struct digest *manifest, int dirfd)
 	struct by_ref *b = ctx;
 	struct image *i;
 
-	if (arrival_is_whole(dirfd))
+	if (arrival_has_come(b->s, manifest, dirfd))
 		return 0;
 	if (arrival_image(dirfd, manifest, &i) < 0) {
 		err_clear(); /* it hides nobody else's name */
@@ -52,7 +53,7 @@ static int match(void *ctx, const struct digest *manifest, int dirfd)
 
 int arrival_find_ref(struct store *s, const char *ref, struct digest *ret)
 {
-	struct by_ref b = { .digits = digits_of(ref) };
+	struct by_ref b = { .s = s, .digits = digits_of(ref) };
 	int r;
 
 	if (!store_has(s, "arriving"))
@@ -80,6 +81,7 @@ int arriving_open(struct store *s, const char *ref, struct image **ret)
 }
 
 struct each {
+	struct store *s;
 	int (*fn)(void *ctx, struct image *i);
 	void *ctx;
 };
@@ -90,7 +92,7 @@ static int give(void *ctx, const struct digest *manifest, int dirfd)
 	struct image *i;
 	int r;
 
-	if (arrival_is_whole(dirfd))
+	if (arrival_has_come(e->s, manifest, dirfd))
 		return 0;
 	r = arrival_image(dirfd, manifest, &i);
 	if (r < 0)
@@ -102,7 +104,7 @@ static int give(void *ctx, const struct digest *manifest, int dirfd)
 
 int arriving_each(struct store *s, int (*fn)(void *ctx, struct image *i), void *ctx)
 {
-	struct each e = { .fn = fn, .ctx = ctx };
+	struct each e = { .s = s, .fn = fn, .ctx = ctx };
 
 	return arrival_each(s, give, &e);
 }

@@ -36,6 +36,26 @@ bool arrival_is_whole(int dirfd)
 	return faccessat(dirfd, "whole", F_OK, 0) == 0;
 }
 
+bool arrival_has_come(struct store *s, const struct digest *manifest, int dirfd)
+{
+	_json_ json_t *index = NULL;
+	const json_t *entry;
+	struct digest d;
+	size_t i;
+
+	if (arrival_is_whole(dirfd))
+		return true;
+	if (index_read(s, &index) >= 0) {
+		json_array_foreach(json_get_array(index, "manifests"), i, entry)
+		{
+			if (index_entry_digest(entry, &d) >= 0 && digest_eq(&d, manifest))
+				return true;
+		}
+	}
+	err_clear();
+	return false;
+}
+
 /* ---- the note ---- */
 
 static int copy_text(const json_t *doc, const char *key, char **ret)

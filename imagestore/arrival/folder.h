@@ -22,8 +22,10 @@ void arrival_note_done(struct arrival_note *n);
 
 /* Its folder, or -ENOENT without a text. */
 int arrival_dir(struct store *s, const struct digest *manifest);
-/* It stands in the store by now. */
+/* It stands in the store by now, and nothing new begins here. */
 bool arrival_is_whole(int dirfd);
+/* The same, also when who brought it was killed before he could say so. */
+bool arrival_has_come(struct store *s, const struct digest *manifest, int dirfd);
 int arrival_image(int dirfd, const struct digest *manifest, struct image **ret);
 
 /* Which arrives under @ref (arriving_open()): -ENOENT without a text. */

@@ -317,6 +317,7 @@ int arrival_prepare(struct pull *p, const struct found *f, const struct image *i
 		return 0;
 	known = arrival_dir(p->s, &i->manifest);
 	if (known >= 0 && !arrival_is_whole(known)) {
+		unlinkat(known, "bad", 0); /* another try */
 		r = rename_known(p, f, &i->manifest, known);
 		return r < 0 ? r : 1;
 	}
