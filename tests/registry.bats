@@ -675,7 +675,7 @@ damage() {
 	[ "$("$strata" run --rm --pull always "$host/s:1" cat /etc/greeting 2>/dev/null)" = changed ]
 	fails 125 "not found" "$strata" run --rm --pull missing "$host/s:none" true
 	fails 125 "for linux/arm64" "$strata" run --rm --pull always --platform linux/arm64 "$host/s:1" true
-	fails 125 "must be never, missing or always" "$strata" run --rm --pull maybe "$host/s:1" true
+	fails 125 "must be never, missing, always or lazy" "$strata" run --rm --pull maybe "$host/s:1" true
 }
 
 @test "a pull without room: one line, and its downloads are not kept" {
