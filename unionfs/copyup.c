@@ -264,6 +264,48 @@ static int place(struct placing *p)
 	return place_at(p, p->u->nodes.orphans, name);
 }
 
+/* Which names it has by now is for a mark to say: a file of several gets them one by one. */
+static int mark_linking(struct ufs *u, const struct stat *st, const struct made *m)
+{
+	const struct at at = made_at(u, m);
+
+	if (st->st_nlink < 2 || u->lower.kind != UFS_LOWER_INDEX)
+		return 0;
+	return upper_mark(u, &at, "strata.linking");
+}
+
+static int unmark_linking(struct ufs *u, struct node *n)
+{
+	struct at at;
+	int e = node_at(u, n, &at);
+
+	if (e)
+		return e;
+	e = upper_unmark(u, &at, "strata.linking");
+	at_put(u, &at);
+	if (!e)
+		n->linking = false;
+	return e;
+}
+
+int copyup_links(struct ufs *u, struct node *n)
+{
+	struct placing p = { .u = u, .id = n->id, .node = n };
+	int e = n->linking ? lower_names(&u->lower, n->id, place_name, &p) : 0;
+
+	return !e && n->linking ? unmark_linking(u, n) : e;
+}
+
+static int complete_links(struct ufs *u, struct node *n)
+{
+	int e;
+
+	pthread_rwlock_wrlock(&u->tree);
+	e = copyup_links(u, n);
+	pthread_rwlock_unlock(&u->tree);
+	return e;
+}
+
 /* The copy's descriptor serves its data from now on. */
 static void keep_descriptor(struct ufs *u, struct node *n, struct made *m)
 {
@@ -302,8 +344,14 @@ static int copy_file(struct ufs *u, struct inode *i, uint64_t limit)
 		return e;
 	p.st = &st;
 	p.made = &m;
+	e = mark_linking(u, &st, &m);
 	pthread_rwlock_wrlock(&u->tree);
-	e = place(&p);
+	if (!e)
+		e = place(&p);
+	if (p.node && st.st_nlink > 1 && u->lower.kind == UFS_LOWER_INDEX) {
+		p.node->linking = true;
+		e = e ? e : unmark_linking(u, p.node);
+	}
 	pthread_rwlock_unlock(&u->tree);
 	if (p.node)
 		keep_descriptor(u, p.node, &m);
@@ -325,7 +373,7 @@ int copyup_file(struct ufs *u, struct inode *i, uint64_t limit)
 	int e = 0;
 
 	if (i->node)
-		return 0;
+		return i->node->linking ? complete_links(u, i->node) : 0;
 	stripe = ufs_stripe(u, i->lower);
 	pthread_mutex_lock(stripe);
 	n = node_get(u, i->lower);
@@ -345,7 +393,7 @@ int copyup(struct ufs *u, struct inode *i, uint64_t limit)
 	int e;
 
 	if (i->node)
-		return 0;
+		return i->node->linking ? complete_links(u, i->node) : 0;
 	if (!lower_is_dir(&u->lower, i->lower))
 		return copyup_file(u, i, limit);
 	pthread_rwlock_rdlock(&u->tree);

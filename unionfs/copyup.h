@@ -23,6 +23,11 @@ int copyup_file(struct ufs *u, struct inode *i, uint64_t limit);
  * lock held.
  */
 int copyup_dir(struct ufs *u, uint64_t id, struct node **ret);
+/*
+ * Gives @n, a copied-up file that is `linking`, the names that its lower has: killed or failed in
+ * the middle of that, its other names would be another file. Tree lock written.
+ */
+int copyup_links(struct ufs *u, struct node *n);
 /* Whatever it is. No lock held. */
 int copyup(struct ufs *u, struct inode *i, uint64_t limit);
 

@@ -67,6 +67,8 @@ struct node {
 	struct perm perm; /* mapped only */
 	uint64_t counted; /* quota.h */
 	atomic_uint protect; /* protect.h */
+	/* copied up, but not under all the names that its lower has: copyup_links() */
+	atomic_bool linking;
 	bool kept;
 	bool orphan;	    /* its place is in work/orphans/, or a descriptor (plain): both locks */
 	bool dead;	    /* is nowhere: not found by st_ino */

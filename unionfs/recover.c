@@ -2,6 +2,7 @@
 /* Was it done? The names say so: a change of names is one step on the disk. */
 #include "unionfs/recover.h"
 
+#include "unionfs/copyup.h"
 #include "unionfs/view.h"
 
 #include <dirent.h>
@@ -161,10 +162,14 @@ static void known(struct ufs *u, struct node *n)
 
 static int found(struct scan *s, struct node *n)
 {
+	int e = 0;
+
 	known(s->u, n);
+	if (n->linking)
+		e = copyup_links(s->u, n);
 	if (!S_ISDIR(n->type)) {
 		node_put(s->u, n);
-		return 0;
+		return e;
 	}
 	if (mem_grow(&s->dirs, &s->cap, s->n + 1, sizeof(*s->dirs)) < 0) {
 		node_put(s->u, n);

@@ -256,7 +256,7 @@ static int check_kind(struct removal *m, const struct stat *st)
 
 /*
  * *@ret_copyup: the file has other names in its lower, which would still count this one: to be
- * copied up first.
+ * copied up first, wholly.
  */
 static int remove_name(struct removal *m, bool *ret_copyup)
 {
@@ -269,7 +269,8 @@ static int remove_name(struct removal *m, bool *ret_copyup)
 	m->kind = f.kind;
 	m->links = f.st.st_nlink;
 	e = check_kind(m, &f.st);
-	*ret_copyup = !e && !m->is_dir && !m->child.node && m->links > 1;
+	if (!e && !m->is_dir)
+		*ret_copyup = m->child.node ? m->child.node->linking : m->links > 1;
 	if (*ret_copyup)
 		return 0;
 	if (!e)

@@ -60,7 +60,7 @@ static int check_movable(struct renaming *m, struct end *end)
 	if (end->is_dir && !view_lower_dir(&end->child))
 		return 0;
 	if (!end->is_dir) {
-		if (!end->child.node)
+		if (!end->child.node || end->child.node->linking)
 			m->copyup = end;
 		return 0;
 	}
@@ -81,7 +81,7 @@ static int check_replaced(struct renaming *m)
 		return -EISDIR;
 	if (m->to.is_dir)
 		return view_check_empty(m->u, &m->to.child);
-	if (!m->to.child.node && m->to.links > 1 && !m->copyup)
+	if ((m->to.child.node ? m->to.child.node->linking : m->to.links > 1) && !m->copyup)
 		m->copyup = &m->to;
 	return 0;
 }

@@ -127,9 +127,11 @@ enum {
 	MARK_REDIRECT = 1 << 3,
 	MARK_IMPURE = 1 << 4,
 	MARK_PROTECT = 1 << 5,
+	MARK_LINKING = 1 << 6,
 };
 unsigned int upper_marks(struct ufs *u, const struct at *at);
 int upper_mark(struct ufs *u, const struct at *at, const char *mark);
+int upper_unmark(struct ufs *u, const struct at *at, const char *mark);
 /* The st_ino that a copied-up thing had: 0 or -ENODATA. */
 int upper_origin(struct ufs *u, const struct at *at, uint64_t *ret);
 /* The nodeid of what was born here with that st_ino. */

@@ -28,13 +28,19 @@ int upper_mark(struct ufs *u, const struct at *at, const char *mark)
 	return xat_set(at->dirfd, at->name, mark_name(u, mark).s, "y", 1, 0);
 }
 
+int upper_unmark(struct ufs *u, const struct at *at, const char *mark)
+{
+	return xat_remove(at->dirfd, at->name, mark_name(u, mark).s);
+}
+
 static const struct {
 	const char *name;
 	unsigned int bit;
 } marks[] = {
-	{ "strata.origin", MARK_ORIGIN },  { "overlay.metacopy", MARK_METACOPY },
-	{ "overlay.opaque", MARK_OPAQUE }, { "overlay.redirect", MARK_REDIRECT },
-	{ "overlay.impure", MARK_IMPURE }, { "overlay.protattr", MARK_PROTECT },
+	{ "strata.origin", MARK_ORIGIN },   { "overlay.metacopy", MARK_METACOPY },
+	{ "overlay.opaque", MARK_OPAQUE },  { "overlay.redirect", MARK_REDIRECT },
+	{ "overlay.impure", MARK_IMPURE },  { "overlay.protattr", MARK_PROTECT },
+	{ "strata.linking", MARK_LINKING },
 };
 
 unsigned int upper_marks(struct ufs *u, const struct at *at)

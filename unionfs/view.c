@@ -147,6 +147,8 @@ static int node_found(struct ufs *u, struct node *dir, const struct at *at, stru
 		like.data = data;
 	}
 	number(u, &like, has_origin);
+	/* Only then its lower is known. */
+	like.linking = (marks & MARK_LINKING) && like.id < NODE_UPPER_BIT;
 	*ret = node_add(u, &like);
 	if (!*ret)
 		return -ENOMEM;

@@ -173,8 +173,10 @@ static void run(bool index)
 		tap_run(index ? "overlayfs over EROFS" : "overlayfs",
 			"leaves metacopy and redirects", same_as_metacopy);
 	}
+	/* What a case that failed left. */
 	while (umount2(m.point, MNT_DETACH) == 0)
 		;
+	overlaid_end(&m, true);
 	mounted_remove(&m);
 }
 

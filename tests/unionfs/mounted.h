@@ -154,9 +154,9 @@ static inline int mounted_keep(const struct mounted *m, const struct ufs_config 
 		FIXTURE_MUST(pid >= 0);
 		if (!pid) {
 			prctl(PR_SET_PDEATHSIG, SIGKILL);
+			*m->now = getpid(); /* before it answers anyone */
 			exit(mounted_serve(&own, fuse, threads, j, NULL));
 		}
-		*m->now = pid;
 		while (waitpid(pid, &status, 0) < 0 && errno == EINTR)
 			;
 		own.recover = ufs_journal_used(j);

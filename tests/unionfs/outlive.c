@@ -5,6 +5,8 @@
  * that of the same work on a plain directory. OUTLIVE_KILLS chooses how many random ones.
  */
 #include "beside.h"
+#include "base/fd.h"
+
 #include "changing.h"
 #include "index_of.h"
 #include "ops.h"
@@ -17,7 +19,7 @@
 #define KILLS 60
 
 /* One run needs a folder with untouched lower things: that many are in the lower. */
-#define FOLDERS 900
+#define FOLDERS 3000
 
 static struct mounted m;
 
@@ -229,6 +231,17 @@ static void begin(void)
 	mounted_begin(&m, true, UFS_UPPER_NATIVE, 1);
 }
 
+/* Each new server looks through the whole top: a small one. */
+static void begin_anew(void)
+{
+	int dir = open(m.dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+
+	mounted_end(&m);
+	FIXTURE_MUST(fd_remove_tree(dir, "upper") == 0 && fd_remove_tree(dir, "work") == 0);
+	close(dir);
+	mounted_begin(&m, true, UFS_UPPER_NATIVE, 1);
+}
+
 int main(void)
 {
 	const char *missing = mounted_missing();
@@ -242,6 +255,7 @@ int main(void)
 	tap_run("outlive", "killed at random", at_random);
 	for (size_t i = 0; i < CHANGINGS; i++) {
 		deed = &changings[i];
+		begin_anew();
 		tap_run("outlive", deed->name, at_every_call);
 	}
 	mounted_end(&m);
