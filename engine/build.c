@@ -260,7 +260,7 @@ static int step_commit(void *ctx, struct build_step *s, const struct digest *key
 
 	rootfs_unmount(&s->root);
 	if (r >= 0)
-		r = commit_layer(b->e->store, t, &s->root, RUN_CONTAINER, &layer, &ret->empty);
+		r = commit_layer(b->e->store, t, &s->root, false, &layer, &ret->empty);
 	if (r >= 0 && !ret->empty)
 		r = txn_commit(t);
 	if (r >= 0 && !ret->empty)

@@ -71,7 +71,8 @@ static void check_root(struct doctor *d)
 		say(d, "root", DOCTOR_YES, "runs as root");
 	else
 		say(d, "root", DOCTOR_NO,
-		    "uid %d: images can be handled, but mount and run need root", (int)geteuid());
+		    "uid %d: images can be handled, and mounted by fusermount3; run needs root",
+		    (int)geteuid());
 }
 
 /* Its path, which the caller frees, or NULL. */

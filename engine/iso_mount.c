@@ -6,6 +6,7 @@
 #include "base/log.h"
 #include "base/proc.h"
 #include "engine/iso.h"
+#include "engine/union_mount.h"
 #include <linux/mount.h>
 #include <signal.h>
 #include <sys/mount.h>
@@ -29,19 +30,6 @@ void *iso_mount_new(const struct iso_context *c)
 	return m;
 }
 
-static int create(void *ctx, _unused_ const int stdio[3], struct run_process *ret)
-{
-	struct iso_mount *m = ctx;
-	int r = rootfs_open(m->c.store, m->c.spec, m->c.log_fd, &m->root);
-
-	if (r < 0)
-		return r;
-	ret->pid = m->root.server;
-	ret->pidfd = m->root.server_pidfd;
-	ret->console = -1;
-	return 0;
-}
-
 static uint64_t mount_id_at(const char *path)
 {
 	struct statx s;
@@ -52,14 +40,30 @@ static uint64_t mount_id_at(const char *path)
 	return s.stx_mask & STATX_MNT_ID ? s.stx_mnt_id : 0;
 }
 
+static int create(void *ctx, _unused_ const int stdio[3], struct run_process *ret)
+{
+	struct iso_mount *m = ctx;
+	int r = rootfs_open(m->c.store, m->c.spec, m->c.log_fd, &m->root);
+
+	if (r < 0)
+		return r;
+	/* Attached by now, when fusermount3 made it. */
+	if (m->c.spec->unprivileged)
+		m->mount_id = mount_id_at(m->c.spec->mountpoint);
+	ret->pid = m->root.server;
+	ret->pidfd = m->root.server_pidfd;
+	ret->console = -1;
+	return 0;
+}
+
 /* Unmounts what is ours, and not what someone mounted over or in place of it. */
 static int detach_own(const struct iso_mount *m)
 {
 	const char *at = m->c.spec->mountpoint;
 
-	if (!m->mount_id || mount_id_at(at) != m->mount_id)
-		return 0;
-	return umount2(at, MNT_DETACH) < 0 ? -errno : 0;
+	if (m->mount_id && mount_id_at(at) == m->mount_id)
+		union_unmount(at);
+	return 0;
 }
 
 /* A setuid file or a device of an image means nothing outside a container: the mount has neither.
@@ -69,6 +73,8 @@ static int start(void *ctx)
 	struct iso_mount *m = ctx;
 	struct mount_attr attr = { .attr_set = MOUNT_ATTR_NOSUID | MOUNT_ATTR_NODEV };
 
+	if (m->c.spec->unprivileged)
+		return 0;
 	if (syscall(SYS_mount_setattr, m->root.mount_fd, "", AT_EMPTY_PATH, &attr, sizeof(attr)) <
 	    0)
 		return err_sys("mount of %s", m->c.spec->image);
@@ -106,6 +112,7 @@ static void cleanup(void *ctx)
 {
 	struct iso_mount *m = ctx;
 
+	detach_own(m);
 	rootfs_close(&m->root);
 	free(m);
 }

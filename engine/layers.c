@@ -38,7 +38,7 @@ struct ufs_lower layers_lower(const struct stack *k, int *objects_fd)
 				   .ctx = objects_fd };
 }
 
-int layers_changes(struct store *s, const struct rootfs *r, enum run_kind kind,
+int layers_changes(struct store *s, const struct rootfs *r, bool mapped,
 		   int (*fn)(void *ctx, const struct ufs_change *c), void *ctx)
 {
 	_close_ int objects = layers_open_objects(s);
@@ -47,7 +47,7 @@ int layers_changes(struct store *s, const struct rootfs *r, enum run_kind kind,
 				  .nlowers = 1,
 				  .upper_fd = r->upper_fd,
 				  .work_fd = r->work_fd,
-				  .upper = kind == RUN_VM ? UFS_UPPER_MAPPED : UFS_UPPER_NATIVE };
+				  .upper = mapped ? UFS_UPPER_MAPPED : UFS_UPPER_NATIVE };
 	struct ufs *u;
 	int e = objects < 0 ? objects : ufs_new(&cfg, &u);
 

@@ -6,6 +6,7 @@
 #include "base/json.h"
 #include "base/str.h"
 #include "engine/engine_.h"
+#include "engine/union_mount.h"
 #include <poll.h>
 #include <signal.h>
 #include <sys/mount.h>
@@ -60,9 +61,8 @@ int engine_umount(struct engine *e, const char *dir)
 
 	if (r < 0)
 		return r;
-	if (umount2(real, 0) < 0)
-		return err_sys("umount %s", dir);
-	return inst_wait(i, -1);
+	r = union_unmount_unused(real);
+	return r < 0 ? r : inst_wait(i, -1);
 }
 
 /* Who serves: the only child of the keeper. 0: nobody at the moment. */

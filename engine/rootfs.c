@@ -5,6 +5,7 @@
 #include "base/log.h"
 #include "base/str.h"
 #include "engine/server_spawn.h"
+#include "engine/union_mount.h"
 #include "engine/vmm.h"
 #include "unionfs/unionfs.h"
 #include <sched.h>
@@ -50,11 +51,28 @@ static void upper_word(const struct run_spec *spec, char *word, size_t size)
 {
 	if (spec->kind == RUN_VM)
 		snprintf(word, size, "mapped:%u", (unsigned)vmm_uid(spec->id));
+	else if (spec->unprivileged)
+		snprintf(word, size, "%s", rootfs_rdonly(spec) ? "user:none" : "user");
 	else
 		snprintf(word, size, "%s",
 			 rootfs_rdonly(spec) ? "none" :
 			 spec->rm	     ? "volatile" :
 					       "native");
+}
+
+/*
+ * By fusermount3, which attaches it too. The kernel is to check nothing: its owner is the only one
+ * who comes there, and may change whatever the image says of owners and modes, as root does.
+ */
+static int mount_for_user(const struct run_spec *spec, char *source, int *ret_fuse_fd)
+{
+	const struct union_options o = { .source = source,
+					 .mountpoint = spec->mountpoint,
+					 .rdonly = rootfs_rdonly(spec),
+					 .attrs = MOUNT_ATTR_NOSUID | MOUNT_ATTR_NODEV,
+					 .unchecked = true };
+
+	return union_mount(&o, ret_fuse_fd);
 }
 
 static int mount_fuse(struct store *s, const struct run_spec *spec, int log_fd, struct rootfs *r)
@@ -72,7 +90,9 @@ static int mount_fuse(struct store *s, const struct run_spec *spec, int log_fd, 
 		e = vmm_give_away(r->upper_fd, vmm_uid(spec->id));
 	if (e == 0 && vm)
 		e = vmm_give_away(r->work_fd, vmm_uid(spec->id));
-	if (e == 0)
+	if (e == 0 && spec->unprivileged)
+		e = mount_for_user(spec, source, &fuse_fd);
+	else if (e == 0)
 		e = ufs_mount(source, rootfs_rdonly(spec) && !vm, &fuse_fd, &r->mount_fd);
 	if (e < 0)
 		return e;

@@ -12,16 +12,24 @@
 #include "engine/qemu.h"
 #include "engine/spec.h"
 #include "engine/top.h"
+#include "engine/union_mount.h"
 #include <poll.h>
 #include <sys/socket.h>
 
-/* Mounts and namespaces: without root it would fail half way, by a line that does not say why. */
+/*
+ * Mounts and namespaces: without root it would fail half way, by a line that does not say why. A
+ * mount there is with fusermount3's help.
+ */
 static int need_root(const struct run_options *o)
 {
-	return geteuid() == 0 ?
-		       0 :
-		       err(-EPERM, "%s %s needs root: as uid %u only images can be handled",
-			   o->kind == RUN_MOUNT ? "mount" : "run", o->image, (unsigned)geteuid());
+	_free_ char *helper = o->kind == RUN_MOUNT ? union_fusermount() : NULL;
+
+	if (geteuid() == 0 || helper)
+		return 0;
+	if (o->kind == RUN_MOUNT)
+		return err(-EPERM, "mount %s needs root, or fusermount3 (package fuse3)", o->image);
+	return err(-EPERM, "run %s needs root: as uid %u images can be handled and mounted",
+		   o->image, (unsigned)geteuid());
 }
 
 /* KVM where it can run Linux, else QEMU if that is there, and a line that says so. */
@@ -170,7 +178,7 @@ static int create_instance(struct engine *e, struct run_spec *spec, const struct
 	r = inst_create(e->runroot_fd, id, config, &inst);
 	if (r < 0)
 		return r;
-	r = top_create(e->store, id, spec->layers, spec->nlayers, k, spec->kind == RUN_VM);
+	r = top_create(e->store, id, spec->layers, spec->nlayers, k, spec_mapped(spec));
 	if (r >= 0 && spec->kernel)
 		r = snapshot_note_kernel(e->store, id, spec->kernel);
 	if (r >= 0)
@@ -286,7 +294,7 @@ int engine_start(struct engine *e, const char *id_or_name, const struct start_op
 		return r;
 	if (state.status == INST_RUNNING || state.status == INST_PAUSED)
 		return err(-EALREADY, "%s is %s", id_or_name, inst_status_name(state.status));
-	if (geteuid() != 0)
+	if (geteuid() != 0 && !spec->unprivileged)
 		return err(-EPERM, "start %s needs root", id_or_name);
 	if (o->restore && !checkpoint_exists(e->store, inst_id(i)))
 		return err(-ENOENT, "%s has no checkpoint to go on from", id_or_name);

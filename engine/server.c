@@ -31,7 +31,10 @@ struct server {
 	struct ufs_arrivals arrivals;
 };
 
-/* native and synced when it is asked for, native and never synced, none, or mapped:UID. */
+/*
+ * native and synced when it is asked for, native and never synced, none, or mapped:UID; for a mount
+ * whose kernel checks nothing (POSIX ACLs would have it check) user, or user:none.
+ */
 static int parse_upper(const char *word, struct server *s)
 {
 	const char *digits = str_after(word, "mapped:");
@@ -42,6 +45,9 @@ static int parse_upper(const char *word, struct server *s)
 		s->cfg.upper = UFS_UPPER_NATIVE;
 	} else if (streq(word, "none")) {
 		s->cfg.upper = UFS_UPPER_NONE;
+	} else if (streq(word, "user") || streq(word, "user:none")) {
+		s->cfg.upper = streq(word, "user") ? UFS_UPPER_MAPPED : UFS_UPPER_NONE;
+		s->cfg.noacl = true;
 	} else if (digits && str_u64(digits, 1, UINT32_MAX - 1, &uid) == 0) {
 		s->cfg.upper = UFS_UPPER_MAPPED;
 		s->uid = (uid_t)uid;
@@ -220,7 +226,7 @@ int server_main(int argc, char **argv)
 	log_setup("strata-server", 2, LOG_INFO);
 	if ((argc != 3 && argc != 5) || str_u64(argv[2], 1, SERVER_THREADS_MAX, &nthreads) < 0 ||
 	    parse_upper(argv[1], &s) < 0) {
-		log_err("usage: strata-server native|volatile|none|mapped:UID THREADS "
+		log_err("usage: strata-server native|volatile|none|mapped:UID|user[:none] THREADS "
 			"[STORE MANIFEST] (started by strata-monitor)");
 		return 2;
 	}

@@ -33,7 +33,15 @@ struct run_spec {
 	bool acpi;	/* its kernel wants ACPI tables */
 	bool balloon;	/* a microVM gives back the memory that it frees */
 	bool no_verify; /* stored bytes are served without comparing them with their digests */
+	/* a mount by who may not mount: fusermount3's, for him alone */
+	bool unprivileged;
 };
+
+/* Whether its top belongs to one user whatever stands in it: UFS_UPPER_MAPPED. */
+static inline bool spec_mapped(const struct run_spec *s)
+{
+	return s->kind == RUN_VM || s->unprivileged;
+}
 
 /* Joins the options with the image's config (OCI image-spec config.md). -EINVAL with a text for
  * what is wrong. */

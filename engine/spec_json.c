@@ -53,6 +53,8 @@ json_t *spec_to_json(const struct run_spec *s)
 		json_object_set_new(j, "timeout", json_integer(s->timeout));
 	if (j && s->no_verify)
 		json_object_set_new(j, "verify", json_false());
+	if (j && s->unprivileged)
+		json_object_set_new(j, "unprivileged", json_true());
 	if (j && s->user_network) {
 		json_object_set_new(j, "userNetwork", json_true());
 		json_object_set_new(j, "ports", json_from_strv(s->ports));
@@ -168,6 +170,7 @@ static void numbers_from_json(const json_t *j, struct run_spec *s)
 	s->balloon = json_get_bool(j, "balloon", 0);
 	s->dax = (uint64_t)json_get_int(j, "dax", 0);
 	s->no_verify = !json_get_bool(j, "verify", 1);
+	s->unprivileged = json_get_bool(j, "unprivileged", 0);
 }
 
 int spec_from_json(const json_t *j, struct run_spec **ret)

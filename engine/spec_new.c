@@ -152,6 +152,7 @@ static int join_rest(struct run_spec *s, const struct run_options *o, const json
 	r = spec_verify_parse(o->verify, &s->no_verify);
 	if (r < 0)
 		return r;
+	s->unprivileged = geteuid() != 0;
 	if (s->driver == RUN_DRIVER_OVERLAY && o->kind != RUN_CONTAINER)
 		return err(-EINVAL,
 			   "driver 'overlay' is for containers: a %s is always served by our union",

@@ -7,6 +7,7 @@
 #include "base/str.h"
 
 #include <stdlib.h>
+#include <sys/mman.h>
 #include <sys/mount.h>
 #include <sys/socket.h>
 
@@ -47,7 +48,8 @@ static int check_plain(const char *s)
 
 static char *fusermount_options(const struct union_options *o)
 {
-	return str_fmt("fsname=%s,subtype=" TYPE ",default_permissions%s%s%s%s%s%s", source_of(o),
+	return str_fmt("fsname=%s,subtype=" TYPE "%s%s%s%s%s%s%s", source_of(o),
+		       o->unchecked ? "" : ",default_permissions",
 		       o->allow_other ? ",allow_other" : "", o->rdonly ? ",ro" : "",
 		       o->attrs & MOUNT_ATTR_NOSUID ? ",nosuid" : "",
 		       o->attrs & MOUNT_ATTR_NODEV ? ",nodev" : "",
@@ -62,13 +64,24 @@ char *union_fusermount(void)
 	return proc_find(FUSERMOUNT, &path) == 0 ? path : NULL;
 }
 
-/* Runs it with @args; descriptor SENT_FD is @sock, unless that is -1. Gives its exit status. */
+/* What it has said, a line, as the error's text. */
+static int told(int said, const char *path)
+{
+	char text[200];
+	ssize_t n = pread(said, text, sizeof(text) - 1, 0);
+
+	text[MAX(n, (ssize_t)0)] = 0;
+	text[strcspn(text, "\n")] = 0;
+	return err(-EIO, "%s: %s", path, *text ? text : FUSERMOUNT " failed");
+}
+
+/* Runs it with @args, the last of which is the place; descriptor SENT_FD is @sock, unless -1. */
 static int run_fusermount(char *const *args, int sock)
 {
-	const int fds[] = { -1, -1, STDERR_FILENO, sock };
+	_close_ int said = memfd_create("said", MFD_CLOEXEC), pidfd = -1;
+	const int fds[] = { -1, -1, said, sock };
 	_free_ char *program = union_fusermount();
 	_strv_free_ char **env = NULL;
-	_close_ int pidfd = -1;
 	int status, e;
 	pid_t pid;
 
@@ -82,7 +95,9 @@ static int run_fusermount(char *const *args, int sock)
 		e = proc_spawn(program, args, env, fds, sock < 0 ? 3 : 4, &pid, &pidfd);
 	if (!e)
 		e = proc_wait(pidfd, &status);
-	return e ? err(e, "mount: %s", program) : status;
+	if (e)
+		return err(e, "mount: %s", program);
+	return status ? told(said, args[strv_len(args) - 1]) : 0;
 }
 
 static int receive(int sock, int *ret_fd)
@@ -107,9 +122,6 @@ static int ask_fusermount(char *const *args, int *ret_sock)
 	ours = pair[0];
 	theirs = pair[1];
 	e = run_fusermount(args, theirs);
-	/* It has said why itself. */
-	if (e > 0)
-		return err(-EIO, "mount: " FUSERMOUNT " failed");
 	if (!e)
 		*ret_sock = take_fd(ours);
 	return e;
@@ -156,4 +168,14 @@ void union_unmount(const char *path)
 	if (umount2(path, MNT_DETACH | UMOUNT_NOFOLLOW) < 0 && errno == EPERM)
 		run_fusermount(args, -1);
 	err_clear();
+}
+
+int union_unmount_unused(const char *path)
+{
+	char *const args[] = { (char[]){ FUSERMOUNT }, (char[]){ "-u" }, (char[]){ "--" },
+			       (char *)path, NULL };
+
+	if (umount2(path, UMOUNT_NOFOLLOW) == 0)
+		return 0;
+	return errno == EPERM ? run_fusermount(args, -1) : err_sys("umount %s", path);
 }

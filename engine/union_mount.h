@@ -15,5 +15,7 @@ int union_mount(const struct union_options *o, int *ret_fuse_fd);
 char *union_fusermount(void);
 /* Takes the mount at absolute @path away, at once for newcomers, at last use for the others. */
 void union_unmount(const char *path);
+/* The same where nobody uses it: 0, or -errno with a text. */
+int union_unmount_unused(const char *path);
 
 #endif

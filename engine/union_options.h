@@ -29,6 +29,7 @@ struct union_options {
 	uint64_t size; /* bytes; 0: no limit */
 	bool has_timeout;
 	struct timespec timeout;
+	bool unchecked;	  /* the kernel compares no owners and modes */
 	bool allow_other; /* for fusermount3: root's mounts are open to all anyway */
 	bool foreground, debug, single;
 	bool help, version; /* asked for: nothing else is looked at */

@@ -95,6 +95,20 @@ under_fire() {
 	"$strata" umount "$work/m"
 }
 
+@test "fsx, on a file of the image and on a new one, while the server is killed" {
+	need python3
+	"$strata" mount small "$work/m"
+	echo 1 >"$work/seed"
+	exercise() {
+		local seed
+		seed=$(($(cat "$work/seed") + 1)) && echo $seed >"$work/seed"
+		"$top/tests/fsx" "$work/m/usr/lib/large" 100 $seed && "$top/tests/fsx" "$work/m/new" 100 $seed
+	}
+	under_fire exercise
+	[ "$(cat "$work/seed")" -gt 2 ]
+	"$strata" umount "$work/m"
+}
+
 @test "a container by the driver fuse while its server is killed" {
 	# shellcheck disable=SC2016 # the container's shell expands it
 	"$strata" run -d --name c --driver fuse small sh -c \

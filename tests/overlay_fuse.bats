@@ -4,6 +4,7 @@
 bats_require_minimum_version 1.5.0
 load lib
 
+# shellcheck disable=SC2154 # lib.bash sets them
 setup() {
 	need_fuse
 	need jq

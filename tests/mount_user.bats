@@ -1,0 +1,103 @@
+#!/usr/bin/env bats
+# strata mount by an ordinary user: fusermount3 mounts, and owners and modes of the image are his to change.
+
+bats_require_minimum_version 1.5.0
+load lib
+
+uid=64322 # of the user that the tests make for themselves
+
+# shellcheck disable=SC2154 # lib.bash sets them
+setup() {
+	need_fuse
+	need fusermount3 setpriv unshare
+	strata_setup
+	make_rootfs "$work/rootfs"
+	mkdir -p "$work"/{bin,home/m,xdg,cache}
+	cp "$build"/strata* "$work/bin/"
+	cp /etc/passwd "$work/passwd"
+	echo "ordinary:x:$uid:$uid::$work/home:/bin/sh" >>"$work/passwd"
+	mknod "$work/fuse" c 10 229 && chmod 666 "$work/fuse"
+	chown "$uid:$uid" "$work"/{home,home/m,xdg,cache}
+	chmod 755 "$work"
+}
+teardown() { strata_teardown; }
+
+# Runs the script on stdin as that user, where /dev/fuse is everybody's; strata and $m are at hand.
+as_ordinary() {
+	{
+		# shellcheck disable=SC2016 # the script expands it
+		echo 'set -e; m=$HOME/m; rootfs=$HOME/../rootfs; [ "$(id -u)" != 0 ]'
+		cat
+	} >"$work/script"
+	# shellcheck disable=SC2016 # the inner shell expands it
+	timeout -k 5 100 env -u STRATA_ROOT -u STRATA_RUNROOT work="$work" uid=$uid unshare -m bash -ec '
+		mount --make-rprivate /
+		mount --bind "$work/fuse" /dev/fuse
+		mount --bind "$work/passwd" /etc/passwd
+		exec setpriv --reuid $uid --regid $uid --clear-groups env -i HOME="$work/home" XDG_RUNTIME_DIR="$work/xdg" \
+			STRATA_CACHE="$work/cache" PATH="$work/bin:$PATH" bash "$work/script"'
+}
+
+@test "mount, change what root owns, look at it, unmount" {
+	[ -u "$(command -v fusermount3)" ] || skip "fusermount3 is not set-user-id"
+	run as_ordinary <<'END'
+strata import -q "$rootfs" small
+strata mount small "$m" >/dev/null
+[ "$(cat "$m/etc/greeting")" = hello ]
+[ "$(stat -c %u:%a "$m/bin/setuid")" = 0:4755 ]
+echo more >>"$m/etc/greeting"
+[ "$(stat -c %h:%u "$m/etc/greeting-link")" = 2:0 ] && grep -q more "$m/etc/greeting-link"
+chown 5:6 "$m/etc/passwd" && chmod 600 "$m/etc/passwd" && [ "$(stat -c %u:%g:%a "$m/etc/passwd")" = 5:6:600 ]
+rm -r "$m/usr" && mkdir "$m/usr" && mv "$m/bin" "$m/bin2" && [ -z "$(ls "$m/usr")" ]
+cd "$m" && ! strata umount "$m" 2>"$HOME/busy" && cd
+grep -q "fusermount3:.*busy" "$HOME/busy" && [ "$(wc -l <"$HOME/busy")" = 1 ]
+strata umount "$m"
+[ -z "$(ls "$m")" ] && [ -z "$(strata ps -aq)" ] && [ -z "$(ls "$HOME/.local/share/strata/snapshots")" ]
+echo done
+END
+	echo "$output"
+	[ "$status" = 0 ] && [[ $output == *done ]]
+}
+
+@test "a top that is kept: diff, commit, start, reload; read-only; its server killed" {
+	[ -u "$(command -v fusermount3)" ] || skip "fusermount3 is not set-user-id"
+	run as_ordinary <<'END'
+strata import -q "$rootfs" small
+strata mount --name keep small "$m" >/dev/null
+echo kept >"$m/kept" && chown 7:8 "$m/kept"
+strata umount "$m"
+[ "$(strata diff keep)" = "A /kept" ]
+strata commit keep other:1 >/dev/null
+strata start keep >/dev/null
+strata mount --reload "$m"
+case $(uname -r) in [1-5].* | 6.[0-8].*) ;; *)
+	keeper=$(pgrep -u "$(id -u)" -o strata-server)
+	kill -9 "$(cat "/proc/$keeper/task/$keeper/children")" ;;
+esac
+[ "$(cat "$m/kept")" = kept ]
+strata umount "$m"
+strata rm keep >/dev/null
+strata mount --read-only other:1 "$m" >/dev/null
+[ "$(stat -c %u:%g "$m/kept")" = 7:8 ]
+! touch "$m/new" 2>/dev/null
+strata umount "$m"
+! strata run other:1 true 2>"$HOME/run" && grep -q "needs root" "$HOME/run"
+echo done
+END
+	echo "$output"
+	[ "$status" = 0 ] && [[ $output == *done ]]
+}
+
+@test "where fusermount3 cannot: one line, and nothing left" {
+	chmod 600 "$work/fuse"
+	run as_ordinary <<'END'
+strata import -q "$rootfs" small
+! strata mount small "$m" 2>"$HOME/said" || exit 1
+cat "$HOME/said"
+[ "$(wc -l <"$HOME/said")" = 1 ] && grep -q fusermount3 "$HOME/said"
+[ -z "$(strata ps -aq)" ] && [ -z "$(ls "$HOME/.local/share/strata/snapshots")" ]
+echo done
+END
+	echo "$output"
+	[ "$status" = 0 ] && [[ $output == *done ]]
+}
