@@ -104,10 +104,14 @@ int empty_whiteouts(struct ufs *u, struct node *n, const struct at *at)
 		node_cut(u, n);
 		listing_changed(&u->listings, n->id);
 	}
+	errno = 0;
 	while (!e && u->mode != UFS_UPPER_PLAIN && (entry = readdir(d))) {
 		if (entry->d_type == DT_CHR && unlinkat(dirfd(d), entry->d_name, 0) < 0)
 			e = -errno;
+		errno = 0;
 	}
+	if (!e)
+		e = -errno;
 	closedir(d);
 	return e;
 }

@@ -258,6 +258,14 @@ static uint64_t blocks_of(struct ufs *u, struct node *n, const struct stat *st)
 	return blocks;
 }
 
+/* All its names are seen, those too that the copy has not yet. */
+static nlink_t links_of_lower(struct ufs *u, const struct node *n, nlink_t otherwise)
+{
+	struct stat lower;
+
+	return lower_stat(&u->lower, n->id, &lower) == 0 ? lower.st_nlink : otherwise;
+}
+
 void upper_show(struct ufs *u, struct node *n, struct stat *st)
 {
 	struct perm p;
@@ -277,6 +285,8 @@ void upper_show(struct ufs *u, struct node *n, struct stat *st)
 		st->st_nlink = S_ISDIR(st->st_mode) || !st->st_nlink ? 0 : st->st_nlink - 1;
 	else if (n->lower)
 		st->st_nlink = 1;
+	else if (n->linking)
+		st->st_nlink = links_of_lower(u, n, st->st_nlink);
 }
 
 int upper_stat_node(struct ufs *u, struct node *n, struct stat *ret)
