@@ -77,7 +77,12 @@ mount_strata_fuse() {
 mount_strata_overlay() {
 	instance=$("$strata" run -d --rm --driver overlay "$(image "$1")" sleep 1000)
 	mounted='strata overlay' server=
-	at=/proc/$("$strata" inspect "$instance" | jq '.[0].pid')/root
+	local pid keeper
+	pid=$("$strata" inspect "$instance" | jq '.[0].pid')
+	at=/proc/$pid/root
+	# Over EROFS nobody serves; over FUSE a child of the supervisor keeps, and its child serves.
+	keeper=$(pgrep -x -P "$(ps -o ppid= -p "$pid" | tr -d ' ')" strata-server || true)
+	[ -z "$keeper" ] || server=$(tr -d ' ' <"/proc/$keeper/task/$keeper/children")
 }
 
 unmount_any() {
