@@ -162,6 +162,8 @@ export STRATA_ROOT=$PWD/fs/store STRATA_RUNROOT=$PWD/run
 "$strata" run --rm --driver fuse image cat /data/object >/dev/null
 umount fs
 at=$(grep -abom1 ooooooooo disk | head -1 | cut -d: -f1)
+# A process that is about to end may have it in a mount namespace of its own.
+for _ in $(seq 100); do losetup -j disk | grep -q . || break; sleep 0.1; done
 printf X | dd of=disk bs=1 seek="$at" conv=notrunc status=none
 mount -o loop disk fs
 rc=0
