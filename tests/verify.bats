@@ -156,16 +156,17 @@ set -e
 truncate -s 64m disk
 mkfs.ext4 -q -O verity -b 4096 disk
 mkdir fs
-mount -o loop disk fs
+# mount -o loop has the device open for writing, which this kernel takes for another user.
+attach() { dev=$(losetup -f --show disk) && mount "$dev" fs; }
+detach() { umount fs && losetup -d "$dev"; }
+attach
 export STRATA_ROOT=$PWD/fs/store STRATA_RUNROOT=$PWD/run
 "$strata" import -q "$work/rootfs" image
 "$strata" run --rm --driver fuse image cat /data/object >/dev/null
-umount fs
+detach
 at=$(grep -abom1 ooooooooo disk | head -1 | cut -d: -f1)
-# A process that is about to end may have it in a mount namespace of its own.
-for _ in $(seq 100); do losetup -j disk | grep -q . || break; sleep 0.1; done
 printf X | dd of=disk bs=1 seek="$at" conv=notrunc status=none
-mount -o loop disk fs
+attach
 rc=0
 "$strata" run --name r --driver fuse image cat /data/object >out 2>err || rc=$?
 cat err
