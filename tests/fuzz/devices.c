@@ -166,6 +166,8 @@ static void run(unsigned kind, uint32_t features, uint8_t *ram, const uint8_t *d
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
+	/* The balloon's statistics, OOM and reports; the console's ports. */
+	static const uint32_t own[KINDS] = { [BALLOON] = 0x26, [CONSOLE] = 2 };
 	static uint8_t *ram;
 
 	if (!ram)
@@ -174,9 +176,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 		return 0;
 	memset(ram, 0, RAM);
 	/* Of the features those that a driver may take: EVENT_IDX, INDIRECT_DESC, the first six. */
-	run(data[0] % KINDS,
-	    (uint32_t)(data[0] >> 6) << 28 |
-		    (uint32_t)(data[0] % KINDS == BALLOON ? data[1] & 0x26 : 0),
-	    ram, data + 2, size - 2);
+	run(data[0] % KINDS, (uint32_t)(data[0] >> 6) << 28 | (data[1] & own[data[0] % KINDS]), ram,
+	    data + 2, size - 2);
 	return 0;
 }
