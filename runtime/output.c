@@ -211,6 +211,12 @@ int output_drop_client(struct output *o)
 	return r ? r : attachments_drop_full(&o->attached);
 }
 
+int output_leave_client(struct output *o)
+{
+	relay_done(&o->in);
+	return relay_drop_sink(&o->out);
+}
+
 int output_attach(struct output *o, int *ret_fd)
 {
 	return o->relayed ? attachments_add(&o->attached, ret_fd) : -EOPNOTSUPP;

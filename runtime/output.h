@@ -39,6 +39,8 @@ int output_init(struct output *o, struct loop *loop, const struct supervise *s);
 int output_start(struct output *o, int console);
 /* The command has ended: carries over what is still there, then calls over(). */
 int output_closing(struct output *o);
+/* The client of a terminal has gone: nothing of it is read or written any more. */
+int output_leave_client(struct output *o);
 /* Another one to whom it goes: *@ret_fd is their end. -EOPNOTSUPP: nothing passes here. */
 int output_attach(struct output *o, int *ret_fd);
 /* Does without a client, or those attached, that do not take what is left. */

@@ -83,11 +83,32 @@ static int failure_code(int e)
 	return e == -EACCES || e == -EPERM || e == -ENOEXEC || e == -EISDIR ? 126 : 125;
 }
 
+/* What is typed on its terminal is somebody else's now: the command runs on without. */
+static int on_client_gone(void *ctx, int fd, _unused_ uint32_t events)
+{
+	struct supervisor *v = ctx;
+
+	loop_remove(v->loop, fd);
+	return output_leave_client(&v->output);
+}
+
+/* The other end of the reports is the client's as long as it lives. */
+static int watch_client(struct supervisor *v)
+{
+	int r = v->s->tty && v->s->report_fd >= 0 ?
+			loop_add(v->loop, v->s->report_fd, 0, on_client_gone, v) :
+			0;
+
+	return r < 0 ? err(r, "report pipe: %s", strerror(-r)) : 0;
+}
+
 static int supervisor_start(struct supervisor *v)
 {
 	int r;
 
 	r = output_start(&v->output, v->process.console);
+	if (r >= 0)
+		r = watch_client(v);
 	if (r >= 0)
 		r = supervisor_limit_time(v);
 	if (r < 0)
@@ -175,6 +196,8 @@ static void supervisor_done(struct supervisor *v)
 	if (v->loop && v->deadline >= 0)
 		loop_remove(v->loop, v->deadline);
 	fd_close(v->deadline);
+	if (v->loop && v->s->tty && v->s->report_fd >= 0)
+		loop_remove(v->loop, v->s->report_fd);
 	/* The lock first: whoever sees the connection end may look at it. */
 	inst_unlock(v->s->inst);
 	control_free(v->control);

@@ -154,6 +154,31 @@ terminal() {
 	fails 125 "--detach-keys cannot be ctrl-" "$strata" attach --detach-keys ctrl- c
 }
 
+@test "run -it whose client is killed: its terminal is let alone, the command runs on" {
+	need python3
+	cat >"$work/killed.py" <<-'END'
+	import os, pty, select, subprocess, sys, time
+	fd, slave = pty.openpty()
+	p = subprocess.Popen([sys.argv[1], "run", "-it", "--name", "c", "small", "sh"], stdin=slave, stdout=slave,
+	                     stderr=slave, start_new_session=True)
+	seen = b""
+	while b"/ # " not in seen:
+	    assert select.select([fd], [], [], 20)[0], seen
+	    seen += os.read(fd, 65536)
+	p.kill()
+	p.wait()
+	time.sleep(0.5)
+	os.write(fd, b"typed\n")
+	assert select.select([slave], [], [], 5)[0], "what is typed was taken"
+	assert b"typed" in os.read(slave, 100)
+	END
+	timeout -k 5 60 python3 "$work/killed.py" "$strata"
+	terminal '
+	a = attach("c")
+	a.type(b"\nexit $((3 + 4))\n"); assert a.end() == 7'
+	run -1 grep typed <("$strata" logs c)
+}
+
 @test "wrong state, wrong kind" {
 	fails 125 "no such instance" "$strata" attach nosuch
 	"$strata" create --name made small true
