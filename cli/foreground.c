@@ -78,6 +78,9 @@ static int take_report(struct run *run, bool tty, int *ret_status)
 	case RUN_FAILED:
 		*ret_status = failed_status(&report);
 		return 1;
+	case RUN_DETACHED:
+		*ret_status = 0;
+		return 1;
 	default:
 		if (report.text[0])
 			cli_fail_text("%s: %s", inst_id(run->inst), report.text);

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* strata run: starts an instance, and in the foreground stands for it until it has ended. */
+#include "base/detach_keys.h"
 #include "base/err.h"
 #include "base/fd.h"
 #include "base/str.h"
@@ -31,9 +32,12 @@ static int foreground(struct engine *e, const struct run_options *o)
 
 static int run_image(struct cli *c, struct run_options *o)
 {
+	struct detach_keys keys;
 	struct run run;
 	int status, r;
 
+	if (detach_keys_parse(o->detach_keys, &keys) < 0)
+		return cli_fail_text("run: --detach-keys cannot be %s", o->detach_keys);
 	if (o->tty && !o->detach && (!isatty(0) || !isatty(1)))
 		return cli_fail_text("run: -t needs a terminal as standard input and output");
 	if (!cli_engine(c, STORE_CREATE))
@@ -67,7 +71,7 @@ static int create_image(struct cli *c, struct run_options *o)
 
 static int verb(struct cli *c, int argc, char **argv, bool create)
 {
-	struct run_options o = { 0 };
+	struct run_options o = { .detach_keys = DETACH_KEYS };
 	_strv_free_ char **env = NULL, **volumes = NULL, **ports = NULL, **disks = NULL;
 	unsigned timeout = 0;
 	const char *pull = NULL;
@@ -130,6 +134,9 @@ static int verb(struct cli *c, int argc, char **argv, bool create)
 		  "guest kernel of a microVM (STRATA_KERNEL, or what `kernel use` chose)" },
 		{ 0, "trace-boot", OPT_FLAG, &o.trace, NULL,
 		  "a microVM's phases and exits, on stderr when it has ended" },
+		/* Last: who creates has no terminal to leave. */
+		{ 0, create ? NULL : "detach-keys", OPT_STR, &o.detach_keys, "KEYS",
+		  "typed on a terminal (-it), they leave it to itself (" DETACH_KEYS ")" },
 		{ 0 },
 	};
 	const struct usage u = {

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* strata start, restart, restore: an instance's next life, on the top that it has. */
+#include "base/detach_keys.h"
 #include "base/err.h"
 #include "base/fd.h"
 #include "cli/foreground.h"
@@ -42,11 +43,14 @@ static int start_attached(struct engine *e, const char *name, const struct start
 
 static int start_verb(struct cli *c, int argc, char **argv, bool restore)
 {
-	struct start_options o = { .restore = restore };
+	struct start_options o = { .restore = restore, .detach_keys = DETACH_KEYS };
+	struct detach_keys keys;
 	const struct option_def options[] = {
 		{ 'a', "attach", OPT_FLAG, &o.attach, NULL, "stand for it until it has ended" },
 		{ 'i', "interactive", OPT_FLAG, &o.interactive, NULL,
 		  "hand on standard input (with -a)" },
+		{ 0, "detach-keys", OPT_STR, &o.detach_keys, "KEYS",
+		  "typed on a terminal, they leave it to itself (" DETACH_KEYS ")" },
 		{ 0 },
 	};
 	const struct usage u = { restore ? "restore" : "start",
@@ -64,6 +68,8 @@ static int start_verb(struct cli *c, int argc, char **argv, bool restore)
 		return status;
 	if ((o.attach || o.interactive) && argv[1])
 		return cli_fail_text("%s: one instance at a time can be attached to", u.verb);
+	if (detach_keys_parse(o.detach_keys, &keys) < 0)
+		return cli_fail_text("%s: --detach-keys cannot be %s", u.verb, o.detach_keys);
 	if (!cli_engine(c, STORE_CREATE))
 		return EXIT_ERROR;
 	engine_revive(c->engine);

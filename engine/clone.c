@@ -169,7 +169,7 @@ static int start_clone(const struct source *s, const char *name, struct run *ret
 
 	if (r < 0)
 		return r;
-	r = spawn_monitor(s->e, inst_id(i), false, true, true, ret);
+	r = spawn_monitor(s->e, inst_id(i), &(struct start_options){ .restore = true }, ret);
 	if (r < 0)
 		undo_instance(s->e, i);
 	else

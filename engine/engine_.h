@@ -22,12 +22,8 @@ int snapshots_lock(struct engine *e, bool exclusive);
 /* Writes what was asked for beside its top, snapshots/@id/config.json. */
 int keep_config(struct engine *e, const char *id, const json_t *config);
 
-/*
- * Starts the supervisor of instance @id with our standard streams, stdin only when @interactive, or
- * with none when @detach. @restore: from its checkpoint. *@ret has no instance yet.
- */
-int spawn_monitor(struct engine *e, const char *id, bool interactive, bool detach, bool restore,
-		  struct run *ret);
+/* Starts the supervisor of instance @id. *@ret has no instance yet. */
+int spawn_monitor(struct engine *e, const char *id, const struct start_options *o, struct run *ret);
 /* What has not begun to run goes, with its snapshot; closes @i. */
 void undo_instance(struct engine *e, struct inst *i);
 

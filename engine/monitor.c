@@ -25,6 +25,7 @@ struct monitor {
 	int images;   /* RUNROOT/images */
 	int machines; /* RUNROOT/machines */
 	bool restore, detached;
+	const char *detach_keys;
 };
 
 /* ENOENT and EACCES of a report speak of the command (exit codes 127 and 126): none has run. */
@@ -129,6 +130,7 @@ static int run(struct monitor *m)
 		.tty = m->spec->tty,
 		.logged = m->spec->logged,
 		.stdin_open = m->spec->interactive,
+		.detach_keys = m->detach_keys,
 		.stdio = { m->stdio[0], m->stdio[1], m->stdio[2] },
 		.report_fd = REPORT_FD,
 		.timeout = m->spec->timeout,
@@ -157,7 +159,11 @@ static int run(struct monitor *m)
 static bool take_words(struct monitor *m, char *const *words)
 {
 	for (; *words; words++) {
-		if (streq(*words, "restore"))
+		const char *keys = str_after(*words, "keys=");
+
+		if (keys)
+			m->detach_keys = keys;
+		else if (streq(*words, "restore"))
 			m->restore = true;
 		else if (streq(*words, "detached"))
 			m->detached = true;
@@ -173,8 +179,9 @@ int monitor_main(int argc, char **argv)
 	int r;
 
 	if (argc < 3 || !take_words(&m, argv + 3)) {
-		fprintf(stderr, "usage: strata-monitor RUNROOT ID [restore] [detached] (started by "
-				"strata)\n");
+		fprintf(stderr,
+			"usage: strata-monitor RUNROOT ID [restore] [detached] [keys=KEYS] (started by "
+			"strata)\n");
 		return 2;
 	}
 	/* A session of its own: the client's terminal does not signal it, and its death does not

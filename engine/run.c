@@ -73,8 +73,9 @@ static int check_emulated(const struct run_spec *spec)
 		return err(-EOPNOTSUPP, "--trace-boot is for KVM, and this microVM would be "
 					"emulated by QEMU");
 	if (spec->acpi)
-		return err(-EOPNOTSUPP, "%s learns of its machine by ACPI, with which it has no "
-					"clock in QEMU's emulation: boot another by --kernel",
+		return err(-EOPNOTSUPP,
+			   "%s learns of its machine by ACPI, with which it has no "
+			   "clock in QEMU's emulation: boot another by --kernel",
 			   spec->kernel);
 	return 0;
 }
@@ -191,25 +192,28 @@ static int create_instance(struct engine *e, struct run_spec *spec, const struct
 	return 0;
 }
 
-int spawn_monitor(struct engine *e, const char *id, bool interactive, bool detach, bool restore,
-		  struct run *ret)
+int spawn_monitor(struct engine *e, const char *id, const struct start_options *o, struct run *ret)
 {
-	_free_ char *path = NULL;
+	_free_ char *path = NULL, *keys = NULL;
 	_close_ int pidfd = -1;
 	int pipefd[2], r = proc_sibling("strata-monitor", &path);
 	char program[] = "strata-monitor", word_restore[] = "restore", word_detached[] = "detached";
-	char *argv[6] = { program, e->runroot, (char *)id };
-	int fds[4] = { interactive ? 0 : -1, 1, 2, -1 };
+	char *argv[7] = { program, e->runroot, (char *)id };
+	int fds[4] = { o->interactive ? 0 : -1, 1, 2, -1 };
 	size_t n = 3;
 	pid_t pid;
 
+	if (r >= 0 && o->detach_keys && !(keys = str_fmt("keys=%s", o->detach_keys)))
+		r = -ENOMEM;
 	if (r < 0)
 		return r;
 	if (pipe2(pipefd, O_CLOEXEC) < 0)
 		return err_sys("report pipe");
-	if (restore)
+	if (o->restore)
 		argv[n++] = word_restore;
-	if (detach) {
+	if (keys)
+		argv[n++] = keys;
+	if (!o->attach) {
 		argv[n] = word_detached;
 		fds[0] = fds[1] = fds[2] = -1;
 	}
@@ -301,8 +305,7 @@ int engine_start(struct engine *e, const char *id_or_name, const struct start_op
 	/* What a killed supervisor left of its last life. */
 	r = inst_recover(i);
 	if (r >= 0)
-		r = spawn_monitor(e, inst_id(i), o->attach && o->interactive, !o->attach,
-				  o->restore, ret);
+		r = spawn_monitor(e, inst_id(i), o, ret);
 	if (r < 0)
 		return r;
 	*ret_tty = spec->tty;
@@ -312,12 +315,15 @@ int engine_start(struct engine *e, const char *id_or_name, const struct start_op
 
 int engine_run(struct engine *e, const struct run_options *o, struct run *ret)
 {
+	const struct start_options start = { .attach = !o->detach,
+					     .interactive = o->interactive,
+					     .detach_keys = o->detach_keys };
 	struct inst *inst = NULL;
 	int r = make_instance(e, o, &inst);
 
 	if (r < 0)
 		return r;
-	r = spawn_monitor(e, inst_id(inst), o->interactive, o->detach, false, ret);
+	r = spawn_monitor(e, inst_id(inst), &start, ret);
 	if (r < 0) {
 		undo_instance(e, inst);
 		return r;

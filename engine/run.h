@@ -28,17 +28,18 @@ struct run_options {
 	char *const *disks;	/* RUN_VM: FILE[:/PATH][:ro] */
 	char *const *ports;	/* [ADDRESS:]HOST:GUEST[/tcp|/udp], with network "user" */
 	const char *workdir, *user, *name, *hostname, *network, *driver, *kernel, *mountpoint;
-	const char *platform; /* that the image must be for; NULL: one that runs here */
-	const char *verify;   /* "open" or "never"; NULL: STRATA_VERIFY, else open */
+	const char *platform;	 /* that the image must be for; NULL: one that runs here */
+	const char *detach_keys; /* as struct start_options has them */
+	const char *verify;	 /* "open" or "never"; NULL: STRATA_VERIFY, else open */
 	struct run_limits limits;
 	unsigned vcpus;
 	unsigned timeout; /* seconds until it is killed, 0 = never */
 	bool rm, tty, interactive, detach, read_only, trace;
-	uint64_t net_rate; /* bytes a second in each direction, with network "user"; 0 = any */
+	uint64_t net_rate;  /* bytes a second in each direction, with network "user"; 0 = any */
 	uint64_t disk_rate; /* bytes a second of each disk, read and written; 0 = any */
-	const char *vmm;   /* RUN_VM: "kvm", "qemu", "auto"; NULL: STRATA_VMM, else auto */
-	bool cold;	   /* RUN_VM: boots, in place of going on from a machine that has */
-	bool balloon;	   /* RUN_VM: memory that the guest frees goes back to the host */
+	const char *vmm;    /* RUN_VM: "kvm", "qemu", "auto"; NULL: STRATA_VMM, else auto */
+	bool cold;	    /* RUN_VM: boots, in place of going on from a machine that has */
+	bool balloon;	    /* RUN_VM: memory that the guest frees goes back to the host */
 	uint64_t dax; /* RUN_VM: bytes of the window that its root's stored files are mapped in */
 };
 
@@ -56,9 +57,10 @@ int engine_run(struct engine *e, const struct run_options *o, struct run *ret);
 /* The same without a start: state "created", its id. */
 int engine_create(struct engine *e, const struct run_options *o, char ret_id[INST_ID_LEN + 1]);
 struct start_options {
-	bool attach;	  /* on our standard streams... */
-	bool interactive; /* ... stdin too */
-	bool restore;	  /* goes on from its checkpoint; -ENOENT: it has none */
+	bool attach;		 /* on our standard streams... */
+	bool interactive;	 /* ... stdin too */
+	bool restore;		 /* goes on from its checkpoint; -ENOENT: it has none */
+	const char *detach_keys; /* typed on a terminal, they leave it to itself; NULL: none do */
 };
 /*
  * Starts one that was created or has ended, on the top that it has. *@ret_tty: its command has a

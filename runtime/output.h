@@ -10,6 +10,7 @@
 #ifndef RUNTIME_OUTPUT_H
 #define RUNTIME_OUTPUT_H
 
+#include "base/detach_keys.h"
 #include "runtime/attach.h"
 #include "runtime/logfile.h"
 #include "runtime/relay.h"
@@ -21,10 +22,14 @@ struct output {
 	const struct supervise *s;
 	struct logfile log;
 	bool log_failed;
-	struct relay in, out, err; /* in: a terminal's input only */
-	int child[3];		   /* what the command gets; -1 = /dev/null */
-	int input;		   /* where attached() is to write, until output_start(); or -1 */
-	bool relayed;		   /* something passes here: it can be attached to */
+	struct relay in, out, err;   /* in: a terminal's input only */
+	struct detach_keys keys;     /* looked for in it */
+	bool detached;		     /* they were typed */
+	int (*left)(void *left_ctx); /* then; gives what a loop callback gives */
+	void *left_ctx;
+	int child[3]; /* what the command gets; -1 = /dev/null */
+	int input;    /* where attached() is to write, until output_start(); or -1 */
+	bool relayed; /* something passes here: it can be attached to */
 	struct attachments attached;
 	/* An output has ended; gives what a loop callback gives; NULL = nothing. */
 	int (*over)(void *ctx);

@@ -90,24 +90,28 @@ static int push(struct relay *r)
 	return 0;
 }
 
-/* The next chunk: its bytes, 0 = the source has ended, -EAGAIN. */
+/* The next chunk: 1, 0 = the source has ended, -EAGAIN. */
 static ssize_t pull(struct relay *r)
 {
 	ssize_t n;
 
 	if (!ready(r->source, POLLIN))
 		return r->closing ? 0 : -EAGAIN;
-	n = read(r->source, r->buf, sizeof(r->buf));
+	n = read(r->source, r->buf, sizeof(r->buf) - (r->filter ? RELAY_ROOM : 0));
 	if (n < 0 && (errno == EINTR || (errno == EAGAIN && !r->closing)))
 		return -EAGAIN;
 	/* A terminal's master gives EIO when nobody holds the other side. */
 	if (n <= 0)
 		return 0;
 	r->off = 0;
+	if (r->filter)
+		n = r->filter(r->ctx, r, r->buf, (size_t)n);
+	if (n < 0)
+		return 0;
 	r->len = (size_t)n;
 	if (r->tap)
 		r->tap(r->ctx, r, r->buf, r->len);
-	return n;
+	return 1;
 }
 
 /* What one chunk came to. */

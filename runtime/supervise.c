@@ -83,6 +83,15 @@ static int failure_code(int e)
 	return e == -EACCES || e == -EPERM || e == -ENOEXEC || e == -EISDIR ? 126 : 125;
 }
 
+/* By the keys. */
+static int on_detached(void *ctx)
+{
+	struct supervisor *v = ctx;
+
+	report(v, RUN_DETACHED, 0, "");
+	return output_leave_client(&v->output);
+}
+
 /* What is typed on its terminal is somebody else's now: the command runs on without. */
 static int on_client_gone(void *ctx, int fd, _unused_ uint32_t events)
 {
@@ -106,6 +115,8 @@ static int supervisor_start(struct supervisor *v)
 {
 	int r;
 
+	v->output.left = on_detached;
+	v->output.left_ctx = v;
 	r = output_start(&v->output, v->process.console);
 	if (r >= 0)
 		r = watch_client(v);

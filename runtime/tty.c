@@ -10,9 +10,24 @@
 
 #define END_OF_FILE "\004" /* VEOF as a terminal has it at first (termios(3)) */
 
-/* The client's input has ended, which a terminal tells by a character. */
-static int on_input_ended(_unused_ void *ctx, struct relay *r)
+/* Without the keys that detach; they end the input. */
+static ssize_t take_keys(void *ctx, _unused_ struct relay *r, char *data, size_t len)
 {
+	char out[RELAY_CHUNK + RELAY_ROOM];
+	struct output *o = ctx;
+	size_t n = detach_keys_scan(&o->keys, data, len, out, &o->detached);
+
+	memcpy(data, out, n);
+	return o->detached ? -1 : (ssize_t)n;
+}
+
+/* The client's input has ended, which a terminal tells by a character. */
+static int on_input_ended(void *ctx, struct relay *r)
+{
+	struct output *o = ctx;
+
+	if (o->detached)
+		return o->left(o->left_ctx);
 	if (r->sink >= 0 && write(r->sink, END_OF_FILE, 1) < 0)
 		return 0;
 	return 0;
@@ -24,12 +39,16 @@ static int start_input(struct output *o, int console)
 
 	if (o->s->stdio[0] < 0)
 		return 0;
+	if (o->s->detach_keys && detach_keys_parse(o->s->detach_keys, &o->keys) < 0)
+		return err(-EINVAL, "keys that detach: %s", o->s->detach_keys);
 	r->loop = o->loop;
 	r->source = fcntl(o->s->stdio[0], F_DUPFD_CLOEXEC, 0);
 	r->sink = fcntl(console, F_DUPFD_CLOEXEC, 0);
 	if (r->source < 0 || r->sink < 0)
 		return err_sys("terminal");
+	r->filter = o->s->detach_keys ? take_keys : NULL;
 	r->ended = on_input_ended;
+	r->ctx = o;
 	r->over = false;
 	/* stdin may be what nobody can wait for, /dev/null above all: then there is no input. */
 	if (relay_start(r) < 0)

@@ -142,8 +142,7 @@ terminal() {
 	b = attach("c", rows=20, cols=50)
 	b.type(b"echo $((6 * 7))\n"); a.until(b"\r\n42\r\n"); b.until(b"\r\n42\r\n")
 	b.type(b"stty size\n"); b.until(b"20 50"); a.until(b"20 50")
-	b.type(b"x\x10\x11"); assert b.end() == 0
-	a.until(b"x")
+	b.type(b"\x10\x11"); assert b.end() == 0
 	a.p.kill(); a.p.wait()
 	c = attach("--detach-keys", "a,b", "c")
 	c.type(b"\necho still $((1 + 1))\n"); c.until(b"still 2")
@@ -177,6 +176,35 @@ terminal() {
 	a = attach("c")
 	a.type(b"\nexit $((3 + 4))\n"); assert a.end() == 7'
 	run -1 grep typed <("$strata" logs c)
+}
+
+@test "run -it and start -ai are left by the keys, and attached to again" {
+	need python3
+	cat >"$work/left.py" <<-'END'
+	import os, pty, select, subprocess, sys, termios
+	def left(words, keys, want):
+	    fd, slave = pty.openpty()
+	    before = termios.tcgetattr(slave)
+	    p = subprocess.Popen([sys.argv[1], *words], stdin=slave, stdout=slave, stderr=slave, start_new_session=True)
+	    seen = b""
+	    while b"/ # " not in seen:
+	        assert select.select([fd], [], [], 20)[0], seen
+	        seen += os.read(fd, 65536)
+	    os.write(fd, keys)
+	    assert p.wait(20) == want
+	    assert termios.tcgetattr(slave)[:4] == before[:4], "the terminal was left raw"
+	left(["run", "-it", "--name", "c", "small", "sh"], b"x\x10\x11", 0)
+	left(["run", "-it", "--detach-keys", "q,q", "--name", "d", "small", "sh"], b"\x10\x11qq", 0)
+	left(["run", "--rm", "-it", "--detach-keys", "", "small", "sh"], b"exit 6\n", 6)
+	subprocess.run([sys.argv[1], "stop", "-t", "0", "d"], check=True)
+	left(["start", "-ai", "d"], b"\x10\x11", 0)
+	END
+	timeout -k 5 90 python3 "$work/left.py" "$strata"
+	terminal '
+	for name in "c", "d":
+	    a = attach(name)
+	    a.type(b"\nexit $((3 + 4))\n"); assert a.end() == 7'
+	fails 125 "--detach-keys cannot be x," "$strata" run --detach-keys x, small true
 }
 
 @test "wrong state, wrong kind" {
