@@ -42,8 +42,10 @@ static int pull(struct cli *c, const char *name, const struct pull_options *o, b
 {
 	int r = image_pull(engine_store(c->engine), name, o, ret);
 
-	if (r > 0)
+	if (r > 0) {
+		arriving_prefetch(engine_store(c->engine), ret);
 		return start_rest(c, ret);
+	}
 	return r >= 0 && drop ? image_drop_blobs(engine_store(c->engine), ret) : r;
 }
 

@@ -59,5 +59,7 @@ void arrival_desk_shut(int desk_fd);
  * all the rest, as image_pull() does. @desk_fd -1: the rest alone. -ENOENT: no such image arrives.
  */
 int arriving_fetch(struct store *s, const struct digest *manifest, int desk_fd, int door_fd);
+/* What an earlier run read first of it, when that is known, by few requests. */
+void arriving_prefetch(struct store *s, const struct digest *manifest);
 
 #endif

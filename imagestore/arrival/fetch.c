@@ -235,27 +235,48 @@ static void fetcher_done(struct fetcher *f)
 	fd_close(f->dirfd);
 }
 
+static int fetcher_open(struct fetcher *f, struct store *s, const struct digest *manifest)
+{
+	int r;
+
+	*f = (struct fetcher){ .s = s,
+			       .manifest = *manifest,
+			       .dirfd = -1,
+			       .data_fd = -1,
+			       .door = -1,
+			       .lock = PTHREAD_MUTEX_INITIALIZER,
+			       .rung = PTHREAD_COND_INITIALIZER };
+	r = open_files(f);
+	if (r >= 0)
+		r = split_source(f);
+	if (r < 0)
+		return r;
+	curl_global_init(CURL_GLOBAL_DEFAULT); /* before there are threads */
+	f->recording = !store_has(s, touched_file(manifest).s);
+	return 0;
+}
+
 int arriving_fetch(struct store *s, const struct digest *manifest, int desk_fd, int door_fd)
 {
-	_cleanup_(fetcher_done) struct fetcher f = { .s = s,
-						     .manifest = *manifest,
-						     .dirfd = -1,
-						     .data_fd = -1,
-						     .door = door_fd,
-						     .lock = PTHREAD_MUTEX_INITIALIZER,
-						     .rung = PTHREAD_COND_INITIALIZER };
-	int r = open_files(&f);
+	_cleanup_(fetcher_done) struct fetcher f;
+	int r = fetcher_open(&f, s, manifest);
 
-	if (r >= 0)
-		r = split_source(&f);
+	f.door = door_fd;
 	if (r >= 0 && desk_fd >= 0)
 		r = desk_map(desk_fd, &f.desk);
 	if (r < 0)
 		return r;
-	curl_global_init(CURL_GLOBAL_DEFAULT); /* before there are threads */
-	f.recording = !store_has(s, touched_file(manifest).s);
 	if (f.desk)
 		return serve(&f);
 	r = behind_run(&f, false);
 	return r == -EWOULDBLOCK ? 0 : r;
+}
+
+void arriving_prefetch(struct store *s, const struct digest *manifest)
+{
+	_cleanup_(fetcher_done) struct fetcher f;
+
+	if (fetcher_open(&f, s, manifest) >= 0)
+		touched_fetch(&f);
+	err_clear(); /* whoever reads it hears of it */
 }

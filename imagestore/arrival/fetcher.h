@@ -13,7 +13,7 @@
 #include <pthread.h>
 
 #define AHEAD	 (256u << 10) /* packed bytes that are fetched with what was asked for */
-#define GAP	 (32u << 10)  /* no more between two pieces, and they are fetched as one */
+#define GAP	 (128u << 10) /* no more between two pieces, and they are fetched as one */
 #define READ_MAX 65536u	      /* entries of the list of what was read */
 
 struct fetcher {
