@@ -165,7 +165,8 @@ static void add_disks(struct arguments *a, const struct qemu_config *c)
 				 (unsigned long long)c->disk_rate);
 		add(a, "-add-fd", "fd=%d,set=%zu", hand(a, c->disks[i].fd), i + 1);
 		add(a, "-drive", "file=/dev/fdset/%zu,format=raw,if=none,id=disk%zu,readonly=%s%s",
-		    i + 1, i, c->disks[i].rdonly ? "on" : "off,discard=unmap", rate);
+		    i + 1, i, c->disks[i].rdonly ? "on" : "off,auto-read-only=off,discard=unmap",
+		    rate);
 		add(a, "-device", "virtio-blk-device,drive=disk%zu", i);
 	}
 }

@@ -180,3 +180,21 @@ ended() {
 		[ "$("$strata" doctor --format json | jq -r '.[] | select(.name == "kvm") | .verdict')" != yes ]
 	fi
 }
+
+@test "emulated: a disk is mounted, written, let go; read-only it is not written" {
+	local kernel
+	need mke2fs debugfs
+	kernel=$(cd "$top" && tools/kernel testbed 2>/dev/null) || skip "no kernel with disks: tools/kernel testbed"
+	truncate -s 32M "$work/disk"
+	mke2fs -q -t ext4 -F "$work/disk"
+	vm --rm -m 512m --kernel "$kernel" --disk "$work/disk:/data" small sh -c 'echo kept >/data/f'
+	[ "$(debugfs -R 'cat /f' "$work/disk" 2>/dev/null)" = kept ]
+	e2fsck -fn "$work/disk" >/dev/null
+	[ "$(dumpe2fs -h "$work/disk" 2>/dev/null | grep -c needs_recovery)" = 0 ]
+	run --separate-stderr vm --rm -m 512m --kernel "$kernel" --disk "$work/disk:/data:ro" --disk-rate 8m small \
+		sh -c 'cat /data/f; echo no >/data/g'
+	echo "$output $stderr"
+	[ "$output" = kept ]
+	[[ $stderr == *"Read-only file system"* ]]
+	fails 125 "--with blk" vm --rm --disk "$work/disk:/data" small true
+}
