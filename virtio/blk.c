@@ -73,7 +73,6 @@ _Static_assert(sizeof(struct blk_config) == 64, "as long as 5.2.4 has it, and pa
 struct virtio_blk {
 	struct virtio_mmio *mmio;
 	struct virtio_thread thread;
-	struct virtio_ops ops;
 	struct blk_config config;
 	int fd, stop_fd, timer;
 	bool rdonly;
@@ -390,17 +389,16 @@ static void blk_free(void *dev)
 	free(b);
 }
 
-static const struct virtio_ops blk_ops = {
-	.name = "blk",
-	.device_id = BLK_DEVICE_ID,
-	.queue_size = BLK_QUEUE_SIZE,
-	.features = F_SEG_MAX | F_BLK_SIZE | F_FLUSH | F_TOPOLOGY,
-	.config_len = BLK_CONFIG_LEN,
-	.config = blk_config,
-	.activate = blk_activate,
-	.reset = blk_reset,
-	.free = blk_free,
-};
+#define OPS(more)                                                                             \
+	{                                                                                     \
+		.name = "blk", .device_id = BLK_DEVICE_ID, .queue_size = BLK_QUEUE_SIZE,      \
+		.features = F_SEG_MAX | F_BLK_SIZE | F_FLUSH | F_TOPOLOGY | (more),           \
+		.config_len = BLK_CONFIG_LEN, .config = blk_config, .activate = blk_activate, \
+		.reset = blk_reset, .free = blk_free,                                         \
+	}
+
+static const struct virtio_ops blk_ops = OPS(F_DISCARD | F_WRITE_ZEROES);
+static const struct virtio_ops blk_rdonly_ops = OPS(F_RO);
 
 static struct blk_config config_of(uint64_t size)
 {
@@ -434,12 +432,11 @@ static int make(struct virtio_blk *b, const struct virtio_blk_config *cfg,
 	b->config = config_of((uint64_t)st.st_size);
 	b->rdonly = cfg->rdonly;
 	b->rate = cfg->rate;
-	b->ops = blk_ops;
-	b->ops.features |= b->rdonly ? F_RO : F_DISCARD | F_WRITE_ZEROES;
 	b->timer = timerfd_create(CLOCK_MONOTONIC, TFD_CLOEXEC | TFD_NONBLOCK);
 	if (b->timer < 0)
 		return err_sys("virtio blk: timer");
-	return virtio_mmio_new(bus, gpa, gsi, &b->ops, 1, b, &b->mmio);
+	return virtio_mmio_new(bus, gpa, gsi, b->rdonly ? &blk_rdonly_ops : &blk_ops, 1, b,
+			       &b->mmio);
 }
 
 int virtio_blk_new(const struct virtio_blk_config *cfg, const struct virtio_bus *bus, uint64_t gpa,
