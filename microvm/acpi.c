@@ -131,7 +131,7 @@ static uint8_t checksum(const void *data, size_t len)
 	return (uint8_t)-sum;
 }
 
-/* A table of @len bytes with its head; *@ret_gpa is where it lies. To be sealed when it is whole. */
+/* A table of @len bytes with its head, at *@ret_gpa; to be sealed when it is whole. */
 static void *table_new(struct writer *w, const char *signature, uint8_t revision, size_t len,
 		       uint64_t *ret_gpa)
 {
