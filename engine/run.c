@@ -147,8 +147,10 @@ void undo_instance(struct engine *e, struct inst *i)
 int keep_config(struct engine *e, const char *id, const json_t *config)
 {
 	_free_ char *path = str_fmt("snapshots/%s", id), *text = NULL;
+	const char *kernel = json_get_str(config, "kernel");
 	_close_ int dir = -1;
 	size_t len;
+	int r;
 
 	text = json_text(config, &len);
 	if (!path || !text)
@@ -156,7 +158,8 @@ int keep_config(struct engine *e, const char *id, const json_t *config)
 	dir = openat(store_dirfd(e->store), path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 	if (dir < 0)
 		return err_sys("%s/%s", e->root, path);
-	return file_replace(dir, "config.json", text, len, 0600, false);
+	r = file_replace(dir, "config.json", text, len, 0600, false);
+	return r < 0 || !kernel ? r : snapshot_note_kernel(e->store, id, kernel);
 }
 
 /* The instance comes before its snapshot and goes after it: a snapshot without an instance is a
@@ -180,8 +183,6 @@ static int create_instance(struct engine *e, struct run_spec *spec, const struct
 	if (r < 0)
 		return r;
 	r = top_create(e->store, id, spec->layers, spec->nlayers, k, spec_mapped(spec));
-	if (r >= 0 && spec->kernel)
-		r = snapshot_note_kernel(e->store, id, spec->kernel);
 	if (r >= 0)
 		r = keep_config(e, id, config);
 	if (r < 0) {
