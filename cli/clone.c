@@ -28,8 +28,8 @@ int verb_clone(struct cli *c, int argc, char **argv)
 	const struct usage u = {
 		"clone",
 		"[OPTIONS] INSTANCE",
-		"Makes microVMs that go on where a running one stands, or a checkpointed one stood,\n"
-		"each with a top and an identity of its own; prints their ids.",
+		"Makes microVMs that go on where a running one stands, or a checkpointed one\n"
+		"stood, each with a top and an identity of its own; prints their ids.",
 		options,
 		1,
 		1,

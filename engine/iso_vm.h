@@ -32,7 +32,7 @@ struct iso_vm {
  */
 int vm_handout_spawn(struct iso_vm *v, const int stdio[3]);
 
-/* iso_vm_save.c: the machine into a file, and its end; or with a copy of its top, and on it runs. */
+/* iso_vm_save.c: the machine into a file, and its end; or with its top copied, and it runs on. */
 int iso_vm_checkpoint(void *ctx);
 int iso_vm_keep(void *ctx, pid_t pid);
 

@@ -41,6 +41,7 @@ terminal() {
 	        assert termios.tcgetattr(self.slave)[:4] == self.before[:4], "the terminal was left raw"
 	        return code
 	END
+	# shellcheck disable=SC2001 # each line's
 	sed 's/^\t*//' >>"$work/terminal.py" <<<"$1"
 	timeout -k 5 60 python3 "$work/terminal.py" "$strata"
 }
@@ -88,7 +89,7 @@ terminal() {
 
 @test "stop does not wait for who does not read" {
 	"$strata" run -d --name c small sh -c 'exec yes'
-	"$strata" attach --no-stdin c | sleep 12 &
+	"$strata" attach --no-stdin c | { sleep 12; cat >/dev/null; } &
 	sleep 1
 	timeout 6 "$strata" stop -t 0 c
 	wait
