@@ -25,7 +25,7 @@ bool arriving_has_chain(struct store *s, const struct digest *diff_ids, size_t n
 
 /*
  * As stack_open(), and the chain of an image that arrives is taken, too: then ret->arriving says
- * which, and only a union that asks for what is missing can serve it. With its sums.
+ * which, and only a union that asks for what is missing can serve it. That one has its sums.
  */
 int stack_open_arriving(struct store *s, const struct digest *diff_ids, size_t n,
 			struct stack *ret);

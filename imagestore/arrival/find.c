@@ -289,11 +289,5 @@ int stack_open_arriving(struct store *s, const struct digest *diff_ids, size_t n
 	if (r != -ENOENT)
 		return r;
 	err_clear(); /* whole, perhaps, in this moment */
-	r = stack_open(s, diff_ids, n, &k);
-	if (r >= 0)
-		r = stack_open_sums(s, &k);
-	if (r < 0)
-		return r;
-	*ret = k;
-	return 0;
+	return stack_open(s, diff_ids, n, ret);
 }
