@@ -23,19 +23,33 @@ static const struct changing *deed;
 static const char *only;	/* FAULTS_DEED: this one alone */
 static unsigned long long shot; /* the call that failed, by its number */
 
-/* Calls that cannot fail so, or whose failure nobody could answer: taking a request, replying. */
+/* Whether what the call is for ends so. */
+static bool is_at(pid_t server, const struct user_regs_struct *r, const char *end)
+{
+	char path[64], target[PATH_MAX];
+	ssize_t n;
+
+	snprintf(path, sizeof(path), "/proc/%d/fd/%d", server, (int)r->rdi);
+	n = readlink(path, target, sizeof(target) - 1);
+	if (n < (ssize_t)strlen(end))
+		return false;
+	target[n] = '\0';
+	return strcmp(target + n - strlen(end), end) == 0;
+}
+
+/*
+ * Calls that cannot fail so, or whose failure nobody could answer: taking a request, replying, and
+ * what a FORGET does, which may come in the same moment: a file without names goes from the orphans.
+ */
 static bool is_eligible(pid_t server, const struct user_regs_struct *r)
 {
-	char path[64], target[32] = "";
-
 	switch (r->orig_rax) {
 	case SYS_read:
 	case SYS_write:
 	case SYS_writev:
-		snprintf(path, sizeof(path), "/proc/%d/fd/%d", server, (int)r->rdi);
-		if (readlink(path, target, sizeof(target) - 1) < 0)
-			return false;
-		return strcmp(target, "/dev/fuse") != 0;
+		return !is_at(server, r, "/dev/fuse");
+	case SYS_unlinkat:
+		return !is_at(server, r, "/orphans");
 	case SYS_close:
 	case SYS_munmap:
 	case SYS_futex:
