@@ -100,6 +100,7 @@ static int add_port(struct vmm_qemu *q, const char *name, unsigned which, struct
 	return 0;
 }
 
+/* In the order in which they connect: when the last one has, the guest can use all. */
 static int add_ports(struct vmm_qemu *q, const struct run_spec *s, int control,
 		     struct qemu_config *c)
 {

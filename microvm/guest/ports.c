@@ -40,7 +40,10 @@ static int *wanted(struct ports *p, const char *name)
 	return NULL;
 }
 
-/* What is written to a port that is not connected yet is dropped. SIGIO tells of the change. */
+/*
+ * What is written to a port that is not connected yet is dropped. SIGIO tells of the change. Not for
+ * the one that is read: it may be over already. Its turn to connect is before the control port's.
+ */
 static void wait_connected(int fd)
 {
 	struct pollfd p = { .fd = fd };
@@ -75,7 +78,7 @@ static void port_try(struct ports *p, const char *device)
 		return;
 	snprintf(path, sizeof(path), "/dev/%s", device);
 	*slot = open(path, O_RDWR | O_NONBLOCK | O_CLOEXEC);
-	if (*slot >= 0)
+	if (*slot >= 0 && slot != &p->stdin)
 		wait_connected(*slot);
 }
 
