@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * SHA-256 (FIPS 180-4) by OpenSSL (two at once by sha256_both.c), and digests as OCI writes them: "sha256:" and 64 lower-case
- * hexadecimal digits.
+ * SHA-256 (FIPS 180-4) by OpenSSL (two at once by sha256_both.c), and digests as OCI writes them:
+ * "sha256:" and 64 lower-case hexadecimal digits.
  */
 #ifndef BASE_SHA256_H
 #define BASE_SHA256_H

@@ -6,9 +6,9 @@
  *
  *     -plugin insn.so,out=FILE[,marks=FILE]
  *
- * When QEMU ends, FILE gets "KERNEL PROGRAMS\n"; behind it, for each address in the file of marks (one
- * a line, hexadecimal) that was executed, "COUNT ADDRESS\n": how many of the kernel's instructions
- * went before its first execution.
+ * When QEMU ends, FILE gets "KERNEL PROGRAMS\n"; behind it, for each address in the file of marks
+ * (one a line, hexadecimal) that was executed, "COUNT ADDRESS\n": how many of the kernel's
+ * instructions went before its first execution.
  *
  * Declared here as far as it is used: Debian has no package with the header.
  */

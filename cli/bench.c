@@ -133,8 +133,8 @@ int verb_bench(struct cli *c, int argc, char **argv)
 	const struct usage u = {
 		"bench",
 		"startup [OPTIONS] IMAGE [COMMAND...]",
-		"Starts a command (`true`) N times each way, in turn: container by each driver, microVM that\n"
-		"boots, microVM that goes on from one that has.",
+		"Starts a command (`true`) N times each way, in turn: container by each driver,\n"
+		"microVM that boots, microVM that goes on from one that has.",
 		options,
 		2,
 		-1,

@@ -13,8 +13,8 @@ int verb_cp(struct cli *c, int argc, char **argv)
 	const struct usage u = {
 		"cp",
 		"[OPTIONS] INSTANCE:PATH PATH | PATH INSTANCE:PATH",
-		"Copies files and folders between the host and an instance, running or not. A folder goes\n"
-		"into one that is there, its content alone with /. at its end.",
+		"Copies files and folders between the host and an instance, running or not. A\n"
+		"folder goes into one that is there, its content alone with /. at its end.",
 		options,
 		2,
 		2,

@@ -80,8 +80,9 @@ int verb_df(struct cli *c, int argc, char **argv)
 	const struct usage u = {
 		"df",
 		"[OPTIONS]",
-		"Says what takes how much of the disk: of each image what it shares with others, what is\n"
-		"its own, and of that what its removal would free now (no instance stands on it).",
+		"Says what takes how much of the disk: of each image what it shares with\n"
+		"others, what is its own, and of that what its removal would free now (no\n"
+		"instance stands on it).",
 		options,
 		0,
 		0,

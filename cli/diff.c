@@ -31,7 +31,8 @@ int verb_diff(struct cli *c, int argc, char **argv)
 	const struct usage u = {
 		"diff",
 		"[OPTIONS] INSTANCE",
-		"Shows what an instance that does not run changed in its image: A added, C changed, D deleted.",
+		"Shows what an instance that does not run changed in its image: A added, C\n"
+		"changed, D deleted.",
 		options,
 		1,
 		1,

@@ -91,8 +91,9 @@ int verb_exec(struct cli *c, int argc, char **argv)
 	const struct usage u = {
 		"exec",
 		"[OPTIONS] INSTANCE COMMAND [ARGUMENT...]",
-		"Runs a further command in a running container or microVM. Exit status: the command's;\n"
-		"125 strata failed, 126 the command cannot be executed, 127 it is not there.",
+		"Runs a further command in a running container or microVM. Exit status: the\n"
+		"command's; 125 strata failed, 126 the command cannot be executed, 127 it is\n"
+		"not there.",
 		options,
 		2,
 		-1,

@@ -21,7 +21,8 @@ int verb_fsck(struct cli *c, int argc, char **argv)
 	const struct usage u = {
 		"fsck",
 		"[OPTIONS]",
-		"Checks every blob, object, pack and index against its digest; exit status 1 = damage.",
+		"Checks every blob, object, pack and index against its digest; exit status 1 =\n"
+		"damage.",
 		options,
 		0,
 		0,

@@ -19,7 +19,8 @@ int verb_import(struct cli *c, int argc, char **argv)
 	const struct usage u = {
 		"import",
 		"[OPTIONS] DIR|TAR|- NAME[:TAG]",
-		"Makes an image of one layer from a directory, or from a tar (plain, gzip or zstd).",
+		"Makes an image of one layer from a directory, or from a tar (plain, gzip or\n"
+		"zstd).",
 		options,
 		2,
 		2,

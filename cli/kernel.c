@@ -34,8 +34,9 @@ static int build(struct cli *c, int argc, char **argv)
 	const struct usage u = {
 		"kernel build",
 		"[OPTIONS]",
-		"Builds a kernel for microVMs from the distribution's package linux-source, with\n"
-		"strata's configuration; what was built before comes from the cache. Prints its name.",
+		"Builds a kernel for microVMs from the distribution's package linux-source,\n"
+		"with strata's configuration; what was built before comes from the cache.\n"
+		"Prints its name.",
 		options,
 		0,
 		0,
@@ -71,9 +72,9 @@ static int import(struct cli *c, int argc, char **argv)
 	const struct usage u = {
 		"kernel import",
 		"[OPTIONS] FILE|PACKAGE|DIR",
-		"Takes a kernel into the store: a vmlinux, a bzImage as distributions have it, a\n"
-		"Debian package (linux-image-*.deb), or a folder with one; with the modules that a\n"
-		"microVM needs of it. Prints its name.",
+		"Takes a kernel into the store: a vmlinux, a bzImage as distributions have it,\n"
+		"a Debian package (linux-image-*.deb), or a folder with one; with the modules\n"
+		"that a microVM needs of it. Prints its name.",
 		options,
 		1,
 		1,

@@ -12,13 +12,16 @@
 static void print_help(const struct verb *verbs)
 {
 	printf("usage: strata [--root DIR] [--runroot DIR] [--debug] VERB [OPTIONS] [ARGUMENTS]\n\n"
-	       "Layered images, run as containers and as microVMs. `strata VERB --help` has a verb's options.\n\n");
+	       "Layered images, run as containers and as microVMs. `strata VERB --help` has a "
+	       "verb's options.\n\n");
 	for (const struct verb *v = verbs; v->name; v++)
 		if (v->summary)
 			printf("  %-10s %s\n", v->name, v->summary);
 	printf("\nglobal options:\n"
-	       "  --root DIR      the store (STRATA_ROOT; /var/lib/strata, or ~/.local/share/strata)\n"
-	       "  --runroot DIR   state of instances (STRATA_RUNROOT; /run/strata, or $XDG_RUNTIME_DIR/strata)\n"
+	       "  --root DIR      the store (STRATA_ROOT; /var/lib/strata, or "
+	       "~/.local/share/strata)\n"
+	       "  --runroot DIR   state of instances (STRATA_RUNROOT; /run/strata, or "
+	       "$XDG_RUNTIME_DIR/strata)\n"
 	       "  --debug         say more of what goes on\n"
 	       "  --version       print the version\n");
 }

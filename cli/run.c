@@ -144,8 +144,9 @@ static int verb(struct cli *c, int argc, char **argv, bool create)
 		"[OPTIONS] IMAGE [COMMAND [ARGUMENT...]]",
 		create ?
 			"Makes an instance that `strata start` starts, and prints its id." :
-			"Runs a command in an image. Exit status: the command's; 125 strata failed, 126 the\n"
-			"command cannot be executed, 127 it is not there, 128+n it died of signal n.",
+			"Runs a command in an image. Exit status: the command's; 125 strata\n"
+			"failed, 126 the command cannot be executed, 127 it is not there, 128+n\n"
+			"it died of signal n.",
 		options,
 		1,
 		-1,

@@ -38,8 +38,8 @@ int verb_top(struct cli *c, int argc, char **argv)
 	};
 	const struct usage u = { "top",
 				 "[OPTIONS] INSTANCE",
-				 "Lists the processes of a container, by the host's numbers, or of a\n"
-				 "microVM, by its own.",
+				 "Lists the processes of a container, by the host's numbers, or\n"
+				 "of a microVM, by its own.",
 				 options,
 				 1,
 				 1,

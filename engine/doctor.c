@@ -146,7 +146,9 @@ static bool has_fs(const char *name)
 	return fd >= 0 || errno == EPERM;
 }
 
-/* An empty image, a file of the store without a name: 0, or why it cannot be mounted, with a text. */
+/*
+ * An empty image, a file of the store without a name: 0, or why it cannot be mounted, with a text.
+ */
 static int try_erofs(const char *store)
 {
 	_close_ int fd = open(store, O_TMPFILE | O_RDWR | O_CLOEXEC, 0600), mount_fd = -1;

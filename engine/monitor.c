@@ -180,7 +180,8 @@ int monitor_main(int argc, char **argv)
 
 	if (argc < 3 || !take_words(&m, argv + 3)) {
 		fprintf(stderr,
-			"usage: strata-monitor RUNROOT ID [restore] [detached] [keys=KEYS] (started by "
+			"usage: strata-monitor RUNROOT ID [restore] [detached] [keys=KEYS] "
+			"(started by "
 			"strata)\n");
 		return 2;
 	}

@@ -143,8 +143,8 @@ static int open_union(struct store *s, const struct run_spec *spec, const char *
 }
 
 /*
- * A damaged index is refused, whoever would mount it; every other failure of EROFS is a reason to do
- * without.
+ * A damaged index is refused, whoever would mount it; every other failure of EROFS is a reason to
+ * do without.
  */
 static int mount_image(struct store *s, const struct run_spec *spec, const char *index,
 		       char *const *packs, struct rootfs *r, bool *ret_erofs)

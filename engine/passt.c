@@ -102,7 +102,8 @@ static int spawn(const char *path, char **argv, int log_fd, int fd)
 		return err(r, "%s: %s", path, strerror(-r));
 	return status ?
 		       err(-EIO,
-			   "passt made no network (%d): is there a route to the world, are the ports "
+			   "passt made no network (%d): is there a route to the world, are the "
+			   "ports "
 			   "free? monitor.log of the instance says more",
 			   status) :
 		       0;

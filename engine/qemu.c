@@ -226,7 +226,7 @@ static void become(const struct qemu_config *c, const char *path, const struct a
 
 	if (take_fds(a) < 0)
 		die("descriptors");
-	/* As in the jail of our own VMM, what a host does not let us have is said and done without. */
+	/* As in our own VMM's jail, what a host does not let us have is said and done without. */
 	if (unshare(CLONE_NEWNET | CLONE_NEWIPC | CLONE_NEWUTS) < 0)
 		dprintf(2, "strata-vmm: " PROGRAM ": no namespaces of its own: %s\n",
 			strerror(errno));

@@ -69,7 +69,7 @@ static void *carry(void *ctx)
 			break;
 		given(r, false);
 	}
-	/* QEMU believes that nobody reads when it reads the end too; what it is given has no more. */
+	/* QEMU believes that nobody reads when it reads the end; what it is given has no more. */
 	shutdown(r->ours, r->ours == r->from ? SHUT_RDWR : SHUT_WR);
 	given(r, true);
 	return NULL;

@@ -260,8 +260,10 @@ static int make_instance(struct engine *e, const struct run_options *o, struct i
 		r = spec_new(o, image, &spec);
 	if (r >= 0)
 		r = prepare_kind(e, o, spec);
-	/* The merged index is made now if it is missing: errors come before anything exists, and the
-	 * supervisor stays small. */
+	/*
+	 * The merged index is made now if it is missing: errors come before anything exists, and
+	 * the supervisor stays small.
+	 */
 	if (r >= 0)
 		r = open_stack(e, spec, &stack);
 	if (r < 0)

@@ -59,7 +59,8 @@ static int parse_upper(const char *word, struct server *s)
 
 /*
  * What the union makes is to be the microVM's own, as when its VMM serves it. The kernel takes the
- * capabilities over files with the uid; that to read and search comes back, for the store's folders.
+ * capabilities over files with the uid; that to read and search comes back, for the store's
+ * folders.
  */
 static int become(uid_t uid)
 {

@@ -35,8 +35,8 @@ static json_t *volumes_to_json(const struct run_spec *s)
 json_t *spec_to_json(const struct run_spec *s)
 {
 	json_t *j = json_pack(
-		"{s:s, s:s, s:s, s:s*, s:s, s:s, s:o, s:o, s:o, s:s, s:s, s:s*, s:s*, s:s*, s:o, s:{s:I, s:I, s:I}, "
-		"s:i, s:i, s:b, s:b, s:b, s:b, s:b, s:b, s:b}",
+		"{s:s, s:s, s:s, s:s*, s:s, s:s, s:o, s:o, s:o, s:s, s:s, s:s*, s:s*, s:s*, s:o, "
+		"s:{s:I, s:I, s:I}, s:i, s:i, s:b, s:b, s:b, s:b, s:b, s:b, s:b}",
 		"kind", spec_kind_name(s->kind), "driver", spec_driver_name(s->driver), "name",
 		s->name, "id", s->id, "image", s->image, "store", s->store, "layers",
 		layers_to_json(s), "args", json_from_strv(s->argv), "env", json_from_strv(s->env),

@@ -205,7 +205,9 @@ static void hear_guest(struct vmm *v)
 	}
 }
 
-/* Until vm_run() has returned, in a thread that hears those who are not trusted and can do little. */
+/*
+ * Until vm_run() has returned, in a thread that hears those who are not trusted and can do little.
+ */
 static void *hear(void *ctx)
 {
 	struct vmm *v = ctx;

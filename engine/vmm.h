@@ -2,8 +2,8 @@
 /*
  * strata-vmm [warm KEY | make KEY | restore KEY]: a machine that boots; one that begins from the
  * snapshot of that key; one that is made for it (engine/vmm_make.h); or one that goes on from its
- * own checkpoint, or as another's clone (engine/checkpoint.h). Where the spec says so the machine is QEMU's
- * (engine/vmm_qemu.h), a process of its own in a process group with strata-vmm.
+ * own checkpoint, or as another's clone (engine/checkpoint.h). Where the spec says so the machine
+ * is QEMU's (engine/vmm_qemu.h), a process of its own in a process group with strata-vmm.
  *
  * What a supervisor and its strata-vmm share: descriptors at the start, messages afterwards. The
  * VMM is not trusted once its guest runs: each message is one struct of fixed size, and an object
@@ -32,9 +32,11 @@ enum vmm_fd {
 	VMM_VSOCK,    /* listens for who wants to be connected to the guest */
 	VMM_PORTS,    /* SOCK_SEQPACKET: uint32_t port of the host's that the guest wants, there;
 		    * int32_t 0 and a descriptor, or -errno, back */
-	VMM_MORE,     /* the disks, then the packs in the index's order, then, when the spec has reads verified, the
-		   * stack's sums (struct stack), then the volumes' folders in the spec's order
-		   */
+	/*
+	 * The disks, then the packs in the index's order, then, when the spec has reads verified,
+	 * the stack's sums (struct stack), then the volumes' folders in the spec's order.
+	 */
+	VMM_MORE,
 };
 
 enum vmm_kind {
@@ -50,7 +52,7 @@ enum vmm_kind {
 	VMM_SIGNAL, /* value */
 	VMM_RESIZE,
 	VMM_MEMORY, /* value: MiB that the guest is to do with */
-	VMM_GO, /* it is in its cgroup: QEMU may be started, which it waits for; or after VMM_KEPT */
+	VMM_GO, /* it is in its cgroup, which QEMU's start waits for; or after VMM_KEPT */
 	/* with a descriptor, to save the machine to (checkpoint.h); value: 1 = it runs on then */
 	VMM_CHECKPOINT,
 };

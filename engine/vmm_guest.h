@@ -12,8 +12,8 @@
  */
 int vmm_guest_identity(const struct run_spec *s, uint64_t loaded_ns, struct vm_guest_identity *ret);
 /*
- * Queues what a machine is told that goes on from the checkpoint of that key: its own, or another's,
- * whose clone it is.
+ * Queues what a machine is told that goes on from the checkpoint of that key: its own, or
+ * another's, whose clone it is.
  */
 int vmm_guest_restored(const struct run_spec *s, const struct digest *key,
 		       const struct vm_guest_identity *identity, struct vm_control *control);

@@ -24,7 +24,8 @@ static void disk(const struct vm_disk_stats *d, char letter, int fd)
 {
 	if (d->reads || d->writes || d->errors)
 		dprintf(fd,
-			"%20llu reads of vd%c, %llu bytes; %llu writes, %llu bytes; %llu flushes, %llu "
+			"%20llu reads of vd%c, %llu bytes; %llu writes, %llu bytes; %llu flushes, "
+			"%llu "
 			"discards, %llu errors\n",
 			(unsigned long long)d->reads, letter, (unsigned long long)d->read_bytes,
 			(unsigned long long)d->writes, (unsigned long long)d->write_bytes,

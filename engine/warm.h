@@ -3,10 +3,10 @@
  * The warm start: a microVM goes on where another one stood when its init was ready and had met no
  * image. That one is a file in the store, ROOT/machines/<key>, made when it is first wanted.
  *
- * The key is made of what the machine consists of: kernel, init, modules and strata-vmm (as files: device,
- * inode, size, times), this host's CPU and kernel, memory, vCPUs, and whether it has a balloon and
- * a network, which are devices that a guest sees. All images share it, and all commands. What it
- * does not cover boots: more than VMM_VOLUMES volumes, disks, --cold, QEMU.
+ * The key is made of what the machine consists of: kernel, init, modules and strata-vmm (as files:
+ * device, inode, size, times), this host's CPU and kernel, memory, vCPUs, and whether it has a
+ * balloon and a network, which are devices that a guest sees. All images share it, and all
+ * commands. What it does not cover boots: more than VMM_VOLUMES volumes, disks, --cold, QEMU.
  *
  * The file is hashed as a whole once a boot of the host (RUNROOT/machines, engine/verdict.h), what
  * is not memory in it each time; what is damaged or stale is made anew.

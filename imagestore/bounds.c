@@ -29,7 +29,8 @@ static int bad(const char *word)
 	str_printable(shown, sizeof(shown), word);
 	return err(
 		-EINVAL,
-		"bounds: \"%s\": must be bytes=SIZE, entries=N, depth=N or ratio=N, with commas between",
+		"bounds: \"%s\": must be bytes=SIZE, entries=N, depth=N or ratio=N, with commas "
+		"between",
 		shown);
 }
 

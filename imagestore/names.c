@@ -112,7 +112,8 @@ static int find_entry(struct store *s, const json_t *index, const char *ref, jso
 	str_printable(shown, sizeof(shown), name ? name : ref);
 	return err(
 		-ENOENT,
-		"no image \"%s\" in %s: `strata images` lists them, `strata import` or `strata load` makes one",
+		"no image \"%s\" in %s: `strata images` lists them, `strata import` or `strata "
+		"load` makes one",
 		shown, s->path);
 }
 

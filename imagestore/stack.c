@@ -219,7 +219,8 @@ static int open_index_sums(struct store *s, const struct stack *k)
 	if (errno != ENOENT || fstat(k->index_fd, &st) < 0 || st.st_nlink)
 		return err(
 			-EBADMSG,
-			"%s/%s: the digests of the merged index: %s: `strata fsck` makes them again",
+			"%s/%s: the digests of the merged index: %s: `strata fsck` makes them "
+			"again",
 			s->path, path.s, strerror(errno));
 	fd = fd_memfd("sums", NULL, 0);
 	r = fd < 0 ? fd : layer_index_sums(k->index_fd, fd);

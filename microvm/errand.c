@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * A vCPU's thread may call next to nothing, and what it started could call no more: the guest's driver
- * starts and ends the threads of its devices by way of the thread in vm_run(). Any other thread that
- * touches a device does so before or after that, and is not narrowed.
+ * A vCPU's thread may call next to nothing, and what it started could call no more: the guest's
+ * driver starts and ends the threads of its devices by way of the thread in vm_run(). Any other
+ * thread that touches a device does so before or after that, and is not narrowed.
  */
 #include "microvm/vm.h"
 #include <errno.h>

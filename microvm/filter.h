@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * A filter of system calls, as plain BPF: libseccomp takes longer to make one than the VMM to make a
- * VM. Rules about arguments come first and each is a chain of comparisons; the rest is a tree over
- * the ranges of numbers that are answered alike, since the kernel asks the filter about every number
- * once when it is installed, to know which are allowed whatever their arguments.
+ * A filter of system calls, as plain BPF: libseccomp takes longer to make one than the VMM to make
+ * a VM. Rules about arguments come first and each is a chain of comparisons; the rest is a tree
+ * over the ranges of numbers that are answered alike, since the kernel asks the filter about every
+ * number once when it is installed, to know which are allowed whatever their arguments.
  */
 #ifndef MICROVM_FILTER_H
 #define MICROVM_FILTER_H

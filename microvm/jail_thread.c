@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * What each kind of thread may call, on top of the process' filter (microvm/seccomp.c), which goes on
- * saying what arguments may be and what kills: the least that the thread has to do, since one that has
- * been taken over by its device's guest is to find as little as can be. docs/THREATS.md has the table
- * in words.
+ * What each kind of thread may call, on top of the process' filter (microvm/seccomp.c), which goes
+ * on saying what arguments may be and what kills: the least that the thread has to do, since one
+ * that has been taken over by its device's guest is to find as little as can be. docs/THREATS.md
+ * has the table in words.
  */
 #include "base/err.h"
 #include "base/mem.h"

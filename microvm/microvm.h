@@ -59,7 +59,7 @@ struct vm_fs {
 	vm_fs_serve_fn *serve; /* NULL: its place is kept for a snapshot, and nobody serves it */
 	void *ctx;
 	unsigned threads; /* that call serve; 0 = 2 */
-	uint64_t dax; /* bytes of its DAX window, a multiple of VM_DAX_UNIT; one of them may have it */
+	uint64_t dax; /* bytes of its DAX window, a multiple of VM_DAX_UNIT; one may have it */
 };
 
 /* As struct virtio_console_port (virtio/virtio.h) has them. */
@@ -135,12 +135,12 @@ const struct vm_stats *vm_stats(const struct vm *v);
 void vm_free(struct vm *v);
 
 /*
- * The DAX window: files that the guest sees as memory, at most VM_DAX_MAX bytes of it. No device may
- * use it as memory and nothing here touches it, so what becomes of a file under a mapping is the
- * guest's trouble alone: a page that is not there, or may not be written to, ends vm_run() with
+ * The DAX window: files that the guest sees as memory, at most VM_DAX_MAX bytes of it. No device
+ * may use it as memory and nothing here touches it, so what becomes of a file under a mapping is
+ * the guest's trouble alone: a page that is not there, or may not be written to, ends vm_run() with
  * VM_END_CRASHED, and no signal comes. From the threads that serve its file system, and between
- * vm_new() and vm_free(). @at: from the window's start; all are multiples of a page, and inside, else
- * -EINVAL. unmap: what was there is gone, also where nothing was.
+ * vm_new() and vm_free(). @at: from the window's start; all are multiples of a page, and inside,
+ * else -EINVAL. unmap: what was there is gone, also where nothing was.
  */
 #define VM_DAX_UNIT (UINT64_C(2) << 20)
 #define VM_DAX_MAX  (UINT64_C(1) << 36)
@@ -193,16 +193,17 @@ struct vm_jail {
  * Between vm_new() and vm_run(), after all descriptors are open, while there is one thread: own
  * mount, net, ipc and uts namespaces, an empty root, no capabilities, no_new_privs and a seccomp
  * filter (microvm/seccomp.c: what is not listed fails with EPERM, what only an attacker calls
- * kills), which each thread of the machine narrows further. One way. What this host does not let us have is named in @weak, "" when nothing: one
- * line, for the log. Privileges that could not be given up are an error.
+ * kills), which each thread of the machine narrows further. One way. What this host does not let us
+ * have is named in @weak, "" when nothing: one line, for the log. Privileges that could not be
+ * given up are an error.
  */
 int vm_jail(const struct vm_jail *j, char *weak, size_t size);
 
 /*
- * Narrows the calling thread to what one of kind @name has to do (microvm/jail_thread.c); one way. The
- * threads of a machine do it by themselves; "control" is for the caller's, who hears init and the
- * supervisor while another is in vm_run(). Without vm_jail() before it does nothing. -ENOSYS: no such
- * kind.
+ * Narrows the calling thread to what one of kind @name has to do (microvm/jail_thread.c); one way.
+ * The threads of a machine do it by themselves; "control" is for the caller's, who hears init and
+ * the supervisor while another is in vm_run(). Without vm_jail() before it does nothing. -ENOSYS:
+ * no such kind.
  */
 int vm_jail_thread(const char *name);
 

@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * The system calls that a running VMM makes, its file server included: what holds for all of its
- * threads. Each kind of them has a narrower filter on top (microvm/jail_thread.c). What is not listed
- * fails with EPERM, so that a path that was forgotten is an error and not the end of the guest; what
- * only an attacker calls kills the process.
+ * threads. Each kind of them has a narrower filter on top (microvm/jail_thread.c). What is not
+ * listed fails with EPERM, so that a path that was forgotten is an error and not the end of the
+ * guest; what only an attacker calls kills the process.
  */
 #include "base/mem.h"
 #include "microvm/filter.h"

@@ -36,8 +36,8 @@
 #define VM_MPTABLE_MAX 1024u
 
 /*
- * console, file systems, disks, rng, balloon, net, vsock; an interrupt each, from 1 on: 0 is none for
- * Linux
+ * console, file systems, disks, rng, balloon, net, vsock; an interrupt each, from 1 on: 0 is none
+ * for Linux
  */
 #define VM_DEVICES_MAX (5 + VM_FS_MAX + VM_DISKS_MAX)
 #define VM_GSI_FIRST   1u

@@ -228,7 +228,7 @@ struct supervise {
 	bool logged;	/* keep what is printed in the log */
 	bool stdin_open; /* without a client's stdin it is open all the same, for who attaches */
 	int stdio[3];	/* the client's: -1 where it has none (detached) */
-	const char *detach_keys; /* typed on its terminal, it goes (base/detach_keys.h); NULL: none */
+	const char *detach_keys; /* typed there, it goes (base/detach_keys.h); NULL: none */
 	int report_fd;	/* where struct run_report messages go for the waiting client, or -1 */
 	/*
 	 * After cleanup, before the supervisor ends; the lock is still held, so that it may

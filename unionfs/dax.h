@@ -1,14 +1,14 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The DAX window: memory that the client sees and the server maps files into, so that clients of one
- * host share its page cache. It is cut into slots of 2 MiB (what Linux asks for at a time), each with
- * at most one mapping: a table that cannot grow, whatever a client asks for.
+ * The DAX window: memory that the client sees and the server maps files into, so that clients of
+ * one host share its page cache. It is cut into slots of 2 MiB (what Linux asks for at a time),
+ * each with at most one mapping: a table that cannot grow, whatever a client asks for.
  *
  * Which files: stored objects that nobody has changed (the client learns it by a flag of the
- * attributes), and, since a client keeps what it knows of an inode, what such a file has become when
- * it is copied up. Objects are compared with their digest as a whole before they are mapped. A mapping
- * of the lower is replaced by one of the upper when the bytes move there, before anything changes
- * them.
+ * attributes), and, since a client keeps what it knows of an inode, what such a file has become
+ * when it is copied up. Objects are compared with their digest as a whole before they are mapped. A
+ * mapping of the lower is replaced by one of the upper when the bytes move there, before anything
+ * changes them.
  */
 #ifndef UNIONFS_DAX_H
 #define UNIONFS_DAX_H
@@ -34,7 +34,7 @@ struct dax {
 	void *ctx;
 	struct dax_slot *slots;
 	size_t n;
-	atomic_uint_fast64_t turns; /* how often files have moved: who found one before looks again */
+	atomic_uint_fast64_t turns; /* how often files moved: who found one before looks again */
 };
 
 void dax_init(struct dax *d);
@@ -53,8 +53,8 @@ void dax_switch(struct dax *d, uint64_t nodeid, int fd);
 bool dax_takes(struct ufs *u, uint64_t nodeid);
 
 /*
- * Maps [@s->off, @s->off + @s->len) of @fd for @s->nodeid in slot @i, unless something has moved since
- * @turn (-EAGAIN) / unmaps slot @i.
+ * Maps [@s->off, @s->off + @s->len) of @fd for @s->nodeid in slot @i, unless something has moved
+ * since @turn (-EAGAIN) / unmaps slot @i.
  */
 int dax_map(struct dax *d, size_t i, const struct dax_slot *s, int fd, uint64_t turn);
 void dax_unmap(struct dax *d, size_t i);

@@ -63,7 +63,9 @@ bool lower_is_dir(struct lower *l, uint64_t id);
 int lower_stat(struct lower *l, uint64_t id, struct stat *ret);
 /* When it was made; false: nobody knows. */
 bool lower_born(struct lower *l, uint64_t id, struct timespec *ret);
-/* As ioctl(2) for FS_IOC_GETFLAGS or FS_IOC_FSGETXATTR: *@ret is cleared before; an index has none. */
+/*
+ * As ioctl(2) for FS_IOC_GETFLAGS or FS_IOC_FSGETXATTR: *@ret is cleared before; an index has none.
+ */
 int lower_flags(struct lower *l, uint64_t id, unsigned long cmd, void *ret);
 /* FS_IMMUTABLE_FL and FS_APPEND_FL, as far as its file system says. */
 unsigned int lower_protection(struct lower *l, uint64_t id);

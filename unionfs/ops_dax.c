@@ -55,8 +55,8 @@ static void source_put(struct ufs *u, struct source *s)
 }
 
 /*
- * A store into a mapping cannot fail but by the end of who stores: holes get their blocks, and shared
- * blocks become the file's own, before. Where the file system cannot say so it is hoped for.
+ * A store into a mapping cannot fail but by the end of who stores: holes get their blocks, and
+ * shared blocks become the file's own, before. Where the file system cannot say so it is hoped for.
  */
 static int make_room(int fd, uint64_t off, uint64_t len)
 {
@@ -117,7 +117,9 @@ static int map(struct request *r, const struct dax_slot *slot, size_t at)
 	return e;
 }
 
-/* What was born in the upper is never said to be mapped, and a quota cannot count what it stores. */
+/*
+ * What was born in the upper is never said to be mapped, and a quota cannot count what it stores.
+ */
 ssize_t op_setupmapping(struct request *r)
 {
 	const struct wire_setupmapping_in *in = r->arg;

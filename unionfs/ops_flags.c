@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * IOCTL: the flags of chattr(1), in both of Linux' forms. A native top's are its file's own, but for
- * those of protect.h; a mapped one has only these, since what else there is would be the host's.
+ * IOCTL: the flags of chattr(1), in both of Linux' forms. A native top's are its file's own, but
+ * for those of protect.h; a mapped one has only these, since what else there is would be the
+ * host's.
  */
 #include "unionfs/copyup.h"
 #include "unionfs/protect.h"

@@ -323,8 +323,8 @@ void ufs_conn_free(struct ufs_conn *c)
 
 /*
  * Where others change what is beneath, size and time of a file say whether its pages hold. What has
- * no top is a lower of overlayfs: that would keep file handles of it (overlay.origin), and what FUSE
- * makes of a handle does not survive its next revalidation (ESTALE).
+ * no top is a lower of overlayfs: that would keep file handles of it (overlay.origin), and what
+ * FUSE makes of a handle does not survive its next revalidation (ESTALE).
  */
 static uint64_t wanted(const struct ufs *u)
 {

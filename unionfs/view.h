@@ -26,8 +26,8 @@ int view_beneath(struct ufs *u, const struct inode *dir, const char *name, bool 
 /* The node of what stands at @at, the place of @name in @dir. UPPER_THING only. */
 int view_node(struct ufs *u, struct node *dir, const struct at *at, struct node **ret);
 /*
- * The same of what was just made there, from nothing: it has no mark but that of an opaque directory,
- * and so no lower part. @ret_st: as the client sees it.
+ * The same of what was just made there, from nothing: it has no mark but that of an opaque
+ * directory, and so no lower part. @ret_st: as the client sees it.
  */
 int view_made(struct ufs *u, struct node *dir, const struct at *at, struct node **ret,
 	      struct stat *ret_st);

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * The block device (virtio 1.2, section 5.2) over a raw file: one queue, one thread, which reads
- * and writes guest memory by preadv and pwritev. A request that would have to wait for tokens goes back
- * to the ring until the timer says so.
+ * and writes guest memory by preadv and pwritev. A request that would have to wait for tokens goes
+ * back to the ring until the timer says so.
  */
 #include "base/clock.h"
 #include "base/err.h"

@@ -40,8 +40,8 @@ struct mem {
 	struct mem_region regions[8];
 	unsigned n;
 	/*
-	 * What the guest sees beside, and no device may touch: the DAX window. Buffers there are left
-	 * out of their chain, which is then too short for what it says, and fails.
+	 * What the guest sees beside, and no device may touch: the DAX window. Buffers there are
+	 * left out of their chain, which is then too short for what it says, and fails.
 	 */
 	struct mem_region window;
 };

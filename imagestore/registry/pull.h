@@ -37,7 +37,7 @@ int pull_json(struct pull *p, const char *what, const struct digest *d, json_t *
 /* One blob, and the layer that is made of it. */
 struct layer_job {
 	const struct image_layer *layer;
-	struct partial part; /* partial/<hex>, locked while it is open; fd -1: nothing to download */
+	struct partial part; /* partial/<hex>, locked while open; fd -1: nothing to download */
 	bool unpack;
 	/* under the pipeline's lock, for who unpacks what is still coming */
 	uint64_t have;	 /* bytes in the file */

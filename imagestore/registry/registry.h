@@ -146,8 +146,8 @@ struct partial {
 int partial_fetch(struct registry *r, struct store *s, struct partial *p);
 
 /*
- * Bytes [@from, @from + @len) of a blob, in order, to @sink. They are whatever the server sends: the
- * caller knows a digest. -EOPNOTSUPP: it sends no ranges.
+ * Bytes [@from, @from + @len) of a blob, in order, to @sink. They are whatever the server sends:
+ * the caller knows a digest. -EOPNOTSUPP: it sends no ranges.
  */
 int range_fetch(struct registry *r, const struct digest *blob, uint64_t from, uint64_t len,
 		int (*sink)(void *ctx, const void *data, size_t len), void *ctx);

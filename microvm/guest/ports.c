@@ -41,8 +41,9 @@ static int *wanted(struct ports *p, const char *name)
 }
 
 /*
- * What is written to a port that is not connected yet is dropped. SIGIO tells of the change. Not for
- * the one that is read: it may be over already. Its turn to connect is before the control port's.
+ * What is written to a port that is not connected yet is dropped. SIGIO tells of the change. Not
+ * for the one that is read: it may be over already. Its turn to connect is before the control
+ * port's.
  */
 static void wait_connected(int fd)
 {

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * A document of a registry: the input is read as a manifest, as a config, as an index of platforms
- * and as what a signature is over. What is told of it is one printable line; what is taken is within
- * its bounds.
+ * and as what a signature is over. What is told of it is one printable line; what is taken is
+ * within its bounds.
  */
 #include "imagestore/platform.h"
 #include "imagestore/registry/policy.h"

@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * A vhost-user front end that someone else wrote, and its guest. The input: 15 bits, the length of
- * the messages, and one, whether the device is a vsock; the messages; the rest is the guest's memory
- * from its first byte on. A message is request, flags, length and what comes with it (a byte each),
- * then its payload.
+ * the messages, and one, whether the device is a vsock; the messages; the rest is the guest's
+ * memory from its first byte on. A message is request, flags, length and what comes with it (a byte
+ * each), then its payload.
  */
 #include "base/err.h"
 #include "base/fd.h"

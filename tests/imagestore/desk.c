@@ -119,7 +119,10 @@ static void a_server_died(void **state)
 	open_office(&o);
 	assert_int_equal(pthread_create(&thread, NULL, ask_once, &o), 0);
 	wait_for(&o, &q);
-	/* Another takes over: what the first one asked is nobody's question, and its answer nobody's. */
+	/*
+	 * Another takes over: what the first one asked is nobody's question, and its answer
+	 * nobody's.
+	 */
 	desk_clear(o.desk);
 	desk_answer(o.desk, &q, true);
 	pthread_join(thread, NULL); /* it finds its slot another's */

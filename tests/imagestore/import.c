@@ -442,7 +442,8 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		kit_test(plain),	  kit_test(gzip),	    kit_test(gzip_members),
-		kit_test(zstd),		  kit_test(full_buffer),    kit_test(a_sink),	    kit_test(without_end),
+		kit_test(zstd),		  kit_test(full_buffer),    kit_test(a_sink),
+		kit_test(without_end),
 		kit_test(tree),		  kit_test(whiteouts),	    kit_test(links_across_layers),
 		kit_test(below_symlinks), kit_test(dropped_xattrs), kit_test(shared_objects),
 		kit_test(gone_blob),

@@ -139,11 +139,13 @@ static void layout_image(struct layout *y, const struct parts *p)
 	struct digest c, m;
 
 	config = str_fmt(
-		"{\"os\":\"%s\",\"architecture\":\"amd64\",\"rootfs\":{\"type\":\"layers\",\"diff_ids\":[%s]}}",
+		"{\"os\":\"%s\",\"architecture\":\"amd64\",\"rootfs\":{\"type\":\"layers\","
+		"\"diff_ids\":[%s]}}",
 		p->os ?: "linux", p->diff_ids ?: ids);
 	c = put_blob(y, config, strlen(config));
 	layers = str_fmt(
-		"{\"mediaType\":\"%s\",\"digest\":\"%s\",\"size\":%lld,\"urls\":[\"http://127.0.0.1:1/\"]}",
+		"{\"mediaType\":\"%s\",\"digest\":\"%s\",\"size\":%lld,"
+		"\"urls\":[\"http://127.0.0.1:1/\"]}",
 		p->layer_type ?: "application/vnd.oci.image.layer.v1.tar",
 		p->layer_digest ?: digest, p->layer_size ?: (long long)y->blob_size);
 	manifest = str_fmt(
@@ -153,7 +155,8 @@ static void layout_image(struct layout *y, const struct parts *p)
 		strlen(config), p->layers ?: layers);
 	m = put_blob(y, manifest, strlen(manifest));
 	index = str_fmt(
-		"{\"schemaVersion\":2,\"manifests\":[{\"mediaType\":\"application/vnd.oci.image.manifest.v1+json\","
+		"{\"schemaVersion\":2,"
+		"\"manifests\":[{\"mediaType\":\"application/vnd.oci.image.manifest.v1+json\","
 		"\"digest\":\"sha256:%s\",\"size\":%lld,\"annotations\":"
 		"{\"org.opencontainers.image.ref.name\":\"%s\"}}]}",
 		digest_hex(&m).s, p->manifest_size ?: (long long)strlen(manifest), p->name ?: "n");
@@ -189,22 +192,22 @@ static void refused(void **state, const struct parts *p, const char *why)
 	temp_close(y.path, y.fd);
 }
 
+#define OF_NOTHING "sha256:e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855"
+
 static void hostile(void **state)
 {
 	refused(state, &(struct parts){ .diff_ids = "" }, "0 diff_ids for 1 layers");
 	refused(state, &(struct parts){ .diff_ids = "\"sha256:00\"" }, "is no sha256 digest");
 	refused(state,
 		&(struct parts){
-			.diff_ids =
-				"\"sha256:e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855\"" },
+			.diff_ids = "\"" OF_NOTHING "\"" },
 		"digest mismatch: the layer");
 	refused(state, &(struct parts){ .layer_digest = "sha256:../../../../etc/passwd" },
 		"is no digest");
 	refused(state, &(struct parts){ .layer_digest = "../index.json" }, "is no digest");
 	refused(state,
 		&(struct parts){
-			.layer_digest =
-				"sha256:e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855" },
+			.layer_digest = OF_NOTHING },
 		"not in the layout");
 	refused(state, &(struct parts){ .layer_size = 5 }, "its descriptor says 5");
 	refused(state, &(struct parts){ .layer_size = -5 }, "no size");
@@ -296,7 +299,8 @@ static void hostile_documents(void **state)
 	d = put_blob(&y, both, strlen(both));
 	for (int i = 0; i < 2; i++) {
 		_free_ char *outer = str_fmt(
-			"{\"schemaVersion\":2,\"manifests\":[{\"mediaType\":\"application/vnd.oci.image.%s.v1+json\","
+			"{\"schemaVersion\":2,"
+			"\"manifests\":[{\"mediaType\":\"application/vnd.oci.image.%s.v1+json\","
 			"\"digest\":\"sha256:%s\",\"size\":%zu}]}",
 			i ? "index" : "manifest", digest_hex(&d).s, strlen(both));
 
@@ -395,14 +399,18 @@ static void platforms(void **state)
 	entry = strdup(strstr(text, "[{") + 2);
 	entry[strlen(entry) - 3] = '\0';
 	inner = str_fmt(
-		"{\"schemaVersion\":2,\"manifests\":[{\"mediaType\":\"application/vnd.oci.image.manifest.v1+json\","
-		"\"digest\":\"sha256:%064d\",\"size\":1,\"platform\":{\"os\":\"linux\",\"architecture\":\"arm64\"}},"
+		"{\"schemaVersion\":2,"
+		"\"manifests\":[{\"mediaType\":\"application/vnd.oci.image.manifest.v1+json\","
+		"\"digest\":\"sha256:%064d\",\"size\":1,\"platform\":{\"os\":\"linux\","
+		"\"architecture\":\"arm64\"}},"
 		"{\"platform\":{\"os\":\"linux\",\"architecture\":\"amd64\"},%s}]}",
 		0, entry);
 	d = put_blob(&y, inner, strlen(inner));
 	outer = str_fmt(
-		"{\"schemaVersion\":2,\"manifests\":[{\"mediaType\":\"application/vnd.oci.image.index.v1+json\","
-		"\"digest\":\"sha256:%s\",\"size\":%zu,\"annotations\":{\"org.opencontainers.image.ref.name\":\"12\","
+		"{\"schemaVersion\":2,"
+		"\"manifests\":[{\"mediaType\":\"application/vnd.oci.image.index.v1+json\","
+		"\"digest\":\"sha256:%s\",\"size\":%zu,"
+		"\"annotations\":{\"org.opencontainers.image.ref.name\":\"12\","
 		"\"io.containerd.image.name\":\"docker.io/library/debian:12\"}}]}",
 		digest_hex(&d).s, strlen(inner));
 	temp_file(y.fd, "index.json", outer);

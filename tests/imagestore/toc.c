@@ -1,5 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Tables of contents: what is taken, what is refused and by which words, and the index out of one. */
+/*
+ * Tables of contents: what is taken, what is refused and by which words, and the index out of one.
+ */
 #include "imagestore/arrival/outline.h"
 #include "imagestore/arrival/table.h"
 #include "tests/imagestore/kit.h"
@@ -88,8 +90,8 @@ static void what_is_refused(void **state)
 	refused(FILE_("\"offset\":1,\"endOffset\":9") "," FILE_("\"offset\":5,\"endOffset\":19"),
 		"entry 1: its chunks do not follow");
 	refused(FILE_("\"offset\":1,\"endOffset\":9,\"chunkSize\":4,\"chunkDigest\":" SUM) ","
-											   "{\"type\":\"chunk\",\"name\":\"f\",\"offset\":5,\"chunkOffset\":5,\"chunkDigest\":" SUM
-											   "}",
+		"{\"type\":\"chunk\",\"name\":\"f\",\"offset\":5,\"chunkOffset\":5,"
+		"\"chunkDigest\":" SUM "}",
 		"entry 1: its chunks do not follow");
 	refused("{\"type\":\"reg\",\"name\":\"f\",\"size\":99999999,\"digest\":" SUM
 		",\"offset\":1,\"endOffset\":9}",
@@ -134,7 +136,8 @@ static void the_index(void **state)
 		",\"offset\":10,\"endOffset\":20},"
 		"{\"type\":\"reg\",\"name\":\"d/pack\",\"mode\":420,\"size\":5000,\"digest\":" SUM
 		",\"offset\":20,\"endOffset\":30},"
-		"{\"type\":\"reg\",\"name\":\"d/object\",\"mode\":420,\"size\":100000,\"digest\":" SUM
+		"{\"type\":\"reg\",\"name\":\"d/object\",\"mode\":420,\"size\":100000,"
+		"\"digest\":" SUM
 		",\"offset\":30,\"endOffset\":40},"
 		"{\"type\":\"hardlink\",\"name\":\"link\",\"linkName\":\"d/pack\"},"
 		"{\"type\":\"reg\",\"name\":\".wh.gone\",\"mode\":0}" END;

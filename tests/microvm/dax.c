@@ -72,8 +72,8 @@ static enum vm_end end_of(struct vm *v)
 }
 
 /*
- * KVM fails where it maps pages. Software KVM, which interprets the access, finds no memory there and
- * asks us, as for a device's registers; nobody is there who would answer.
+ * KVM fails where it maps pages. Software KVM, which interprets the access, finds no memory there
+ * and asks us, as for a device's registers; nobody is there who would answer.
  */
 static void finds_nothing(struct vm *v)
 {

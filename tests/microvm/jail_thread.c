@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * What a thread of each kind can call, and what it cannot. Each try is a child in the jail, and in it
- * a thread that narrows itself: the calls get arguments that make them fail or do nothing, so what
- * comes back says whether they were let in.
+ * What a thread of each kind can call, and what it cannot. Each try is a child in the jail, and in
+ * it a thread that narrows itself: the calls get arguments that make them fail or do nothing, so
+ * what comes back says whether they were let in.
  */
 #include "microvm/microvm.h"
 

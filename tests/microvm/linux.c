@@ -289,7 +289,8 @@ static void memory_is_taken(_unused_ void **state)
 {
 	char *argv[] = SHELL(
 		"free() { busybox awk '/^MemFree/ { print int($2 / 1024) }' /proc/meminfo; };"
-		" n=0; while [ $(free) -gt 60 ] && [ $n -lt 300 ]; do busybox usleep 100000; n=$((n + 1)); done;"
+		" n=0; while [ $(free) -gt 60 ] && [ $n -lt 300 ]; do busybox usleep 100000; "
+		"n=$((n + 1)); done;"
 		" [ $(free) -le 60 ] || exit 1; exit 3");
 	struct boot *b = boot_new(argv);
 

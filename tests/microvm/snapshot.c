@@ -173,8 +173,8 @@ static void several_vcpus(_unused_ void **state)
 }
 
 /*
- * KiB of the machine's memory that are its own: copies. What only it still maps of the file counts as
- * private and dirty too, once the others have ended.
+ * KiB of the machine's memory that are its own: copies. What only it still maps of the file counts
+ * as private and dirty too, once the others have ended.
  */
 static unsigned copied(void)
 {

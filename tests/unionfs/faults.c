@@ -39,7 +39,8 @@ static bool is_at(pid_t server, const struct user_regs_struct *r, const char *en
 
 /*
  * Calls that cannot fail so, or whose failure nobody could answer: taking a request, replying, and
- * what a FORGET does, which may come in the same moment: a file without names goes from the orphans.
+ * what a FORGET does, which may come in the same moment: a file without names goes from the
+ * orphans.
  */
 static bool is_eligible(pid_t server, const struct user_regs_struct *r)
 {
