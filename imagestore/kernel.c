@@ -83,6 +83,9 @@ static int entry_id(const char *name, const json_t *entry, struct digest *ret)
 
 static int no_kernel(const char *name)
 {
+	if (streq(name, KERNEL_SHIPPED))
+		return err(-EPERM, "kernel %s: it stands beside strata's programs, not in a store",
+			   name);
 	return err(-ENOENT, "no kernel %s: `strata kernel list` has the names", name);
 }
 

@@ -44,7 +44,7 @@ void kernel_files_done(struct kernel_files *f);
 int kernel_use(struct store *s, const char *name);
 /*
  * Takes the name away, and with the last one the kernel. -EBUSY: a top of an instance stands on it,
- * unless @force.
+ * unless @force. -EPERM: KERNEL_SHIPPED, which is no store's.
  */
 int kernel_remove(struct store *s, const char *name, bool force);
 

@@ -278,6 +278,7 @@ static void names_and_the_default(void **state)
 	assert_done(kernel_remove(k->s, "two", false));
 	assert_int_equal(df(k).kernels, 0);
 	assert_err(kernel_remove(k->s, "two", false), -ENOENT, "no kernel two");
+	assert_err(kernel_remove(k->s, KERNEL_SHIPPED, true), -EPERM, "not in a store");
 }
 
 static void a_top_keeps_its_kernel(void **state)
