@@ -163,6 +163,12 @@ static int flush(struct virtio_blk *b)
 	return fdatasync(b->fd) < 0 ? S_IOERR : S_OK;
 }
 
+/* A driver that flushes nothing wants each write on the disk (5.2.6.2). */
+static int settle(struct virtio_blk *b)
+{
+	return virtio_mmio_features(b->mmio) & F_FLUSH ? S_OK : flush(b);
+}
+
 static int do_read(struct virtio_blk *b, uint64_t sector, uint64_t len, uint32_t *ret_written)
 {
 	int r;
@@ -178,10 +184,8 @@ static int do_read(struct virtio_blk *b, uint64_t sector, uint64_t len, uint32_t
 	return S_OK;
 }
 
-/* A driver that flushes nothing wants each write on the disk (5.2.6.2). */
 static int do_write(struct virtio_blk *b, uint64_t sector, uint64_t len)
 {
-	const bool through = !(virtio_mmio_features(b->mmio) & F_FLUSH);
 	int r;
 
 	if (b->rdonly || !inside(b, sector, len))
@@ -192,7 +196,14 @@ static int do_write(struct virtio_blk *b, uint64_t sector, uint64_t len)
 		return r;
 	count(&b->stats.writes, 1);
 	count(&b->stats.write_bytes, len);
-	return through ? flush(b) : S_OK;
+	return settle(b);
+}
+
+static bool zero(int fd, off_t off, off_t len, bool keep_blocks)
+{
+	return (keep_blocks &&
+		fallocate(fd, FALLOC_FL_ZERO_RANGE | FALLOC_FL_KEEP_SIZE, off, len) == 0) ||
+	       fallocate(fd, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE, off, len) == 0;
 }
 
 /* Zeroes where the file system of the file can make them; the driver writes them itself else. */
@@ -216,12 +227,9 @@ static int do_zeroes(struct virtio_blk *b, uint32_t type, uint64_t len)
 	count(&b->stats.discards, 1);
 	if (!bytes)
 		return S_OK;
-	if (!discard && !(r.z.flags & ZEROES_UNMAP) &&
-	    fallocate(b->fd, FALLOC_FL_ZERO_RANGE | FALLOC_FL_KEEP_SIZE, off, bytes) == 0)
-		return S_OK;
-	return fallocate(b->fd, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE, off, bytes) == 0 ?
-		       S_OK :
-		       S_IOERR;
+	if (!zero(b->fd, off, bytes, !discard && !(r.z.flags & ZEROES_UNMAP)))
+		return S_IOERR;
+	return settle(b);
 }
 
 static int do_get_id(struct virtio_blk *b, uint64_t len, uint32_t *ret_written)

@@ -152,6 +152,9 @@ static void who_flushes_nothing_writes_through(_unused_ void **state)
 	start(&f, false, 0, 0);
 	request(&f, T_OUT, 0, SECTOR, false, S_OK);
 	assert_int_equal(stats(&f).flushes, 1);
+	*(struct zeroes *)data_of(&f) = (struct zeroes){ 0, 1, 0 };
+	request(&f, T_WRITE_ZEROES, 0, sizeof(struct zeroes), false, S_OK);
+	assert_int_equal(stats(&f).flushes, 2);
 	end(&f);
 }
 
