@@ -44,13 +44,15 @@ static const struct call reads = { "read", SYS_read, { NO_FD } },
 			 reads_guest = { "KVM_GET_REGS", SYS_ioctl, { NO_FD, KVM_GET_REGS } },
 			 interrupts = { "KVM_SIGNAL_MSI", SYS_ioctl, { NO_FD, KVM_SIGNAL_MSI } },
 			 writes = { "write", SYS_write, { NO_FD } },
+			 stores = { "pwritev", SYS_pwritev, { NO_FD } },
+			 syncs = { "fdatasync", SYS_fdatasync, { NO_FD } },
 			 starts_thread = { "clone", SYS_clone, { THREAD_OK & ~0x100 } },
 			 makes_eventfd = { "eventfd2", SYS_eventfd2, { 0, -1 } };
 
 static const struct call *const all[] = {
-	&reads,	     &opens,	   &removes,	&receives,   &sends,	     &accepts,
-	&closes,     &polls,	   &waits,	&sets_timer, &draws,	     &maps_file,
-	&runs_guest, &reads_guest, &interrupts, &writes,     &starts_thread, &makes_eventfd,
+	&reads,	     &opens,  &removes,	      &receives,      &sends,	  &accepts,    &closes,
+	&polls,	     &waits,  &sets_timer,    &draws,	      &maps_file, &runs_guest, &reads_guest,
+	&interrupts, &writes, &starts_thread, &makes_eventfd, &stores,	  &syncs,
 };
 
 /* Everything that is not named is denied. */
@@ -61,9 +63,10 @@ static const struct {
 	{ "vcpu", { &runs_guest, &interrupts, &writes } },
 	{ "fs",
 	  { &reads, &opens, &removes, &receives, &closes, &polls, &waits, &draws, &maps_file,
-	    &interrupts, &writes } },
+	    &interrupts, &writes, &stores, &syncs } },
 	{ "console", { &reads, &sends, &polls, &waits, &interrupts, &writes } },
 	{ "net", { &reads, &sends, &waits, &sets_timer, &interrupts, &writes } },
+	{ "blk", { &reads, &waits, &sets_timer, &stores, &syncs, &interrupts, &writes } },
 	{ "vsock", { &reads, &receives, &sends, &accepts, &closes, &waits, &interrupts, &writes } },
 	{ "balloon", { &reads, &waits, &interrupts, &writes } },
 	{ "rng", { &reads, &waits, &draws, &interrupts, &writes } },
