@@ -70,7 +70,8 @@ void filter_rule(struct filter *f, int call, unsigned arg)
 void filter_rule_end(struct filter *f)
 {
 	ret(f, FILTER_DENY);
-	f->insns[f->rule].jf = distance(f, f->rule);
+	if (!f->failed)
+		f->insns[f->rule].jf = distance(f, f->rule);
 }
 
 void filter_if_equal(struct filter *f, uint32_t k, uint32_t action)
