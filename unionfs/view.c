@@ -148,7 +148,8 @@ static int node_found(struct ufs *u, struct node *dir, const struct at *at, stru
 	}
 	number(u, &like, has_origin);
 	/* Only then its lower is known. */
-	like.linking = (marks & MARK_LINKING) && like.id < NODE_UPPER_BIT;
+	like.linking = (marks & MARK_LINKING) && like.id < NODE_UPPER_BIT &&
+		       upper_marked(u, at, "strata.linking");
 	*ret = node_add(u, &like);
 	if (!*ret)
 		return -ENOMEM;
