@@ -117,7 +117,7 @@ int lower_flags(struct lower *l, uint64_t id, unsigned long cmd, void *ret)
 
 unsigned int lower_protection(struct lower *l, uint64_t id)
 {
-	return is_index(l) ? 0 : lower_dirs_protection(l, id);
+	return is_index(l) || !l->u->protects ? 0 : lower_dirs_protection(l, id);
 }
 
 ssize_t lower_readlink(struct lower *l, uint64_t id, char *buf, size_t size)
