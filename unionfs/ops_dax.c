@@ -32,11 +32,12 @@ static int source_lower(struct ufs *u, struct source *s)
 	return e;
 }
 
-static int source_get(struct ufs *u, const struct inode *i, struct source *ret)
+/* @write: the upper's, with its bytes. */
+static int source_get(struct ufs *u, const struct inode *i, bool write, struct source *ret)
 {
 	int e;
 
-	*ret = (struct source){ .lower = inode_data(u, i) };
+	*ret = (struct source){ .lower = write ? 0 : inode_data(u, i) };
 	if (ret->lower)
 		return source_lower(u, ret);
 	e = node_file(u, i->node, &ret->file);
@@ -82,39 +83,49 @@ static ssize_t slot_of(const struct dax *d, uint64_t at, uint64_t len)
 	return (ssize_t)(at / DAX_SLOT);
 }
 
-static int try_map(struct ufs *u, const struct inode *i, const struct dax_slot *slot, size_t at)
+static int map_source(struct ufs *u, const struct inode *i, const struct dax_slot *slot, size_t at,
+		      uint64_t turn)
 {
-	uint64_t turn = atomic_load(&u->dax.turns);
 	struct source s;
-	int e = source_get(u, i, &s);
+	int e = source_get(u, i, slot->write, &s);
 
 	if (e)
 		return e;
-	if (slot->write)
+	if (slot->write) {
 		e = make_room(s.fd, slot->off, slot->len);
+		/* Bytes that are in the upper stay there. */
+		turn = atomic_load(&u->dax.turns);
+	}
 	if (!e)
 		e = dax_map(&u->dax, at, slot, s.fd, turn);
 	source_put(u, &s);
 	return e;
 }
 
-static int map(struct request *r, const struct dax_slot *slot, size_t at)
+/* Pinned anew each time: who was found in the lower before may be copied up by now. */
+static int try_map(struct ufs *u, const struct dax_slot *slot, size_t at)
 {
+	uint64_t turn = atomic_load(&u->dax.turns);
 	struct inode i;
-	int e = inode_pin(r->u, slot->nodeid, &i);
+	int e = inode_pin(u, slot->nodeid, &i);
 
 	if (e)
 		return e;
 	if (slot->write)
-		e = copyup(r->u, &i, COPYUP_ALL);
-	for (int n = 0; !e && n < TRIES; n++) {
-		e = try_map(r->u, &i, slot, at);
-		if (e != -EAGAIN)
-			break;
-		e = n + 1 < TRIES ? 0 : -EBUSY;
-	}
-	inode_unpin(r->u, &i);
+		e = copyup(u, &i, COPYUP_ALL);
+	if (!e)
+		e = map_source(u, &i, slot, at, turn);
+	inode_unpin(u, &i);
 	return e;
+}
+
+static int map(struct ufs *u, const struct dax_slot *slot, size_t at)
+{
+	int e = -EAGAIN;
+
+	for (int n = 0; e == -EAGAIN && n < TRIES; n++)
+		e = try_map(u, slot, at);
+	return e == -EAGAIN ? -EBUSY : e;
 }
 
 /*
@@ -138,7 +149,7 @@ ssize_t op_setupmapping(struct request *r)
 		return request_fail(r, -EROFS);
 	if (slot.nodeid & NODE_UPPER_BIT || (slot.write && r->u->quota.limit))
 		return request_fail(r, -EOPNOTSUPP);
-	return request_fail(r, map(r, &slot, (size_t)at));
+	return request_fail(r, map(r->u, &slot, (size_t)at));
 }
 
 /* All are looked at before the first goes. One that is not there is gone already. */

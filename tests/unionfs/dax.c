@@ -20,6 +20,7 @@ struct fixture {
 	int object, index, pack, sums[2];
 	uint8_t *window;
 	uint64_t big, small;
+	bool writes; /* somebody does, while the object is being opened */
 };
 
 static uint8_t content(uint64_t at)
@@ -50,9 +51,17 @@ static int window_unmap(void *ctx, uint64_t at, uint64_t len)
 	return 0;
 }
 
+static int write_at(struct fixture *f, uint64_t off, const char *text);
+
 static int object_open(void *ctx, _unused_ uint64_t nid, _unused_ const struct digest *digest)
 {
-	return fcntl(((struct fixture *)ctx)->object, F_DUPFD_CLOEXEC, 0);
+	struct fixture *f = ctx;
+	bool writes = f->writes;
+
+	f->writes = false;
+	if (writes)
+		assert_ok(write_at(f, 4000, "written!"));
+	return fcntl(f->object, F_DUPFD_CLOEXEC, 0);
 }
 
 /* ---- the union ---- */
@@ -323,6 +332,19 @@ static void copied_up(void **state)
 	assert_memory_equal(f->window + 2 * DAX_SLOT + FROM_END + 1, "the end!", 8);
 }
 
+/* Likewise when it is copied up between the mapping's first look at it and the mapping. */
+static void copied_up_meanwhile(void **state)
+{
+	struct fixture *f = *state;
+
+	f->writes = true;
+	assert_ok(map(f, 0, 0));
+	assert_false(f->writes);
+	assert_memory_equal(f->window + 4000, "written!", 8);
+	assert_ok(write_at(f, 5000, "and more"));
+	assert_memory_equal(f->window + 5000, "and more", 8);
+}
+
 static void after_metacopy(void **state)
 {
 	struct fixture *f = *state;
@@ -363,6 +385,18 @@ static void stores(void **state)
 	assert_int_equal(byte, content(4096));
 }
 
+/* Nor are they when only its attributes were copied up. */
+static void stores_after_metacopy(void **state)
+{
+	struct fixture *f = *state;
+	const struct wire_setattr_in mode = { .valid = WIRE_FATTR_MODE, .mode = S_IFREG | 0600 };
+
+	assert_ok(map(f, 0, 1));
+	assert_ok(direct_error(&f->d, WIRE_SETATTR, f->big, &mode, sizeof(mode)));
+	stores(state);
+	assert_memory_equal(f->window + DAX_SLOT + 4096, "by store", 8);
+}
+
 static void read_only(void **state)
 {
 	struct fixture *f = *state;
@@ -397,9 +431,11 @@ int main(void)
 		cmocka_unit_test_setup_teardown(refuses, setup, teardown),
 		cmocka_unit_test_setup_teardown(flood, setup, teardown),
 		cmocka_unit_test_setup_teardown(copied_up, setup, teardown),
+		cmocka_unit_test_setup_teardown(copied_up_meanwhile, setup, teardown),
 		cmocka_unit_test_setup_teardown(after_metacopy, setup, teardown),
 		cmocka_unit_test_setup_teardown(truncated, setup, teardown),
 		cmocka_unit_test_setup_teardown(stores, setup, teardown),
+		cmocka_unit_test_setup_teardown(stores_after_metacopy, setup, teardown),
 		cmocka_unit_test_setup_teardown(read_only, setup_rdonly, teardown),
 		cmocka_unit_test_setup_teardown(damaged, setup, teardown),
 		cmocka_unit_test_setup_teardown(without_window, setup_without, teardown),
