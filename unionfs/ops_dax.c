@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* SETUPMAPPING and REMOVEMAPPING. */
 #include "unionfs/copyup.h"
+#include "unionfs/protect.h"
 #include "unionfs/request.h"
 
 #include <errno.h>
@@ -149,6 +150,8 @@ ssize_t op_setupmapping(struct request *r)
 		return request_fail(r, -EROFS);
 	if (slot.nodeid & NODE_UPPER_BIT || (slot.write && r->u->quota.limit))
 		return request_fail(r, -EOPNOTSUPP);
+	if (slot.write && protect_check(r))
+		return request_fail(r, -EPERM);
 	return request_fail(r, map(r->u, &slot, (size_t)at));
 }
 

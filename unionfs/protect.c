@@ -171,6 +171,7 @@ int protect_check(struct request *r)
 		return check_data(r);
 	case WIRE_SETXATTR:
 	case WIRE_REMOVEXATTR:
+	case WIRE_SETUPMAPPING: /* one for writing */
 		return refuse(flags_of(u, r->h.nodeid), BOTH);
 	case WIRE_MKNOD:
 	case WIRE_MKDIR:

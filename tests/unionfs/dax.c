@@ -8,6 +8,7 @@
 #include "tests/unionfs/direct.h"
 #include "unionfs/dax.h"
 
+#include <linux/fs.h>
 #include <sys/mman.h>
 
 #define SLOTS	 4u
@@ -397,6 +398,32 @@ static void stores_after_metacopy(void **state)
 	assert_memory_equal(f->window + DAX_SLOT + 4096, "by store", 8);
 }
 
+static int set_flags(struct fixture *f, uint32_t flags)
+{
+	struct {
+		struct wire_ioctl_in in;
+		uint32_t flags;
+	} s = { .in = { .cmd = FS_IOC_SETFLAGS, .in_size = sizeof(flags) }, .flags = flags };
+
+	return direct_error(&f->d, WIRE_IOCTL, f->big, &s, sizeof(s.in) + sizeof(flags));
+}
+
+/* A write through the window asks for no other leave than its mapping. */
+static void immutable(void **state)
+{
+	struct fixture *f = *state;
+	const uint64_t both = WIRE_MAP_READ | WIRE_MAP_WRITE;
+
+	assert_ok(set_flags(f, FS_IMMUTABLE_FL));
+	assert_int_equal(map_as(f, f->big, 0, 0, DAX_SLOT, both), -EPERM);
+	assert_ok(map(f, 0, 0));
+	assert_int_equal(f->window[77], content(77));
+	assert_ok(set_flags(f, FS_APPEND_FL));
+	assert_int_equal(map_as(f, f->big, 0, 0, DAX_SLOT, both), -EPERM);
+	assert_ok(set_flags(f, 0));
+	assert_ok(map_as(f, f->big, 0, 0, DAX_SLOT, both));
+}
+
 static void read_only(void **state)
 {
 	struct fixture *f = *state;
@@ -436,6 +463,7 @@ int main(void)
 		cmocka_unit_test_setup_teardown(truncated, setup, teardown),
 		cmocka_unit_test_setup_teardown(stores, setup, teardown),
 		cmocka_unit_test_setup_teardown(stores_after_metacopy, setup, teardown),
+		cmocka_unit_test_setup_teardown(immutable, setup, teardown),
 		cmocka_unit_test_setup_teardown(read_only, setup_rdonly, teardown),
 		cmocka_unit_test_setup_teardown(damaged, setup, teardown),
 		cmocka_unit_test_setup_teardown(without_window, setup_without, teardown),
