@@ -4,37 +4,9 @@
 #include "unionfs/acl.h"
 #include "unionfs/union.h"
 
-#include <setjmp.h>
-#include <stdarg.h>
 #include <sys/xattr.h>
 
-#include <cmocka.h>
-
-#include "direct.h"
-
-static struct direct d;
-
-static int begin(void **state)
-{
-	(void)state;
-	return direct_make(&d);
-}
-
-static int end(void **state)
-{
-	(void)state;
-	direct_end(&d);
-	return 0;
-}
-
-static void open_with(struct ufs_config cfg)
-{
-	cfg.upper = UFS_UPPER_NATIVE;
-	cfg.is_volatile = true;
-	cfg.userxattr = true;
-	assert_int_equal(direct_open(&d, &cfg), 0);
-	assert_int_equal(direct_init(&d), 0);
-}
+#include "direct_unit.h"
 
 static void need_root(void)
 {

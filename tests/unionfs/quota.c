@@ -4,41 +4,13 @@
 #include "unionfs/union.h"
 
 #include <linux/falloc.h>
-#include <setjmp.h>
-#include <stdarg.h>
 #include <sys/xattr.h>
 
-#include <cmocka.h>
-
-#include "direct.h"
+#include "direct_unit.h"
 
 #define LIMIT (1u << 20)
 #define CHUNK 65536u
 #define SLACK 8192u /* a file's last block, and one that a file system needs to find the others */
-
-static struct direct d;
-
-static int begin(void **state)
-{
-	(void)state;
-	return direct_make(&d);
-}
-
-static int end(void **state)
-{
-	(void)state;
-	direct_end(&d);
-	return 0;
-}
-
-static void open_with(struct ufs_config cfg)
-{
-	cfg.upper = cfg.upper ? cfg.upper : UFS_UPPER_NATIVE;
-	cfg.is_volatile = true;
-	cfg.userxattr = true;
-	assert_int_equal(direct_open(&d, &cfg), 0);
-	assert_int_equal(direct_init(&d), 0);
-}
 
 static int make(const char *name, uint32_t mode)
 {
