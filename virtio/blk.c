@@ -306,25 +306,13 @@ static int serve(struct virtio_blk *b, struct virtq *q)
 
 /* ---- the thread ---- */
 
-/* Whether a request may go now; else the timer comes when it may. */
-static bool may_go(struct virtio_blk *b)
-{
-	uint64_t ns = bucket_wait(&b->bucket, clock_ns());
-	struct itimerspec t = { .it_value = { (time_t)(ns / 1000000000),
-					      (long)(ns % 1000000000) } };
-
-	if (ns)
-		timerfd_settime(b->timer, 0, &t, NULL);
-	return !ns;
-}
-
 static int serve_all(struct virtio_blk *b, struct virtq *q)
 {
 	const struct mem *mem = virtio_mmio_mem(b->mmio);
 	int r = 1;
 
 	for (int i = 0; r > 0 && i < BLK_BUDGET; i++) {
-		if (!may_go(b))
+		if (!bucket_may(&b->bucket, b->timer))
 			return 0;
 		r = virtq_pop(q, mem, &b->chain);
 		if (r <= 0)

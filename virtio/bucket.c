@@ -1,7 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "virtio/bucket.h"
 
+#include "base/clock.h"
 #include "base/mem.h"
+#include <sys/timerfd.h>
 
 #define NS_PER_S UINT64_C(1000000000)
 #define BURSTS	 10u /* in a second */
@@ -37,6 +39,16 @@ uint64_t bucket_wait(struct bucket *b, uint64_t now)
 		return 0;
 	ns = ((unsigned __int128)(uint64_t)(1 - b->tokens) * NS_PER_S + b->rate - 1) / b->rate;
 	return (uint64_t)ns;
+}
+
+bool bucket_may(struct bucket *b, int timer)
+{
+	uint64_t ns = b->rate ? bucket_wait(b, clock_ns()) : 0;
+	struct itimerspec t = { .it_value = { (time_t)(ns / NS_PER_S), (long)(ns % NS_PER_S) } };
+
+	if (ns)
+		timerfd_settime(timer, 0, &t, NULL);
+	return !ns;
 }
 
 void bucket_take(struct bucket *b, uint64_t n)

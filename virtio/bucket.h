@@ -3,6 +3,7 @@
 #ifndef VIRTIO_BUCKET_H
 #define VIRTIO_BUCKET_H
 
+#include <stdbool.h>
 #include <stdint.h>
 
 struct bucket {
@@ -20,6 +21,8 @@ void bucket_init(struct bucket *b, uint64_t rate, uint64_t now);
  * afterwards.
  */
 uint64_t bucket_wait(struct bucket *b, uint64_t now);
+/* Whether something may go now; else @timer, a timerfd of CLOCK_MONOTONIC, comes when it may. */
+bool bucket_may(struct bucket *b, int timer);
 void bucket_take(struct bucket *b, uint64_t n);
 
 #endif

@@ -75,18 +75,6 @@ static void lost(struct virtio_net *n)
 	n->tx_blocked = false;
 }
 
-/* Whether @queue may move a frame now; else the timer comes when it may. */
-static bool may_move(struct virtio_net *n, unsigned queue)
-{
-	uint64_t ns = bucket_wait(&n->buckets[queue], clock_ns());
-	struct itimerspec t = { .it_value = { (time_t)(ns / 1000000000),
-					      (long)(ns % 1000000000) } };
-
-	if (ns)
-		timerfd_settime(n->timers[queue], 0, &t, NULL);
-	return !ns;
-}
-
 /* ---- to the guest ---- */
 
 /* Copies header and frame into the chain: how many bytes, 0 = they do not fit. */
@@ -153,7 +141,9 @@ static int rx(struct virtio_net *n)
 			lost(n);
 		if (len <= 0)
 			break;
-		r = may_move(n, QUEUE_RX) ? rx_frame(n, q, frame, (size_t)len) : 0;
+		r = bucket_may(&n->buckets[QUEUE_RX], n->timers[QUEUE_RX]) ?
+			    rx_frame(n, q, frame, (size_t)len) :
+			    0;
 		n->rx_starved = r == 0;
 	}
 	/* What is in the stream's buffer already makes no event. */
@@ -196,7 +186,7 @@ static int tx_frame(struct virtio_net *n)
 		count(&n->stats.dropped, 1);
 		return 1;
 	}
-	if (!may_move(n, QUEUE_TX))
+	if (!bucket_may(&n->buckets[QUEUE_TX], n->timers[QUEUE_TX]))
 		return 0;
 	r = net_stream_send(&n->stream, iov, behind_header(c, iov), len);
 	n->tx_blocked = r == 0 || net_stream_waits(&n->stream);

@@ -1,7 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "virtio/bucket.h"
 
+#include "base/clock.h"
+#include "base/fd.h"
 #include "tests/base/unit.h"
+#include <poll.h>
+#include <sys/timerfd.h>
 
 #define S  UINT64_C(1000000000)
 #define MS UINT64_C(1000000)
@@ -65,13 +69,33 @@ static void large(_unused_ void **state)
 	assert_int_equal(bucket_wait(&b, 5001 * MS), 0);
 }
 
+/* Who may not is told when he may, and not before; without a bound nobody waits. */
+static void told_by_timer(_unused_ void **state)
+{
+	_close_ int timer = timerfd_create(CLOCK_MONOTONIC, TFD_CLOEXEC);
+	struct pollfd p = { .fd = timer, .events = POLLIN };
+	uint64_t began = clock_ns();
+	struct bucket b;
+
+	bucket_init(&b, 1000, began);
+	assert_true(bucket_may(&b, timer));
+	assert_int_equal(poll(&p, 1, 0), 0);
+	bucket_take(&b, 150);
+	assert_false(bucket_may(&b, timer));
+	assert_int_equal(poll(&p, 1, 30000), 1);
+	assert_true(clock_ns() - began >= 51 * MS);
+	assert_true(bucket_may(&b, timer));
+	bucket_init(&b, 0, began);
+	bucket_take(&b, UINT32_MAX);
+	assert_true(bucket_may(&b, -1));
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(no_bound),
-		cmocka_unit_test(rate),
-		cmocka_unit_test(silence),
-		cmocka_unit_test(large),
+		cmocka_unit_test(no_bound),	 cmocka_unit_test(rate),
+		cmocka_unit_test(silence),	 cmocka_unit_test(large),
+		cmocka_unit_test(told_by_timer),
 	};
 
 	return cmocka_run_group_tests_name("virtio/bucket", tests, NULL, NULL);
