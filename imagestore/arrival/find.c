@@ -205,12 +205,13 @@ static int open_packs(struct store *s, struct layer_index *x, struct stack *k)
 	k->pack_fds = mem_new(n, sizeof(*k->pack_fds));
 	if (!k->pack_fds)
 		return -ENOMEM;
-	for (; k->npacks < n; k->npacks++) {
+	while (k->npacks < n) {
 		const struct digest *d = &layer_index_device(x, k->npacks)->diff_id;
+		int *pack = &k->pack_fds[k->npacks++], *sums = &k->sums[k->npacks];
 
-		k->pack_fds[k->npacks] = open_pack(s, d, "pack", k->arriving->data_fd);
-		k->sums[1 + k->npacks] = open_pack(s, d, "packsum", k->arriving->data_fd);
-		if (k->pack_fds[k->npacks] < 0 || k->sums[1 + k->npacks] < 0)
+		*pack = open_pack(s, d, "pack", k->arriving->data_fd);
+		*sums = *pack < 0 ? -1 : open_pack(s, d, "packsum", k->arriving->data_fd);
+		if (*sums < 0)
 			return err_sys("%s: pack of layer sha256:%s", s->path, digest_hex(d).s);
 	}
 	return 0;
@@ -221,12 +222,12 @@ static int open_stack(struct store *s, int dirfd, struct stack *k)
 	struct layer_index *x;
 	int r;
 
-	k->sums = mem_new(LAYERS_MAX + 1, sizeof(*k->sums));
-	if (!k->sums)
-		return -ENOMEM;
 	k->index_fd = open_file(dirfd, "index");
 	if (k->index_fd < 0)
 		return k->index_fd;
+	k->sums = mem_new(LAYERS_MAX + 1, sizeof(*k->sums));
+	if (!k->sums)
+		return -ENOMEM;
 	k->sums[0] = open_file(dirfd, "sums");
 	if (k->sums[0] < 0)
 		return k->sums[0];
