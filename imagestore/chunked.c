@@ -147,8 +147,7 @@ static bool all_zero(const uint8_t *data, size_t len)
 /* The first chunk stands in the file's own entry, each further one in one of its own. */
 static int add_chunk(struct chunked *c, uint64_t offset)
 {
-	struct digest d = sha256_of(c->chunk, c->have);
-	bool first = c->at == 0, whole = c->have == c->size;
+	bool first = c->at == 0;
 	json_t *j = first ? json_incref(c->entry) : json_object();
 	int r = 0;
 
@@ -157,9 +156,12 @@ static int add_chunk(struct chunked *c, uint64_t offset)
 		     json_object_set(j, "name", json_object_get(c->entry, "name")) |
 		     json_object_set_new(j, "chunkOffset", json_integer((json_int_t)c->at));
 	r |= json_object_set_new(j, "offset", json_integer((json_int_t)offset));
-	if (!whole)
+	if (c->have != c->size) {
+		struct digest d = sha256_of(c->chunk, c->have);
+
 		r |= json_object_set_new(j, "chunkSize", json_integer((json_int_t)c->have)) |
 		     json_object_set_new(j, "chunkDigest", digest_text(&d));
+	}
 	if (all_zero(c->chunk, c->have))
 		r |= json_object_set_new(j, "chunkType", json_string("zeros"));
 	if (!first)
