@@ -4,7 +4,6 @@
 
 #include "base/clock.h"
 #include "imagestore/transfer.h"
-#include <sys/stat.h>
 
 /* A demand was so long ago: nobody waits. At most so long at once: servers end what is silent. */
 #define GIVE_WAY_NS (500 * UINT64_C(1000000))
@@ -14,11 +13,7 @@
 
 bool fetcher_goes_on(struct fetcher *f)
 {
-	struct stat a, b;
-
-	return fstat(f->dirfd, &a) == 0 &&
-	       fstatat(f->s->dirfd, arrival_file(&f->manifest, NULL).s, &b, 0) == 0 &&
-	       a.st_ino == b.st_ino;
+	return arrival_is_named(f->s, &f->manifest, f->dirfd);
 }
 
 static bool is_busy(const struct fetcher *f)

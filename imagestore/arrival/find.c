@@ -2,8 +2,6 @@
 /* Images that arrive: by name, by chain, opened to be served. */
 #include "imagestore/arrival/folder.h"
 
-#include <sys/stat.h>
-
 #define DIGITS_MIN 4 /* of a digest, as image_open() takes it */
 
 /* ---- by reference ---- */
@@ -239,15 +237,6 @@ static int open_stack(struct store *s, int dirfd, struct stack *k)
 	return r;
 }
 
-static bool still_named(struct store *s, const struct digest *manifest, int dirfd)
-{
-	struct stat a, b;
-
-	return fstat(dirfd, &a) == 0 &&
-	       fstatat(s->dirfd, arrival_file(manifest, NULL).s, &b, 0) == 0 &&
-	       a.st_ino == b.st_ino;
-}
-
 static int open_found(struct store *s, const struct digest *manifest, struct stack *k)
 {
 	_close_ int dirfd = arrival_dir(s, manifest);
@@ -262,7 +251,7 @@ static int open_found(struct store *s, const struct digest *manifest, struct sta
 	r = open_arriving(dirfd, k->arriving);
 	if (r >= 0)
 		r = open_stack(s, dirfd, k);
-	return r >= 0 && !still_named(s, manifest, dirfd) ? -ENOENT : r;
+	return r >= 0 && !arrival_is_named(s, manifest, dirfd) ? -ENOENT : r;
 }
 
 static bool all_here(struct store *s, const struct digest *ids, size_t n)

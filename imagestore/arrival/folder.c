@@ -31,6 +31,15 @@ int arrival_dir(struct store *s, const struct digest *manifest)
 	return fd;
 }
 
+bool arrival_is_named(struct store *s, const struct digest *manifest, int dirfd)
+{
+	struct stat a, b;
+
+	return fstat(dirfd, &a) == 0 &&
+	       fstatat(s->dirfd, arrival_file(manifest, NULL).s, &b, 0) == 0 &&
+	       a.st_ino == b.st_ino;
+}
+
 bool arrival_is_whole(int dirfd)
 {
 	return faccessat(dirfd, "whole", F_OK, 0) == 0;

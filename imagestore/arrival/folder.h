@@ -22,6 +22,8 @@ void arrival_note_done(struct arrival_note *n);
 
 /* Its folder, or -ENOENT without a text. */
 int arrival_dir(struct store *s, const struct digest *manifest);
+/* It was not removed since it was opened as @dirfd. */
+bool arrival_is_named(struct store *s, const struct digest *manifest, int dirfd);
 /* It stands in the store by now, and nothing new begins here. */
 bool arrival_is_whole(int dirfd);
 /* The same, also when who brought it was killed before he could say so. */
