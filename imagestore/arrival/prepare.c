@@ -70,11 +70,8 @@ static int outline(struct pull *p, const struct image_layer *l, const json_t *de
 
 static void plan_done(struct arrival_plan *plan)
 {
-	for (size_t i = 0; plan->outlines && plan->arrives && i < plan->image->nlayers; i++) {
-		if (!plan->arrives[i] && plan->outlines[i].index)
-			layer_index_close(take_ptr(plan->outlines[i].index));
+	for (size_t i = 0; plan->outlines && i < plan->image->nlayers; i++)
 		outline_done(&plan->outlines[i]);
-	}
 	free(plan->outlines);
 	free(plan->arrives);
 }
