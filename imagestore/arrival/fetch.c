@@ -11,7 +11,6 @@
 #define ANSWERERS     4
 #define RETRY_S	      30  /* between two tries at the rest, while somebody reads */
 #define LOOK_AGAIN_MS 500 /* a ring may get lost with who heard it */
-#define KEEP_EVERY    32  /* questions, and the list of what was read is written */
 #define DROP_TRIES    20
 #define DROP_US	      100000
 
@@ -63,8 +62,6 @@ static bool answer(struct chunk_source *c, const struct desk_question *q)
 	stretch(&f->table, of, first, &end);
 	pthread_mutex_lock(&f->lock);
 	touched_note(f, first, end);
-	if (f->ntouched % KEEP_EVERY == 0)
-		touched_keep(f);
 	pthread_mutex_unlock(&f->lock);
 	atomic_store(&f->state.head->demand, clock_ns());
 	r = fetch_range(c, first, end);

@@ -55,7 +55,7 @@ int chunks_fetch(struct chunk_source *c, const uint32_t *list, size_t n);
 
 /* ---- touched.c ---- */
 
-/* Under the lock. */
+/* Under the lock. Writes the list now and then. */
 void touched_note(struct fetcher *f, uint32_t first, uint32_t end);
 /* Writes the list, when it is one of a first run. */
 void touched_keep(struct fetcher *f);

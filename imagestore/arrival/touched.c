@@ -9,7 +9,8 @@
 #include "base/log.h"
 #include <sys/stat.h>
 
-#define FILE_MAX (1u << 20) /* bytes */
+#define FILE_MAX   (1u << 20) /* bytes */
+#define KEEP_EVERY 32	      /* entries: then the list is written */
 
 void touched_note(struct fetcher *f, uint32_t first, uint32_t end)
 {
@@ -23,6 +24,8 @@ void touched_note(struct fetcher *f, uint32_t first, uint32_t end)
 		return; /* it is only a help */
 	f->touched[f->ntouched++] = first;
 	f->touched[f->ntouched++] = end;
+	if (f->ntouched % KEEP_EVERY == 0)
+		touched_keep(f);
 }
 
 void touched_keep(struct fetcher *f)
