@@ -195,6 +195,10 @@ put_blob() {
 	grep "status 503" "$STRATA_RUNROOT"/instances/*/monitor.log
 	rm "$work/knobs/down"
 	[ "$("$strata" exec c md5sum /add/pack | cut -d' ' -f1)" = "$(md5sum <"$work/add/pack" | cut -d' ' -f1)" ]
+	# All of a piece is here, whatever becomes of the connection behind it.
+	touch "$work/knobs/more"
+	[ "$("$strata" exec c md5sum /var/file7 | cut -d' ' -f1)" = "$(md5sum <"$work/rootfs/var/file7" | cut -d' ' -f1)" ]
+	rm "$work/knobs/more"
 	# A rest that is not the layer is refused, as by any pull.
 	"$strata" rm -f c
 }

@@ -2,9 +2,10 @@
 """Before another registry: lazy_registry.py DIR HOST:PORT; DIR/host gets its own host:port.
 
 Files in DIR make it worse: `hold`: a layer that is asked for to its end comes when the file is gone; `lie`: of a piece of a
-blob the last byte is another; `down`: a piece is refused by 503; `stall`: a piece does not come while it is there; `whole`:
-it knows no ranges; `rate`: "BYTES MS": so many a second over all, each answer so much later. DIR/log has a line for each
-answer with a blob: "piece FROM BYTES" or "rest FROM BYTES". /sent says how many answers and bytes there were so far.
+blob the last byte is another; `more`: a piece is said to be longer, and breaks off behind its last byte; `down`: a piece is
+refused by 503; `stall`: a piece does not come while it is there; `whole`: it knows no ranges; `rate`: "BYTES MS": so many a
+second over all, each answer so much later. DIR/log has a line for each answer with a blob: "piece FROM BYTES" or "rest FROM
+BYTES". /sent says how many answers and bytes there were so far.
 """
 import http.server
 import os
@@ -43,13 +44,14 @@ class Handler(http.server.BaseHTTPRequestHandler):
         except urllib.error.HTTPError as e:
             return e
 
-    def answer(self, reply, body, headers=()):
+    def answer(self, reply, body, headers=(), more=0):
         self.send_response(reply)
         for name, value in headers:
             self.send_header(name, value)
-        self.send_header("Content-Length", str(len(body)))
+        self.send_header("Content-Length", str(len(body) + more))
         self.end_headers()
         self.send(body)
+        self.close_connection = self.close_connection or more > 0
 
     def send(self, body):
         rate, late = 0, 0
@@ -89,7 +91,7 @@ class Handler(http.server.BaseHTTPRequestHandler):
             body = body[:-1] + bytes([body[-1] ^ 1])
         keep = [(k, v) for k, v in reply.headers.items()
                 if k in ("Content-Type", "Content-Range", "Docker-Content-Digest", "WWW-Authenticate")]
-        self.answer(reply.status, body, keep)
+        self.answer(reply.status, body, keep, 1 if blob and piece and has("more") else 0)
 
 
 class Server(http.server.ThreadingHTTPServer):
