@@ -129,6 +129,27 @@ same_as_whole() {
 	"$strata" fsck
 }
 
+@test "tables of contents of more than memory should hold: the image is pulled whole" {
+	registry
+	insecure
+	small_image
+	printf 'FROM small\nRUN echo 1 >/1\nRUN echo 2 >/2\n' >"$work/Containerfile"
+	"$strata" build -q -t three -f "$work/Containerfile" "$work" >/dev/null
+	"$strata" push -q --compression zstd:chunked three "$host/z:1"
+	curl -sf -H "Accept: application/vnd.oci.image.manifest.v1+json" "http://$host/v2/z/manifests/1" >"$work/manifest"
+	# Each says the most that is read of one; no more than the third is refused for it.
+	jq -c '.layers[].annotations."io.github.containers.zstd-chunked.manifest-position" |= sub(":[0-9]+:1$"; ":67108864:1")' \
+		"$work/manifest" >"$work/other"
+	curl -sf -X PUT -H "Content-Type: application/vnd.oci.image.manifest.v1+json" --data-binary "@$work/other" \
+		"http://$host/v2/z/manifests/2"
+	export STRATA_ROOT=$work/second
+	run -0 --separate-stderr "$strata" pull -q --lazy "$host/z:2"
+	[[ $stderr == *"tables of contents have over 128 MiB"*"pulled whole"* ]]
+	! arriving
+	[ "$("$strata" run --rm "$host/z:2" cat /1 /2 | tr -d '\n')" = 12 ]
+	"$strata" fsck
+}
+
 # put_blob FILE: its digest in the repository z.
 put_blob() {
 	local d where

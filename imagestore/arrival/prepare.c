@@ -6,6 +6,9 @@
 #include "imagestore/decompress.h"
 #include <sys/stat.h>
 
+/* What is read of them stays in memory until all is written; an image may have 500 of them. */
+#define TABLES_MAX (2 * TOC_MAX)
+
 /* ---- one table of contents ---- */
 
 static int into_buf(void *ctx, const void *data, size_t len)
@@ -55,6 +58,10 @@ static int outline(struct pull *p, const struct image_layer *l, const json_t *de
 
 	if (!toc_place_of(descriptor, l->blob_size, &at))
 		return err(-EOPNOTSUPP, "it has no table of contents (zstd:chunked)");
+	plan->tables += at.size;
+	if (plan->tables > TABLES_MAX)
+		return err(-EOPNOTSUPP, "the image's tables of contents have over %u MiB",
+			   TABLES_MAX >> 20);
 	r = fetch_packed(p, l, &at, &packed);
 	if (r < 0)
 		return r;

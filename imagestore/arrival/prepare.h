@@ -12,6 +12,7 @@ struct arrival_plan {
 	struct outline *outlines; /* one a layer; of one that is here only `index` */
 	bool *arrives;		  /* one a layer */
 	uint64_t data;		  /* bytes */
+	uint64_t tables;	  /* bytes of all the tables of contents */
 };
 
 /*
