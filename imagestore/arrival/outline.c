@@ -66,16 +66,6 @@ static int at_its_place(struct unpack *u, struct layer_node *node, const struct 
 
 /* ---- both ---- */
 
-static int refuse(size_t i, int r)
-{
-	char why[ERR_TEXT_MAX];
-
-	if (r != -EBADMSG && r != -EFBIG)
-		return r;
-	snprintf(why, sizeof(why), "%s", err_take(r));
-	return err(r, "table of contents, entry %zu: %s", i, why);
-}
-
 static int write_index(struct unpack *u, const struct digest *diff_id, struct layer_index **ret)
 {
 	struct layer_device device = { .diff_id = *diff_id, .blocks = u->pack.blocks };
@@ -95,7 +85,7 @@ static int make(struct outlining *x, const struct digest *diff_id, const struct 
 	if (r < 0)
 		return r;
 	for (size_t i = 0; r >= 0 && i < x->o->toc.n; i++)
-		r = refuse(i, unpack_entry(u, &x->o->toc.entries[i].e));
+		r = toc_refuse(i, unpack_entry(u, &x->o->toc.entries[i].e));
 	if (r >= 0)
 		r = write_index(u, diff_id, ret);
 	unpack_free(u);

@@ -317,11 +317,11 @@ static int entry(struct parsing *p, const json_t *j)
 	return r < 0 || !last(p)->e.size ? r : begin_file(p, j);
 }
 
-static int refuse(size_t i, int r)
+int toc_refuse(size_t i, int r)
 {
 	char why[ERR_TEXT_MAX];
 
-	if (r != -EBADMSG)
+	if (r != -EBADMSG && r != -EFBIG)
 		return r;
 	snprintf(why, sizeof(why), "%s", err_take(r));
 	return err(r, "table of contents, entry %zu: %s", i, why);
@@ -331,7 +331,7 @@ static int on_entry(void *ctx, const json_t *j)
 {
 	struct parsing *p = ctx;
 
-	return refuse(p->seen++, entry(p, j));
+	return toc_refuse(p->seen++, entry(p, j));
 }
 
 static int parse(struct parsing *p, const char *text, size_t len)
@@ -341,7 +341,7 @@ static int parse(struct parsing *p, const char *text, size_t len)
 
 	if (r >= 0 && (scan.version != VERSION || !scan.has_entries))
 		return err(-EBADMSG, "table of contents: not of version %d", VERSION);
-	return r < 0 ? r : refuse(p->seen, end_file(p));
+	return r < 0 ? r : toc_refuse(p->seen, end_file(p));
 }
 
 int toc_parse(const char *text, size_t len, uint64_t blob_size, struct toc *ret)

@@ -46,5 +46,7 @@ struct toc {
 /* -EBADMSG with a text; the entries are in the order of the archive. */
 int toc_parse(const char *text, size_t len, uint64_t blob_size, struct toc *ret);
 void toc_done(struct toc *t);
+/* Gives @r; the text of -EBADMSG and -EFBIG says from now on which entry it is of. */
+int toc_refuse(size_t i, int r);
 
 #endif
