@@ -34,9 +34,11 @@ static int is_stood_on(struct store *s, const struct digest *manifest, int dirfd
 
 	if (arrival_has_come(s, manifest, dirfd))
 		return 0;
-	r = digests_read(dirfd, "layers", &chain.ids, &chain.n);
-	if (r >= 0)
-		r = snapshot_each(s, stands_on, &chain);
+	if (digests_read(dirfd, "layers", &chain.ids, &chain.n) < 0) {
+		err_clear(); /* one that is damaged goes */
+		return 0;
+	}
+	r = snapshot_each(s, stands_on, &chain);
 	free(chain.ids);
 	return r;
 }
@@ -50,9 +52,8 @@ static int drop_locked(struct store *s, const struct digest *manifest)
 	if (dirfd < 0)
 		return dirfd;
 	r = is_stood_on(s, manifest, dirfd);
-	if (r > 0)
-		return -EBUSY;
-	err_clear(); /* one that is damaged goes */
+	if (r)
+		return r > 0 ? -EBUSY : r;
 	use = openat(dirfd, "use", O_RDONLY | O_CLOEXEC);
 	if (use >= 0 && fd_lock(use, true, false) < 0)
 		return -EBUSY;
