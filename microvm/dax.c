@@ -13,13 +13,16 @@
 #define GPA_ALIGN (UINT64_C(1) << 30) /* Linux maps its struct pages by sections of 128 MiB */
 #define PAGE	  4096u
 
-static uint64_t dax_size(const struct vm_config *cfg)
+/* Of the file system that has one; none is shared. */
+static int dax_size(const struct vm_config *cfg, uint64_t *ret)
 {
-	uint64_t size = 0;
-
-	for (size_t i = 0; i < MIN(cfg->nfs, (size_t)VM_FS_MAX); i++)
-		size += cfg->fs[i].dax;
-	return size;
+	*ret = 0;
+	for (size_t i = 0; i < MIN(cfg->nfs, (size_t)VM_FS_MAX); i++) {
+		if (cfg->fs[i].dax && *ret)
+			return err(-EINVAL, "one file system alone can have a DAX window");
+		*ret += cfg->fs[i].dax;
+	}
+	return 0;
 }
 
 static uint64_t ram_end(const struct vm *v)
@@ -42,11 +45,12 @@ static int reserve(void *at, uint64_t len, int flags, void **ret)
 
 int vm_dax_new(struct vm *v, const struct vm_config *cfg)
 {
-	struct mem_region r = { ROUND_UP(ram_end(v), GPA_ALIGN), dax_size(cfg), NULL };
+	struct mem_region r = { ROUND_UP(ram_end(v), GPA_ALIGN), 0, NULL };
+	int e = dax_size(cfg, &r.len);
 	void *p = NULL;
 
-	if (!r.len)
-		return 0;
+	if (e < 0 || !r.len)
+		return e;
 	if (r.len % VM_DAX_UNIT || r.len > VM_DAX_MAX)
 		return err(-EINVAL, "a DAX window has a multiple of 2 MiB, at most 64 GiB");
 	if (reserve(NULL, r.len, 0, &p) < 0)

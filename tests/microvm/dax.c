@@ -184,6 +184,23 @@ static void bad_sizes(_unused_ void **state)
 	}
 }
 
+static void two_windows(_unused_ void **state)
+{
+	static struct image i;
+	struct vm_fs fs[] = { { .tag = "root", .serve = serve, .dax = WINDOW_SIZE },
+			      { .tag = "other", .serve = serve, .dax = WINDOW_SIZE } };
+	struct vm_config cfg;
+	struct vm *v;
+
+	image_init(&i, guest_reads, guest_reads_end);
+	cfg = config(image_elf(&i, false));
+	cfg.fs = fs;
+	cfg.nfs = ARRAY_SIZE(fs);
+	assert_int_equal(vm_new(&cfg, &v), -EINVAL);
+	err_clear();
+	fd_close(cfg.kernel_fd);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -194,6 +211,7 @@ int main(void)
 		cmocka_unit_test(stores_nowhere_else),
 		cmocka_unit_test(bounds),
 		cmocka_unit_test(bad_sizes),
+		cmocka_unit_test(two_windows),
 	};
 
 	if (access("/dev/kvm", R_OK | W_OK) < 0) {
