@@ -67,7 +67,7 @@ bool lower_born(struct lower *l, uint64_t id, struct timespec *ret);
  * As ioctl(2) for FS_IOC_GETFLAGS or FS_IOC_FSGETXATTR: *@ret is cleared before; an index has none.
  */
 int lower_flags(struct lower *l, uint64_t id, unsigned long cmd, void *ret);
-/* FS_IMMUTABLE_FL and FS_APPEND_FL, as far as its file system says; after a lower_stat() of it. */
+/* FS_IMMUTABLE_FL and FS_APPEND_FL, as far as its file system says: after lower_stat() of it. */
 unsigned int lower_protection(struct lower *l, uint64_t id);
 /* At most @size bytes of the target, without NUL: their number. */
 ssize_t lower_readlink(struct lower *l, uint64_t id, char *buf, size_t size);

@@ -68,16 +68,19 @@ static unsigned int flags_of(struct ufs *u, uint64_t nodeid)
 	return flags;
 }
 
-static unsigned int flags_of_name(struct ufs *u, uint64_t dirid, const char *name)
+/* *@ret_there: there is such a name. */
+static unsigned int flags_of_name(struct ufs *u, uint64_t dirid, const char *name, bool *ret_there)
 {
 	unsigned int flags = 0;
 	struct inode dir;
 	struct found f;
 
+	*ret_there = false;
 	if (inode_pin(u, dirid, &dir))
 		return 0;
 	ufs_lock_names(u);
 	if (view_lookup(u, &dir, name, &f) == 0) {
+		*ret_there = true;
 		flags = flags_of_inode(u, &f.inode);
 		inode_unpin(u, &f.inode);
 	}
@@ -106,30 +109,26 @@ static int check_setattr(struct ufs *u, uint64_t id, uint32_t valid)
 /* A name of the directory goes, and the thing with it as far as that name is concerned. */
 static int check_taken(struct ufs *u, uint64_t dir, const char *name)
 {
+	bool there;
 	int e = refuse(flags_of(u, dir), BOTH);
 
-	return e ? e : refuse(flags_of_name(u, dir, name), BOTH);
+	return e ? e : refuse(flags_of_name(u, dir, name, &there), BOTH);
+}
+
+/* A name comes; what has it goes. */
+static int check_given(struct ufs *u, uint64_t dir, const char *name)
+{
+	bool there;
+	int e = refuse(flags_of_name(u, dir, name, &there), BOTH);
+
+	return e ? e : refuse(flags_of(u, dir), there ? BOTH : FS_IMMUTABLE_FL);
 }
 
 static int check_rename(struct request *r, uint64_t newdir)
 {
 	int e = check_taken(r->u, r->h.nodeid, r->name[0]);
-	struct inode dir;
-	struct found f;
-	bool there = false;
 
-	if (e || inode_pin(r->u, newdir, &dir))
-		return e;
-	ufs_lock_names(r->u);
-	if (view_lookup(r->u, &dir, r->name[1], &f) == 0) {
-		there = true;
-		inode_unpin(r->u, &f.inode);
-	}
-	pthread_rwlock_unlock(&r->u->tree);
-	inode_unpin(r->u, &dir);
-	if (there)
-		return check_taken(r->u, newdir, r->name[1]);
-	return refuse(flags_of(r->u, newdir), FS_IMMUTABLE_FL);
+	return e ? e : check_given(r->u, newdir, r->name[1]);
 }
 
 static int check_link(struct request *r)

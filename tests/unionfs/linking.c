@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The mark of a file that is copied up, but not under all its names: who has it, and who has not. */
+/* The mark of a file that is copied up, but not under all its names: who has it, who has not. */
 #include "direct.h"
 #include "fixture.h"
 #include "index_of.h"
