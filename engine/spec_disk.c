@@ -115,9 +115,13 @@ int spec_disks_from_json(const json_t *config, struct run_spec *s)
 
 int spec_disk_open(const struct run_volume *d)
 {
-	_close_ int fd = open(d->source, (d->rdonly ? O_RDONLY : O_RDWR) | O_CLOEXEC);
-	int r;
+	_close_ int fd = -1;
+	int r = check_file(d->source, d->source);
 
+	/* It may be another thing than what it was: a pipe would have us wait. */
+	if (r < 0)
+		return r;
+	fd = open(d->source, (d->rdonly ? O_RDONLY : O_RDWR) | O_CLOEXEC);
 	if (fd < 0)
 		return err_sys("disk %s", d->source);
 	/* Two machines that write one file system destroy it. */

@@ -198,3 +198,11 @@ ended() {
 	[[ $stderr == *"Read-only file system"* ]]
 	fails 125 "--with blk" vm --rm --disk "$work/disk:/data" small true
 }
+
+@test "emulated: what has become a pipe is no disk, and nobody waits for it" {
+	truncate -s 1M "$work/disk"
+	"$strata" create --vm --vmm qemu --name c --disk "$work/disk:ro" small true
+	rm "$work/disk"
+	mkfifo "$work/disk"
+	fails 125 "it must be a file" timeout -k 5 60 "$strata" start -a c
+}
