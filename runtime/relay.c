@@ -95,6 +95,8 @@ static ssize_t pull(struct relay *r)
 {
 	ssize_t n;
 
+	if (r->last)
+		return 0;
 	if (!ready(r->source, POLLIN))
 		return r->closing ? 0 : -EAGAIN;
 	n = read(r->source, r->buf, sizeof(r->buf) - (r->filter ? RELAY_ROOM : 0));
@@ -104,11 +106,7 @@ static ssize_t pull(struct relay *r)
 	if (n <= 0)
 		return 0;
 	r->off = 0;
-	if (r->filter)
-		n = r->filter(r->ctx, r, r->buf, (size_t)n);
-	if (n < 0)
-		return 0;
-	r->len = (size_t)n;
+	r->len = r->filter ? r->filter(r->ctx, r, r->buf, (size_t)n) : (size_t)n;
 	if (r->tap)
 		r->tap(r->ctx, r, r->buf, r->len);
 	return 1;

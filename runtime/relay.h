@@ -11,7 +11,6 @@
 #include "base/loop.h"
 #include <stdbool.h>
 #include <stddef.h>
-#include <sys/types.h>
 
 /* PIPE_BUF: a pipe that polls as writable takes so much without blocking */
 #define RELAY_CHUNK 4096
@@ -27,11 +26,9 @@ struct relay {
 	/* but a sink that nobody reads (EPIPE) ends it: so does the source then */
 	bool breaks;
 	bool held; /* reads nothing for now: relay_hold() */
-	/*
-	 * What goes on of what was read, in place: RELAY_ROOM bytes more at most. NULL = all. -1:
-	 * nothing more; it has ended r then.
-	 */
-	ssize_t (*filter)(void *ctx, struct relay *r, char *data, size_t len);
+	bool last; /* set by a filter: what it gives is the last, and its end the source's */
+	/* What goes on of what was read, in place: RELAY_ROOM bytes more at most. NULL = all. */
+	size_t (*filter)(void *ctx, struct relay *r, char *data, size_t len);
 	void (*tap)(void *ctx, struct relay *r, const char *data, size_t len); /* NULL = none */
 	/* At the source's end; gives what the loop's callback gives. */
 	int (*ended)(void *ctx, struct relay *r);

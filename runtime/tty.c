@@ -11,14 +11,15 @@
 #define END_OF_FILE "\004" /* VEOF as a terminal has it at first (termios(3)) */
 
 /* Without the keys that detach; they end the input. */
-static ssize_t take_keys(void *ctx, _unused_ struct relay *r, char *data, size_t len)
+static size_t take_keys(void *ctx, struct relay *r, char *data, size_t len)
 {
 	char out[RELAY_CHUNK + RELAY_ROOM];
 	struct output *o = ctx;
 	size_t n = detach_keys_scan(&o->keys, data, len, out, &o->detached);
 
 	memcpy(data, out, n);
-	return o->detached ? -1 : (ssize_t)n;
+	r->last = o->detached;
+	return n;
 }
 
 /* The client's input has ended, which a terminal tells by a character. */

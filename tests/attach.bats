@@ -194,7 +194,7 @@ terminal() {
 	    os.write(fd, keys)
 	    assert p.wait(20) == want
 	    assert termios.tcgetattr(slave)[:4] == before[:4], "the terminal was left raw"
-	left(["run", "-it", "--name", "c", "small", "sh"], b"x\x10\x11", 0)
+	left(["run", "-it", "--name", "c", "small", "sh"], b"echo be\x27\x27fore\n\x10\x11", 0)
 	left(["run", "-it", "--detach-keys", "q,q", "--name", "d", "small", "sh"], b"\x10\x11qq", 0)
 	left(["run", "--rm", "-it", "--detach-keys", "", "small", "sh"], b"exit 6\n", 6)
 	subprocess.run([sys.argv[1], "stop", "-t", "0", "d"], check=True)
@@ -205,6 +205,8 @@ terminal() {
 	for name in "c", "d":
 	    a = attach(name)
 	    a.type(b"\nexit $((3 + 4))\n"); assert a.end() == 7'
+	# Typed in one go with the keys, and there all the same.
+	"$strata" logs c | grep -q "^before"
 	fails 125 "--detach-keys cannot be x," "$strata" run --detach-keys x, small true
 }
 
