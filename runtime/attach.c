@@ -75,10 +75,11 @@ static int hold_or_go_on(struct attachments *a, bool held)
 	return held == attachments_full(a) ? 0 : a->hold(a->ctx, !held);
 }
 
+/* @ns > 0 */
 static void arm(struct attachments *a, uint64_t ns)
 {
 	struct itimerspec t = { .it_value = { .tv_sec = (time_t)(ns / 1000000000),
-					      .tv_nsec = (long)(ns % 1000000000) + 1 } };
+					      .tv_nsec = (long)(ns % 1000000000) } };
 
 	timerfd_settime(a->timer, 0, &t, NULL);
 }
