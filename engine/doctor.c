@@ -75,21 +75,18 @@ static void check_root(struct doctor *d)
 		    (int)geteuid());
 }
 
-/* Its path, which the caller frees, or NULL. */
-static char *check_store(struct doctor *d, const struct engine_options *o)
+/* Its engine, the caller's, or NULL. */
+static struct engine *check_store(struct doctor *d, const struct engine_options *o)
 {
 	struct engine *e;
-	char *path;
 	int r = engine_open(o, 0, &e);
 
 	if (r < 0) {
 		say(d, "store", DOCTOR_PARTLY, "%s", err_take(r));
 		return NULL;
 	}
-	path = strdup(store_path(e->store));
 	say(d, "store", DOCTOR_YES, "%s", store_path(e->store));
-	engine_close(e);
-	return path;
+	return e;
 }
 
 static void check_fuse(struct doctor *d)
@@ -275,19 +272,13 @@ static void check_kvm(struct doctor *d)
 	    "%s", why);
 }
 
-static void check_guest(struct doctor *d, const struct engine_options *o)
+static void check_guest(struct doctor *d, struct store *s)
 {
 	struct kernel_files f = { 0 };
-	struct engine *e = NULL;
-	int r;
+	int r = kernel_choose(s, NULL, &f);
 
-	if (engine_open(o, 0, &e) < 0)
-		err_clear();
-	r = kernel_choose(e ? e->store : NULL, NULL, &f);
 	say(d, "kernel-vm", r < 0 ? DOCTOR_NO : DOCTOR_YES, "%s", r < 0 ? err_take(r) : f.vmlinux);
 	kernel_files_done(&f);
-	if (e)
-		engine_close(e);
 }
 
 static void check_qemu(struct doctor *d)
@@ -306,18 +297,20 @@ int engine_doctor(const struct engine_options *o, int (*fn)(void *ctx, const str
 		  void *ctx)
 {
 	struct doctor d = { .fn = fn, .ctx = ctx };
-	_free_ char *store = NULL;
+	_cleanup_(engine_closep) struct engine *e = NULL;
+	struct store *s;
 
 	check_kernel(&d);
 	check_root(&d);
-	store = check_store(&d, o);
+	e = check_store(&d, o);
+	s = e ? e->store : NULL;
 	check_fuse(&d);
 	check_unionfs(&d);
-	check_overlay(&d, store);
+	check_overlay(&d, s ? store_path(s) : NULL);
 	check_cgroups(&d);
 	check_userns(&d);
 	check_kvm(&d);
-	check_guest(&d, o);
+	check_guest(&d, s);
 	check_qemu(&d);
 	return d.stop;
 }
