@@ -229,6 +229,7 @@ int engine_clone(struct engine *e, const char *id_or_name, const struct clone_op
 	_cleanup_(source_close) struct source s = SOURCE_NONE;
 	_free_ struct run *runs = mem_new(o->count, sizeof(*runs));
 	struct clones c = { .runs = runs };
+	_free_ char *why = NULL;
 	int r;
 
 	if (!runs)
@@ -241,16 +242,9 @@ int engine_clone(struct engine *e, const char *id_or_name, const struct clone_op
 		r = source_open(&s, id_or_name);
 	if (r >= 0)
 		r = start_all(&s, o, &c);
-	if (r < 0) {
-		/* Said after those that run. */
-		const char *why = err_take(r);
-		_free_ char *text = strdup(why);
-
-		for (unsigned n = 0; n < c.n; n++)
-			await_one(e, &runs[n], fn, ctx);
-		return text ? err(r, "%s", text) : -ENOMEM;
-	}
+	/* Said after those that run. */
+	why = r < 0 ? strdup(err_take(r)) : NULL;
 	for (unsigned n = 0; n < c.n; n++)
 		await_one(e, &runs[n], fn, ctx);
-	return 0;
+	return r < 0 ? err(r, "%s", why ? why : strerror(-r)) : 0;
 }
