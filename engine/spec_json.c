@@ -154,23 +154,35 @@ static void numbers_from_json(const json_t *j, struct run_spec *s)
 	s->limits.pids = json_get_int(limits, "pids", 0);
 	s->vcpus = json_get_int(j, "vcpus", 1);
 	s->stop_signal = json_get_int(j, "stopSignal", SIGTERM);
-	s->host_network = json_get_bool(j, "hostNetwork", 0);
 	s->net_rate = json_get_int(j, "netRate", 0);
-	s->user_network = json_get_bool(j, "userNetwork", 0);
-	s->rm = json_get_bool(j, "rm", 0);
-	s->tty = json_get_bool(j, "terminal", 0);
-	s->interactive = json_get_bool(j, "interactive", 0);
 	s->timeout = (unsigned)json_get_int(j, "timeout", 0);
-	s->read_only = json_get_bool(j, "readOnly", 0);
-	s->logged = json_get_bool(j, "logged", 0);
-	s->trace = json_get_bool(j, "trace", 0);
-	s->emulated = json_get_bool(j, "emulated", 0);
-	s->acpi = json_get_bool(j, "acpi", 0);
-	s->cold = json_get_bool(j, "cold", 0);
-	s->balloon = json_get_bool(j, "balloon", 0);
 	s->dax = (uint64_t)json_get_int(j, "dax", 0);
 	s->no_verify = !json_get_bool(j, "verify", 1);
-	s->unprivileged = json_get_bool(j, "unprivileged", 0);
+}
+
+static void flags_from_json(const json_t *j, struct run_spec *s)
+{
+	const struct {
+		const char *key;
+		bool *dst;
+	} flags[] = {
+		{ "hostNetwork", &s->host_network },
+		{ "userNetwork", &s->user_network },
+		{ "rm", &s->rm },
+		{ "terminal", &s->tty },
+		{ "interactive", &s->interactive },
+		{ "readOnly", &s->read_only },
+		{ "logged", &s->logged },
+		{ "trace", &s->trace },
+		{ "emulated", &s->emulated },
+		{ "acpi", &s->acpi },
+		{ "cold", &s->cold },
+		{ "balloon", &s->balloon },
+		{ "unprivileged", &s->unprivileged },
+	};
+
+	for (size_t i = 0; i < ARRAY_SIZE(flags); i++)
+		*flags[i].dst = json_get_bool(j, flags[i].key, 0);
 }
 
 int spec_from_json(const json_t *j, struct run_spec **ret)
@@ -198,6 +210,7 @@ int spec_from_json(const json_t *j, struct run_spec **ret)
 	if (r < 0)
 		return err(r, "config.json of the instance is damaged");
 	numbers_from_json(j, s);
+	flags_from_json(j, s);
 	*ret = take_ptr(s);
 	return 0;
 }
