@@ -45,11 +45,11 @@ static int create(void *ctx, _unused_ const int stdio[3], struct run_process *re
 	struct iso_mount *m = ctx;
 	int r = rootfs_open(m->c.store, m->c.spec, m->c.log_fd, &m->root);
 
+	/* fusermount3 attaches what it makes, also when no server comes up behind it. */
+	if (m->c.spec->unprivileged && m->root.driver == RUN_DRIVER_FUSE)
+		m->mount_id = mount_id_at(m->c.spec->mountpoint);
 	if (r < 0)
 		return r;
-	/* Attached by now, when fusermount3 made it. */
-	if (m->c.spec->unprivileged)
-		m->mount_id = mount_id_at(m->c.spec->mountpoint);
 	ret->pid = m->root.server;
 	ret->pidfd = m->root.server_pidfd;
 	ret->console = -1;

@@ -101,3 +101,17 @@ END
 	echo "$output"
 	[ "$status" = 0 ] && [[ $output == *done ]]
 }
+
+@test "a server that cannot be started leaves no mount behind" {
+	[ -u "$(command -v fusermount3)" ] || skip "fusermount3 is not set-user-id"
+	rm "$work/bin/strata-server"
+	run as_ordinary <<'END'
+strata import -q "$rootfs" small
+if strata mount small "$m"; then exit 1; fi
+ls "$m"
+if grep " $m " /proc/mounts; then exit 1; fi
+echo done
+END
+	echo "$output"
+	[ "$status" = 0 ] && [[ $output == *strata-server* && $output == *done ]]
+}
