@@ -6,6 +6,7 @@
  */
 #include "base/err.h"
 #include "base/fd.h"
+#include "base/mem.h"
 #include "base/str.h"
 #include "engine/engine_.h"
 #include "engine/processes_vm.h"
@@ -73,17 +74,11 @@ static int read_process(pid_t pid, struct process *ret)
 
 static int add_process(struct processes *all, const struct process *p)
 {
-	if (all->n == all->max) {
-		size_t max = all->max ? all->max * 2 : 256;
-		struct process *more = reallocarray(all->p, max, sizeof(*more));
+	int r = mem_grow(&all->p, &all->max, all->n + 1, sizeof(*all->p));
 
-		if (!more)
-			return -ENOMEM;
-		all->p = more;
-		all->max = max;
-	}
-	all->p[all->n++] = *p;
-	return 0;
+	if (r >= 0)
+		all->p[all->n++] = *p;
+	return r;
 }
 
 static int read_all(struct processes *all, ino_t inside)
