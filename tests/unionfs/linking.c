@@ -17,10 +17,9 @@ static void open_union(void)
 	const struct ufs_lower lower = {
 		.kind = UFS_LOWER_INDEX, .fd = index_fd, .packs = &pack_fd, .npacks = 1
 	};
-	const struct ufs_config cfg = { .lowers = &lower,
-					.nlowers = 1,
-					.upper = UFS_UPPER_MAPPED,
-					.is_volatile = true };
+	const struct ufs_config cfg = {
+		.lowers = &lower, .nlowers = 1, .upper = UFS_UPPER_MAPPED, .is_volatile = true
+	};
 
 	CHECK(direct_open(&d, &cfg) == 0);
 	CHECK(direct_init(&d) == 0);
