@@ -218,7 +218,9 @@ put_blob() {
 	[ "$("$strata" exec c md5sum /add/pack | cut -d' ' -f1)" = "$(md5sum <"$work/add/pack" | cut -d' ' -f1)" ]
 	# All of a piece is here, whatever becomes of the connection behind it.
 	touch "$work/knobs/more"
+	errors=$(cat "$STRATA_RUNROOT"/instances/*/monitor.log | grep -c "answered with an I/O error")
 	[ "$("$strata" exec c md5sum /var/file7 | cut -d' ' -f1)" = "$(md5sum <"$work/rootfs/var/file7" | cut -d' ' -f1)" ]
+	[ "$(cat "$STRATA_RUNROOT"/instances/*/monitor.log | grep -c "answered with an I/O error")" = "$errors" ]
 	rm "$work/knobs/more"
 	# A rest that is not the layer is refused, as by any pull.
 	"$strata" rm -f c
