@@ -1,5 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* A filter that does not fit: refused whole, wherever it was full. What one answers: jail_thread.c. */
+/*
+ * A filter that does not fit: refused whole, wherever it was full. What one answers: jail_thread.c.
+ */
 #include "microvm/filter.h"
 
 #include "base/err.h"
