@@ -1,9 +1,14 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * A device whose guest memory is the fuzzer's. The rings lie where the input begins, so that it
- * writes the descriptors and what is available; each queue is kicked, and a reset waits until the
- * device has done what it was kicked for (events are taken in the order in which they came).
+ * writes the descriptors and what is available; each queue is kicked, and the device does what it
+ * can without waiting. Then, if the input asks for it, come writes to registers while it is live,
+ * and at last a reset. It has no threads here (pump.h): tests/virtio has them, and ThreadSanitizer.
+ * The first byte chooses the device, or FUZZ_DEVICE does (a name of below). At its end the program
+ * says how many runs each had.
  */
+#include "tests/fuzz/pump.h"
+
 #include "base/err.h"
 #include "base/fd.h"
 #include "base/mem.h"
@@ -11,6 +16,8 @@
 #include "virtio/virtio.h"
 #include <errno.h>
 #include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
 #include <sys/mman.h>
 #include <sys/socket.h>
 
@@ -19,8 +26,45 @@
 #define RING_SIZE 0x200u /* of one queue: descriptors, avail at 0x80, used at 0x100 */
 #define QUEUES	  8u
 #define DISK	  0x20000u
+#define TAIL	  64u /* bytes of the input's end, used once more */
 
 enum { BALLOON, NET, RNG, VSOCK, CONSOLE, FS, BLK, KINDS };
+#define RDONLY KINDS /* a disk that is; chosen by the input's first byte of memory */
+
+static const char *const names[KINDS] = {
+	[BALLOON] = "balloon", [NET] = "net", [RNG] = "rng", [VSOCK] = "vsock",
+	[CONSOLE] = "console", [FS] = "fs",   [BLK] = "blk"
+};
+static unsigned long runs[KINDS];
+
+__attribute__((destructor)) static void tell(void)
+{
+	for (unsigned i = 0; i < KINDS; i++)
+		if (runs[i])
+			fprintf(stderr, "# %s: %lu runs\n", names[i], runs[i]);
+}
+
+/* The one that FUZZ_DEVICE names; KINDS = none. */
+static unsigned wanted(void)
+{
+	const char *name = getenv("FUZZ_DEVICE");
+	unsigned i = 0;
+
+	while (i < KINDS && (!name || strcmp(name, names[i]) != 0))
+		i++;
+	return i;
+}
+
+/*
+ * One of a kind for all inputs, but where something of one would stay for the next: the network's
+ * stream, whose frames are lost for good when one is malformed.
+ */
+struct target {
+	struct virtio_mmio *m;
+	int pair[2]; /* what the device has of the host, and the host's end of that */
+};
+
+static uint8_t *ram;
 
 /* Registers (virtio 1.2, 4.2.2). */
 enum { R_FEATURES = 0x20, R_FEATURES_SEL = 0x24, R_QUEUE = 0x30, R_NUM = 0x38, R_READY = 0x44 };
@@ -49,7 +93,22 @@ static void queues(struct virtio_mmio *m)
 	}
 }
 
-static void drive(struct virtio_mmio *m, uint32_t features)
+/* Writes to registers, 8 bytes each, that no driver would do while its device is live. */
+static void play(struct virtio_mmio *m, const uint8_t *tail)
+{
+	for (unsigned i = 0; i < TAIL; i += 8) {
+		uint32_t v;
+		uint16_t off;
+
+		memcpy(&off, tail + i, sizeof(off));
+		memcpy(&v, tail + i + 4, sizeof(v));
+		virtio_mmio_access(m, off % VIRTIO_MMIO_SIZE, &v, 1u << tail[i + 2] % 4, true);
+		virtio_mmio_access(m, off % VIRTIO_MMIO_SIZE, &v, 1u << tail[i + 3] % 3, false);
+	}
+	pump();
+}
+
+static void drive(struct virtio_mmio *m, uint32_t features, const uint8_t *tail)
 {
 	put(m, R_STATUS, 3);
 	put(m, R_FEATURES_SEL, 1);
@@ -61,6 +120,9 @@ static void drive(struct virtio_mmio *m, uint32_t features)
 	put(m, R_STATUS, 15);
 	for (unsigned i = 0; i < QUEUES; i++)
 		put(m, R_NOTIFY, i);
+	pump();
+	if (tail)
+		play(m, tail);
 	put(m, R_STATUS, 0);
 }
 
@@ -100,17 +162,17 @@ static int console_new(const struct virtio_bus *bus, int fd, struct virtio_mmio 
 
 static int fs_new(const struct virtio_bus *bus, struct virtio_mmio **ret)
 {
-	const struct virtio_fs_config fs = { .tag = "root", .serve = serve, .queues = 2 };
+	const struct virtio_fs_config fs = {
+		.tag = "root", .serve = serve, .queues = 2, .threads = 1
+	};
 
 	return virtio_fs_new(&fs, bus, 0xd0000000, 1, ret);
 }
 
-/* A disk of its own each time; its first byte says whether it can be written. */
-static int blk_new(const struct virtio_bus *bus, struct virtio_mmio **ret)
+static int blk_new(const struct virtio_bus *bus, bool rdonly, struct virtio_mmio **ret)
 {
 	_close_ int fd = memfd_create("disk", MFD_CLOEXEC);
-	const struct virtio_blk_config blk = { .fd = fd,
-					       .rdonly = bus->mem->regions[0].hva[0] & 1 };
+	const struct virtio_blk_config blk = { .fd = fd, .rdonly = rdonly };
 	struct virtio_blk *b;
 
 	if (fd < 0 || ftruncate(fd, DISK) < 0)
@@ -131,8 +193,8 @@ static int new_device(unsigned kind, const struct virtio_bus *bus, int *fd,
 		return console_new(bus, *fd, ret);
 	if (kind == FS)
 		return fs_new(bus, ret);
-	if (kind == BLK)
-		return blk_new(bus, ret);
+	if (kind == BLK || kind == RDONLY)
+		return blk_new(bus, kind == RDONLY, ret);
 	if (kind == VSOCK)
 		return virtio_vsock_new(&vsock, bus, 0xd0000000, 1, &v, ret);
 	if (kind == BALLOON)
@@ -142,41 +204,81 @@ static int new_device(unsigned kind, const struct virtio_bus *bus, int *fd,
 	return virtio_rng_new(bus, 0xd0000000, 1, ret);
 }
 
-/* The tail of the input comes from the other end of the network, or of the guest's connections. */
-static void run(unsigned kind, uint32_t features, uint8_t *ram, const uint8_t *data, size_t size)
+static bool has_pair(unsigned kind)
 {
-	struct mem mem = { { { 0, RAM, ram } }, 1 };
-	const struct virtio_bus bus = { .mem = &mem, .irq = irq };
-	struct virtio_mmio *m;
-	int pair[2];
+	return kind == NET || kind == VSOCK || kind == CONSOLE;
+}
 
-	memcpy(ram, data, MIN(size, (size_t)RAM));
-	if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, pair) < 0)
-		return;
-	if (size > 64)
-		(void)!send(pair[1], data + size - 64, 64, MSG_DONTWAIT | MSG_NOSIGNAL);
-	if (new_device(kind, &bus, &pair[0], &m) == 0) {
-		drive(m, features);
-		virtio_mmio_free(m);
+/* What a connection of the guest's does to its socket stays, too. */
+static void renew(unsigned kind, struct target *t)
+{
+	static struct mem mem = { .n = 1 };
+	static const struct virtio_bus bus = { .mem = &mem, .irq = irq };
+
+	mem.regions[0] = (struct mem_region){ 0, RAM, ram };
+	if (kind == NET && t->m) {
+		virtio_mmio_free(t->m);
+		t->m = NULL;
+	}
+	if (has_pair(kind) && (kind != CONSOLE || !t->m)) {
+		if (t->pair[1]) {
+			fd_close(t->pair[0]);
+			fd_close(t->pair[1]);
+		}
+		if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, t->pair) < 0)
+			abort();
+	}
+	if (!t->m && new_device(kind, &bus, t->pair, &t->m) < 0)
+		abort();
+}
+
+static void drain(int fd)
+{
+	static uint8_t b[RAM];
+
+	while (recv(fd, b, sizeof(b), MSG_DONTWAIT) == sizeof(b))
+		;
+}
+
+/* The tail of the input comes from the other end of the network, or of the guest's connections. */
+static void run(unsigned kind, uint32_t features, const uint8_t *tail, bool registers)
+{
+	static struct target targets[KINDS + 1];
+	struct target *t;
+
+	if (kind == BLK && (ram[0] & 1))
+		kind = RDONLY;
+	t = &targets[kind];
+	renew(kind, t);
+	if (tail && has_pair(kind))
+		(void)!send(t->pair[1], tail, TAIL, MSG_DONTWAIT | MSG_NOSIGNAL);
+	drive(t->m, features, registers ? tail : NULL);
+	if (kind == CONSOLE) {
+		drain(t->pair[0]);
+		drain(t->pair[1]);
 	}
 	err_clear();
-	fd_close(pair[0]);
-	fd_close(pair[1]);
 }
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
 	/* The balloon's statistics, OOM and reports; the console's ports. */
 	static const uint32_t own[KINDS] = { [BALLOON] = 0x26, [CONSOLE] = 2 };
-	static uint8_t *ram;
+	const uint8_t *tail = size > 2 + TAIL ? data + size - TAIL : NULL;
+	static int only = -1;
+	unsigned kind;
 
 	if (!ram)
 		ram = mmap(NULL, RAM, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
 	if (size < 2 || ram == MAP_FAILED)
 		return 0;
+	if (only < 0)
+		only = (int)wanted();
+	kind = only < KINDS ? (unsigned)only : data[0] % KINDS;
+	runs[kind]++;
 	memset(ram, 0, RAM);
+	memcpy(ram, data + 2, MIN(size - 2, (size_t)RAM));
 	/* Of the features those that a driver may take: EVENT_IDX, INDIRECT_DESC, the first six. */
-	run(data[0] % KINDS, (uint32_t)(data[0] >> 6) << 28 | (data[1] & own[data[0] % KINDS]), ram,
-	    data + 2, size - 2);
+	run(kind, (uint32_t)(data[0] >> 6) << 28 | (data[1] & own[kind]), tail, data[1] & 0x80);
 	return 0;
 }

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * FUSE requests from a hostile client, over a small tree with a fresh mapped top for each input. An
- * input is a row of requests: opcode (1 byte), node (1), length (2, little-endian), that many bytes
+ * FUSE requests from a hostile client, over a small tree with a fresh mapped top for each input. (On
+ * a disk that costs forty times what it does in memory: tools/fuzz sets TMPDIR.) An input is a row of requests: opcode (1 byte), node (1), length (2, little-endian), that many bytes
  * behind the header. A node below 0xf0 is the n-th nodeid that a reply has given (0 is the root),
  * likewise the first word of RENAME and LINK when it is below 0xf0; so a row of requests gets
  * somewhere. At its end the program says how many requests there were.
@@ -21,10 +21,41 @@ struct client {
 };
 
 static unsigned long requests;
+static struct direct base; /* the tree below, and the reply's buffer: the same for all */
 
 __attribute__((destructor)) static void tell(void)
 {
 	fprintf(stderr, "# %lu requests\n", requests);
+	if (base.dir[0])
+		fd_remove_tree(AT_FDCWD, base.dir);
+}
+
+static int begin(struct direct *d)
+{
+	const struct ufs_config cfg = { .upper = UFS_UPPER_MAPPED,
+					.is_volatile = true,
+					.metacopy = true,
+					.redirect = UFS_REDIRECT_ON };
+
+	if (!base.out) {
+		base.out = direct_make(&base) == 0 ? malloc(DIRECT_REPLY) : NULL;
+		if (!base.out)
+			abort();
+	}
+	*d = base;
+	d->upper = direct_sub(d, "upper");
+	d->work = direct_sub(d, "work");
+	return direct_open(d, &cfg);
+}
+
+static void end(struct direct *d)
+{
+	d->out = NULL;
+	direct_close(d);
+	fd_close(d->upper);
+	fd_close(d->work);
+	fd_remove_tree(d->fd, "upper");
+	fd_remove_tree(d->fd, "work");
 }
 
 static uint64_t node_of(const struct client *c, uint64_t index)
@@ -102,7 +133,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
 	struct client c = { .nodes = { 1 }, .n = 1 };
 
-	if (direct_begin(&c.d, UFS_UPPER_MAPPED) == 0) {
+	if (begin(&c.d) == 0) {
 		add_window(&c.d);
 		direct_init(&c.d);
 		while (size >= 4) {
@@ -112,7 +143,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 			data += 4 + len;
 			size -= 4 + len;
 		}
-		direct_end(&c.d);
+		end(&c.d);
 	}
 	return 0;
 }

@@ -78,7 +78,8 @@ static inline int direct_open(struct direct *d, const struct ufs_config *cfg)
 	if (e)
 		return e;
 	d->conn = ufs_conn_new(d->u, NULL, NULL);
-	d->out = malloc(DIRECT_REPLY);
+	if (!d->out)
+		d->out = malloc(DIRECT_REPLY);
 	return d->conn && d->out ? 0 : -ENOMEM;
 }
 
