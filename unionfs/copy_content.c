@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "unionfs/copyup.h"
+#include "unionfs/readers.h"
 
 #include <errno.h>
 #include <linux/fs.h>
@@ -100,6 +101,9 @@ int copy_content(struct ufs *u, const struct lower_data *from, int fd, uint64_t 
 
 	if (!len || e)
 		return e;
+	/* A copy that is not volatile is synced as well. */
+	if (len > COPY_BUFFER || !u->is_volatile)
+		readers_let_others();
 	if (len == from->size && from->whole && clone_all(u, from->fd, fd))
 		return 0;
 	if (from->whole && from->dense)

@@ -3,6 +3,7 @@
 #include "base/err.h"
 #include "base/fd.h"
 #include "unionfs/journal.h"
+#include "unionfs/readers.h"
 #include "unionfs/request.h"
 #include "unionfs/unionfs.h"
 #include "unionfs/wire.h"
@@ -24,6 +25,7 @@
 
 struct serving {
 	struct ufs_conn *conn;
+	struct readers *readers;
 	struct journal_slot slot; /* of no journal: j is NULL */
 	int fd;
 	char *buffers; /* one for requests, one for replies */
@@ -65,8 +67,12 @@ static int serve_one(struct serving *s)
 {
 	struct iovec in = { s->buffers + IN_OFFSET, BUFFER - IN_OFFSET };
 	struct iovec out = { s->buffers + BUFFER + OUT_OFFSET, BUFFER - OUT_OFFSET };
-	ssize_t n = read(s->fd, in.iov_base, in.iov_len);
+	ssize_t n;
 
+	if (!readers_wait(s->readers))
+		return 0;
+	n = read(s->fd, in.iov_base, in.iov_len);
+	readers_took(s->readers, n < (ssize_t)sizeof(struct wire_in_header) ? NULL : in.iov_base);
 	if (n < 0) {
 		/* ENOENT: the request was taken back. */
 		if (errno == EINTR || errno == EAGAIN || errno == ENOENT)
@@ -97,6 +103,7 @@ static void *serve_thread(void *arg)
 	do
 		s->result = serve_one(s);
 	while (s->result > 0);
+	readers_end(s->readers);
 	return NULL;
 }
 
@@ -112,49 +119,68 @@ static void make_resident(char *buffers)
 		*(volatile char *)(buffers + at) = 0;
 }
 
-static int serving_init(struct serving *s, struct ufs_conn *conn, int fd, struct journal *j, int n)
+static int serving_init(struct serving *s, const struct serving *like, unsigned int n)
 {
 	void *p = mmap(NULL, 2 * BUFFER, PROT_READ | PROT_WRITE,
 		       MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
 
 	if (p == MAP_FAILED)
 		return err_sys("serve: buffers");
-	if (j)
+	if (like->slot.j)
 		make_resident(p);
-	*s = (struct serving){
-		.conn = conn, .slot = { .j = j, .n = (unsigned int)n }, .fd = fd, .buffers = p
-	};
+	*s = *like;
+	s->slot.n = n;
+	s->buffers = p;
 	return 0;
+}
+
+/* The calling thread is the first. Fewer than were asked for serve as well. */
+static int serve_all(struct serving *s, int n)
+{
+	int started = 1;
+
+	while (started < n &&
+	       pthread_create(&s[started].thread, NULL, serve_thread, &s[started]) == 0)
+		started++;
+	serve_thread(&s[0]);
+	for (int i = 1; i < started; i++)
+		pthread_join(s[i].thread, NULL);
+	return s[0].result;
+}
+
+static int serve_on(const struct serving *like, int nthreads)
+{
+	struct serving s[THREADS_MAX];
+	int n = 0, e = 0;
+
+	while (!e && n < nthreads && n < THREADS_MAX) {
+		e = serving_init(&s[n], like, (unsigned int)n);
+		if (!e)
+			n++;
+	}
+	if (n)
+		e = serve_all(s, n);
+	for (int i = 0; i < n; i++)
+		munmap(s[i].buffers, 2 * BUFFER);
+	return e;
 }
 
 int ufs_fuse_serve(struct ufs *u, int fuse_fd, int nthreads, struct journal *j)
 {
-	struct serving s[THREADS_MAX];
 	const struct ufs_carrier carrier = { .notify = notify };
-	struct ufs_conn *conn = ufs_conn_new(u, &carrier, &fuse_fd);
-	int n = 0, started = 1, e = conn ? 0 : -ENOMEM;
+	struct readers readers;
+	struct serving like = { .readers = &readers, .slot = { .j = j }, .fd = fuse_fd };
+	int e = readers_init(&readers);
 
-	nthreads = MIN(nthreads, THREADS_MAX);
-	nthreads = MAX(nthreads, 1);
+	if (e)
+		return e;
+	like.conn = ufs_conn_new(u, &carrier, &fuse_fd);
+	e = like.conn ? 0 : -ENOMEM;
 	if (!e && j && ufs_journal_used(j))
-		e = take_over(conn, fuse_fd, j);
-	while (!e && n < nthreads) {
-		e = serving_init(&s[n], conn, fuse_fd, j, n);
-		if (!e)
-			n++;
-	}
-	/* Fewer threads serve as well. */
-	if (n) {
-		while (started < n &&
-		       pthread_create(&s[started].thread, NULL, serve_thread, &s[started]) == 0)
-			started++;
-		serve_thread(&s[0]);
-		e = s[0].result;
-		for (int i = 1; i < started; i++)
-			pthread_join(s[i].thread, NULL);
-	}
-	for (int i = 0; i < n; i++)
-		munmap(s[i].buffers, 2 * BUFFER);
-	ufs_conn_free(conn);
+		e = take_over(like.conn, fuse_fd, j);
+	if (!e)
+		e = serve_on(&like, MAX(nthreads, 1));
+	ufs_conn_free(like.conn);
+	readers_done(&readers);
 	return e;
 }

@@ -2,6 +2,7 @@
 #include "unionfs/lower.h"
 
 #include "base/err.h"
+#include "unionfs/readers.h"
 #include "unionfs/union.h"
 
 #include <errno.h>
@@ -197,7 +198,10 @@ int lower_data_get(struct lower *l, uint64_t id, struct lower_data *ret)
 
 int lower_need(struct lower *l, const struct lower_data *d, uint64_t off, uint64_t len)
 {
-	return d->arrives ? l->arrivals.need(l->arrivals.ctx, d->arrives, off, len) : 0;
+	if (!d->arrives)
+		return 0;
+	readers_let_others();
+	return l->arrivals.need(l->arrivals.ctx, d->arrives, off, len);
 }
 
 void lower_data_put(struct lower *l, struct lower_data *d)
