@@ -73,6 +73,14 @@ mount_strata_fuse() {
 	server=$(tr -d ' ' <"/proc/$server/task/$server/children")
 }
 
+# No file system at all, but its messages: bench/nullfs.c.
+mount_nothing() {
+	mkdir -p "$tmp/m"
+	"$build/bench/nullfs" "$tmp/m" &
+	server=$! mounted=nothing at=$tmp/m
+	wait_mounted nothing
+}
+
 # The container's root is looked at from outside, so that the same programs walk it.
 mount_strata_overlay() {
 	instance=$("$strata" run -d --rm --driver overlay "$(image "$1")" sleep 1000)
@@ -90,6 +98,10 @@ unmount_any() {
 	ext4) rm -rf "$tmp/m" ;;
 	overlayfs) umount "$tmp/m" ;;
 	fuse-overlayfs)
+		umount "$tmp/m"
+		wait "$server" || true
+		;;
+	nothing)
 		umount "$tmp/m"
 		wait "$server" || true
 		;;
