@@ -7,6 +7,7 @@
 #include "base/mem.h"
 #include "base/str.h"
 #include "cli/cli.h"
+#include "cli/devices.h"
 #include "cli/util.h"
 #include <stdio.h>
 
@@ -48,18 +49,35 @@ static const char *vsock_path(const struct inst *i, char *path, size_t size)
 	return path;
 }
 
-static json_t *instance_json(const struct inst *i, const struct inst_state *s)
+/* Of a running microVM; NULL: it is none, or does not say. */
+static json_t *devices(struct engine *e, const struct inst *i, const struct inst_state *s)
+{
+	const char *kind = json_get_str(inst_config(i), "kind");
+	struct device_stats d;
+
+	if (s->status != INST_RUNNING || !kind || !streq(kind, "vm"))
+		return NULL;
+	if (engine_device_stats(e, inst_id(i), &d) < 0) {
+		err_clear();
+		return NULL;
+	}
+	return devices_json(&d, inst_config(i));
+}
+
+static json_t *instance_json(struct engine *e, const struct inst *i, const struct inst_state *s)
 {
 	char vsock[4096];
 
-	return json_pack("{s:s, s:s, s:s, s:s, s:i, s:i, s:b, s:s, s:s*, s:s*, s:s*, s:s*, s:O}",
-			 "type", "instance", "id", inst_id(i), "name", inst_name(i), "status",
-			 inst_status_name(s->status), "pid", (int)s->pid, "exitCode", s->exit_code,
-			 "oomKilled", s->oom_killed, "error", s->error, "created",
-			 s->created.tv_sec ? clock_text(s->created).s : NULL, "started",
-			 s->started.tv_sec ? clock_text(s->started).s : NULL, "finished",
-			 s->finished.tv_sec ? clock_text(s->finished).s : NULL, "vsock",
-			 vsock_path(i, vsock, sizeof(vsock)), "config", inst_config(i));
+	return json_pack(
+		"{s:s, s:s, s:s, s:s, s:i, s:i, s:b, s:s, s:s*, s:s*, s:s*, s:s*, s:o*, s:O}",
+		"type", "instance", "id", inst_id(i), "name", inst_name(i), "status",
+		inst_status_name(s->status), "pid", (int)s->pid, "exitCode", s->exit_code,
+		"oomKilled", s->oom_killed, "error", s->error, "created",
+		s->created.tv_sec ? clock_text(s->created).s : NULL, "started",
+		s->started.tv_sec ? clock_text(s->started).s : NULL, "finished",
+		s->finished.tv_sec ? clock_text(s->finished).s : NULL, "vsock",
+		vsock_path(i, vsock, sizeof(vsock)), "devices", devices(e, i, s), "config",
+		inst_config(i));
 }
 
 static int inspect_one(struct cli *c, const char *what, json_t *out)
@@ -71,7 +89,8 @@ static int inspect_one(struct cli *c, const char *what, json_t *out)
 
 	if (r == 0) {
 		r = inst_state(inst, &state);
-		return r < 0 ? r : json_array_append_new(out, instance_json(inst, &state));
+		return r < 0 ? r :
+			       json_array_append_new(out, instance_json(c->engine, inst, &state));
 	}
 	if (r != -ENOENT)
 		return r;

@@ -6,6 +6,7 @@
 #include "base/mem.h"
 #include "base/str.h"
 #include "cli/cli.h"
+#include "cli/devices.h"
 #include "cli/util.h"
 #include <poll.h>
 #include <stdio.h>
@@ -16,6 +17,9 @@
 struct sample {
 	struct cgroup_usage now;
 	double cpus; /* since the look before */
+	/* Of a microVM that answers. */
+	bool has_devices;
+	struct device_stats devices;
 };
 
 static int collect_id(void *ctx, const struct ps_entry *p)
@@ -23,6 +27,12 @@ static int collect_id(void *ctx, const struct ps_entry *p)
 	if (p->state->status != INST_RUNNING && p->state->status != INST_PAUSED)
 		return 0;
 	return strv_add(ctx, p->id);
+}
+
+static void look_at_devices(struct engine *e, const char *name, struct sample *s)
+{
+	s->has_devices = engine_device_stats(e, name, &s->devices) == 0;
+	err_clear();
 }
 
 /* Two looks, an interval apart, at each; what cannot be looked at has no cpus (-1). */
@@ -49,36 +59,62 @@ static int look(struct engine *e, char *const *names, size_t n, struct sample *s
 			continue;
 		}
 		samples[i].cpus = (double)(samples[i].now.cpu_ns - before) / (double)(end - begin);
+		look_at_devices(e, names[i], &samples[i]);
 	}
 	return worst;
 }
 
-static void show_json(char *const *names, size_t n, const struct sample *samples)
+static void add_devices(struct engine *e, const char *name, const struct device_stats *d,
+			json_t *sample)
+{
+	_cleanup_(inst_closep) struct inst *i = NULL;
+
+	if (d->known & DEVICE_NET)
+		json_object_set_new(sample, "netIO", device_io_json(devices_net_io(d)));
+	if (d->known & DEVICE_DISKS)
+		json_object_set_new(sample, "blockIO", device_io_json(devices_block_io(d)));
+	if (inst_open(engine_runroot(e), name, &i) == 0)
+		json_object_set_new(sample, "devices", devices_json(d, inst_config(i)));
+	err_clear();
+}
+
+static json_t *sample_json(struct engine *e, const char *name, const struct sample *s)
+{
+	const struct cgroup_usage *u = &s->now;
+	json_t *j = json_pack("{s:s, s:f, s:I, s:I, s:I, s:I}", "instance", name, "cpuPercent",
+			      s->cpus * 100, "cpuNs", (json_int_t)u->cpu_ns, "memory",
+			      (json_int_t)u->memory, "memoryLimit", (json_int_t)u->memory_limit,
+			      "pids", (json_int_t)u->pids);
+
+	if (j && s->has_devices)
+		add_devices(e, name, &s->devices, j);
+	return j;
+}
+
+static void show_json(struct engine *e, char *const *names, size_t n, const struct sample *samples)
 {
 	_json_ json_t *list = json_array();
 
-	for (size_t i = 0; i < n; i++) {
-		const struct cgroup_usage *u = &samples[i].now;
-
+	for (size_t i = 0; i < n; i++)
 		if (samples[i].cpus >= 0)
-			json_array_append_new(list, json_pack("{s:s, s:f, s:I, s:I, s:I, s:I}",
-							      "instance", names[i], "cpuPercent",
-							      samples[i].cpus * 100, "cpuNs",
-							      (json_int_t)u->cpu_ns, "memory",
-							      (json_int_t)u->memory, "memoryLimit",
-							      (json_int_t)u->memory_limit, "pids",
-							      (json_int_t)u->pids));
-	}
+			json_array_append_new(list, sample_json(e, names[i], &samples[i]));
 	cli_print_json(list);
+}
+
+static bool has(const struct sample *s, uint32_t device)
+{
+	return s->has_devices && (s->devices.known & device);
 }
 
 static void show_table(char *const *names, size_t n, const struct sample *samples)
 {
-	_cleanup_(table_freep) struct table *t = table_new((const char *[]){
-		"INSTANCE", "CPU %", "CPU TIME", "MEMORY", "LIMIT", "PIDS", NULL });
+	_cleanup_(table_freep) struct table *t =
+		table_new((const char *[]){ "INSTANCE", "CPU %", "CPU TIME", "MEMORY", "LIMIT",
+					    "NET IO", "BLOCK IO", "PIDS", NULL });
 
 	for (size_t i = 0; i < n; i++) {
 		const struct cgroup_usage *u = &samples[i].now;
+		struct device_io_text net, block;
 		char percent[32], spent[32], pids[24];
 
 		if (samples[i].cpus < 0)
@@ -86,9 +122,13 @@ static void show_table(char *const *names, size_t n, const struct sample *sample
 		snprintf(percent, sizeof(percent), "%.2f", samples[i].cpus * 100);
 		snprintf(spent, sizeof(spent), "%.2f s", (double)u->cpu_ns / 1e9);
 		snprintf(pids, sizeof(pids), "%llu", (unsigned long long)u->pids);
-		table_row(t, (const char *[]){ names[i], percent, spent, str_human(u->memory).s,
-					       u->memory_limit ? str_human(u->memory_limit).s : "-",
-					       pids });
+		net = device_io_text(devices_net_io(&samples[i].devices));
+		block = device_io_text(devices_block_io(&samples[i].devices));
+		table_row(t,
+			  (const char *[]){ names[i], percent, spent, str_human(u->memory).s,
+					    u->memory_limit ? str_human(u->memory_limit).s : "-",
+					    has(&samples[i], DEVICE_NET) ? net.s : "-",
+					    has(&samples[i], DEVICE_DISKS) ? block.s : "-", pids });
 	}
 	table_print(t, true);
 }
@@ -115,7 +155,7 @@ static int show_once(struct engine *e, char *const *given, bool as_json, bool cl
 	if (clear)
 		printf("\033[H\033[J");
 	if (as_json)
-		show_json(names, n, samples);
+		show_json(e, names, n, samples);
 	else
 		show_table(names, n, samples);
 	return r;

@@ -99,3 +99,31 @@ int engine_stats(struct engine *e, const char *id_or_name, struct cgroup_usage *
 	cgroup_close(g);
 	return r < 0 ? err(r, "stats: %s has no cgroup", id_or_name) : 0;
 }
+
+/* A VMM of the guest's by now may say anything. */
+static bool plausible(const struct device_stats *d)
+{
+	return d->nfs <= DEVICE_FS_MAX && d->ndisks <= DEVICE_DISKS_MAX;
+}
+
+int engine_device_stats(struct engine *e, const char *id_or_name, struct device_stats *ret)
+{
+	_cleanup_(inst_closep) struct inst *i = NULL;
+	struct device_stats d;
+	int r = inst_open(e->runroot_fd, id_or_name, &i);
+
+	if (r < 0)
+		return r;
+	r = inst_stats(i, &d, sizeof(d));
+	if (r >= 0 && !plausible(&d))
+		r = -EBADMSG;
+	if (r == -EBUSY)
+		return err(r, "%s is paused", id_or_name);
+	/* A supervisor of an older strata. */
+	if (r == -EINVAL)
+		r = -EOPNOTSUPP;
+	if (r < 0)
+		return err(r, "%s: its devices: %s", id_or_name, strerror(-r));
+	*ret = d;
+	return 0;
+}

@@ -3,6 +3,7 @@
 #ifndef ENGINE_INSTANCES_H
 #define ENGINE_INSTANCES_H
 
+#include "engine/device_stats.h"
 #include "engine/run.h"
 #include "imagestore/imagestore.h"
 #include <sys/types.h>
@@ -98,6 +99,11 @@ int engine_commit(struct engine *e, const char *id_or_name, const struct commit_
 
 /* What an instance uses now; -ESRCH with a text: it does not run. */
 int engine_stats(struct engine *e, const char *id_or_name, struct cgroup_usage *ret);
+/*
+ * What the devices of a running microVM have moved. -EOPNOTSUPP: it is none; -EBUSY: it is paused;
+ * -ETIMEDOUT: it does not answer, within two seconds; with a text.
+ */
+int engine_device_stats(struct engine *e, const char *id_or_name, struct device_stats *ret);
 
 struct process_entry {
 	pid_t pid, ppid;

@@ -34,8 +34,8 @@ static int more(struct qmp *q, uint64_t until)
 	return 0;
 }
 
-/* 1 = the answer, 0 = something else, -EIO, -EPROTO. */
-static int understand(const char *line, size_t len)
+/* 1 = the answer, and what it returned in *@ret; 0 = something else, -EIO, -EPROTO. */
+static int understand(const char *line, size_t len, json_t **ret)
 {
 	_json_ json_t *j = NULL;
 
@@ -45,11 +45,12 @@ static int understand(const char *line, size_t len)
 		return err(-EIO, "QEMU: %s",
 			   json_get_str(json_object_get(j, "error"), "desc") ?:
 				   "a command was refused");
-	return json_object_get(j, "return") || json_object_get(j, "QMP");
+	*ret = json_incref(json_object_get(j, "return"));
+	return *ret || json_object_get(j, "QMP");
 }
 
-/* The next greeting or answer. */
-static int answer(struct qmp *q)
+/* The next greeting or answer; *@ret of a greeting is NULL. */
+static int answer(struct qmp *q, json_t **ret)
 {
 	const uint64_t until = clock_ns() + QMP_SECONDS * UINT64_C(1000000000);
 	int r = 0;
@@ -61,28 +62,36 @@ static int answer(struct qmp *q)
 			r = more(q, until);
 			continue;
 		}
-		r = understand(q->in, (size_t)(newline - q->in));
+		r = understand(q->in, (size_t)(newline - q->in), ret);
 		q->len -= (size_t)(newline + 1 - q->in);
 		memmove(q->in, newline + 1, q->len);
 	}
 	return r < 0 ? r : 0;
 }
 
-int qmp_do(struct qmp *q, const char *command)
+int qmp_ask(struct qmp *q, const char *command, json_t **ret)
 {
 	ssize_t len = (ssize_t)strlen(command);
 
 	if (send(q->fd, command, (size_t)len, MSG_NOSIGNAL) != len)
 		return gone();
-	return answer(q);
+	return answer(q, ret);
+}
+
+int qmp_do(struct qmp *q, const char *command)
+{
+	_json_ json_t *dropped = NULL;
+
+	return qmp_ask(q, command, &dropped);
 }
 
 int qmp_begin(struct qmp *q, int fd)
 {
+	_json_ json_t *greeting = NULL;
 	int r;
 
 	q->fd = fd;
 	q->len = 0;
-	r = answer(q);
+	r = answer(q, &greeting);
 	return r < 0 ? r : qmp_do(q, "{\"execute\":\"qmp_capabilities\"}");
 }

@@ -1,12 +1,13 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * QEMU's control socket (docs/interop/qmp-spec.rst there): commands one after the other, each with
- * its answer; events are passed over. QEMU may be its guest's by then: what it says is bounded and
- * nothing of it is kept. One thread at a time.
+ * its answer; events are passed over. QEMU may be its guest's by then: what it says is bounded, and
+ * checked by who asked for it. One thread at a time.
  */
 #ifndef ENGINE_QMP_H
 #define ENGINE_QMP_H
 
+#include <jansson.h>
 #include <stddef.h>
 
 #define QMP_LINE_MAX 65536u /* bytes of a message from QEMU; it sends a line each */
@@ -25,5 +26,7 @@ int qmp_begin(struct qmp *q, int fd);
  */
 #define QMP_SECONDS 30
 int qmp_do(struct qmp *q, const char *command);
+/* The same, and what it returned: the caller's, whatever it is. */
+int qmp_ask(struct qmp *q, const char *command, json_t **ret);
 
 #endif

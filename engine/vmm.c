@@ -17,6 +17,7 @@
 #include "engine/vmm_machine.h"
 #include "engine/vmm_make.h"
 #include "engine/vmm_qemu.h"
+#include "engine/vmm_stats.h"
 #include "engine/vmm_trace.h"
 #include "microvm/microvm.h"
 #include <poll.h>
@@ -149,6 +150,28 @@ static int memory_wish(struct vmm *v, uint64_t bytes)
 	return v->qemu ? vmm_qemu_memory(v->qemu, bytes) : vm_memory_wish(v->vm, bytes);
 }
 
+static void tell_stats(const struct vmm *v, int fd)
+{
+	struct device_stats d;
+
+	vmm_stats_take(v->spec, v->vm, v->qemu, v->files, &d);
+	send(fd, &d, sizeof(d), MSG_NOSIGNAL | MSG_DONTWAIT);
+}
+
+/* All but what ends the machine. */
+static void do_message(struct vmm *v, const struct vmm_message *m, int fd)
+{
+	if (m->kind == VMM_SIGNAL)
+		vm_control_signal(v->control, m->value);
+	else if (m->kind == VMM_RESIZE)
+		vm_control_resize(v->control, m->rows, m->cols);
+	else if (m->kind == VMM_STATS && fd >= 0)
+		tell_stats(v, fd);
+	else if (m->kind == VMM_MEMORY && m->value > 0 &&
+		 memory_wish(v, (uint64_t)m->value << 20) < 0)
+		log_warn("%s", err_take(-EIO));
+}
+
 /* 0, or -EPIPE: the supervisor has gone, and the guest goes with it. */
 static int hear_monitor(struct vmm *v)
 {
@@ -165,13 +188,8 @@ static int hear_monitor(struct vmm *v)
 		vm_stop(v->vm);
 		return 0;
 	}
+	do_message(v, &m, fd);
 	fd_close(fd);
-	if (m.kind == VMM_SIGNAL)
-		vm_control_signal(v->control, m.value);
-	else if (m.kind == VMM_RESIZE)
-		vm_control_resize(v->control, m.rows, m.cols);
-	else if (m.kind == VMM_MEMORY && m.value > 0 && memory_wish(v, (uint64_t)m.value << 20) < 0)
-		log_warn("%s", err_take(-EIO));
 	return 0;
 }
 
@@ -317,15 +335,22 @@ static int save(struct vmm *v)
 	return r;
 }
 
-/* While the supervisor copies the top; false: it has gone. */
-static bool may_go_on(void)
+/* While the supervisor copies the top; false: it has gone. What else it says, the guest gets. */
+static bool may_go_on(struct vmm *v)
 {
-	struct vmm_message m;
+	for (;;) {
+		struct vmm_message m;
+		size_t nfds = 0;
+		int fd = -1;
 
-	while (fd_recv(VMM_CONTROL, &m, sizeof(m), NULL, 0, NULL) == sizeof(m))
+		if (fd_recv(VMM_CONTROL, &m, sizeof(m), &fd, 1, &nfds) != sizeof(m))
+			return false;
+		if (m.kind != VMM_GO)
+			do_message(v, &m, fd);
+		fd_close(fd);
 		if (m.kind == VMM_GO)
 			return true;
-	return false;
+	}
 }
 
 /* It was stopped to be saved. What could not be saved runs on; so does what was to. */
@@ -336,7 +361,7 @@ static bool runs_on(struct vmm *v)
 	if (save(v) < 0)
 		return true;
 	v->saved = !v->goes_on;
-	return v->goes_on && may_go_on();
+	return v->goes_on && may_go_on(v);
 }
 
 /* Until it ends, or stands still to be saved. */

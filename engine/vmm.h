@@ -55,6 +55,7 @@ enum vmm_kind {
 	VMM_GO, /* it is in its cgroup, which QEMU's start waits for; or after VMM_KEPT */
 	/* with a descriptor, to save the machine to (checkpoint.h); value: 1 = it runs on then */
 	VMM_CHECKPOINT,
+	VMM_STATS, /* with a descriptor, for one struct device_stats */
 };
 
 struct vmm_message {

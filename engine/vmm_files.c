@@ -13,6 +13,7 @@
 struct served {
 	struct ufs *u;
 	struct ufs_conn *conn;
+	struct device_fs stats; /* atomic */
 };
 
 struct vmm_files {
@@ -71,12 +72,39 @@ static int object_open(void *ctx, uint64_t nid, _unused_ const struct digest *di
 	return fd;
 }
 
+static void count(uint64_t *p, uint64_t n)
+{
+	__atomic_fetch_add(p, n, __ATOMIC_RELAXED);
+}
+
+static uint64_t length(const struct iovec *v, int n)
+{
+	uint64_t len = 0;
+
+	for (int i = 0; i < n; i++)
+		len += v[i].iov_len;
+	return len;
+}
+
 ssize_t vmm_files_serve(void *ctx, const struct iovec *in, int nin, const struct iovec *out,
 			int nout)
 {
 	struct served *s = ctx;
+	ssize_t n = ufs_serve(s->conn, in, nin, out, nout);
 
-	return ufs_serve(s->conn, in, nin, out, nout);
+	count(&s->stats.requests, 1);
+	count(&s->stats.out_bytes, length(in, nin));
+	count(&s->stats.in_bytes, n > 0 ? (uint64_t)n : 0);
+	return n;
+}
+
+void vmm_files_stats(const struct vmm_files *f, size_t i, struct device_fs *ret)
+{
+	const struct device_fs *s = &f->served[i].stats;
+
+	ret->requests = __atomic_load_n(&s->requests, __ATOMIC_RELAXED);
+	ret->in_bytes = __atomic_load_n(&s->in_bytes, __ATOMIC_RELAXED);
+	ret->out_bytes = __atomic_load_n(&s->out_bytes, __ATOMIC_RELAXED);
 }
 
 static int dax_map(void *ctx, int fd, uint64_t off, uint64_t at, uint64_t len, bool write)

@@ -27,6 +27,8 @@ void vmm_files_free(struct vmm_files *f);
 ssize_t vmm_files_serve(void *ctx, const struct iovec *in, int nin, const struct iovec *out,
 			int nout);
 void *vmm_files_ctx(void *files, size_t i);
+/* What the guest asked of that one until now. From any thread. */
+void vmm_files_stats(const struct vmm_files *f, size_t i, struct device_fs *ret);
 
 /* The guest goes on later: it is to find what it knows. */
 void vmm_files_leave(struct vmm_files *f);

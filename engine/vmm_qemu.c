@@ -3,6 +3,7 @@
 
 #include "base/err.h"
 #include "base/fd.h"
+#include "base/json.h"
 #include "base/log.h"
 #include "engine/passt.h"
 #include "engine/qemu.h"
@@ -25,12 +26,15 @@ struct back_end {
 /* Ports that are relayed: each with our end of its socket. */
 enum { CONSOLE, OUT, ERR, IN, RELAYS };
 
+#define VSOCK 0
+
 struct vmm_qemu {
 	pid_t pid;
 	int pidfd;
-	int started_fd; /* an eventfd: the command runs */
-	struct back_end backs[1 + QEMU_FS_MAX]; /* the vsock, then the file systems */
+	int started_fd;				/* an eventfd: the command runs */
+	struct back_end backs[1 + QEMU_FS_MAX]; /* VSOCK, then the file systems */
 	size_t nbacks;
+	uint64_t memory; /* bytes, of one with a balloon; else 0 */
 	struct relay relays[RELAYS];
 	int socks[RELAYS]; /* -1 = the machine has none of it */
 	int qmp_fd;
@@ -170,14 +174,15 @@ int vmm_qemu_new(const struct run_spec *s, const struct vmm_machine *m, struct v
 	if (!q)
 		return -ENOMEM;
 	q->pidfd = q->qmp_fd = -1;
+	q->memory = s->balloon ? ROUND_UP(s->limits.memory, UINT64_C(1) << 20) : 0;
 	q->started_fd = eventfd(0, EFD_CLOEXEC);
 	for (unsigned i = 0; i < RELAYS; i++)
 		q->socks[i] = -1;
 	for (size_t i = 0; i < ARRAY_SIZE(q->backs); i++)
 		q->backs[i] = (struct back_end){ .sock = -1, .stop_fd = -1 };
 	for (; c.ndisks < s->ndisks && c.ndisks < QEMU_DISKS_MAX; c.ndisks++)
-		c.disks[c.ndisks] = (struct qemu_disk){ VMM_MORE + (int)c.ndisks,
-							s->disks[c.ndisks].rdonly };
+		c.disks[c.ndisks] =
+			(struct qemu_disk){ VMM_MORE + (int)c.ndisks, s->disks[c.ndisks].rdonly };
 	vmm_machine_mac(s, c.mac);
 	r = q->started_fd < 0 ? err_sys("eventfd") : add_vsock(q, m, &c);
 	if (r >= 0)
@@ -279,12 +284,19 @@ void vmm_qemu_started(struct vmm_qemu *q)
 	eventfd_write(q->started_fd, 1);
 }
 
-static int talk(struct vmm_qemu *q, const char *command)
+static int ask(struct vmm_qemu *q, const char *command, json_t **ret)
 {
 	int r = q->talks ? 0 : qmp_begin(&q->qmp, q->qmp_fd);
 
 	q->talks = r == 0;
-	return r < 0 ? r : qmp_do(&q->qmp, command);
+	return r < 0 ? r : qmp_ask(&q->qmp, command, ret);
+}
+
+static int talk(struct vmm_qemu *q, const char *command)
+{
+	_json_ json_t *dropped = NULL;
+
+	return ask(q, command, &dropped);
 }
 
 /* Whether any of them had something to give. */
@@ -343,6 +355,74 @@ int vmm_qemu_memory(struct vmm_qemu *q, uint64_t bytes)
 		 "{\"execute\":\"balloon\",\"arguments\":{\"value\":%llu}}",
 		 (unsigned long long)bytes);
 	return talk(q, command);
+}
+
+static uint64_t number(const json_t *j, const char *key)
+{
+	int64_t n = json_get_int(j, key, 0);
+
+	return n > 0 ? (uint64_t)n : 0;
+}
+
+static struct device_disk disk_of(const json_t *s)
+{
+	return (struct device_disk){
+		.reads = number(s, "rd_operations"),
+		.read_bytes = number(s, "rd_bytes"),
+		.writes = number(s, "wr_operations"),
+		.write_bytes = number(s, "wr_bytes"),
+		.flushes = number(s, "flush_operations"),
+		.discards = number(s, "unmap_operations"),
+		.errors = number(s, "failed_rd_operations") + number(s, "failed_wr_operations") +
+			  number(s, "failed_flush_operations") +
+			  number(s, "failed_unmap_operations"),
+	};
+}
+
+/* By the names that qemu.c gave them. */
+static void disks_stats(struct vmm_qemu *q, struct device_stats *d)
+{
+	_json_ json_t *all = NULL;
+	const json_t *j;
+	size_t i;
+
+	if (!d->ndisks || ask(q, "{\"execute\":\"query-blockstats\"}", &all) < 0)
+		return;
+	json_array_foreach(all, i, j)
+	{
+		const char *name = json_get_str(j, "device");
+		unsigned n;
+
+		if (name && sscanf(name, "disk%u", &n) == 1 && n < d->ndisks)
+			d->disks[n] = disk_of(json_get_object(j, "stats"));
+	}
+	d->known |= DEVICE_DISKS;
+}
+
+static void balloon_stats(struct vmm_qemu *q, struct device_stats *d)
+{
+	_json_ json_t *b = NULL;
+	uint64_t actual;
+
+	if (!q->memory || ask(q, "{\"execute\":\"query-balloon\"}", &b) < 0)
+		return;
+	actual = number(b, "actual");
+	d->balloon = (struct device_balloon){ .total = q->memory,
+					      .ballooned = q->memory - MIN(actual, q->memory),
+					      .reported = UINT64_MAX,
+					      .available = UINT64_MAX };
+	d->known |= DEVICE_BALLOON;
+}
+
+void vmm_qemu_stats(struct vmm_qemu *q, struct device_stats *d)
+{
+	struct virtio_vsock_stats v;
+
+	vhost_user_vsock_stats(q->backs[VSOCK].device, &v);
+	d->vsock = (struct device_vsock){ v.connections, v.in_bytes, v.out_bytes, v.refused };
+	d->known |= DEVICE_VSOCK;
+	disks_stats(q, d);
+	balloon_stats(q, d);
 }
 
 void vmm_qemu_free(struct vmm_qemu *q)

@@ -23,6 +23,11 @@ void vmm_qemu_started(struct vmm_qemu *q);
 void vmm_qemu_stop(struct vmm_qemu *q);
 /* As vm_memory_wish(). */
 int vmm_qemu_memory(struct vmm_qemu *q, uint64_t bytes);
+/*
+ * Adds what our back ends counted, and QEMU itself. From the thread of vmm_qemu_stop() and
+ * vmm_qemu_memory().
+ */
+void vmm_qemu_stats(struct vmm_qemu *q, struct device_stats *d);
 /* After vmm_qemu_run(), if that was called. */
 void vmm_qemu_free(struct vmm_qemu *q);
 

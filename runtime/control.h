@@ -19,6 +19,7 @@ enum control_kind {
 	CONTROL_CHECKPOINT,
 	CONTROL_ATTACH, /* the reply has a descriptor with it */
 	CONTROL_CLONE,	/* a: the pid of who makes clones */
+	CONTROL_STATS,	/* the reply has a descriptor with it */
 };
 
 struct control_request {
@@ -40,6 +41,7 @@ struct control_handler {
 	int (*checkpoint)(void *ctx); /* 0: it ends now, and that is the answer */
 	int (*attach)(void *ctx, int *ret_fd);
 	int (*clone)(void *ctx, pid_t pid);
+	int (*stats)(void *ctx, int *ret_fd);
 };
 
 struct control;

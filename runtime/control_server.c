@@ -48,16 +48,16 @@ static int client_reply(struct control_client *cl, const struct control_reply *r
 	return n == sizeof(*reply) ? 0 : -EPIPE;
 }
 
-/* With a descriptor, which is theirs then. */
-static int client_attach(struct control_client *cl)
+/* What @get gives: a descriptor, which is theirs then. */
+static int client_descriptor(struct control_client *cl, int (*get)(void *ctx, int *ret_fd))
 {
 	struct control *c = cl->control;
 	_close_ int fd = -1;
-	struct control_reply reply = {
-		.result = c->ended ? -ESRCH : c->handler->attach(c->ctx, &fd),
-	};
+	struct control_reply reply = { .result = c->ended ? -ESRCH : get(c->ctx, &fd) };
 	ssize_t n;
 
+	/* Nobody is there to print what the handler attached. */
+	err_clear();
 	if (reply.result < 0)
 		return client_reply(cl, &reply);
 	n = fd_send(cl->fd, &reply, sizeof(reply), &fd, 1);
@@ -106,10 +106,10 @@ static int client_serve(struct control_client *cl, const struct control_request 
 	struct control_reply reply = { 0 };
 
 	if (q->kind == CONTROL_ATTACH)
-		return client_attach(cl);
+		return client_descriptor(cl, c->handler->attach);
+	if (q->kind == CONTROL_STATS)
+		return client_descriptor(cl, c->handler->stats);
 	reply.result = request_do(c, q);
-
-	/* Nobody is there to print what the handler attached. */
 	err_clear();
 	if (reply.result <= 0)
 		return client_reply(cl, &reply);

@@ -102,6 +102,13 @@ int inst_checkpoint(struct inst *i);
  */
 int inst_clone(const struct inst *i, pid_t pid);
 /*
+ * What the devices of a running one have moved, as it says itself: @len bytes in one message,
+ * whatever its isolation and who reads it have agreed on. -ESRCH, -EBUSY while it is held,
+ * -EOPNOTSUPP = nothing counts there, -ETIMEDOUT = no answer within a second, -EBADMSG = another
+ * one than it should be.
+ */
+int inst_stats(const struct inst *i, void *ret, size_t len);
+/*
  * A pidfd of the container's first process or the VMM, the caller's: the very one that the state
  * names, not another that has got its number since. -ESRCH = there is none.
  */

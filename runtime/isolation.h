@@ -61,6 +61,11 @@ struct isolation {
 	/* The same for clones that process @pid makes, and it runs on. NULL: cannot. */
 	int (*clone)(void *ctx, pid_t pid);
 	/*
+	 * Has what runs there say by *@ret_fd (SOCK_SEQPACKET, the caller's) what its devices have
+	 * moved, in one message as inst_stats() has it. Waits for nothing. NULL: cannot.
+	 */
+	int (*stats)(void *ctx, int *ret_fd);
+	/*
 	 * Adds descriptors of its own (a file server's pidfd, a VMM's socket) to the supervisor's
 	 * loop, after create(). A callback that ends the loop ends the instance by SIGKILL. NULL:
 	 * nothing.

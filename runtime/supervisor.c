@@ -129,6 +129,17 @@ static int supervisor_attach(void *ctx, int *ret_fd)
 	return output_attach(&v->output, ret_fd);
 }
 
+static int supervisor_stats(void *ctx, int *ret_fd)
+{
+	struct supervisor *v = ctx;
+
+	if (v->ended || v->record.state.status == INST_CREATED)
+		return -ESRCH;
+	if (v->record.state.status == INST_PAUSED)
+		return -EBUSY;
+	return v->s->iso->stats ? v->s->iso->stats(v->s->ctx, ret_fd) : -EOPNOTSUPP;
+}
+
 static int supervisor_resize(void *ctx, unsigned rows, unsigned cols)
 {
 	struct supervisor *v = ctx;
@@ -149,6 +160,7 @@ const struct control_handler supervisor_control = {
 	.checkpoint = supervisor_checkpoint,
 	.attach = supervisor_attach,
 	.clone = supervisor_clone,
+	.stats = supervisor_stats,
 };
 
 /*

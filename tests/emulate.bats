@@ -110,6 +110,26 @@ END
 	[ -z "$(emulators "$uid")" ]
 }
 
+@test "emulated: inspect and stats show what its devices moved, as far as it is ours or QEMU tells" {
+	local json
+	mkdir "$work/v"
+	vm -d --balloon -m 256m --name e -v "$work/v:/data" small sh -c 'while :; do sleep 1; done'
+	"$strata" exec e sh -c 'head -c 1000000 /dev/zero >/data/f'
+	json=$("$strata" inspect e)
+	jq .[0].devices <<<"$json"
+	jq -e '.[0].devices |
+		.fs[0].target == "/" and .fs[0].requests > 10 and .fs[0].inBytes > .fs[0].outBytes and
+		.fs[1].target == "/data" and .fs[1].requests > 1 and .fs[1].outBytes > 1000000 and
+		.vsock.connections == 1 and .vsock.inBytes > 0 and .vsock.outBytes > 0 and
+		.balloon.total == 256 * 1048576 and .balloon.ballooned == 0 and
+		(.balloon | has("reported") | not) and (has("disks") | not)' <<<"$json"
+	json=$("$strata" stats --no-stream --format json e)
+	jq -e '.[0].devices.fs[0].requests > 10 and (.[0] | has("blockIO") | not)' <<<"$json"
+	"$strata" pause e
+	"$strata" inspect e | jq -e '.[0] | has("devices") | not'
+	"$strata" rm -f e
+}
+
 @test "emulated: killed at any moment, it leaves no process; a VMM that dies ends QEMU" {
 	local id uid moment
 	for moment in 0.3 1 4; do
@@ -197,6 +217,13 @@ ended() {
 	[ "$output" = kept ]
 	[[ $stderr == *"Read-only file system"* ]]
 	fails 125 "--with blk" vm --rm --disk "$work/disk:/data" small true
+	vm -d --name d -m 512m --kernel "$kernel" --disk "$work/disk:/data" small \
+		sh -c 'head -c 1000000 /dev/zero >/data/z; sync; echo >/data/synced; while :; do sleep 1; done'
+	until "$strata" exec d sh -c '[ -e /data/synced ]'; do sleep 0.1; done
+	"$strata" inspect d | jq -e --arg path "$work/disk" '.[0].devices.disks[0] |
+		.path == $path and .reads > 0 and .readBytes > 0 and .writeBytes > 1000000 and .flushes > 0 and .errors == 0'
+	"$strata" stats --no-stream --format json d | jq -e '.[0].blockIO | .input > 0 and .output > 1000000'
+	"$strata" rm -f d
 }
 
 @test "emulated: what has become a pipe is no disk, and nobody waits for it" {

@@ -157,6 +157,11 @@ END
 		"$strata" run -d --name w --vm -m 384m --disk /run/disk small sleep 1000 >/dev/null
 		fails 125 "another microVM has it" "$strata" run --rm --vm --disk /run/disk:ro small true
 		fails 125 "has disks" "$strata" checkpoint w
+		"$strata" exec w dd if=/dev/vda of=/dev/null bs=1M count=4 2>/dev/null
+		"$strata" inspect w | jq -e ".[0].devices.disks |
+			length == 1 and .[0].path == \"/run/disk\" and .[0].reads > 3 and .[0].readBytes >= 4194304 and .[0].errors == 0"
+		"$strata" stats --no-stream --format json w | jq -e ".[0].blockIO.input >= 4194304"
+		"$strata" stats --no-stream w | grep "MB / 0 B"
 		"$strata" rm -f w >/dev/null
 		began=$(date +%s%N)
 		vm --disk /run/disk:ro --disk-rate 1m small dd if=/dev/vda of=/dev/null bs=1M count=4 2>/dev/null

@@ -47,6 +47,25 @@ prelude='
 		[ -z "$(ls "$STRATA_ROOT/snapshots")" ]'
 }
 
+@test "inspect and stats show what its devices moved" {
+	vm_host "$prelude"'
+		mkdir /run/v
+		"$strata" run -d --name c --vm --balloon -m 128m -v /run/v:/data small sh -c "while :; do sleep 1; done"
+		"$strata" exec c sh -c "head -c 1000000 /dev/zero >/data/f"
+		"$strata" inspect c | jq ".[0].devices" | tee "$work/devices"
+		jq -e ".fs[0].target == \"/\" and .fs[0].requests > 10 and .fs[0].inBytes > .fs[0].outBytes" "$work/devices"
+		jq -e ".fs[1].target == \"/data\" and .fs[1].outBytes > 1000000" "$work/devices"
+		jq -e ".vsock.connections == 1 and .vsock.inBytes > 0 and .vsock.refused == 0" "$work/devices"
+		jq -e ".balloon.total == 128 * 1048576 and .balloon.reported >= 0 and (has(\"net\") | not)" "$work/devices"
+		"$strata" stats --no-stream c
+		"$strata" stats --no-stream --format json c | jq -e ".[0].devices | .balloon.available > 1000000 and .vsock.connections == 1"
+		"$strata" pause c
+		"$strata" inspect c | jq -e ".[0] | .status == \"paused\" and (has(\"devices\") | not)"
+		"$strata" unpause c
+		"$strata" rm -f c
+		"$strata" create --name s --vm small true; "$strata" inspect s | jq -e ".[0] | has(\"devices\") | not"'
+}
+
 @test "create, start, restart, input of start -ai, a command that is not there, --timeout" {
 	vm_host "$prelude"'
 		"$strata" create --name c --vm small sh -c "echo x >>/root/lives; wc -l </root/lives; exit 3"

@@ -8,12 +8,15 @@
 
 struct virtio_fs_config;
 struct virtio_vsock_config;
+struct virtio_vsock_stats;
 struct vhost_user;
 
 /* @cfg as for virtio_fs_new(); the tag is the front end's to tell its guest. */
 int vhost_user_fs_new(const struct virtio_fs_config *cfg, struct vhost_user **ret);
 /* @cfg as for virtio_vsock_new(). */
 int vhost_user_vsock_new(const struct virtio_vsock_config *cfg, struct vhost_user **ret);
+/* Of a vsock; from any thread. */
+void vhost_user_vsock_stats(const struct vhost_user *u, struct virtio_vsock_stats *ret);
 void vhost_user_free(struct vhost_user *u);
 /*
  * Serves the front end at @sock (SOCK_STREAM, the caller's) until it hangs up or @stop_fd is

@@ -182,14 +182,18 @@ int vhost_user_fs_new(const struct virtio_fs_config *cfg, struct vhost_user **re
 int vhost_user_vsock_new(const struct virtio_vsock_config *cfg, struct vhost_user **ret)
 {
 	struct vhost_user *u = new (VSOCK_RINGS);
-	struct virtio_vsock *vsock;
 	struct virtio_bus bus;
 
 	if (!u)
 		return -ENOMEM;
 	u->config_len = sizeof(uint64_t); /* guest_cid (virtio 1.2, 5.10.4) */
 	bus = bus_of(u);
-	return made(u, virtio_vsock_new(cfg, &bus, 0, 0, &vsock, &u->window), ret);
+	return made(u, virtio_vsock_new(cfg, &bus, 0, 0, &u->vsock, &u->window), ret);
+}
+
+void vhost_user_vsock_stats(const struct vhost_user *u, struct virtio_vsock_stats *ret)
+{
+	virtio_vsock_stats(u->vsock, ret);
 }
 
 void vhost_user_config(const struct vhost_user *u, uint32_t off, uint8_t *data, uint32_t len)

@@ -24,6 +24,7 @@ struct vring {
 
 struct vhost_user {
 	struct virtio_mmio *window;
+	struct virtio_vsock *vsock; /* the window's, if it is one */
 	struct vhost_user_mem mem;
 	int broken_fd; /* an eventfd: the device needs a reset */
 	unsigned nqueues;
