@@ -43,7 +43,7 @@ struct qemu_config {
 	size_t nports;
 	int console_fd; /* a stream socket: hvc0 */
 	int qmp_fd;	/* a stream socket: qmp.h */
-	int net_fd;	/* a stream socket with passt behind it, -1 = no network */
+	int net_fd;	/* a stream socket of frames (virtio/devices.h), -1 = no network */
 	uint8_t mac[6];
 	int log_fd; /* its stderr */
 	uid_t uid;  /* as whom it runs, and as which group */

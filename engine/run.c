@@ -63,9 +63,6 @@ static int choose_vmm(struct engine *e, const char *word, struct run_spec *spec)
 /* What QEMU would pass over is refused, not forgotten. */
 static int check_emulated(const struct run_spec *spec)
 {
-	if (spec->net_rate)
-		return err(-EOPNOTSUPP, "--net-rate is kept on KVM alone, and this microVM would "
-					"be emulated by QEMU");
 	if (spec->dax)
 		return err(-EOPNOTSUPP, "--dax is for KVM, and this microVM would be emulated by "
 					"QEMU");

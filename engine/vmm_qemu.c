@@ -34,6 +34,10 @@ struct vmm_qemu {
 	int started_fd;				/* an eventfd: the command runs */
 	struct back_end backs[1 + QEMU_FS_MAX]; /* VSOCK, then the file systems */
 	size_t nbacks;
+	struct net_relay *net; /* between passt and QEMU; NULL = no network */
+	int net_stop_fd;
+	pthread_t net_thread;
+	bool net_started;
 	uint64_t memory; /* bytes, of one with a balloon; else 0 */
 	struct relay relays[RELAYS];
 	int socks[RELAYS]; /* -1 = the machine has none of it */
@@ -139,6 +143,23 @@ static int add_files(struct vmm_qemu *q, const struct run_spec *s, const struct 
 	return r;
 }
 
+/* By way of us: QEMU bounds no network's rate, and counts nothing of it. */
+static int add_net(struct vmm_qemu *q, const struct run_spec *s, struct qemu_config *c)
+{
+	_close_ int ours = -1;
+	int r;
+
+	if (!s->user_network)
+		return 0;
+	r = pair(&ours, &c->net_fd);
+	if (r < 0)
+		return r;
+	q->net_stop_fd = eventfd(0, EFD_CLOEXEC);
+	if (q->net_stop_fd < 0)
+		return err_sys("eventfd");
+	return net_relay_new(ours, VMM_NET, s->net_rate, &q->net);
+}
+
 /* QEMU has them by then, or will not. */
 static void close_theirs(struct qemu_config *c)
 {
@@ -149,6 +170,7 @@ static void close_theirs(struct qemu_config *c)
 	fd_close(c->vsock_fd);
 	fd_close(c->console_fd);
 	fd_close(c->qmp_fd);
+	fd_close(c->net_fd);
 }
 
 int vmm_qemu_new(const struct run_spec *s, const struct vmm_machine *m, struct vmm_qemu **ret)
@@ -166,14 +188,14 @@ int vmm_qemu_new(const struct run_spec *s, const struct vmm_machine *m, struct v
 				 .vsock_fd = -1,
 				 .console_fd = -1,
 				 .qmp_fd = -1,
-				 .net_fd = s->user_network ? VMM_NET : -1,
+				 .net_fd = -1,
 				 .log_fd = VMM_LOG,
 				 .uid = vmm_uid(s->id) };
 	int r;
 
 	if (!q)
 		return -ENOMEM;
-	q->pidfd = q->qmp_fd = -1;
+	q->pidfd = q->qmp_fd = q->net_stop_fd = -1;
 	q->memory = s->balloon ? ROUND_UP(s->limits.memory, UINT64_C(1) << 20) : 0;
 	q->started_fd = eventfd(0, EFD_CLOEXEC);
 	for (unsigned i = 0; i < RELAYS; i++)
@@ -189,6 +211,8 @@ int vmm_qemu_new(const struct run_spec *s, const struct vmm_machine *m, struct v
 		r = add_files(q, s, m, tags, &c);
 	if (r >= 0)
 		r = add_ports(q, s, m->port_fd, &c);
+	if (r >= 0)
+		r = add_net(q, s, &c);
 	if (r >= 0)
 		r = qemu_spawn(&c, &q->pid, &q->pidfd);
 	close_theirs(&c);
@@ -222,6 +246,24 @@ static int start_back_ends(struct vmm_qemu *q)
 		q->backs[i].started = true;
 	}
 	return 0;
+}
+
+/* A network that ends is like a cable that was pulled: the guest runs on. */
+static void *carry(void *ctx)
+{
+	struct vmm_qemu *q = ctx;
+
+	if (net_relay_run(q->net, q->net_stop_fd) < 0)
+		log_err("%s", err_take(-EIO));
+	return NULL;
+}
+
+static int start_net(struct vmm_qemu *q)
+{
+	int e = q->net ? pthread_create(&q->net_thread, NULL, carry, q) : 0;
+
+	q->net_started = q->net && !e;
+	return e ? err(-e, "thread: %s", strerror(e)) : 0;
 }
 
 static int start_relays(struct vmm_qemu *q)
@@ -265,7 +307,13 @@ int vmm_qemu_run(struct vmm_qemu *q)
 	if (r >= 0)
 		r = start_relays(q);
 	if (r >= 0)
+		r = start_net(q);
+	if (r >= 0)
 		r = wait_end(q);
+	if (q->net_started) {
+		eventfd_write(q->net_stop_fd, 1);
+		pthread_join(q->net_thread, NULL);
+	}
 	for (size_t i = 0; i < q->nbacks; i++) {
 		eventfd_write(q->backs[i].stop_fd, 1);
 		if (q->backs[i].started)
@@ -357,6 +405,17 @@ int vmm_qemu_memory(struct vmm_qemu *q, uint64_t bytes)
 	return talk(q, command);
 }
 
+static void net_stats(const struct vmm_qemu *q, struct device_stats *d)
+{
+	struct virtio_net_stats n;
+
+	if (!q->net)
+		return;
+	net_relay_stats(q->net, &n);
+	d->net = (struct device_net){ n.rx_frames, n.rx_bytes, n.tx_frames, n.tx_bytes, n.dropped };
+	d->known |= DEVICE_NET;
+}
+
 static uint64_t number(const json_t *j, const char *key)
 {
 	int64_t n = json_get_int(j, key, 0);
@@ -421,6 +480,7 @@ void vmm_qemu_stats(struct vmm_qemu *q, struct device_stats *d)
 	vhost_user_vsock_stats(q->backs[VSOCK].device, &v);
 	d->vsock = (struct device_vsock){ v.connections, v.in_bytes, v.out_bytes, v.refused };
 	d->known |= DEVICE_VSOCK;
+	net_stats(q, d);
 	disks_stats(q, d);
 	balloon_stats(q, d);
 }
@@ -436,6 +496,8 @@ void vmm_qemu_free(struct vmm_qemu *q)
 	}
 	for (unsigned i = 0; i < RELAYS; i++)
 		fd_close(q->socks[i]);
+	net_relay_free(q->net);
+	fd_close(q->net_stop_fd);
 	fd_close(q->started_fd);
 	fd_close(q->qmp_fd);
 	fd_close(q->pidfd);

@@ -116,6 +116,21 @@ int virtio_net_new(const struct virtio_net_config *cfg, const struct virtio_bus 
 void virtio_net_stats(const struct virtio_net *n, struct virtio_net_stats *ret);
 
 /*
+ * Of a guest whose network device is another's: carries frames between @guest_fd and @host_fd, both
+ * as virtio_net_config.fd (duplicated), each way at the rate that one has.
+ */
+struct net_relay;
+int net_relay_new(int guest_fd, int host_fd, uint64_t rate, struct net_relay **ret);
+void net_relay_free(struct net_relay *r);
+/*
+ * Until one end has gone or @stop_fd is readable: 0; -EPROTO with a text: what came is no row of
+ * frames. The caller's thread, once.
+ */
+int net_relay_run(struct net_relay *r, int stop_fd);
+/* Nothing is dropped there. From any thread. */
+void net_relay_stats(const struct net_relay *r, struct virtio_net_stats *ret);
+
+/*
  * blk (5.2): a disk whose sectors are a raw file's. A write is on it when the driver's flush after
  * it has been answered. Requests outside of the disk, and writes to one that is read-only, are
  * answered with an error; a chain without place for head and status breaks the queue.
