@@ -9,7 +9,9 @@ static void bus_irq(void *ctx, unsigned gsi)
 {
 	struct vm *v = ctx;
 
-	ioapic_raise(&v->ioapic, gsi);
+	coalesced_ioapic(v);
+	if (!ioapic_raise(&v->ioapic, gsi))
+		coalesced_end_ioapic(v);
 }
 
 static int bus_ioeventfd(void *ctx, uint64_t gpa, uint32_t value, int fd, bool on)

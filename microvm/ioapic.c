@@ -54,16 +54,20 @@ static void deliver(const struct ioapic *a, uint64_t entry)
 	ioctl(a->vm_fd, KVM_SIGNAL_MSI, &msi);
 }
 
-void ioapic_raise(struct ioapic *a, unsigned pin)
+bool ioapic_raise(struct ioapic *a, unsigned pin)
 {
+	bool masked;
+
 	if (pin >= a->npins)
-		return;
+		return true;
 	pthread_mutex_lock(&a->lock);
-	if (a->entries[pin] & ENTRY_MASKED)
+	masked = a->entries[pin] & ENTRY_MASKED;
+	if (masked)
 		a->pending[pin] = true;
 	else
 		deliver(a, a->entries[pin]);
 	pthread_mutex_unlock(&a->lock);
+	return !masked;
 }
 
 static void entry_write(struct ioapic *a, unsigned pin, bool high, uint32_t v)

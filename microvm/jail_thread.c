@@ -71,7 +71,7 @@ static const short files[] = { SYS_readv,	    SYS_writev,	      SYS_pread64,
 			       SYS_getgid,	    SYS_getegid,      SYS_getrandom,
 			       SYS_fchdir,	    SYS_getcwd,	      SYS_poll };
 
-/* Beside KVM_SIGNAL_MSI, by which all interrupt the guest. */
+/* Beside the two by which all interrupt the guest. */
 static const unsigned long guest_ioctls[] = { KVM_RUN };
 static const unsigned long queue_ioctls[] = { FIONREAD }; /* of what QEMU's ports hold */
 static const unsigned long file_ioctls[] = {
@@ -110,6 +110,7 @@ static void rules(struct filter *f, const struct kind *k)
 	for (size_t i = 0; i < k->nioctls; i++)
 		filter_if_equal(f, (uint32_t)k->ioctls[i], FILTER_ALLOW);
 	filter_if_equal(f, (uint32_t)KVM_SIGNAL_MSI, FILTER_ALLOW);
+	filter_if_equal(f, (uint32_t)KVM_UNREGISTER_COALESCED_MMIO, FILTER_ALLOW);
 	filter_rule_end(f);
 	if (k->maps)
 		return;

@@ -107,7 +107,7 @@ static int irqchip_new(struct vm *v, unsigned npins)
 }
 
 /*
- * What Linux writes at each boot and nobody waits for: the IOAPIC's selector; the masks of the PICs
+ * What Linux writes at each boot and nobody waits for: the IOAPIC's registers; the masks of the PICs
  * that it looks for and the PIT that it turns off, which are not there; marks, which must not wait
  * when somebody wants to know when they came or has one stop the machine.
  */
@@ -118,7 +118,7 @@ static void coalesced_new(struct vm *v, bool boots, bool marks_wait)
 		coalesced_add_ports(&v->coalesced, GUEST_IO_MARK, 1);
 	if (!boots)
 		return;
-	coalesced_add(&v->coalesced, VM_IOAPIC_GPA, 4);
+	coalesced_add_ioapic(&v->coalesced);
 	coalesced_add_ports(&v->coalesced, PORT_PIC1_DATA, 1);
 	coalesced_add_ports(&v->coalesced, PORT_PIC2_DATA, 1);
 	coalesced_add_ports(&v->coalesced, PORT_PIT, 4);

@@ -58,23 +58,33 @@ struct ioapic {
 void ioapic_init(struct ioapic *a, int vm_fd, unsigned npins);
 void ioapic_done(struct ioapic *a);
 void ioapic_access(struct ioapic *a, uint64_t off, void *data, unsigned len, bool write);
-/* An edge at @pin, from any thread. */
-void ioapic_raise(struct ioapic *a, unsigned pin);
+/* An edge at @pin, from any thread. False: the pin is masked, it is kept until it no longer is. */
+bool ioapic_raise(struct ioapic *a, unsigned pin);
 
 /* ---- writes that wait ---- */
 
 struct coalesced {
-	pthread_mutex_t lock; /* before a device's and the IOAPIC's */
+	pthread_mutex_t turn; /* of the one who drains; before a device's */
+	pthread_mutex_t lock; /* of the ring; before the IOAPIC's, behind all others */
 	int vm_fd;
 	size_t offset; /* of the ring, behind kvm_run; 0 = this KVM has none */
+	bool ioapic;   /* its registers are among them; atomic */
 };
 
 void coalesced_init(struct coalesced *c, int vm_fd);
 void coalesced_done(struct coalesced *c);
 void coalesced_add(const struct coalesced *c, uint64_t gpa, uint32_t len);
+void coalesced_add_ioapic(struct coalesced *c);
 void coalesced_add_ports(const struct coalesced *c, uint16_t first, uint16_t n);
 /* Does what was written: by a vCPU, before it handles an exit. */
 void coalesced_drain(struct vm *v);
+/* Does what was written to the IOAPIC, and nothing else: by any thread, before an interrupt. */
+void coalesced_ioapic(struct vm *v);
+/*
+ * From here on writes to it exit, and those before are done. For whoever has found an interrupt
+ * masked: that it no longer is would be seen at the next exit, which may never come.
+ */
+void coalesced_end_ioapic(struct vm *v);
 
 /* ---- machine ---- */
 
@@ -110,7 +120,7 @@ struct vm {
 	struct virtio_balloon *balloon; /* one of them, or NULL */
 	struct virtio_net *net;		/* the same */
 	struct virtio_blk *disks[VM_DISKS_MAX];
-	struct virtio_vsock *vsock;	/* the same */
+	struct virtio_vsock *vsock; /* the same */
 	/* What the guest reads in the devices' windows; NULL = KVM has no read-only memory. */
 	uint8_t *windows;
 	size_t windows_len;

@@ -8,8 +8,10 @@
 
 #include "base/err.h"
 #include "microvm/guest/protocol.h"
+#include "microvm/vm.h"
 #include "tests/microvm/bare.h"
 #include <pthread.h>
+#include <sys/ioctl.h>
 #include <sys/socket.h>
 #include <sys/wait.h>
 
@@ -18,7 +20,8 @@
 
 /* The same bytes mean the same in 32-bit and in 64-bit mode. */
 extern const uint8_t guest_lists[], guest_lists_end[], guest_spins[], guest_spins_end[],
-	guest_faults[], guest_faults_end[], guest_resets[], guest_resets_end[];
+	guest_faults[], guest_faults_end[], guest_resets[], guest_resets_end[], guest_unmasks[],
+	guest_unmasks_end[];
 __asm__(".pushsection .rodata\n"
 	"guest_lists:\n"
 	"mov $0x101000, %esi\n"
@@ -36,6 +39,16 @@ __asm__(".pushsection .rodata\n"
 	"guest_faults_end:\n"
 	"guest_resets: mov $0xfe, %al; out %al, $0x64; 1: hlt; jmp 1b\n"
 	"guest_resets_end:\n"
+	/* As guest_lists; when the device is done, it has the IOAPIC's pin 1 send vector 0x41. */
+	"guest_unmasks:\n"
+	"mov $0x101000, %esi\n"
+	"1: mov (%rsi), %edi; test %edi, %edi; jz 2f\n"
+	"mov 4(%rsi), %ebx; mov %ebx, (%rdi); add $8, %esi; jmp 1b\n"
+	"2: mov $0x105002, %edi; mov $200000, %ecx\n"
+	"3: movzwl (%rdi), %eax; cmp $1, %eax; je 4f; sub $1, %ecx; jnz 3b\n"
+	"4: mov $0xfec00000, %edi; mov $0x12, %eax; mov %eax, (%rdi); mov $0x41, %eax\n"
+	"mov %eax, 16(%rdi); 1: jmp 1b\n"
+	"guest_unmasks_end:\n"
 	".popsection\n");
 
 static void console_says_hello(bool pvh)
@@ -117,6 +130,86 @@ static void writes_wait_in_order(_unused_ void **state)
 	vm_free(v);
 	fd_close(p[0]);
 	fd_close(p[1]);
+}
+
+#define SPURIOUS 0xfee000f0u /* of the local APIC (Intel SDM 3A, 11.9): it is enabled here */
+#define IRR	 0x200u	     /* its requests: 32 vectors each 16 bytes */
+#define VECTOR	 0x41u
+
+/* Of a machine that stands: the console's interrupt comes to the local APIC in a second. */
+static bool interrupted(const struct vm *v)
+{
+	struct kvm_lapic_state s;
+	uint32_t irr = 0;
+
+	for (unsigned i = 0; i < 100 && !(irr & 1u << VECTOR % 32); i++) {
+		if (i)
+			usleep(10000);
+		assert_true(ioctl(v->vcpus[0].fd, KVM_GET_LAPIC, &s) == 0);
+		memcpy(&irr, s.regs + IRR + VECTOR / 32 * 16, sizeof(irr));
+	}
+	return irr & 1u << VECTOR % 32;
+}
+
+static void lists_ioapic(struct image *i, uint32_t entry)
+{
+	then_write(i, SPURIOUS, 0x1ff);
+	then_write(i, 0xfec00000, 0x13);
+	then_write(i, 0xfec00010, 0);
+	then_write(i, 0xfec00000, 0x12);
+	then_write(i, 0xfec00010, entry);
+}
+
+/* What the guest wrote to the IOAPIC waits, but no interrupt goes by what was there before. */
+static void interrupt_finds_its_entry(_unused_ void **state)
+{
+	static struct image i;
+	struct vm_config cfg;
+	struct vm *v;
+
+	image_init(&i, guest_lists, guest_lists_end);
+	lists_ioapic(&i, VECTOR);
+	driver(&i, 0, 1, "hello", 0);
+	cfg = config(image_elf(&i, true));
+	v = machine(&cfg);
+	assert_int_equal(run(v), VM_END_POWEROFF);
+	assert_true(interrupted(v));
+	assert_int_equal(vm_stats(v)->exits[6], 6);
+	assert_true(v->coalesced.ioapic);
+	vm_free(v);
+}
+
+static void *stop_late(void *arg)
+{
+	struct vm *v = arg;
+
+	for (unsigned i = 0; i < 1000; i++) {
+		if (__atomic_load_n(&v->ioapic.entries[1], __ATOMIC_ACQUIRE) == VECTOR)
+			break;
+		usleep(10000);
+	}
+	vm_stop(v);
+	return NULL;
+}
+
+/* The guest does nothing more that exits: unmasking alone lets the interrupt through. */
+static void interrupt_while_masked(_unused_ void **state)
+{
+	static struct image i;
+	struct vm_config cfg;
+	pthread_t t;
+	struct vm *v;
+
+	image_init(&i, guest_unmasks, guest_unmasks_end);
+	lists_ioapic(&i, 1u << 16 | VECTOR);
+	driver(&i, 0, 1, "hello", 0);
+	cfg = config(image_elf(&i, true));
+	v = machine(&cfg);
+	assert_ok(pthread_create(&t, NULL, stop_late, v));
+	assert_int_equal(run(v), VM_END_STOPPED);
+	pthread_join(t, NULL);
+	assert_true(interrupted(v));
+	vm_free(v);
 }
 
 static ssize_t serve(void *ctx, const struct iovec *in, int nin, const struct iovec *out, int nout)
@@ -390,6 +483,8 @@ int main(void)
 		cmocka_unit_test(bad_configs),
 		cmocka_unit_test(nothing_is_left),
 		cmocka_unit_test(writes_wait_in_order),
+		cmocka_unit_test(interrupt_finds_its_entry),
+		cmocka_unit_test(interrupt_while_masked),
 	};
 
 	if (access("/dev/kvm", R_OK | W_OK) < 0) {

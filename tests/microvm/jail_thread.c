@@ -43,6 +43,9 @@ static const struct call reads = { "read", SYS_read, { NO_FD } },
 			 runs_guest = { "KVM_RUN", SYS_ioctl, { NO_FD, KVM_RUN } },
 			 reads_guest = { "KVM_GET_REGS", SYS_ioctl, { NO_FD, KVM_GET_REGS } },
 			 interrupts = { "KVM_SIGNAL_MSI", SYS_ioctl, { NO_FD, KVM_SIGNAL_MSI } },
+			 exits_again = { "KVM_UNREGISTER_COALESCED_MMIO",
+					 SYS_ioctl,
+					 { NO_FD, KVM_UNREGISTER_COALESCED_MMIO } },
 			 writes = { "write", SYS_write, { NO_FD } },
 			 stores = { "pwritev", SYS_pwritev, { NO_FD } },
 			 syncs = { "fdatasync", SYS_fdatasync, { NO_FD } },
@@ -52,7 +55,7 @@ static const struct call reads = { "read", SYS_read, { NO_FD } },
 static const struct call *const all[] = {
 	&reads,	     &opens,  &removes,	      &receives,      &sends,	  &accepts,    &closes,
 	&polls,	     &waits,  &sets_timer,    &draws,	      &maps_file, &runs_guest, &reads_guest,
-	&interrupts, &writes, &starts_thread, &makes_eventfd, &stores,	  &syncs,
+	&interrupts, &writes, &starts_thread, &makes_eventfd, &stores,	  &syncs,      &exits_again,
 };
 
 /* Everything that is not named is denied. */
@@ -60,17 +63,20 @@ static const struct {
 	const char *kind;
 	const struct call *may[16];
 } kinds[] = {
-	{ "vcpu", { &runs_guest, &interrupts, &writes } },
+	{ "vcpu", { &runs_guest, &interrupts, &exits_again, &writes } },
 	{ "fs",
 	  { &reads, &opens, &removes, &receives, &closes, &polls, &waits, &draws, &maps_file,
-	    &interrupts, &writes, &stores, &syncs } },
-	{ "console", { &reads, &sends, &polls, &waits, &interrupts, &writes } },
-	{ "net", { &reads, &sends, &waits, &sets_timer, &interrupts, &writes } },
-	{ "blk", { &reads, &waits, &sets_timer, &stores, &syncs, &interrupts, &writes } },
-	{ "vsock", { &reads, &receives, &sends, &accepts, &closes, &waits, &interrupts, &writes } },
-	{ "balloon", { &reads, &waits, &interrupts, &writes } },
-	{ "rng", { &reads, &waits, &draws, &interrupts, &writes } },
-	{ "control", { &reads, &receives, &closes, &polls, &interrupts, &writes } },
+	    &interrupts, &exits_again, &writes, &stores, &syncs } },
+	{ "console", { &reads, &sends, &polls, &waits, &interrupts, &exits_again, &writes } },
+	{ "net", { &reads, &sends, &waits, &sets_timer, &interrupts, &exits_again, &writes } },
+	{ "blk",
+	  { &reads, &waits, &sets_timer, &stores, &syncs, &interrupts, &exits_again, &writes } },
+	{ "vsock",
+	  { &reads, &receives, &sends, &accepts, &closes, &waits, &interrupts, &exits_again,
+	    &writes } },
+	{ "balloon", { &reads, &waits, &interrupts, &exits_again, &writes } },
+	{ "rng", { &reads, &waits, &draws, &interrupts, &exits_again, &writes } },
+	{ "control", { &reads, &receives, &closes, &polls, &interrupts, &exits_again, &writes } },
 };
 
 static bool may(size_t kind, const struct call *c)
