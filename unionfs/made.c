@@ -31,6 +31,33 @@ static int make_nameless(struct ufs *u, int near, const struct perm *p, const ch
 	return e ? e : take_fd(fd);
 }
 
+enum { UNKNOWN, CAN, CANNOT };
+
+/* Linux before 6.10 lets only CAP_DAC_READ_SEARCH give a descriptor's file a name. */
+static bool can_be_nameless(struct ufs *u)
+{
+	const int flags = O_TMPFILE | O_RDWR | O_CLOEXEC;
+	_close_ int fd = openat(u->upper.tmp, ".", flags, 0600);
+	struct tmp_name tmp = upper_tmp_name(u);
+
+	if (fd < 0 || linkat(fd, "", u->upper.tmp, tmp.s, AT_EMPTY_PATH) < 0)
+		return false;
+	upper_discard(u, &tmp);
+	return true;
+}
+
+/* Tried by the first file that is made; by two at once, when two are the first. */
+static bool nameless(struct ufs *u)
+{
+	int known = atomic_load(&u->upper.nameless);
+
+	if (known == UNKNOWN) {
+		known = can_be_nameless(u) ? CAN : CANNOT;
+		atomic_store(&u->upper.nameless, known);
+	}
+	return known == CAN;
+}
+
 int made_new(struct ufs *u, int near, const struct perm *p, const char *target, struct made *ret)
 {
 	bool regular = S_ISREG(p->mode) || (u->mode == UFS_UPPER_MAPPED && !S_ISDIR(p->mode));
@@ -39,7 +66,7 @@ int made_new(struct ufs *u, int near, const struct perm *p, const char *target, 
 
 	if (e)
 		return e;
-	if (regular && u->upper.nameless) {
+	if (regular && nameless(u)) {
 		m.fd = make_nameless(u, near, p, target);
 		if (m.fd < 0)
 			return m.fd;
@@ -119,17 +146,4 @@ void made_take_back(struct ufs *u, const struct at *at, bool is_dir)
 	if (unlinkat(at->dirfd, at->name, is_dir ? AT_REMOVEDIR : 0) == 0 && counted &&
 	    (is_dir || st.st_nlink == 1))
 		quota_give(u, quota_cost(&st));
-}
-
-bool made_probe(struct ufs *u)
-{
-	const int flags = O_TMPFILE | O_RDWR | O_CLOEXEC;
-	_close_ int fd = openat(u->upper.tmp, ".", flags, 0600);
-	struct tmp_name tmp = upper_tmp_name(u);
-
-	/* Linux before 6.10 lets only CAP_DAC_READ_SEARCH give a descriptor's file a name. */
-	if (fd < 0 || linkat(fd, "", u->upper.tmp, tmp.s, AT_EMPTY_PATH) < 0)
-		return false;
-	upper_discard(u, &tmp);
-	return true;
 }

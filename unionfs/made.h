@@ -29,7 +29,5 @@ struct at made_at(const struct ufs *u, const struct made *m);
 int made_put(struct ufs *u, struct made *m, const struct at *at, bool over, bool is_dir);
 /* What was put at @at, a file or an empty directory, goes again. */
 void made_take_back(struct ufs *u, const struct at *at, bool is_dir);
-/* Whether files without a name can be had here, and get one: asked once. */
-bool made_probe(struct ufs *u);
 
 #endif

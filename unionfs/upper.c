@@ -16,14 +16,15 @@
 #include <sys/sysmacros.h>
 #include <sys/xattr.h>
 
-/* A directory of work/, emptied and open. */
-static int open_work_dir(int work, const char *name, bool lock, int *ret)
+/* A directory of work/; *@ret_new: it was not there. */
+static int open_work_dir(int work, const char *name, bool lock, int *ret, bool *ret_new)
 {
 	_close_ int fd = -1;
-	int e = mkdirat(work, name, 0700) < 0 && errno != EEXIST ? -errno : 0;
+	int e = mkdirat(work, name, 0700) < 0 ? -errno : 0;
 
-	if (e)
+	if (e && e != -EEXIST)
 		return e;
+	*ret_new = !e;
 	fd = openat(work, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
 	if (fd < 0)
 		return -errno;
@@ -57,6 +58,7 @@ static int open_work(struct ufs *u, const struct ufs_config *cfg)
 {
 	struct upper *up = &u->upper;
 	struct stat root, work;
+	bool new_tmp = false, new_orphans = false;
 	int e;
 
 	up->root = openat(cfg->upper_fd, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
@@ -70,42 +72,40 @@ static int open_work(struct ufs *u, const struct ufs_config *cfg)
 	if (root.st_ino == work.st_ino)
 		return err(-EINVAL, "union: upper and work are the same directory");
 	up->dev = root.st_dev;
-	e = open_work_dir(up->work, "tmp", true, &up->tmp);
+	e = open_work_dir(up->work, "tmp", true, &up->tmp, &new_tmp);
 	if (!e)
-		e = open_work_dir(up->work, "orphans", false, &up->orphans);
-	if (!e)
+		e = open_work_dir(up->work, "orphans", false, &up->orphans, &new_orphans);
+	if (!e && !new_tmp)
 		e = empty_dir(up->tmp);
 	/* Whoever takes over finds there what its client still uses. */
-	if (!e && !cfg->recover)
+	if (!e && !new_orphans && !cfg->recover)
 		e = empty_dir(up->orphans);
 	if (e)
 		return err(e, "union: work: %s", e == -EBUSY ? "the top is in use" : strerror(-e));
 	return 0;
 }
 
+#define WHITEOUT "whiteout" /* the one in work/tmp that all are links of */
+
+/*
+ * That the file system can do what a union cannot do without: with what is there anyway, since
+ * making a file and removing it again costs most of what a mount does.
+ */
 static int probe(struct ufs *u)
 {
-	const char *xattrs = u->upper.user ? "user" : "trusted";
-	const struct perm own = { .mode = S_IFDIR | 0755, .uid = geteuid(), .gid = getegid() };
-	struct tmp_name tmp;
-	struct made m;
-	struct at at;
-	int e = upper_make_whiteout(u, &tmp);
+	const struct upper *up = &u->upper;
+	const struct at at = { .dirfd = up->tmp, .name = "" };
+	int e;
 
-	if (e)
-		return err(e,
+	if (mknodat(up->tmp, WHITEOUT, S_IFCHR, makedev(0, 0)) < 0)
+		return err(-errno,
 			   "union: the upper's file system makes no whiteouts (a device 0/0): %s",
-			   strerror(-e));
-	upper_discard(u, &tmp);
-	u->upper.nameless = made_probe(u);
-	e = made_new(u, u->upper.tmp, &own, NULL, &m);
-	if (!e) {
-		at = made_at(u, &m);
-		e = upper_mark(u, &at, "overlay.opaque");
-		made_drop(u, &m);
-	}
-	return e ? err(e, "union: the upper's file system takes no %s xattrs: %s", xattrs,
-		       strerror(-e)) :
+			   strerror(errno));
+	e = upper_mark(u, &at, "overlay.opaque");
+	if (!e)
+		e = upper_unmark(u, &at, "overlay.opaque");
+	return e ? err(e, "union: the upper's file system takes no %s xattrs: %s",
+		       up->user ? "user" : "trusted", strerror(-e)) :
 		   0;
 }
 
@@ -162,8 +162,6 @@ struct tmp_name upper_tmp_name(struct ufs *u)
 	snprintf(t.s, sizeof(t.s), "%" PRIx64, (uint64_t)atomic_fetch_add(&u->upper.next_tmp, 1));
 	return t;
 }
-
-#define WHITEOUT "whiteout" /* the one in work/tmp that all are links of */
 
 static int new_whiteout(struct ufs *u)
 {

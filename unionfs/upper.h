@@ -19,7 +19,7 @@ struct dialect;
 struct upper {
 	const struct dialect *dialect;
 	int root, work, tmp, orphans;
-	bool user;	  /* P is "user.", else "trusted." */
+	bool user; /* P is "user.", else "trusted." */
 	/*
 	 * Or'ed into st_ino: above an index NODE_UPPER_BIT, and of a top that is a copy its
 	 * generation (unionfs/clone.h).
@@ -29,7 +29,7 @@ struct upper {
 	uid_t uid; /* PLAIN: whom we serve as, shown as 0 */
 	gid_t gid;
 	atomic_bool no_clones; /* the file system has no FICLONE */
-	bool nameless;	       /* files are made without a name: made.h */
+	atomic_int nameless;   /* files are made without a name: made.h; 0 = nobody has tried */
 	atomic_uint_fast64_t next_tmp;
 };
 
