@@ -76,9 +76,10 @@ enum server_fd {
 	SERVER_INDEX,
 	SERVER_OBJECTS,
 	SERVER_JOURNAL, /* unionfs' memory of what is under way, an empty file at first */
-	SERVER_READY, /* a pipe: it serves when this ends empty, else what is in it says why not */
+	SERVER_READY, /* a pipe: SERVER_UP when it serves, else why not; nothing: it has died */
 	SERVER_PACKS  /* and then, when reads are verified, the stack's sums (struct stack) */
 };
+#define SERVER_UP "\1"
 
 /* Of a stack that is still arriving, behind its packs and sums. */
 enum server_arrival_fd {

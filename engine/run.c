@@ -60,6 +60,19 @@ static int choose_vmm(struct engine *e, const char *word, struct run_spec *spec)
 	return 0;
 }
 
+/* Else QEMU would end, and nobody could say why. */
+static int check_kernel(const char *path)
+{
+	_close_ int fd = open(path, O_RDONLY | O_CLOEXEC);
+	char why[256];
+	int r = fd < 0 ? err_sys("guest kernel %s", path) : vm_kernel_check(fd, true);
+
+	if (r != -ENOEXEC)
+		return r;
+	snprintf(why, sizeof(why), "%s", err_take(r));
+	return err(r, "%s: %s", path, why);
+}
+
 /* What QEMU would pass over is refused, not forgotten. */
 static int check_emulated(const struct run_spec *spec)
 {
@@ -74,7 +87,7 @@ static int check_emulated(const struct run_spec *spec)
 			   "%s learns of its machine by ACPI, with which it has no "
 			   "clock in QEMU's emulation: boot another by --kernel",
 			   spec->kernel);
-	return 0;
+	return check_kernel(spec->kernel);
 }
 
 static int choose_kernel(struct engine *e, const struct run_options *o, struct run_spec *spec)

@@ -196,6 +196,8 @@ static int serve(void *ctx, struct journal *j, bool recover)
 			fd_write_full(s->ready_fd, why, strlen(why));
 		return r;
 	}
+	if (s->ready_fd >= 0)
+		fd_write_full(s->ready_fd, SERVER_UP, 1);
 	s->ready_fd = fd_close(s->ready_fd);
 	r = ufs_fuse_serve(u, SERVER_FUSE, s->nthreads, j);
 	ufs_free(u);

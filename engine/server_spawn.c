@@ -134,7 +134,9 @@ static int wait_ready(int ready_fd)
 
 	if (e < 0)
 		return err(e, "strata-server: %s", strerror(-e));
-	return len ? err(-EIO, "%s", why) : 0;
+	if (!len)
+		return err(-EIO, "strata-server ended before it served");
+	return why[0] == SERVER_UP[0] ? 0 : err(-EIO, "%s", why);
 }
 
 int server_spawn(struct store *s, const struct server_spawn *w, pid_t *ret_pid, int *ret_pidfd)

@@ -231,7 +231,8 @@ int kernel_use(struct store *s, const char *name)
 {
 	_json_ json_t *names = NULL;
 	_close_ int lock = -1;
-	int r = s->rdonly ? -EROFS : store_lock(s, true, &lock);
+	int r = s->rdonly ? err(-EROFS, "%s: the store was opened read-only", s->path) :
+			    store_lock(s, true, &lock);
 
 	if (r >= 0)
 		r = names_read(s, &names);
@@ -336,19 +337,34 @@ static int set_name(struct store *s, const struct digest *id, const struct kerne
 	return names_write(s, names);
 }
 
+/* Into its place. One that is there already stays, unless it is damaged. */
+static int put_in_place(struct txn *t, int folder, const struct digest *id, bool replace)
+{
+	struct digest_hex hex = digest_hex(id);
+
+	if (renameat2(t->dirfd, KERNEL_FOLDER, folder, hex.s, RENAME_NOREPLACE) == 0)
+		return 0;
+	if (errno != EEXIST)
+		return -errno;
+	/* The other one goes with the transaction. */
+	return replace && renameat2(t->dirfd, KERNEL_FOLDER, folder, hex.s, RENAME_EXCHANGE) < 0 ?
+		       -errno :
+		       0;
+}
+
 /* In its place and named under one lock: gc never sees it without its name, but for a kill. */
 int kernel_publish(struct txn *t, const struct digest *id, const struct kernel_import *i,
 		   const char *name)
 {
 	_close_ int folder = kernels_folder(t->s), lock = -1;
-	struct digest_hex hex = digest_hex(id);
+	bool damaged = store_has(t->s, kernel_file(id, NULL).s) && !kernel_sound(t->s, id);
 	int r = folder < 0 ? txn_write_err(t, folder) : store_lock(t->s, true, &lock);
 
 	if (r < 0)
 		return r;
-	if (renameat2(t->dirfd, KERNEL_FOLDER, folder, hex.s, RENAME_NOREPLACE) < 0 &&
-	    errno != EEXIST)
-		return txn_write_err(t, -errno);
+	r = put_in_place(t, folder, id, damaged);
+	if (r < 0)
+		return txn_write_err(t, r);
 	if (fsync(folder) < 0)
 		return txn_write_err(t, -errno);
 	return set_name(t->s, id, i, name);

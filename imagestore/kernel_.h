@@ -34,6 +34,8 @@ int kernel_publish(struct txn *t, const struct digest *id, const struct kernel_i
 
 /* Whether a top boots it: its id in @ret. */
 bool kernel_user(struct store *s, const struct digest *id, char ret[KERNEL_USER_MAX]);
+/* Whether record and files are what was imported: they are read. */
+bool kernel_sound(struct store *s, const struct digest *id);
 
 /* ---- kernel_image.c ---- */
 

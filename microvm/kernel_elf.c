@@ -70,6 +70,15 @@ static int segment_load(const struct elf *e, const Elf64_Phdr *p, uint8_t *hva)
 	return 0;
 }
 
+/* Whether it lies within its file. */
+static int segment_check(const struct elf *e, const Elf64_Phdr *p)
+{
+	if (p->p_filesz > p->p_memsz || p->p_offset > e->size ||
+	    p->p_filesz > e->size - p->p_offset)
+		return bad("segment beyond the file");
+	return 0;
+}
+
 static int segments_load(struct vm *v, const struct elf *e, struct vm_kernel *k)
 {
 	for (unsigned i = 0; i < e->head.e_phnum; i++) {
@@ -79,9 +88,9 @@ static int segments_load(struct vm *v, const struct elf *e, struct vm_kernel *k)
 
 		if (p->p_type != PT_LOAD || !p->p_memsz)
 			continue;
-		if (p->p_filesz > p->p_memsz || p->p_offset > e->size ||
-		    p->p_filesz > e->size - p->p_offset)
-			return bad("segment beyond the file");
+		r = segment_check(e, p);
+		if (r < 0)
+			return r;
 		hva = p->p_paddr >= VM_HIGH_GPA ? mem_at(&v->mem, p->p_paddr, p->p_memsz) : NULL;
 		if (!hva)
 			return bad("does not fit into the VM's memory");
@@ -136,6 +145,19 @@ static uint64_t pvh_entry(const struct elf *e)
 			return entry;
 	}
 	return 0;
+}
+
+int vm_kernel_check(int fd, bool pvh)
+{
+	struct elf e = { 0 };
+	int r = elf_open(&e, fd);
+
+	for (unsigned i = 0; r == 0 && i < e.head.e_phnum; i++)
+		if (e.phdr[i].p_type == PT_LOAD)
+			r = segment_check(&e, &e.phdr[i]);
+	if (r == 0 && pvh && !pvh_entry(&e))
+		r = bad("it has no PVH entry (CONFIG_PVH), by which QEMU starts a vmlinux");
+	return r;
 }
 
 int vm_kernel_load(struct vm *v, int fd, struct vm_kernel *ret)

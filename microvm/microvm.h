@@ -120,6 +120,12 @@ struct vm_config {
 	unsigned stop_mark; /* ends vm_run() at this mark of the guest's (VM_END_MARK); 0 = none */
 };
 
+/*
+ * Whether @fd may be such a kernel, by its headers; @pvh: with the note, which QEMU wants. -ENOEXEC
+ * with a text.
+ */
+int vm_kernel_check(int fd, bool pvh);
+
 enum vm_end { VM_END_RESET, VM_END_POWEROFF, VM_END_STOPPED, VM_END_CRASHED, VM_END_MARK };
 
 struct vm;

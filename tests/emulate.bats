@@ -70,6 +70,11 @@ END
 	fails 126 "/etc/passwd" vm --rm small /etc/passwd
 	fails 125 "use --vm" "$strata" run --vmm qemu small true
 	fails 125 "for KVM" "$strata" run --vm --vmm qemu --trace-boot small true
+	echo junk >"$work/junk"
+	fails 125 "$work/junk: kernel: not a vmlinux; \`strata kernel import\`" vm --rm --kernel "$work/junk" small true
+	head -c 5000000 "$STRATA_KERNEL" >"$work/cut"
+	fails 125 "$work/cut: kernel: segment beyond the file" vm --rm --kernel "$work/cut" small true
+	fails 125 "$build/strata-init: kernel: it has no PVH entry" vm --rm --kernel "$build/strata-init" small true
 	fails 125 "VMM 'other'" "$strata" run --vm --vmm other small true
 	fails 125 "qemu-system-x86" env PATH="$build" "$strata" run --vm --vmm qemu small true
 }

@@ -42,6 +42,17 @@ both_drivers() {
 	[ "$(leftovers)" = 0 ]
 }
 
+@test "a file server that dies without a word is no server that is up" {
+	need_fuse
+	mkdir "$work/bin" "$work/mnt"
+	cp "$build/strata" "$build/strata-monitor" "$work/bin"
+	printf '#!/bin/sh\nexit 0\n' >"$work/bin/strata-server"
+	chmod +x "$work/bin/strata-server"
+	fails 125 "strata-server ended before it served" timeout 60 "$work/bin/strata" run --rm --driver fuse small true
+	fails 125 "strata-server ended before it served" timeout 60 "$work/bin/strata" mount small "$work/mnt"
+	[ -z "$("$strata" ps -aq)" ]
+}
+
 @test "standard streams: separate, whole, in both directions" {
 	run --separate-stderr "$strata" run --rm small sh -c 'echo out; echo err >&2'
 	[ "$output" = out ] && [ "$stderr" = err ]

@@ -122,7 +122,7 @@ static void no_line(_unused_ void *ctx, const char *line)
 
 static void any_line(_unused_ void *ctx, const char *line)
 {
-	assert_non_null(strstr(line, "kernels/"));
+	assert_non_null(strstr(line, "kernels/") || strstr(line, "kernel import"));
 }
 
 /* ---- taking one ---- */
@@ -259,6 +259,7 @@ static void names_and_the_default(void **state)
 {
 	struct kit *k = *state;
 	struct kernel_files f;
+	struct store *rdonly;
 
 	put_distribution();
 	assert_int_equal(look(k).n, 0);
@@ -279,6 +280,9 @@ static void names_and_the_default(void **state)
 	assert_int_equal(df(k).kernels, 0);
 	assert_err(kernel_remove(k->s, "two", false), -ENOENT, "no kernel two");
 	assert_err(kernel_remove(k->s, KERNEL_SHIPPED, true), -EPERM, "not in a store");
+	assert_done(store_open(k->root, STORE_RDONLY, &rdonly));
+	assert_err(kernel_use(rdonly, NULL), -EROFS, "read-only");
+	store_close(rdonly);
 }
 
 static void a_top_keeps_its_kernel(void **state)
@@ -309,10 +313,19 @@ static void a_top_keeps_its_kernel(void **state)
 	kernel_files_done(&f);
 }
 
+static void hint_of_one(void *ctx, const char *line)
+{
+	if (strstr(line, "kernel one: `strata kernel import --name one` of what it was made of"))
+		++*(unsigned *)ctx;
+}
+
+/* What is wrong is told, and what to do about it; that mends it. */
 static void fsck_sees_a_changed_byte(void **state)
 {
 	struct kit *k = *state;
 	struct kernel_files f;
+	struct fsck_result result;
+	unsigned hints = 0;
 	_close_ int fd = -1;
 
 	put_distribution();
@@ -325,6 +338,13 @@ static void fsck_sees_a_changed_byte(void **state)
 	assert_int_equal(damaged(k, any_line), 1);
 	assert_ok(unlink(f.vmlinux));
 	assert_int_equal(damaged(k, any_line), 2);
+	assert_done(store_fsck(k->s, hint_of_one, &hints, &result));
+	assert_int_equal(hints, 1);
+	assert_done(import(k, ".", AS(.name = "one")));
+	assert_int_equal(damaged(k, no_line), 0);
+	assert_ok(access(f.vmlinux, R_OK));
+	assert_int_equal(look(k).n, 1);
+	assert_int_equal(df(k).kernels, 1);
 	kernel_files_done(&f);
 }
 
