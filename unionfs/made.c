@@ -147,3 +147,66 @@ void made_take_back(struct ufs *u, const struct at *at, bool is_dir)
 	    (is_dir || st.st_nlink == 1))
 		quota_give(u, quota_cost(&st));
 }
+
+/* A umask, an ACL, an owner that the file system knows better: not as it was asked for. */
+static bool opens_as_asked(struct ufs *u)
+{
+	const int flags = O_CREAT | O_EXCL | O_RDWR | O_NOFOLLOW | O_CLOEXEC;
+	struct tmp_name tmp = upper_tmp_name(u);
+	_close_ int fd = openat(u->upper.tmp, tmp.s, flags, 0777);
+	struct stat st;
+
+	if (fd < 0)
+		return false;
+	upper_discard(u, &tmp);
+	return fstat(fd, &st) == 0 && (st.st_mode & 07777) == 0777 && st.st_uid == u->upper.uid;
+}
+
+bool made_fits_in_place(struct ufs *u, const struct perm *p)
+{
+	if (u->mode != UFS_UPPER_NATIVE || !S_ISREG(p->mode) || p->mode & 07000 ||
+	    p->uid != u->upper.uid || p->gid != u->upper.gid)
+		return false;
+	if (u->upper.in_place == UNKNOWN)
+		u->upper.in_place = opens_as_asked(u) ? CAN : CANNOT;
+	return u->upper.in_place == CAN;
+}
+
+/*
+ * The group of another directory than one with set-group-id (the mount option bsdgroups) is not
+ * what the client is to see.
+ */
+static int settle_owner(struct ufs *u, const struct at *at, int fd, const struct perm *p,
+			struct stat *st)
+{
+	struct stat dir;
+
+	if (st->st_gid == p->gid)
+		return 0;
+	if (fstat(at->dirfd, &dir) < 0)
+		return -errno;
+	if (dir.st_mode & S_ISGID || ids_forgive(u, -EPERM))
+		return 0;
+	st->st_gid = p->gid;
+	return fchown(fd, (uid_t)-1, p->gid) < 0 ? -errno : 0;
+}
+
+int made_in_place(struct ufs *u, const struct at *at, const struct perm *p, struct stat *ret)
+{
+	const int flags = O_CREAT | O_EXCL | O_RDWR | O_NOFOLLOW | O_CLOEXEC;
+	int e = quota_check(u, p->mode), fd;
+
+	if (e)
+		return e;
+	fd = openat(at->dirfd, at->name, flags, p->mode & 0777);
+	if (fd < 0)
+		return -errno;
+	e = fstat(fd, ret) < 0 ? -errno : settle_owner(u, at, fd, p, ret);
+	if (e) {
+		unlinkat(at->dirfd, at->name, 0);
+		fd_close(fd);
+		return e;
+	}
+	quota_made(u, ret);
+	return fd;
+}

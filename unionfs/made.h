@@ -19,6 +19,14 @@ struct made {
 
 /* Makes what @p says, empty, near directory @near; @target: of a symbolic link. */
 int made_new(struct ufs *u, int near, const struct perm *p, const char *target, struct made *ret);
+/*
+ * A regular file of the serving process' own, without special bits, in a directory without a
+ * default ACL is what it shall be as soon as it has its name: whether @p is one, and it may be made
+ * in its place; so it is: its descriptor, readable and writable, and @ret; -EEXIST, -errno.
+ */
+bool made_fits_in_place(struct ufs *u, const struct perm *p);
+int made_in_place(struct ufs *u, const struct at *at, const struct perm *p, struct stat *ret);
+
 /* What is not in place goes. */
 void made_drop(struct ufs *u, struct made *m);
 /* Where it is, for giving it what it shall have. */

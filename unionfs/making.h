@@ -8,6 +8,7 @@
 
 /* What is to be made, and where. */
 struct making {
+	struct request *r;
 	struct ufs *u;
 	struct node *dir;
 	struct at at;
@@ -15,6 +16,7 @@ struct making {
 	uint32_t umask;
 	const char *target;
 	struct made made;
+	struct stat st; /* of what was made; st_ino 0: not looked at */
 	bool whiteout;	/* stands at the place */
 	bool beneath;	/* a lower has that name */
 	bool exclusive; /* the tree lock is to be written */

@@ -67,6 +67,7 @@ struct node {
 	struct perm perm; /* mapped only */
 	uint64_t counted; /* quota.h */
 	atomic_uint protect; /* protect.h */
+	atomic_uint acl_less; /* a directory without a default ACL: ufs.acl_changes then */
 	/* copied up, but not under all the names that its lower has: copyup_links() */
 	atomic_bool linking;
 	bool kept;

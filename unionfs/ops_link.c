@@ -149,6 +149,7 @@ static int place_nameless(struct making *m, struct node **ret, struct stat *st)
 		return -errno;
 	snprintf(name, sizeof(name), "%llx", (unsigned long long)upper_nodeid(m->u, st->st_ino));
 	at = (struct at){ .dirfd = m->u->upper.orphans, .name = name };
+	st->st_ino = 0; /* it has a link then */
 	e = made_put(m->u, &m->made, &at, false, false);
 	if (!e)
 		e = view_made(m->u, m->u->nodes.orphans, &at, ret, st);
@@ -187,7 +188,7 @@ static int make_nameless(struct request *r, struct making *m, struct node **ret,
 ssize_t op_tmpfile(struct request *r)
 {
 	const struct wire_create_in *in = r->arg;
-	struct making m = { .u = r->u, .made = MADE_NONE, .umask = in->umask };
+	struct making m = { .r = r, .u = r->u, .made = MADE_NONE, .umask = in->umask };
 	struct {
 		struct wire_entry_out entry;
 		struct wire_open_out open;

@@ -19,7 +19,32 @@ int making_check_free(struct making *m)
 	if (!e)
 		e = view_beneath(m->u, &dir, m->at.name, &m->beneath);
 	m->whiteout = kind == UPPER_WHITEOUT;
-	return !e && m->beneath && !m->whiteout ? -EEXIST : e;
+	if (!e && m->beneath && !m->whiteout)
+		e = -EEXIST;
+	if (!e)
+		request_note(m->r, 0, 0);
+	return e;
+}
+
+/* The default ACL of the directory; that it has none, as most, is remembered. */
+static ssize_t default_acl(struct making *m, char acl[ACL_MAX])
+{
+	unsigned int now = m->u->acl_changes;
+	struct at dir;
+	ssize_t n;
+	int e;
+
+	if (m->u->noacl || m->dir->acl_less == now)
+		return 0;
+	e = node_at(m->u, m->dir, &dir);
+	if (e)
+		return e;
+	n = upper_getxattr(m->u, &dir, ACL_DEFAULT, acl, ACL_MAX);
+	at_put(m->u, &dir);
+	/* If one was set meanwhile, @now is of the past. */
+	if (n == -ENODATA || n == -EOPNOTSUPP)
+		m->dir->acl_less = now;
+	return MAX(n, (ssize_t)0);
 }
 
 /*
@@ -30,7 +55,6 @@ static int inherit(struct making *m, char acl[ACL_MAX], char deflt[ACL_MAX], siz
 		   size_t *ret_default)
 {
 	struct stat st;
-	struct at dir;
 	ssize_t n;
 	int e = upper_stat_node(m->u, m->dir, &st);
 
@@ -44,12 +68,10 @@ static int inherit(struct making *m, char acl[ACL_MAX], char deflt[ACL_MAX], siz
 	*ret_acl = *ret_default = 0;
 	if (S_ISLNK(m->perm.mode))
 		return 0;
-	e = node_at(m->u, m->dir, &dir);
-	if (e)
-		return e;
-	n = m->u->noacl ? 0 : upper_getxattr(m->u, &dir, ACL_DEFAULT, deflt, ACL_MAX);
-	at_put(m->u, &dir);
-	if (n <= 0 || acl_check(deflt, (size_t)n) < 0) {
+	n = default_acl(m, deflt);
+	if (n < 0)
+		return (int)n;
+	if (!n || acl_check(deflt, (size_t)n) < 0) {
 		m->perm.mode &= ~(m->umask & 0777);
 		return 0;
 	}
@@ -100,10 +122,37 @@ static int make_plain(struct making *m)
 	return e ? e : plain_make(m->u, &m->at, &m->perm, m->target, &m->made.fd);
 }
 
+/*
+ * The short way, for what needs nothing once it has its name. -EOPNOTSUPP: it cannot be had, or
+ * something stands there.
+ */
+static int make_in_place(struct making *m)
+{
+	const struct inode dir = { .node = m->dir, .lower = m->dir->lower };
+	struct perm perm = m->perm;
+	int e;
+
+	if (!m->u->noacl && m->dir->acl_less != m->u->acl_changes)
+		return -EOPNOTSUPP;
+	perm.mode &= ~(m->umask & 0777);
+	if (!made_fits_in_place(m->u, &perm))
+		return -EOPNOTSUPP;
+	e = view_beneath(m->u, &dir, m->at.name, &m->beneath);
+	if (e || m->beneath)
+		return e ? e : -EOPNOTSUPP;
+	request_note(m->r, 0, 0);
+	m->made.fd = made_in_place(m->u, &m->at, &perm, &m->st);
+	e = MIN(m->made.fd, 0);
+	return e == -EEXIST ? -EOPNOTSUPP : e;
+}
+
 static int make(struct making *m)
 {
-	int e = making_check_free(m);
+	int e = make_in_place(m);
 
+	if (e != -EOPNOTSUPP)
+		return e;
+	e = making_check_free(m);
 	if (!e && m->u->mode == UFS_UPPER_PLAIN)
 		return make_plain(m);
 	if (!e)
@@ -150,6 +199,7 @@ static int in_directory(struct request *r, struct making *m, int (*fn)(struct ma
 
 	if (e)
 		return e;
+	m->r = r;
 	m->u = r->u;
 	m->made = MADE_NONE;
 	e = view_dir_up(r->u, &dir, &m->dir);
@@ -161,6 +211,7 @@ static int in_directory(struct request *r, struct making *m, int (*fn)(struct ma
 		e = fn(m);
 		if (!e) {
 			listing_changed(&r->u->listings, m->dir->id);
+			*st = m->st;
 			e = view_made(m->u, m->dir, &m->at, ret, st);
 			if (!e)
 				making_introduce(m, *ret);

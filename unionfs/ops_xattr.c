@@ -6,6 +6,7 @@
 #include "unionfs/request.h"
 
 #include <errno.h>
+#include <limits.h>
 
 /*
  * A client that agreed on ACLs with a server before this one asks for them to decide who may what:
@@ -158,6 +159,9 @@ static int store_xattr(struct ufs *u, struct node *n, const struct at *at, const
 		e = upper_setxattr(u, at, c->name, c->value, c->size, c->flags);
 	else
 		e = upper_removexattr(u, at, c->name);
+	/* Of any directory: whoever remembers that there is none looks again. */
+	if (!e && streq(c->name, ACL_DEFAULT))
+		u->acl_changes += 1 + (u->acl_changes == UINT_MAX);
 	return e ? e : follow_acl(u, n, at, c);
 }
 

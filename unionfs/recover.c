@@ -25,9 +25,16 @@ static const uint8_t rules[WIRE_OPCODES] = {
 	[WIRE_REMOVEXATTR] = TAKES_X,
 };
 
-bool recover_notes(const struct request *r)
+enum recover_notes recover_notes(const struct request *r)
 {
-	return r->h.opcode < WIRE_OPCODES && rules[r->h.opcode] != REPEAT;
+	switch (r->h.opcode < WIRE_OPCODES ? rules[r->h.opcode] : REPEAT) {
+	case REPEAT:
+		return RECOVER_NOTHING;
+	case SETS_X:
+	case TAKES_X:
+		return RECOVER_XATTR;
+	}
+	return RECOVER_NAMES;
 }
 
 /* ---- what stands at a name ---- */

@@ -15,8 +15,9 @@
  */
 int recover_nodes(struct ufs *u);
 
-/* Whether doing the request twice differs from doing it once: its names are to be noted. */
-bool recover_notes(const struct request *r);
+/* Whether doing the request twice differs from doing it once, and so what is to be noted. */
+enum recover_notes { RECOVER_NOTHING, RECOVER_NAMES, RECOVER_XATTR };
+enum recover_notes recover_notes(const struct request *r);
 /* The nodeids that stand at the names of @r (of an xattr: 1 or 0); 0 or -errno. */
 int recover_note(struct request *r, uint64_t ret[JOURNAL_NAMES]);
 /*

@@ -119,6 +119,7 @@ int empty_whiteouts(struct ufs *u, struct node *n, const struct at *at)
 /* ---- UNLINK, RMDIR ---- */
 
 struct removal {
+	struct request *r;
 	struct ufs *u;
 	struct inode dir, child;
 	const char *name;
@@ -272,6 +273,7 @@ static int remove_name(struct removal *m, bool *ret_copyup)
 	m->child = f.inode;
 	m->kind = f.kind;
 	m->links = f.st.st_nlink;
+	request_note(m->r, inode_id(&m->child), 0);
 	e = check_kind(m, &f.st);
 	if (!e && !m->is_dir)
 		*ret_copyup = m->child.node ? m->child.node->linking : m->links > 1;
@@ -295,7 +297,9 @@ static int remove_name(struct removal *m, bool *ret_copyup)
 
 static ssize_t do_remove(struct request *r, bool is_dir)
 {
-	struct removal m = { .u = r->u, .name = r->name[0], .is_dir = is_dir };
+	struct removal m = {
+		.r = r, .u = r->u, .name = r->name[0], .is_dir = is_dir
+	};
 	bool copyup;
 	int e;
 

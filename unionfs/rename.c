@@ -22,6 +22,7 @@ struct end {
 };
 
 struct renaming {
+	struct request *r;
 	struct ufs *u;
 	struct end from, to;
 	unsigned int flags;
@@ -246,6 +247,7 @@ static int do_rename(struct renaming *m)
 
 	if (e || m->copyup)
 		return e;
+	request_note(m->r, inode_id(&m->from.child), inode_id(&m->to.child));
 	/* Two names of one file: nothing to do (rename(2)). */
 	if (m->from.child.node == m->to.child.node)
 		return 0;
@@ -289,7 +291,7 @@ static int locked_rename(struct renaming *m)
 
 static ssize_t rename_request(struct request *r, uint64_t newdir, unsigned int flags)
 {
-	struct renaming m = { .u = r->u, .flags = flags };
+	struct renaming m = { .r = r, .u = r->u, .flags = flags };
 	int e;
 
 	if (flags & ~(unsigned int)(RENAME_NOREPLACE | RENAME_EXCHANGE) ||

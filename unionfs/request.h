@@ -46,6 +46,7 @@ struct request {
 	size_t payload; /* where the payload begins, in bytes from the header's start */
 	const struct iovec *in, *out;
 	int nin, nout;
+	struct journal_slot *noting; /* a change whose handler notes it; NULL: none, or noted */
 	union {
 		char bytes[REQUEST_ARG_MAX];
 		uint64_t align;
@@ -63,6 +64,12 @@ size_t request_room(const struct request *r);
 
 /* A change failed when a part of it may be done: the client shall ask for the attributes again. */
 void request_forget_attr(const struct request *r);
+
+/*
+ * The handler of a change of names has looked: these nodeids stand there, 0 = nothing. Before its
+ * first step, with the lock under which it looked: a server that takes over asks for them again.
+ */
+void request_note(struct request *r, uint64_t first, uint64_t second);
 
 /* Replies: each gives what ufs_serve() gives. @e is 0 or -errno. */
 ssize_t request_reply(const struct request *r, int e, const void *body, size_t len);

@@ -187,6 +187,7 @@ static void request_begin(struct request *r, struct ufs_conn *c, const struct io
 	r->name[0] = r->name[1] = NULL;
 	r->namelen[0] = r->namelen[1] = 0;
 	r->payload = sizeof(r->h);
+	r->noting = NULL;
 }
 
 /* What a dead server had answered, and nobody got. */
@@ -198,9 +199,16 @@ static ssize_t reply_kept(struct request *r, const struct journal_record *kept)
 	return request_reply(r, h.error, kept->reply + sizeof(h), kept->reply_len - sizeof(h));
 }
 
+void request_note(struct request *r, uint64_t first, uint64_t second)
+{
+	if (r->noting)
+		journal_begin(r->noting, (const uint64_t[JOURNAL_NAMES]){ first, second });
+}
+
 /*
- * A change that would not be the same when done twice: notes its names, and gives whether a dead
- * server has done it. What cannot be looked at cannot be changed either: the handler says why.
+ * A change that would not be the same when done twice: its names are noted, here or by its handler,
+ * which looks at them anyway; gives whether a dead server has done it. What cannot be looked at
+ * cannot be changed either: the handler says why.
  */
 static bool note_change(struct request *r, struct journal_slot *slot)
 {
@@ -212,6 +220,9 @@ static bool note_change(struct request *r, struct journal_slot *slot)
 	if (kept && kept->phase == JOURNAL_BEGUN) {
 		memcpy(noted, kept->noted, sizeof(noted));
 		e = recover_was_done(r, noted, &done);
+	} else if (recover_notes(r) == RECOVER_NAMES) {
+		r->noting = slot;
+		return false;
 	} else {
 		e = recover_note(r, noted);
 	}

@@ -165,6 +165,7 @@ int ufs_new(const struct ufs_config *cfg, struct ufs **ret)
 		u->valid = *cfg->timeout;
 	else if (!u->others)
 		u->valid.tv_sec = FOREVER;
+	u->acl_changes = 1;
 	u->lower.index_fd = -1;
 	u->upper = (struct upper){ .root = -1, .work = -1, .tmp = -1, .orphans = -1 };
 	list_init(&u->fds.idle);

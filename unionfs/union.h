@@ -40,6 +40,7 @@ struct ufs {
 	bool others; /* what is beneath may change meanwhile: pages go by size and mtime */
 	atomic_bool moved_known; /* moved.h */
 	atomic_bool protects;	 /* something is immutable or append-only: protect.h */
+	atomic_uint acl_changes; /* counts default ACLs that were set; never 0 */
 	struct upper upper;	 /* its descriptors are -1 without an upper */
 	struct fdcache fds;
 	struct node_table nodes;

@@ -123,6 +123,8 @@ int upper_init(struct ufs *u, const struct ufs_config *cfg)
 	}
 	up->dialect = u->mode == UFS_UPPER_MAPPED ? &dialect_mapped : &dialect_native;
 	up->user = u->mode == UFS_UPPER_MAPPED || u->userxattr;
+	up->uid = geteuid();
+	up->gid = getegid();
 	e = open_work(u, cfg);
 	if (!e && cfg->lowers[0].kind == UFS_LOWER_INDEX)
 		up->ino_bit = NODE_UPPER_BIT | clone_generation(up->root, up->user)

@@ -26,10 +26,11 @@ struct upper {
 	 */
 	uint64_t ino_bit;
 	dev_t dev;
-	uid_t uid; /* PLAIN: whom we serve as, shown as 0 */
+	uid_t uid; /* whom we serve as; PLAIN: shown as 0 */
 	gid_t gid;
 	atomic_bool no_clones; /* the file system has no FICLONE */
 	atomic_int nameless;   /* files are made without a name: made.h; 0 = nobody has tried */
+	atomic_int in_place;   /* likewise: made_fits_in_place() */
 	atomic_uint_fast64_t next_tmp;
 };
 

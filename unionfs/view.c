@@ -184,21 +184,19 @@ static int node_made(struct ufs *u, struct node *dir, const struct at *at, struc
 }
 
 int view_made(struct ufs *u, struct node *dir, const struct at *at, struct node **ret,
-	      struct stat *ret_st)
+	      struct stat *st)
 {
 	struct node *n;
-	struct stat st;
-	int e = stat_name(at, &st);
+	int e = st->st_ino ? 0 : stat_name(at, st);
 
 	if (!e && u->mode == UFS_UPPER_PLAIN)
-		e = node_found(u, dir, at, st, &n);
+		e = node_found(u, dir, at, *st, &n);
 	else if (!e)
-		e = node_made(u, dir, at, st, &n);
+		e = node_made(u, dir, at, *st, &n);
 	if (e)
 		return e;
-	upper_show(u, n, &st);
+	upper_show(u, n, st);
 	*ret = n;
-	*ret_st = st;
 	return 0;
 }
 

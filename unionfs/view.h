@@ -27,10 +27,10 @@ int view_beneath(struct ufs *u, const struct inode *dir, const char *name, bool 
 int view_node(struct ufs *u, struct node *dir, const struct at *at, struct node **ret);
 /*
  * The same of what was just made there, from nothing: it has no mark but that of an opaque
- * directory, and so no lower part. @ret_st: as the client sees it.
+ * directory, and so no lower part. @st: its own, or st_ino 0; then as the client sees it.
  */
 int view_made(struct ufs *u, struct node *dir, const struct at *at, struct node **ret,
-	      struct stat *ret_st);
+	      struct stat *st);
 
 /*
  * Changes go through the upper: gives the node of directory @dir, copying it and its parents up

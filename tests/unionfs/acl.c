@@ -185,6 +185,39 @@ static void copied_up(void)
 	end();
 }
 
+static int make_file(const char *name)
+{
+	int fd = open(at(name), O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0666);
+
+	CHECK(fd >= 0);
+	close(fd);
+	return (int)getxattr(at(name), ACL_ACCESS, NULL, 0);
+}
+
+/* That a directory has none is remembered, until it has one. */
+static void handed_down(enum ufs_upper_mode mode)
+{
+	begin(false, mode, false);
+	for (int i = 0; i < 3; i++)
+		CHECK(make_file(i ? i > 1 ? "c" : "b" : "a") < 0);
+	CHECK(setxattr(at("."), ACL_DEFAULT, refuses, sizeof(refuses), 0) == 0);
+	CHECK(make_file("inherits") == sizeof(refuses) && open_as_nobody("inherits") == EACCES);
+	CHECK(make_file("inherits2") == sizeof(refuses));
+	CHECK(removexattr(at("."), ACL_DEFAULT) == 0);
+	CHECK(make_file("none") < 0 && make_file("none2") < 0 && open_as_nobody("none2") == 0);
+	end();
+}
+
+static void handed_down_in_a_native_top(void)
+{
+	handed_down(UFS_UPPER_NATIVE);
+}
+
+static void handed_down_in_a_mapped_top(void)
+{
+	handed_down(UFS_UPPER_MAPPED);
+}
+
 static void refused(enum ufs_upper_mode mode)
 {
 	char list[256];
@@ -221,6 +254,8 @@ int main(void)
 	tap_run("acl", "one in a native top", one_in_a_native_top);
 	tap_run("acl", "one in a mapped top", one_in_a_mapped_top);
 	tap_run("acl", "it is copied up", copied_up);
+	tap_run("acl", "handed down as soon as set, native", handed_down_in_a_native_top);
+	tap_run("acl", "handed down as soon as set, mapped", handed_down_in_a_mapped_top);
 	tap_run("acl", "noacl, native", refused_native);
 	tap_run("acl", "noacl, mapped", refused_mapped);
 	return tap_done();
