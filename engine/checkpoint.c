@@ -93,7 +93,14 @@ int checkpoint_publish(struct store *s, const char *id)
 	return 0;
 }
 
-int checkpoint_open(int dir, const struct run_spec *spec, struct vm_snapshot *ret,
+static int look(const struct vm_snapshot *v, bool hashed)
+{
+	struct checkpoint_note note;
+
+	return hashed ? vm_snapshot_note(v, &note, sizeof(note)) : vm_snapshot_verify(v);
+}
+
+int checkpoint_open(int dir, const struct run_spec *spec, bool hashed, struct vm_snapshot *ret,
 		    const char **ret_of)
 {
 	const char *of = spec->id;
@@ -105,13 +112,13 @@ int checkpoint_open(int dir, const struct run_spec *spec, struct vm_snapshot *re
 		return errno == ENOENT ?
 			       err(-ENOENT, "%s has no checkpoint to go on from", spec->id) :
 			       err_sys("checkpoint of %s", spec->id);
-	r = vm_snapshot_verify(&v);
+	r = look(&v, hashed);
 	/* It has not been kept itself since it began. */
 	if (r == -ESTALE && spec->clone_of) {
 		err_clear();
 		of = spec->clone_of;
 		v.key = checkpoint_key(of);
-		r = vm_snapshot_verify(&v);
+		r = look(&v, hashed);
 	}
 	if (r < 0)
 		return r;
@@ -121,12 +128,13 @@ int checkpoint_open(int dir, const struct run_spec *spec, struct vm_snapshot *re
 	return 0;
 }
 
-int checkpoint_take(struct store *s, const struct run_spec *spec, struct vm_snapshot *ret)
+int checkpoint_take(struct store *s, const struct run_spec *spec, bool hashed,
+		    struct vm_snapshot *ret)
 {
 	_close_ int dir = open_folder(s, spec->id);
 	struct vm_snapshot v;
 	const char *of;
-	int r = dir < 0 ? dir : checkpoint_open(dir, spec, &v, &of);
+	int r = dir < 0 ? dir : checkpoint_open(dir, spec, hashed, &v, &of);
 
 	if (r < 0)
 		return r;

@@ -41,12 +41,14 @@ int checkpoint_create(struct store *s, const char *id);
 int checkpoint_publish(struct store *s, const char *id);
 /*
  * Opens the one in folder @dir, which is looked at as a whole: @spec's own, or of the one it is a
- * clone of. *@ret_of: whose. -ENOENT: there is none.
+ * clone of. *@ret_of: whose. -ENOENT: there is none. @hashed: its memory was read a moment ago by
+ * who asks for this, and is not hashed once more.
  */
-int checkpoint_open(int dir, const struct run_spec *spec, struct vm_snapshot *ret,
+int checkpoint_open(int dir, const struct run_spec *spec, bool hashed, struct vm_snapshot *ret,
 		    const char **ret_of);
 /* The same of an instance, to go on from. */
-int checkpoint_take(struct store *s, const struct run_spec *spec, struct vm_snapshot *ret);
+int checkpoint_take(struct store *s, const struct run_spec *spec, bool hashed,
+		    struct vm_snapshot *ret);
 /* After checkpoint_take(): the guest runs, so it is used up; or it does not, and it is there. */
 void checkpoint_used(struct store *s, const char *id, bool runs);
 /* Whatever there is of one. */

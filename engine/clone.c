@@ -84,7 +84,7 @@ static int source_open(struct source *s, const char *name)
 	r = state.status == INST_STOPPED ? open_stopped(s, name) : keep_running(s, name);
 	/* Known to be sound before anything is made of it. */
 	if (r >= 0)
-		r = checkpoint_open(s->kept.dir, spec, &machine, &of);
+		r = checkpoint_open(s->kept.dir, spec, false, &machine, &of);
 	if (r < 0)
 		return r;
 	fd_close(machine.fd);
@@ -169,7 +169,8 @@ static int start_clone(const struct source *s, const char *name, struct run *ret
 
 	if (r < 0)
 		return r;
-	r = spawn_monitor(s->e, inst_id(i), &(struct start_options){ .restore = true }, ret);
+	r = spawn_monitor(s->e, inst_id(i),
+			  &(struct start_options){ .restore = true, .hashed = true }, ret);
 	if (r < 0)
 		undo_instance(s->e, i);
 	else

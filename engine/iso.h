@@ -12,6 +12,7 @@ struct iso_context {
 	int dir;    /* the instance's folder */
 	int log_fd; /* where our own programs write what goes wrong */
 	bool restore; /* it goes on from its checkpoint */
+	bool hashed;  /* which whoever started us has read as a whole */
 	int machines; /* RUNROOT/machines (warm.h), -1 = none */
 	int images; /* RUNROOT/images: who has which image mounted (image_mount.h) */
 };

@@ -24,7 +24,7 @@ struct monitor {
 	int log_fd;
 	int images;   /* RUNROOT/images */
 	int machines; /* RUNROOT/machines */
-	bool restore, detached;
+	bool restore, hashed, detached;
 	const char *detach_keys;
 };
 
@@ -124,7 +124,8 @@ static int run(struct monitor *m)
 				 .log_fd = m->log_fd,
 				 .images = m->images,
 				 .machines = m->machines,
-				 .restore = m->restore };
+				 .restore = m->restore,
+				 .hashed = m->hashed };
 	struct supervise s = {
 		.inst = m->inst,
 		.tty = m->spec->tty,
@@ -165,6 +166,8 @@ static bool take_words(struct monitor *m, char *const *words)
 			m->detach_keys = keys;
 		else if (streq(*words, "restore"))
 			m->restore = true;
+		else if (streq(*words, "restore-hashed"))
+			m->restore = m->hashed = true;
 		else if (streq(*words, "detached"))
 			m->detached = true;
 		else
@@ -180,9 +183,8 @@ int monitor_main(int argc, char **argv)
 
 	if (argc < 3 || !take_words(&m, argv + 3)) {
 		fprintf(stderr,
-			"usage: strata-monitor RUNROOT ID [restore] [detached] [keys=KEYS] "
-			"(started by "
-			"strata)\n");
+			"usage: strata-monitor RUNROOT ID [restore|restore-hashed] [detached] "
+			"[keys=KEYS] (started by strata)\n");
 		return 2;
 	}
 	/* A session of its own: the client's terminal does not signal it, and its death does not

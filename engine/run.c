@@ -208,7 +208,8 @@ int spawn_monitor(struct engine *e, const char *id, const struct start_options *
 	_free_ char *path = NULL, *keys = NULL;
 	_close_ int pidfd = -1;
 	int pipefd[2], r = proc_sibling("strata-monitor", &path);
-	char program[] = "strata-monitor", word_restore[] = "restore", word_detached[] = "detached";
+	char program[] = "strata-monitor", word_restore[] = "restore",
+	     word_hashed[] = "restore-hashed", word_detached[] = "detached";
 	char *argv[7] = { program, e->runroot, (char *)id };
 	int fds[4] = { o->interactive ? 0 : -1, 1, 2, -1 };
 	size_t n = 3;
@@ -221,7 +222,7 @@ int spawn_monitor(struct engine *e, const char *id, const struct start_options *
 	if (pipe2(pipefd, O_CLOEXEC) < 0)
 		return err_sys("report pipe");
 	if (o->restore)
-		argv[n++] = word_restore;
+		argv[n++] = o->hashed ? word_hashed : word_restore;
 	if (keys)
 		argv[n++] = keys;
 	if (!o->attach) {

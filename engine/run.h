@@ -60,6 +60,7 @@ struct start_options {
 	bool attach;		 /* on our standard streams... */
 	bool interactive;	 /* ... stdin too */
 	bool restore;		 /* goes on from its checkpoint; -ENOENT: it has none */
+	bool hashed;		 /* which the caller has just read as a whole and found sound */
 	const char *detach_keys; /* typed on a terminal, they leave it to itself; NULL: none do */
 };
 /*

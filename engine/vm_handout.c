@@ -72,7 +72,7 @@ static int hand_machine(struct iso_vm *v, struct handout *h)
 
 	h->fds[VMM_SNAPSHOT] = -1;
 	if (v->c.restore) {
-		r = checkpoint_take(v->c.store, v->c.spec, &v->machine);
+		r = checkpoint_take(v->c.store, v->c.spec, v->c.hashed, &v->machine);
 		v->restored = r >= 0;
 		return r < 0 ? r : hand_own(h, VMM_SNAPSHOT, v->machine.fd);
 	}
