@@ -272,6 +272,18 @@ static void check_kvm(struct doctor *d)
 	    "%s", why);
 }
 
+static void check_landlock(struct doctor *d)
+{
+	int abi = vm_landlock_abi();
+
+	if (abi < 0)
+		say(d, "landlock", DOCTOR_NO,
+		    "a VMM has its jail without Landlock (Linux 5.19, in the kernel's lsm= list)");
+	else
+		say(d, "landlock", DOCTOR_YES,
+		    "ABI %d: a VMM opens names in its top and volumes alone", abi);
+}
+
 static void check_guest(struct doctor *d, struct store *s)
 {
 	struct kernel_files f = { 0 };
@@ -310,6 +322,7 @@ int engine_doctor(const struct engine_options *o, int (*fn)(void *ctx, const str
 	check_cgroups(&d);
 	check_userns(&d);
 	check_kvm(&d);
+	check_landlock(&d);
 	check_guest(&d, s);
 	check_qemu(&d);
 	return d.stop;

@@ -114,7 +114,7 @@ static int hand_files(struct iso_vm *v, struct handout *h)
 	for (size_t i = 0; r >= 0 && i < spec->ndisks; i++)
 		r = hand_own(h, VMM_MORE + i, spec_disk_open(&spec->disks[i]));
 	for (size_t i = 0; r >= 0 && i < spec->nvolumes; i++)
-		r = hand_own(h, VMM_MORE + spec->ndisks + root_fds(v) + i,
+		r = hand_own(h, VMM_MORE + spec->ndisks + i,
 			     vm_open_volume(&spec->volumes[i], vmm_uid(spec->id)));
 	return r;
 }
@@ -171,10 +171,10 @@ static int hand_network(const struct iso_vm *v, struct handout *h)
 
 static int fill_handout(struct iso_vm *v, struct handout *h, const int stdio[3])
 {
-	const int more = VMM_MORE + (int)v->c.spec->ndisks;
+	const int more = VMM_MORE + (int)v->c.spec->ndisks + (int)v->c.spec->nvolumes;
 	int r;
 
-	h->n = more + (int)root_fds(v) + (int)v->c.spec->nvolumes;
+	h->n = more + (int)root_fds(v);
 	h->fds = mem_new(h->n, sizeof(*h->fds));
 	if (!h->fds)
 		return -ENOMEM;

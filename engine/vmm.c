@@ -127,8 +127,15 @@ static int load_spec(struct vmm *v)
 static int jail(const struct vmm *v)
 {
 	char weak[256] = "";
+	_free_ struct vm_folder *folders = mem_new(VMM_FILES_FOLDERS(v->spec), sizeof(*folders));
 	struct vm_jail j = { .uid = vmm_uid(v->spec->id), .gid = vmm_uid(v->spec->id) };
-	int r = vm_jail(&j, weak, sizeof(weak));
+	int r;
+
+	if (!folders)
+		return -ENOMEM;
+	j.folders = folders;
+	j.nfolders = vmm_files_folders(v->spec, folders);
+	r = vm_jail(&j, weak, sizeof(weak));
 
 	if (r >= 0 && weak[0])
 		log_warn("%s", weak);

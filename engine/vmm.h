@@ -33,8 +33,8 @@ enum vmm_fd {
 	VMM_PORTS,    /* SOCK_SEQPACKET: uint32_t port of the host's that the guest wants, there;
 		    * int32_t 0 and a descriptor, or -errno, back */
 	/*
-	 * The disks, then the packs in the index's order, then, when the spec has reads verified,
-	 * the stack's sums (struct stack), then the volumes' folders in the spec's order.
+	 * The disks and the volumes' folders in the spec's order, then the packs in the index's,
+	 * then, when the spec has reads verified, the stack's sums (struct stack).
 	 */
 	VMM_MORE,
 };

@@ -131,8 +131,12 @@ static int serve_union(struct served *s, const struct ufs_config *cfg, struct vm
 	return s->conn ? 0 : -ENOMEM;
 }
 
-/* *@ret_nfds: how many descriptors behind the disks' are the root's. */
-static int serve_root(struct vmm_files *f, bool recover, struct vm *vm, size_t *ret_nfds)
+static int volume_fd(const struct vmm_files *f, size_t i)
+{
+	return VMM_MORE + (int)(f->spec->ndisks + i);
+}
+
+static int serve_root(struct vmm_files *f, bool recover, struct vm *vm)
 {
 	struct layer_index *index;
 	struct ufs_lower lower = {
@@ -148,18 +152,19 @@ static int serve_root(struct vmm_files *f, bool recover, struct vm *vm, size_t *
 				  .is_volatile = f->spec->rm,
 				  .recover = recover };
 	_free_ int *packs = NULL;
+	size_t nfds;
 	int r = layer_index_open(VMM_INDEX, &index);
 
 	if (r < 0)
 		return r;
 	lower.npacks = layer_index_ndevices(index);
 	layer_index_close(index);
-	*ret_nfds = lower.npacks + (f->spec->no_verify ? 0 : lower.npacks + 1);
-	packs = mem_new(*ret_nfds, sizeof(*packs));
+	nfds = lower.npacks + (f->spec->no_verify ? 0 : lower.npacks + 1);
+	packs = mem_new(nfds, sizeof(*packs));
 	if (!packs)
 		return -ENOMEM;
-	for (size_t i = 0; i < *ret_nfds; i++)
-		packs[i] = VMM_MORE + (int)(f->spec->ndisks + i);
+	for (size_t i = 0; i < nfds; i++)
+		packs[i] = volume_fd(f, f->spec->nvolumes) + (int)i;
 	lower.packs = packs;
 	lower.sums = f->spec->no_verify ? NULL : packs + lower.npacks;
 	return serve_union(&f->served[0], &cfg, vm, vm ? f->spec->dax : 0);
@@ -175,14 +180,26 @@ static int serve_volume(struct served *s, int fd, bool rdonly)
 	return serve_union(s, &cfg, NULL, 0);
 }
 
+size_t vmm_files_folders(const struct run_spec *s, struct vm_folder *ret)
+{
+	size_t n = 0;
+
+	if (!s->read_only) {
+		ret[n++] = (struct vm_folder){ VMM_UPPER, false };
+		ret[n++] = (struct vm_folder){ VMM_WORK, false };
+	}
+	for (size_t i = 0; i < s->nvolumes; i++)
+		ret[n++] = (struct vm_folder){ VMM_MORE + (int)(s->ndisks + i),
+					       s->volumes[i].rdonly };
+	return n;
+}
+
 int vmm_files_open(struct vmm_files *f, bool recover, struct vm *vm)
 {
-	size_t nfds;
-	int r = serve_root(f, recover, vm, &nfds);
+	int r = serve_root(f, recover, vm);
 
 	for (size_t i = 0; r >= 0 && i < f->spec->nvolumes; i++)
-		r = serve_volume(&f->served[1 + i], VMM_MORE + (int)(f->spec->ndisks + nfds + i),
-				 f->spec->volumes[i].rdonly);
+		r = serve_volume(&f->served[1 + i], volume_fd(f, i), f->spec->volumes[i].rdonly);
 	return r;
 }
 

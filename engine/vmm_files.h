@@ -13,6 +13,10 @@ struct vmm_files;
 
 /* Places for all of them: the devices are made before anything is served. @s outlives it. */
 int vmm_files_new(const struct run_spec *s, struct vmm_files **ret);
+/* The folders that are served, for vm_jail(): how many of VMM_FILES_FOLDERS(@s). */
+struct vm_folder;
+#define VMM_FILES_FOLDERS(s) (2 + (s)->nvolumes)
+size_t vmm_files_folders(const struct run_spec *s, struct vm_folder *ret);
 /*
  * Inside the jail, as the uid that owns the top: what the union makes there is its own. @recover:
  * the top's server before this one had clients that go on with us. @vm: has the root's DAX window,

@@ -135,6 +135,9 @@ int vm_jail(const struct vm_jail *j, char *weak, size_t size)
 		return r;
 	if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) < 0)
 		return err_sys("VM's jail: no_new_privs");
+	r = vm_landlock(j->folders, j->nfolders);
+	if (r < 0)
+		weakness(weak, size, "Landlock does not hold the VMM to its folders", r);
 	r = vm_seccomp();
 	if (r == 0)
 		vm_jail_began();

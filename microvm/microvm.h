@@ -191,19 +191,30 @@ int vm_vsock_stats(const struct vm *v, struct vm_vsock_stats *ret);
 
 /* ---- the jail ---- */
 
+/* A folder, or a single file, whose names are the process' to open. */
+struct vm_folder {
+	int fd;
+	bool rdonly;
+};
+
 struct vm_jail {
 	uid_t uid;
 	gid_t gid;
+	const struct vm_folder *folders;
+	size_t nfolders;
 };
 /*
  * Between vm_new() and vm_run(), after all descriptors are open, while there is one thread: own
- * mount, net, ipc and uts namespaces, an empty root, no capabilities, no_new_privs and a seccomp
+ * mount, net, ipc and uts namespaces, an empty root, no capabilities, no_new_privs, Landlock where
+ * the host offers it (no name but those under @j's folders) and a seccomp
  * filter (microvm/seccomp.c: what is not listed fails with EPERM, what only an attacker calls
  * kills), which each thread of the machine narrows further. One way. What this host does not let us
  * have is named in @weak, "" when nothing: one line, for the log. Privileges that could not be
  * given up are an error.
  */
 int vm_jail(const struct vm_jail *j, char *weak, size_t size);
+/* What Landlock of this host the jail uses: its ABI, or -EOPNOTSUPP (before Linux 5.19, or off). */
+int vm_landlock_abi(void);
 
 /*
  * Narrows the calling thread to what one of kind @name has to do (microvm/jail_thread.c); one way.

@@ -209,6 +209,12 @@ void vcpu_exit(struct vcpu *c);
 void vm_mmio(struct vm *v, uint64_t gpa, void *data, unsigned len, bool write);
 void vm_port_out(struct vm *v, uint16_t port, uint8_t value);
 
+/*
+ * landlock.c: from here on nothing but what is under @folders, where this host has Landlock with
+ * ABI 2. 0 also where it has not.
+ */
+int vm_landlock(const struct vm_folder *folders, size_t n);
+
 /* seccomp.c */
 int vm_seccomp(void);
 /* jail_thread.c: from here on vm_jail_thread() does something. */

@@ -8,8 +8,12 @@
 #include "base/err.h"
 #include "tests/base/unit.h"
 #include <dirent.h>
+#include <fcntl.h>
 #include <pthread.h>
+#include <sched.h>
 #include <sys/mman.h>
+#include <sys/mount.h>
+#include <sys/stat.h>
 #include <sys/prctl.h>
 #include <sys/socket.h>
 #include <sys/syscall.h>
@@ -47,16 +51,18 @@ static void *thread(void *arg)
 	return arg;
 }
 
-static int count_entries(void)
+/* That is "." and "..", or, where Landlock is, not even these. */
+static bool root_empty(void)
 {
 	int n = 0, fd = open("/", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 	DIR *d = fd < 0 ? NULL : fdopendir(fd);
 
-	while (d && readdir(d))
+	if (!d)
+		return errno == EACCES;
+	while (readdir(d))
 		n++;
-	if (d)
-		closedir(d);
-	return n;
+	closedir(d);
+	return n == 2;
 }
 
 /* capget(2) is not on the list either, so what needs a capability is tried. */
@@ -76,7 +82,7 @@ static int check(uid_t uid)
 		return 1;
 	if (getuid() != uid || geteuid() != uid || getgid() != uid)
 		return 2;
-	if (!weak[0] && (count_entries() != 2 || access("/etc/passwd", F_OK) == 0))
+	if (!weak[0] && (!root_empty() || access("/etc/passwd", F_OK) == 0))
 		return 3;
 	if (!capable_of_nothing())
 		return 4;
@@ -201,6 +207,70 @@ static void does_not_pretend(_unused_ void **state)
 	assert_int_equal(in_child(1000, becomes_root), 0);
 }
 
+static int open_at(int dir, const char *name, int flags)
+{
+	return openat(dir, name, flags | O_CLOEXEC, 0600) < 0 ? -errno : 0;
+}
+
+/* In @rw, @ro and @other, of which the last is in no rule: a number for what is wrong. */
+static int check_folders(int rw, int ro, int other)
+{
+	if (open_at(rw, "new", O_CREAT | O_EXCL | O_WRONLY) != 0 || mkdirat(rw, "d", 0700) < 0 ||
+	    renameat(rw, "new", rw, "d/new") < 0 || open_at(rw, "d/new", O_WRONLY | O_TRUNC) != 0)
+		return 2;
+	if (open_at(ro, "file", O_RDONLY) != 0 || open_at(ro, "file", O_WRONLY) != -EACCES ||
+	    unlinkat(ro, "file", 0) == 0)
+		return 3;
+	if (open_at(other, "file", O_RDONLY) != -EACCES ||
+	    open_at(other, "new", O_CREAT | O_WRONLY) != -EACCES)
+		return 4;
+	/* Nor by a way from one into another. */
+	return renameat(rw, "d/new", other, "new") == 0 || linkat(other, "file", rw, "l", 0) == 0 ?
+		       5 :
+		       0;
+}
+
+/* A folder in /tmp with a file in it, open; it goes with the test's mount namespace. */
+static int folder(const char *name)
+{
+	char path[64];
+	int fd;
+
+	snprintf(path, sizeof(path), "/tmp/%s", name);
+	if (mkdir(path, 0777) < 0 || chmod(path, 0777) < 0)
+		return -1;
+	fd = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	if (open_at(fd, "file", O_CREAT | O_WRONLY) != 0 || fchmodat(fd, "file", 0666, 0) < 0)
+		return -1;
+	return fd;
+}
+
+static int opens_beyond(void)
+{
+	struct vm_folder folders[2] = { { -1, false }, { -1, true } };
+	const struct vm_jail j = { NOBODY, NOBODY, folders, ARRAY_SIZE(folders) };
+	char weak[256];
+	int other;
+
+	if (unshare(CLONE_NEWNS) < 0 || mount(NULL, "/", NULL, MS_REC | MS_PRIVATE, NULL) < 0 ||
+	    mount("tmp", "/tmp", "tmpfs", 0, NULL) < 0)
+		return 1;
+	folders[0].fd = folder("rw");
+	folders[1].fd = folder("ro");
+	other = folder("other");
+	if (folders[0].fd < 0 || folders[1].fd < 0 || other < 0 ||
+	    vm_jail(&j, weak, sizeof(weak)) < 0 || weak[0])
+		return 1;
+	return check_folders(folders[0].fd, folders[1].fd, other);
+}
+
+static void holds_to_folders(_unused_ void **state)
+{
+	if (getuid() != 0 || vm_landlock_abi() < 0)
+		skip();
+	assert_int_equal(in_child(0, opens_beyond), 0);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -208,6 +278,7 @@ int main(void)
 		cmocka_unit_test(holds_without_privilege),
 		cmocka_unit_test(kills_attackers),
 		cmocka_unit_test(does_not_pretend),
+		cmocka_unit_test(holds_to_folders),
 	};
 
 	return cmocka_run_group_tests_name("microvm/jail", tests, NULL, NULL);

@@ -47,6 +47,8 @@ struct boot {
 	uint64_t wish;	   /* the memory that it is asked to do with once it has started */
 	bool close_output; /* nobody reads what it says */
 	bool jail;
+	struct vm_folder folders[3]; /* that the jail leaves */
+	size_t nfolders;
 
 	int kernel, init; /* descriptors */
 	struct fakefs fake;
@@ -205,7 +207,9 @@ static void boot_run(struct boot *b)
 	if (b->close_output)
 		b->out[0] = fd_close(b->out[0]);
 	if (b->jail) {
-		assert_ok(vm_jail(&(struct vm_jail){ 65534, 65534 }, weak, sizeof(weak)));
+		const struct vm_jail j = { 65534, 65534, b->folders, b->nfolders };
+
+		assert_ok(vm_jail(&j, weak, sizeof(weak)));
 		print_message("# jail: %s\n", weak[0] ? weak : "whole");
 	}
 	assert_ok(pthread_create(&t, NULL, runner, b));
@@ -490,6 +494,10 @@ static int union_child(struct union_fixture *f, bool jail)
 
 	b->fs[0] = (struct vm_fs){ .tag = "root", .serve = union_serve, .ctx = f->conn };
 	b->jail = jail;
+	b->folders[0].fd = f->cfg.upper_fd;
+	b->folders[1].fd = f->cfg.work_fd;
+	b->folders[2] = (struct vm_folder){ f->dir, true }; /* objects, which it opens itself */
+	b->nfolders = ARRAY_SIZE(b->folders);
 	boot_run(b);
 	r = b->done && b->last.status == 0 &&
 			    strcmp(b->output, "5 6 7 4751\nfifo\nlink\nmoved\n") == 0 ?
