@@ -92,7 +92,9 @@ static int set_process(struct child *c)
 
 static int set_network(struct child *c)
 {
-	return c->spec->network == CTR_NETWORK_NONE ? net_loopback_up() : 0;
+	if (c->spec->network == CTR_NETWORK_JOIN && setns(c->spec->netns, CLONE_NEWNET) < 0)
+		return err_sys("cannot enter the network namespace");
+	return c->spec->network == CTR_NETWORK_HOST ? 0 : net_loopback_up();
 }
 
 static int find_user(struct child *c)

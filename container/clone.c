@@ -18,7 +18,7 @@ static uint64_t clone_flags(const struct plan *p)
 
 	if (p->join >= 0)
 		return CLONE_PIDFD;
-	if (spec->network != CTR_NETWORK_HOST)
+	if (spec->network == CTR_NETWORK_NONE)
 		flags |= CLONE_NEWNET;
 	if (spec->userns)
 		flags |= CLONE_NEWUSER;

@@ -46,6 +46,7 @@ struct ctr_rlimit {
 enum ctr_network {
 	CTR_NETWORK_NONE, /* a network namespace with only a loopback, up */
 	CTR_NETWORK_HOST,
+	CTR_NETWORK_JOIN, /* one that the caller has made, whose loopback is brought up */
 };
 
 struct ctr_spec {
@@ -58,6 +59,7 @@ struct ctr_spec {
 	const char *user;
 	const char *hostname;
 	enum ctr_network network;
+	int netns; /* with CTR_NETWORK_JOIN, and then without userns: the namespace */
 	bool tty;	     /* a pseudo terminal of the container's own devpts as its stdio */
 	unsigned rows, cols; /* of that terminal, 0 = unset */
 	int stdio[3];	     /* without tty: what becomes 0, 1, 2; -1 = /dev/null */

@@ -7,6 +7,7 @@
 #include "engine/engine_.h"
 #include "engine/image_mount.h"
 #include "engine/kernel.h"
+#include "engine/passt.h"
 #include "engine/qemu.h"
 #include "engine/union_mount.h"
 #include "layer/layer.h"
@@ -305,6 +306,17 @@ static void check_qemu(struct doctor *d)
 		    "%s; emulates microVMs where KVM cannot run them, and the testbed", path);
 }
 
+static void check_network(struct doctor *d)
+{
+	_free_ char *path = NULL;
+	int r = passt_find("pasta", &path);
+
+	if (r < 0)
+		say(d, "network-user", DOCTOR_NO, "%s", err_take(r));
+	else
+		say(d, "network-user", DOCTOR_YES, "%s", path);
+}
+
 int engine_doctor(const struct engine_options *o, int (*fn)(void *ctx, const struct doctor_item *i),
 		  void *ctx)
 {
@@ -325,5 +337,6 @@ int engine_doctor(const struct engine_options *o, int (*fn)(void *ctx, const str
 	check_landlock(&d);
 	check_guest(&d, s);
 	check_qemu(&d);
+	check_network(&d);
 	return d.stop;
 }

@@ -8,6 +8,8 @@
 #include "base/str.h"
 #include "container/container.h"
 #include "engine/iso.h"
+#include "engine/passt.h"
+#include "engine/pasta.h"
 #include <sys/epoll.h>
 
 struct iso_container {
@@ -16,6 +18,8 @@ struct iso_container {
 	struct cgroup *cgroup;
 	struct ctr *ctr;
 	struct ctr_mount *mounts;
+	struct pasta pasta;
+	char *resolv_conf; /* of a network of its own, in the instance's folder */
 	struct loop *loop;
 };
 
@@ -27,6 +31,7 @@ void *iso_container_new(const struct iso_context *c)
 		return NULL;
 	i->c = *c;
 	i->root = ROOTFS_NONE;
+	i->pasta = PASTA_NONE;
 	return i;
 }
 
@@ -58,6 +63,43 @@ static bool needs_entering(const struct iso_container *i)
 	return l->memory || l->nano_cpus || l->pids || l->cpu_weight || cgroup_fd(i->cgroup) < 0;
 }
 
+/* By its name in our mount namespace, which is another one than that of the folder's descriptor. */
+static int write_resolv_conf(struct iso_container *i)
+{
+	const uint8_t dns[] = PASST_DNS;
+	char dir[4096], text[64];
+	ssize_t n = readlink(fd_path(i->c.dir).s, dir, sizeof(dir) - 1);
+	int r;
+
+	if (n < 0)
+		return err_sys("the instance's folder");
+	dir[n] = '\0';
+	i->resolv_conf = str_fmt("%s/resolv.conf", dir);
+	if (!i->resolv_conf)
+		return -ENOMEM;
+	n = snprintf(text, sizeof(text), "nameserver %u.%u.%u.%u\n", dns[0], dns[1], dns[2],
+		     dns[3]);
+	r = file_replace(i->c.dir, "resolv.conf", text, (size_t)n, 0644, false);
+	return r < 0 ? err(r, "%s: %s", i->resolv_conf, strerror(-r)) : 0;
+}
+
+static int make_network(struct iso_container *i)
+{
+	int r;
+
+	if (!i->c.spec->user_network)
+		return 0;
+	r = pasta_start(i->c.spec, i->c.log_fd, &i->pasta);
+	return r < 0 ? r : write_resolv_conf(i);
+}
+
+static enum ctr_network network_of(const struct run_spec *s)
+{
+	return s->host_network ? CTR_NETWORK_HOST :
+	       s->user_network ? CTR_NETWORK_JOIN :
+				 CTR_NETWORK_NONE;
+}
+
 static int create_process(struct iso_container *i, const int stdio[3])
 {
 	const struct run_spec *spec = i->c.spec;
@@ -70,7 +112,8 @@ static int create_process(struct iso_container *i, const int stdio[3])
 		.cwd = spec->cwd,
 		.user = spec->user,
 		.hostname = spec->hostname,
-		.network = spec->host_network ? CTR_NETWORK_HOST : CTR_NETWORK_NONE,
+		.network = network_of(spec),
+		.netns = i->pasta.netns,
 		.tty = spec->tty,
 		.stdio = { stdio[0], stdio[1], stdio[2] },
 		.mounts = i->mounts,
@@ -80,7 +123,7 @@ static int create_process(struct iso_container *i, const int stdio[3])
 		.cgroup_fd = cgroup_fd(i->cgroup),
 		.enter = needs_entering(i) ? enter_cgroup : NULL,
 		.enter_ctx = i->cgroup,
-		.resolv_conf = spec->host_network ? "/etc/resolv.conf" : NULL,
+		.resolv_conf = spec->host_network ? "/etc/resolv.conf" : i->resolv_conf,
 		.hosts = spec->host_network ? "/etc/hosts" : NULL,
 	};
 
@@ -102,6 +145,8 @@ static int create(void *ctx, const int stdio[3], struct run_process *ret)
 		r = cgroup_new(i->c.spec->id, &i->c.spec->limits, &i->cgroup);
 	if (r >= 0)
 		r = fill_mounts(i);
+	if (r >= 0)
+		r = make_network(i);
 	if (r >= 0)
 		r = create_process(i, stdio);
 	/* ENOENT and EACCES of start() speak of the command (exit codes 127 and 126); what fails
@@ -156,14 +201,27 @@ static int lost_server(void *ctx, int fd, _unused_ uint32_t events)
 	return 0;
 }
 
-static int attach(void *ctx, struct loop *loop)
+/* Its namespace stays: the container has a device at which nothing arrives. */
+static int lost_network(void *ctx, int fd, _unused_ uint32_t events)
 {
 	struct iso_container *i = ctx;
 
+	log_err("the network of %s ended: pasta was killed", i->c.spec->id);
+	loop_remove(i->loop, fd);
+	return 0;
+}
+
+static int attach(void *ctx, struct loop *loop)
+{
+	struct iso_container *i = ctx;
+	int r = 0;
+
 	i->loop = loop;
-	return i->root.server_pidfd < 0 ?
-		       0 :
-		       loop_add(loop, i->root.server_pidfd, EPOLLIN, lost_server, i);
+	if (i->root.server_pidfd >= 0)
+		r = loop_add(loop, i->root.server_pidfd, EPOLLIN, lost_server, i);
+	if (r >= 0 && i->pasta.pidfd >= 0)
+		r = loop_add(loop, i->pasta.pidfd, EPOLLIN, lost_network, i);
+	return r;
 }
 
 static void cleanup(void *ctx)
@@ -171,10 +229,12 @@ static void cleanup(void *ctx)
 	struct iso_container *i = ctx;
 
 	ctr_free(i->ctr);
+	pasta_end(&i->pasta);
 	rootfs_close(&i->root);
 	if (i->cgroup)
 		cgroup_free(i->cgroup);
 	free(i->mounts);
+	free(i->resolv_conf);
 	free(i);
 }
 

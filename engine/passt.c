@@ -11,13 +11,22 @@
 
 #define PASST_FD 3 /* its number in passt */
 
-static int find_passt(char **ret)
+int passt_find(const char *name, char **ret)
 {
-	int r = proc_find("passt", ret);
+	int r = proc_find(name, ret);
 
-	return r == -ENOENT ? err(-EOPNOTSUPP, "network 'user' needs the program passt: install "
-					       "the package passt") :
-			      r;
+	return r == -ENOENT ?
+		       err(-EOPNOTSUPP,
+			   "network 'user' needs the program %s: install the package passt", name) :
+		       r;
+}
+
+int passt_failed(const char *name, int status)
+{
+	return err(-EIO,
+		   "%s made no network (%d): is there a route to the world, are the ports free? "
+		   "monitor.log of the instance says more",
+		   name, status);
 }
 
 /* One option and its value. */
@@ -53,38 +62,43 @@ static struct address dotted(const uint8_t a[4])
 	return t;
 }
 
-static int arguments(const struct run_spec *spec, char ***argv)
+int passt_add_words(const struct run_spec *spec, char ***argv)
 {
 	const struct address address = dotted((const uint8_t[])PASST_ADDRESS);
 	const struct address gateway = dotted((const uint8_t[])PASST_GATEWAY);
 	const struct address dns = dotted((const uint8_t[])PASST_DNS);
-	char user[32], prefix[8], mtu[8], fd[8];
+	char prefix[8], mtu[8];
 	const struct {
 		const char *option, *value;
 	} options[] = {
-		{ "passt", "--quiet" },
-		{ "--fd", fd },
-		{ "--address", address.s },
-		{ "--netmask", prefix },
-		{ "--gateway", gateway.s },
-		{ "--dns-forward", dns.s },
-		{ "--mtu", mtu },
+		{ "--quiet", NULL },	    { "--address", address.s }, { "--netmask", prefix },
+		{ "--gateway", gateway.s }, { "--dns-forward", dns.s }, { "--mtu", mtu },
 		{ "--no-map-gw", NULL },
-		{ geteuid() == 0 ? "--runas" : NULL, user },
 	};
-	unsigned uid = vmm_uid(spec->id);
 	int r = 0;
 
-	snprintf(user, sizeof(user), "%u:%u", uid, uid);
 	snprintf(prefix, sizeof(prefix), "%u", PASST_PREFIX);
 	snprintf(mtu, sizeof(mtu), "%u", PASST_MTU);
-	snprintf(fd, sizeof(fd), "%d", PASST_FD);
 	for (size_t i = 0; r >= 0 && i < ARRAY_SIZE(options); i++)
-		if (options[i].option)
-			r = add(argv, options[i].option, options[i].value);
+		r = add(argv, options[i].option, options[i].value);
 	for (size_t i = 0; r >= 0 && i < strv_len(spec->ports); i++)
 		r = add_port(argv, spec->ports[i]);
 	return r;
+}
+
+static int arguments(const struct run_spec *spec, char ***argv)
+{
+	char user[32], fd[8];
+	unsigned uid = vmm_uid(spec->id);
+	int r = strv_add(argv, "passt");
+
+	snprintf(user, sizeof(user), "%u:%u", uid, uid);
+	snprintf(fd, sizeof(fd), "%d", PASST_FD);
+	if (r >= 0)
+		r = add(argv, "--fd", fd);
+	if (r >= 0 && geteuid() == 0)
+		r = add(argv, "--runas", user);
+	return r < 0 ? r : passt_add_words(spec, argv);
 }
 
 /* It goes into the background when it is ready: what we started ends with 0 then. */
@@ -100,13 +114,7 @@ static int spawn(const char *path, char **argv, int log_fd, int fd)
 		r = proc_wait(pidfd, &status);
 	if (r < 0)
 		return err(r, "%s: %s", path, strerror(-r));
-	return status ?
-		       err(-EIO,
-			   "passt made no network (%d): is there a route to the world, are the "
-			   "ports "
-			   "free? monitor.log of the instance says more",
-			   status) :
-		       0;
+	return status ? passt_failed("passt", status) : 0;
 }
 
 int passt_start(const struct run_spec *spec, int log_fd, int *ret_fd)
@@ -114,7 +122,7 @@ int passt_start(const struct run_spec *spec, int log_fd, int *ret_fd)
 	_strv_free_ char **argv = NULL;
 	_close_ int ours = -1, theirs = -1;
 	_free_ char *path = NULL;
-	int pair[2], r = find_passt(&path);
+	int pair[2], r = passt_find("passt", &path);
 
 	if (r >= 0)
 		r = arguments(spec, &argv);

@@ -119,13 +119,10 @@ static int join_network(struct run_spec *s, const struct run_options *o)
 	if (s->host_network && o->kind == RUN_VM)
 		return err(-EOPNOTSUPP,
 			   "a microVM has no host network: use --network user or none");
-	if (s->user_network && o->kind != RUN_VM)
-		return err(-EOPNOTSUPP,
-			   "network 'user' is for microVMs: use host or none, or --vm");
 	if (strv_len(o->ports) && !s->user_network)
 		return err(-EINVAL, "ports are published with --network user alone");
-	if (o->net_rate && !s->user_network)
-		return err(-EINVAL, "a rate of the network needs --network user");
+	if (o->net_rate && (!s->user_network || o->kind != RUN_VM))
+		return err(-EINVAL, "a rate of the network is a microVM's, by --network user");
 	s->net_rate = o->net_rate;
 	for (size_t i = 0; r >= 0 && i < strv_len(o->ports); i++) {
 		r = publish_parse(o->ports[i], &p);

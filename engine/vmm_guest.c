@@ -5,6 +5,7 @@
 #include "base/err.h"
 #include "base/mem.h"
 #include "engine/checkpoint.h"
+#include "engine/network.h"
 #include "engine/passt.h"
 #include "engine/vmm.h"
 #include "engine/vmm_machine.h"
@@ -20,7 +21,7 @@ int vmm_guest_identity(const struct run_spec *s, uint64_t loaded_ns, struct vm_g
 	clock_gettime(CLOCK_REALTIME, &t);
 	ret->time_ns =
 		(uint64_t)t.tv_sec * 1000000000u + (uint64_t)t.tv_nsec - (clock_ns() - loaded_ns);
-	vmm_machine_mac(s, ret->mac);
+	network_mac(s->id, ret->mac);
 	return getrandom(ret->entropy, sizeof(ret->entropy), 0) == sizeof(ret->entropy) ?
 		       0 :
 		       err_sys("random numbers");

@@ -3,22 +3,10 @@
 
 #include "base/err.h"
 #include "base/fd.h"
+#include "engine/network.h"
 #include "engine/passt.h"
 #include "engine/vmm.h"
 #include <sys/socket.h>
-
-/* An address of our own choosing (IEEE 802: bit 1 of 02). */
-void vmm_machine_mac(const struct run_spec *s, uint8_t ret[6])
-{
-	char digits[3] = "";
-
-	memset(ret, 0, 6);
-	ret[0] = 2;
-	for (size_t i = 0; i < 5 && strlen(s->id) >= 10; i++) {
-		memcpy(digits, s->id + 2 * i, 2);
-		ret[1 + i] = (uint8_t)strtoul(digits, NULL, 16);
-	}
-}
 
 /* stdin last, and only where it is read: each port is two queues for the guest to set up. */
 static unsigned ports_of(const struct run_spec *s, const struct vmm_machine *m,
@@ -63,7 +51,7 @@ static int net_of(const struct run_spec *s, const struct vmm_machine *m, struct 
 	int pair[2];
 
 	*ret = (struct vm_net){ .fd = VMM_NET, .mtu = PASST_MTU, .rate = s->net_rate };
-	vmm_machine_mac(s, ret->mac);
+	network_mac(s->id, ret->mac);
 	if (m->kind != VMM_MADE)
 		return 0;
 	if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, pair) < 0)

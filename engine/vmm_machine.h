@@ -30,7 +30,5 @@ struct vmm_machine {
 
 /* Its kernel and init are VMM_KERNEL and VMM_INIT. */
 int vmm_machine_new(const struct run_spec *s, const struct vmm_machine *m, struct vm **ret);
-/* The address of its eth0: the first ten digits of the id. */
-void vmm_machine_mac(const struct run_spec *s, uint8_t ret[6]);
 
 #endif

@@ -5,6 +5,7 @@
 #include "base/fd.h"
 #include "base/json.h"
 #include "base/log.h"
+#include "engine/network.h"
 #include "engine/passt.h"
 #include "engine/qemu.h"
 #include "engine/qmp.h"
@@ -205,7 +206,7 @@ int vmm_qemu_new(const struct run_spec *s, const struct vmm_machine *m, struct v
 	for (; c.ndisks < s->ndisks && c.ndisks < QEMU_DISKS_MAX; c.ndisks++)
 		c.disks[c.ndisks] =
 			(struct qemu_disk){ VMM_MORE + (int)c.ndisks, s->disks[c.ndisks].rdonly };
-	vmm_machine_mac(s, c.mac);
+	network_mac(s->id, c.mac);
 	r = q->started_fd < 0 ? err_sys("eventfd") : add_vsock(q, m, &c);
 	if (r >= 0)
 		r = add_files(q, s, m, tags, &c);

@@ -2,7 +2,10 @@
 /* What a container sees of the host: namespaces, users, capabilities, seccomp, cgroups. */
 #include "tests/container/box.h"
 
+#include <fcntl.h>
+#include <sched.h>
 #include <sys/utsname.h>
+#include <unistd.h>
 
 static const char *const namespaces[] = { "mnt", "pid", "ipc", "uts", "net", "cgroup" };
 
@@ -54,6 +57,27 @@ static void network(void **state _unused_)
 	s.network = CTR_NETWORK_HOST;
 	assert_int_equal(box_script(&s, script), 0);
 	assert_memory_equal(box.out, ours, (size_t)n);
+}
+
+/* A namespace of the caller's, in which the loopback is all there is and is brought up. */
+static void joined_network(void **state _unused_)
+{
+	struct ctr_spec s = box_spec(NULL);
+	char theirs[64], script[] = "readlink /proc/self/ns/net; cat /sys/class/net/lo/flags";
+	int ours = open("/proc/self/ns/net", O_RDONLY | O_CLOEXEC);
+	ssize_t n;
+
+	assert_true(ours >= 0);
+	assert_int_equal(unshare(CLONE_NEWNET), 0);
+	s.network = CTR_NETWORK_JOIN;
+	s.netns = open("/proc/self/ns/net", O_RDONLY | O_CLOEXEC);
+	n = readlink("/proc/self/ns/net", theirs, sizeof(theirs));
+	assert_int_equal(setns(ours, CLONE_NEWNET), 0);
+	assert_int_equal(box_script(&s, script), 0);
+	assert_memory_equal(box.out, theirs, (size_t)n);
+	assert_in_out("0x9\n");
+	close(s.netns);
+	close(ours);
 }
 
 static int script_as(const char *user, const char *script)
@@ -219,11 +243,17 @@ static void into_cgroup(void **state _unused_)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(namespaces_differ), cmocka_unit_test(host_name),
-		cmocka_unit_test(network),	     cmocka_unit_test(users),
-		cmocka_unit_test(capabilities),	     cmocka_unit_test(no_capabilities),
-		cmocka_unit_test(all_capabilities),  cmocka_unit_test(privileges),
-		cmocka_unit_test(root_cannot_mount), cmocka_unit_test(user_namespace),
+		cmocka_unit_test(namespaces_differ),
+		cmocka_unit_test(host_name),
+		cmocka_unit_test(network),
+		cmocka_unit_test(joined_network),
+		cmocka_unit_test(users),
+		cmocka_unit_test(capabilities),
+		cmocka_unit_test(no_capabilities),
+		cmocka_unit_test(all_capabilities),
+		cmocka_unit_test(privileges),
+		cmocka_unit_test(root_cannot_mount),
+		cmocka_unit_test(user_namespace),
 		cmocka_unit_test(into_cgroup),
 	};
 
