@@ -226,6 +226,37 @@ put_blob() {
 	"$strata" rm -f c
 }
 
+@test "of a piece that breaks off in its middle, the next server is asked for the rest alone" {
+	local mirror
+	lazy_image
+	mkdir "$work/mirror"
+	touch "$work/mirror/hold"
+	python3 "$top/tests/lazy_registry.py" "$work/mirror" "$behind" 3>&- &
+	echo $! >"$work/mirror.pid"
+	until [ -s "$work/mirror/host" ]; do sleep 0.1; done
+	mirror=$(cat "$work/mirror/host")
+	"$strata" pull -q --lazy "$host/lazy:1"
+	echo "{\"connect\": 5, \"silence\": 20, \"attempts\": 1, \"registries\": {
+		\"$host\": {\"insecure\": true, \"mirrors\": [\"$mirror\"]}, \"$mirror\": {\"insecure\": true}}}" >"$STRATA_CONFIG"
+	until [ -z "$(fetchers)" ]; do pkill -f "strata-image --root $STRATA_ROOT fetch" || true; sleep 0.1; done
+	"$strata" run -d --name c "$host/lazy:1" sleep 300
+	"$strata" exec c md5sum /bin/busybox
+	: >"$work/knobs/log"
+	: >"$work/mirror/log"
+	touch "$work/mirror/lie"
+	# A read from the middle of one chunk (128 KiB) into the next.
+	"$strata" exec c dd if=/usr/lib/random bs=196608 skip=1 count=1 2>/dev/null >"$work/read"
+	dd if="$work/rootfs/usr/lib/random" bs=196608 skip=1 count=1 2>/dev/null | cmp - "$work/read"
+	cat "$work/mirror/log"
+	echo then
+	cat "$work/knobs/log"
+	rm -f "$work/mirror/hold"
+	kill "$(cat "$work/mirror.pid")"
+	"$strata" rm -f c
+	# Of two chunks the first was as it should be. (Another thread may want the same two, from the other server.)
+	[ -n "$(awk '$3 > 200000' "$work/mirror/log" | sort -u | comm -23 - <(sort -u "$work/knobs/log"))" ]
+}
+
 @test "killed fetchers are a pause; the instance goes on when all is here, and starts again" {
 	lazy_image
 	"$strata" pull -q --lazy "$host/lazy:1"

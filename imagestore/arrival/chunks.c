@@ -184,7 +184,15 @@ static int run_once(struct chunk_source *c, const uint32_t *list, const uint32_t
 			   &u);
 }
 
-/* Each server once, beginning with the one that answered last. */
+/* What is not here yet, of a run of which some chunks may have come. */
+static const uint32_t *rest_of(const struct fetcher *f, const uint32_t *list, const uint32_t *end)
+{
+	while (list < end && state_has(&f->state, *list, *list + 1))
+		list++;
+	return list;
+}
+
+/* Each server once, beginning with the one that answered last; the next is asked for the rest. */
 static int run_from_any(struct chunk_source *c, const uint32_t *list, const uint32_t *end)
 {
 	size_t n = strv_len(c->f->servers) + 1;
@@ -192,7 +200,8 @@ static int run_from_any(struct chunk_source *c, const uint32_t *list, const uint
 
 	for (size_t i = 0; i < n; i++) {
 		err_clear();
-		r = run_once(c, list, end, -1);
+		list = rest_of(c->f, list, end);
+		r = list == end ? 0 : run_once(c, list, end, -1);
 		if (r >= 0)
 			return r;
 		registry_close(take_ptr(c->r));

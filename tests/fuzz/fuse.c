@@ -9,8 +9,11 @@
 #include "tests/unionfs/direct.h"
 
 #include "base/mem.h"
+#include <signal.h>
+#include <sys/resource.h>
 
 #define NODES_MAX 0xf0
+#define FILE_MAX  (16u << 20) /* bytes: in memory FALLOCATE takes what it reserves */
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
@@ -38,6 +41,8 @@ static int begin(struct direct *d)
 					.redirect = UFS_REDIRECT_ON };
 
 	if (!base.out) {
+		setrlimit(RLIMIT_FSIZE, &(struct rlimit){ FILE_MAX, FILE_MAX });
+		signal(SIGXFSZ, SIG_IGN);
 		base.out = direct_make(&base) == 0 ? malloc(DIRECT_REPLY) : NULL;
 		if (!base.out)
 			abort();
