@@ -13,6 +13,12 @@ static inline bool streq(const char *a, const char *b)
 	return strcmp(a, b) == 0;
 }
 
+/* Whether a directory entry's name is "." or "..". */
+static inline bool str_is_dots(const char *name, size_t len)
+{
+	return len && len <= 2 && memcmp(name, "..", len) == 0;
+}
+
 /* What follows @prefix in @s, or NULL. */
 const char *str_after(const char *s, const char *prefix);
 bool str_ends(const char *s, const char *suffix);

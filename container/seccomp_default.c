@@ -7,17 +7,12 @@
 #include "container/seccomp.h"
 
 #include "base/mem.h"
+#include "base/nr.h"
 #include <linux/capability.h>
 #include <sched.h>
 #include <sys/personality.h>
 #include <sys/socket.h>
 #include <sys/syscall.h>
-
-/* Numbers that Debian 12's headers do not name yet (arch/x86/entry/syscalls/syscall_64.tbl). */
-#define NR_URETPROBE	     335
-#define NR_LSM_GET_SELF_ATTR 459
-#define NR_LSM_LIST_MODULES  461
-#define NR_REMOVEXATTRAT     466
 
 #define CAP(n) (1ull << CAP_##n)
 #define ONE(nr, verdict_, unless_)        \

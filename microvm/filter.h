@@ -8,19 +8,13 @@
 #ifndef MICROVM_FILTER_H
 #define MICROVM_FILTER_H
 
+#include "base/nr.h"
+
 #include <linux/filter.h>
 #include <linux/seccomp.h>
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
-
-/* Younger than our headers may be. */
-#define NR_CACHESTAT	 451 /* Linux 6.5 */
-#define NR_FCHMODAT2	 452 /* Linux 6.6 */
-#define NR_SETXATTRAT	 463 /* Linux 6.13, and the three behind it */
-#define NR_GETXATTRAT	 464
-#define NR_LISTXATTRAT	 465
-#define NR_REMOVEXATTRAT 466
 
 #define FILTER_KNOWN NR_REMOVEXATTRAT /* programs try later ones and take ENOSYS for an answer */
 

@@ -2,6 +2,7 @@
 #include "unionfs/lower.h"
 
 #include "base/err.h"
+#include "base/str.h"
 #include "unionfs/union.h"
 
 #include <dirent.h>
@@ -152,11 +153,6 @@ int lower_index_data(struct lower *l, uint64_t id, struct lower_data *ret)
 	return -EBADMSG;
 }
 
-static bool is_dots(const struct layer_dirent *d)
-{
-	return d->name[0] == '.' && (d->namelen == 1 || (d->namelen == 2 && d->name[1] == '.'));
-}
-
 static void copy_name(const struct layer_dirent *d, char name[256])
 {
 	memcpy(name, d->name, d->namelen);
@@ -175,7 +171,7 @@ int lower_index_parent(struct lower *l, uint64_t id, uint64_t *ret_parent, char 
 			return e ? e : -EBADMSG;
 		cookie = d.next;
 		e = 0;
-		if (d.nid != id || is_dots(&d))
+		if (d.nid != id || str_is_dots(d.name, d.namelen))
 			continue;
 		copy_name(&d, name);
 		*ret_parent = parent;
@@ -199,7 +195,7 @@ static int descend(struct lower *l, uint64_t id, uint64_t *ret_dir, char name[25
 		below = cookie = 0;
 		while ((e = layer_readdir(l->index, dir, cookie, &d)) > 0) {
 			cookie = d.next;
-			if (is_dots(&d))
+			if (str_is_dots(d.name, d.namelen))
 				continue;
 			if (d.nid == id) {
 				copy_name(&d, name);
@@ -233,7 +229,7 @@ static int visit(struct names_walk *w, uint64_t dir, const struct layer_dirent *
 {
 	char name[256];
 
-	if (is_dots(d))
+	if (str_is_dots(d->name, d->namelen))
 		return 0;
 	if (d->nid == w->want) {
 		copy_name(d, name);

@@ -5,6 +5,7 @@
  * times what the walk costs. So they are filled in only while the walker proved, in the directory
  * that it listed last, that it looks most names up.
  */
+#include "base/str.h"
 #include "unionfs/readdir.h"
 
 #include "unionfs/request.h"
@@ -41,11 +42,6 @@ static void fill_entry(struct encoding *enc, const struct dir_entry *d, struct w
 	inode_unpin(u, &f.inode);
 }
 
-static bool is_dots(const struct dir_entry *d)
-{
-	return d->name[0] == '.' && (d->namelen == 1 || (d->namelen == 2 && d->name[1] == '.'));
-}
-
 static int encode(void *ctx, const struct dir_entry *d)
 {
 	struct encoding *enc = ctx;
@@ -60,7 +56,7 @@ static int encode(void *ctx, const struct dir_entry *d)
 	if (enc->plus) {
 		struct wire_entry_out entry = { 0 };
 
-		if (enc->fill && !is_dots(d))
+		if (enc->fill && !str_is_dots(d->name, d->namelen))
 			fill_entry(enc, d, &entry);
 		memcpy(at, &entry, sizeof(entry));
 	}

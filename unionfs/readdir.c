@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "unionfs/readdir.h"
 
+#include "base/str.h"
 #include "unionfs/view.h"
 
 #include <dirent.h>
@@ -15,11 +16,6 @@ struct walk {
 	int (*fn)(void *ctx, const struct dir_entry *d);
 	void *ctx;
 };
-
-static bool is_dots(const char *name, size_t len)
-{
-	return name[0] == '.' && (len == 1 || (len == 2 && name[1] == '.'));
-}
 
 /* ---- an upper directory by itself ---- */
 
@@ -93,7 +89,7 @@ static int look_at(struct ufs *u, struct node *dir, int dirfd, const struct raw_
 		.type = d->type,
 		.next = (uint64_t)d->off,
 	};
-	if (is_dots(ret->name, ret->namelen)) {
+	if (str_is_dots(ret->name, ret->namelen)) {
 		ret->ino = dir->shown;
 		return 0;
 	}
@@ -148,7 +144,7 @@ static int fill_listing(struct ufs *u, struct node *dir, struct listing *l)
 		return e;
 	while ((e = raw_next(&r, &raw)) > 0 && raw) {
 		e = look_at(u, dir, r.fd, raw, &d, &whiteout);
-		if (!e && !is_dots(d.name, d.namelen))
+		if (!e && !str_is_dots(d.name, d.namelen))
 			e = listing_add(l, d.name, d.namelen, d.type, d.ino, whiteout);
 		if (e)
 			break;

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "unionfs/view.h"
 
+#include "base/str.h"
 #include "unionfs/copyup.h"
 #include "unionfs/foreign.h"
 #include "unionfs/metacopy.h"
@@ -275,7 +276,7 @@ int view_dir_up(struct ufs *u, const struct inode *dir, struct node **ret)
 static int has_entry(void *ctx, const struct dir_entry *d)
 {
 	(void)ctx;
-	return d->namelen <= 2 && memcmp(d->name, "..", d->namelen) == 0 ? 0 : 1;
+	return str_is_dots(d->name, d->namelen) ? 0 : 1;
 }
 
 int view_check_empty(struct ufs *u, const struct inode *dir)

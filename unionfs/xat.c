@@ -2,19 +2,13 @@
 #include "unionfs/xat.h"
 
 #include "base/fd.h"
+#include "base/nr.h"
 
 #include <errno.h>
 #include <stdatomic.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
 #include <sys/xattr.h>
-
-/* Numbers of x86-64's table, where the C library is older than the call. */
-#define NR_SETXATTRAT	 463
-#define NR_GETXATTRAT	 464
-#define NR_LISTXATTRAT	 465
-#define NR_REMOVEXATTRAT 466
-#define NR_FCHMODAT2	 452
 
 struct xattr_args {
 	uint64_t value __attribute__((aligned(8)));

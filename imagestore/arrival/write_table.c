@@ -3,6 +3,7 @@
  * The stack merged, and the table by a walk over two merges of the same trees: the first has the
  * numbers that count, the second says where each content lies.
  */
+#include "base/str.h"
 #include "imagestore/arrival/prepare.h"
 #include "imagestore/arrival/table.h"
 
@@ -110,11 +111,6 @@ static int visit_file(struct writing *w, uint64_t nid, uint64_t place)
 	return add_content(w, nid, (size_t)layer, (uint64_t)c.block * LAYER_BLOCK);
 }
 
-static bool is_dots(const struct layer_dirent *d)
-{
-	return d->name[0] == '.' && (d->namelen == 1 || (d->namelen == 2 && d->name[1] == '.'));
-}
-
 static int walk(struct writing *w, uint64_t dir, uint64_t place)
 {
 	struct layer_dirent a, b = { 0 };
@@ -128,7 +124,7 @@ static int walk(struct writing *w, uint64_t dir, uint64_t place)
 			return r < 0 ? r : err(-EBADMSG, "two merges of one stack differ");
 		cookie = a.next;
 		other = b.next;
-		if (is_dots(&a))
+		if (str_is_dots(a.name, a.namelen))
 			continue;
 		r = a.type == DT_DIR ? walk(w, a.nid, b.nid) :
 		    a.type == DT_REG ? visit_file(w, a.nid, b.nid) :
