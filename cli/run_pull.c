@@ -7,7 +7,6 @@
 #include "base/proc.h"
 #include "base/str.h"
 #include "cli/util.h"
-#include <stdio.h>
 
 static bool is_here(struct cli *c, const char *ref)
 {
@@ -55,9 +54,7 @@ int run_pull(struct cli *c, const struct run_options *o, const char *when)
 	if (!missing && !streq(when, "always"))
 		return cli_fail_text("run: --pull '%s': must be never, missing, always or lazy",
 				     when);
-	if (lazy && o->kind == RUN_VM)
-		fprintf(stderr, "strata: a microVM begins when all of its image is here\n");
 	if (missing && is_here(c, o->image))
 		return 0;
-	return pull(c, o, lazy && o->kind != RUN_VM);
+	return pull(c, o, lazy);
 }

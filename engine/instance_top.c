@@ -19,7 +19,7 @@ int instance_top_open(struct engine *e, const char *id_or_name, const char *verb
 	if (state.status == INST_RUNNING || state.status == INST_PAUSED)
 		return err(-EBUSY, "%s: %s is %s: stop it first", verb, id_or_name,
 			   inst_status_name(state.status));
-	r = rootfs_open_parts(e->store, ret->spec, &ret->root);
+	r = rootfs_open_parts(e->store, ret->spec, false, &ret->root);
 	return r == -EBUSY ? err(r, "%s: %s is just starting or ending: try again", verb,
 				 id_or_name) :
 			     r;

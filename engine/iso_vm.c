@@ -34,6 +34,7 @@ void *iso_vm_new(const struct iso_context *c)
 	v->c = *c;
 	v->root = ROOTFS_NONE;
 	v->pidfd = v->control = v->objects = v->ports = v->console = -1;
+	v->fetcher.pidfd = -1;
 	v->exit_status = -1;
 	return v;
 }
@@ -64,7 +65,7 @@ static int confine_top(struct iso_vm *v)
 static int create(void *ctx, const int stdio[3], struct run_process *ret)
 {
 	struct iso_vm *v = ctx;
-	int r = rootfs_open_parts(v->c.store, v->c.spec, &v->root);
+	int r = rootfs_open_parts(v->c.store, v->c.spec, true, &v->root);
 
 	/* What it remembers is of a top that this start changes. */
 	if (r >= 0 && !v->c.restore)
@@ -76,7 +77,12 @@ static int create(void *ctx, const int stdio[3], struct run_process *ret)
 	if (r >= 0)
 		r = confine_top(v);
 	if (r >= 0)
+		r = vm_fetcher_init(&v->fetcher, v->root.stack.arriving, store_path(v->c.store),
+				    v->c.log_fd);
+	if (r >= 0)
 		r = vm_handout_spawn(v, stdio);
+	if (r >= 0)
+		r = vm_fetcher_begin(&v->fetcher);
 	if (r < 0)
 		return r;
 	ret->pid = v->pid;
@@ -190,6 +196,8 @@ static int attach(void *ctx, struct loop *loop)
 	r = loop_add(loop, v->objects, EPOLLIN, iso_vm_serve_object, v);
 	if (r >= 0)
 		r = loop_add(loop, v->ports, EPOLLIN, serve_port, v);
+	if (r >= 0)
+		r = vm_fetcher_attach(&v->fetcher, loop);
 	return r < 0 ? r : loop_add(loop, v->control, EPOLLIN, hear_control, v);
 }
 
@@ -327,6 +335,7 @@ static void cleanup(void *ctx)
 	fd_close(v->ports);
 	fd_close(v->console);
 	layer_index_close(v->index);
+	vm_fetcher_done(&v->fetcher);
 	rootfs_close(&v->root);
 	if (v->cgroup)
 		cgroup_free(v->cgroup);

@@ -4,6 +4,7 @@
 #define ENGINE_ISO_VM_H
 
 #include "engine/iso.h"
+#include "engine/vm_fetcher.h"
 #include "engine/vmm.h"
 #include "microvm/microvm.h"
 
@@ -12,6 +13,7 @@ struct iso_vm {
 	struct rootfs root; /* its parts, without a mount */
 	struct cgroup *cgroup;
 	struct layer_index *index;
+	struct vm_fetcher fetcher; /* of an image that is still arriving */
 	struct loop *loop;
 	pid_t pid;
 	int pidfd, control, objects, ports, console;

@@ -3,8 +3,9 @@
 #include "base/clock.h"
 #include "base/err.h"
 #include "base/log.h"
-#include <errno.h>
+#include "engine/arrival.h"
 #include "unionfs/unionfs.h"
+#include <errno.h>
 #include <signal.h>
 #include <sys/prctl.h>
 #include <sys/wait.h>
@@ -13,7 +14,6 @@
 /* So many that answered nothing, one after the other within that time: it will not come up. */
 #define FRUITLESS_MAX 3
 #define FRUITLESS_NS  (10 * UINT64_C(1000000000))
-#define BESIDE_MAX    20 /* so many deaths beside it within that time */
 
 struct watch {
 	const struct keeper *k;
@@ -22,10 +22,9 @@ struct watch {
 	pid_t child;
 	uint64_t served; /* when the child began */
 	int fruitless;
-	uint64_t since; /* the first of these died */
-	pid_t beside;	/* 0: none */
-	int deaths;	/* of those beside it, one after the other within that time */
-	uint64_t first;
+	uint64_t since;		      /* the first of these died */
+	pid_t beside;		      /* 0: none */
+	struct arrival_deaths deaths; /* of those beside it */
 };
 
 /* ---- beside it ---- */
@@ -44,7 +43,6 @@ static void start_beside(struct watch *w)
 /* Status 0: it has nothing to do any more. */
 static void mind_beside(struct watch *w)
 {
-	uint64_t now = clock_ns();
 	int status;
 
 	if (!w->beside || waitpid(w->beside, &status, WNOHANG) != w->beside)
@@ -52,19 +50,10 @@ static void mind_beside(struct watch *w)
 	w->beside = 0;
 	if (WIFEXITED(status) && WEXITSTATUS(status) == 0)
 		return;
-	if (!w->deaths || now - w->first > FRUITLESS_NS) {
-		w->deaths = 0;
-		w->first = now;
-	}
-	if (++w->deaths > BESIDE_MAX) {
-		log_err("what fetches for this mount died %d times: reads of what is not here are "
-			"errors",
-			w->deaths);
+	if (arrival_fetch_again(&w->deaths))
+		start_beside(w);
+	else
 		w->k->given_up(w->k->ctx);
-		return;
-	}
-	log_info("what fetches for this mount has ended: another is started");
-	start_beside(w);
 }
 
 /* ---- the server ---- */

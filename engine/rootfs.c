@@ -28,7 +28,7 @@ int engine_own_mounts(void)
 	return rootfs_namespace();
 }
 
-static int open_parts(struct store *s, const struct run_spec *spec, bool arriving,
+int rootfs_open_parts(struct store *s, const struct run_spec *spec, bool arriving,
 		      struct rootfs *ret)
 {
 	int r = arriving ? stack_open_arriving(s, spec->layers, spec->nlayers, &ret->stack) :
@@ -39,11 +39,6 @@ static int open_parts(struct store *s, const struct run_spec *spec, bool arrivin
 	if (r < 0)
 		return r;
 	return snapshot_open(s, spec->id, &ret->lock_fd, &ret->upper_fd, &ret->work_fd);
-}
-
-int rootfs_open_parts(struct store *s, const struct run_spec *spec, struct rootfs *ret)
-{
-	return open_parts(s, spec, false, ret);
 }
 
 /* A microVM's top as its VMM has it, whatever the microVM itself may write. */
@@ -105,7 +100,7 @@ static int mount_fuse(struct store *s, const struct run_spec *spec, int log_fd, 
 
 int rootfs_open(struct store *s, const struct run_spec *spec, int log_fd, struct rootfs *ret)
 {
-	int r = open_parts(s, spec, true, ret);
+	int r = rootfs_open_parts(s, spec, true, ret);
 
 	if (r < 0)
 		return r;

@@ -43,8 +43,12 @@ static inline bool rootfs_rdonly(const struct run_spec *s)
 	return s->read_only && s->kind != RUN_CONTAINER;
 }
 
-/* Opens layers and snapshot, without a mount: what a VM's file server is handed. */
-int rootfs_open_parts(struct store *s, const struct run_spec *spec, struct rootfs *ret);
+/*
+ * Opens layers and snapshot, without a mount: what a VM's file server is handed. @arriving: it can
+ * ask for what is not here yet.
+ */
+int rootfs_open_parts(struct store *s, const struct run_spec *spec, bool arriving,
+		      struct rootfs *ret);
 /*
  * Opens and mounts by @spec->driver. @log_fd is where strata-server writes what goes wrong. Any
  * driver but fuse needs a mount namespace of the caller's own (rootfs_namespace()), entered before
@@ -77,19 +81,12 @@ enum server_fd {
 	SERVER_OBJECTS,
 	SERVER_JOURNAL, /* unionfs' memory of what is under way, an empty file at first */
 	SERVER_READY, /* a pipe: SERVER_UP when it serves, else why not; nothing: it has died */
-	SERVER_PACKS  /* and then, when reads are verified, the stack's sums (struct stack) */
+	/*
+	 * and then, when reads are verified, the stack's sums (struct stack); and then, of one that
+	 * is still arriving, enum arrival_fd
+	 */
+	SERVER_PACKS
 };
 #define SERVER_UP "\1"
-
-/* Of a stack that is still arriving, behind its packs and sums. */
-enum server_arrival_fd {
-	ARRIVAL_TABLE,
-	ARRIVAL_STATE,
-	ARRIVAL_DATA,
-	ARRIVAL_DESK,
-	ARRIVAL_DOOR,	 /* the server's end */
-	ARRIVAL_FETCHER, /* and that of strata-image fetch, which the keeper starts */
-	ARRIVAL_FDS
-};
 
 #endif

@@ -240,19 +240,12 @@ int spawn_monitor(struct engine *e, const char *id, const struct start_options *
 	return 0;
 }
 
-/* A container and a mount can begin while it arrives. */
+/* It can begin while it arrives. */
 static int open_image(struct engine *e, const struct run_options *o, struct image **ret)
 {
-	int r = o->kind == RUN_VM ? -ENOENT : arriving_open(e->store, o->image, ret);
+	int r = arriving_open(e->store, o->image, ret);
 
 	return r == -ENOENT ? image_open(e->store, o->image, ret) : r;
-}
-
-static int open_stack(struct engine *e, const struct run_spec *spec, struct stack *ret)
-{
-	return spec->kind == RUN_VM ?
-		       stack_open(e->store, spec->layers, spec->nlayers, ret) :
-		       stack_open_arriving(e->store, spec->layers, spec->nlayers, ret);
 }
 
 /* Everything up to the supervisor. */
@@ -276,7 +269,7 @@ static int make_instance(struct engine *e, const struct run_options *o, struct i
 	 * the supervisor stays small.
 	 */
 	if (r >= 0)
-		r = open_stack(e, spec, &stack);
+		r = stack_open_arriving(e->store, spec->layers, spec->nlayers, &stack);
 	if (r < 0)
 		return r;
 	r = create_instance(e, spec, &stack, ret);

@@ -6,6 +6,7 @@
 #include "base/log.h"
 #include "base/proc.h"
 #include "base/str.h"
+#include "engine/arrival.h"
 #include "engine/engine.h"
 #include "engine/keeper.h"
 #include "engine/layers.h"
@@ -24,9 +25,10 @@ struct server {
 	uid_t uid; /* whose the top is, when it is a microVM's; else 0 */
 	int nthreads;
 	int ready_fd; /* -1: who started us was told */
-	/* of a stack that is still arriving; NULL: all of it is here */
-	char *root, *manifest;
-	int arrival; /* the first of enum server_arrival_fd */
+	/* of a stack that is still arriving; root NULL: all of it is here */
+	const char *root;
+	struct digest manifest;
+	int arrival; /* the first of enum arrival_fd */
 	struct arrival_reader *reader;
 	struct ufs_arrivals arrivals;
 };
@@ -108,9 +110,9 @@ static int find_arrival(struct server *s)
 {
 	_free_ int *fds = NULL;
 	struct ufs_lower lower;
-	int r = s->manifest ? find_lower(&lower, &fds) : 0;
+	int r = s->root ? find_lower(&lower, &fds) : 0;
 
-	if (r >= 0 && s->manifest)
+	if (r >= 0 && s->root)
 		s->arrival = SERVER_PACKS + (int)(2 * lower.npacks + 1);
 	return r;
 }
@@ -119,7 +121,7 @@ static int open_arrival(struct server *s, struct ufs_lower *lower)
 {
 	int r;
 
-	if (!s->manifest)
+	if (!s->root)
 		return 0;
 	r = arrival_reader_new(s->arrival + ARRIVAL_TABLE, s->arrival + ARRIVAL_STATE,
 			       s->arrival + ARRIVAL_DESK, s->arrival + ARRIVAL_DOOR, &s->reader);
@@ -137,19 +139,14 @@ static int open_arrival(struct server *s, struct ufs_lower *lower)
 static int start_fetcher(void *ctx, pid_t *ret)
 {
 	struct server *s = ctx;
-	_free_ char *path = NULL;
 	_close_ int pidfd = -1;
-	const int fds[] = { -1, -1, 2, s->arrival + ARRIVAL_DESK, s->arrival + ARRIVAL_FETCHER };
-	char *argv[] = {
-		(char[]){ "strata-image" }, (char[]){ "--root" }, s->root, (char[]){ "fetch" },
-		(char[]){ "--desk" },	    s->manifest,	  NULL
-	};
-	int r = proc_sibling("strata-image", &path);
+	const struct arrival_fetch f = { .root = s->root,
+					 .manifest = &s->manifest,
+					 .desk_fd = s->arrival + ARRIVAL_DESK,
+					 .fetcher_fd = s->arrival + ARRIVAL_FETCHER,
+					 .log_fd = 2 };
 
-	if (r < 0)
-		return r;
-	r = proc_spawn(path, argv, NULL, fds, ARRAY_SIZE(fds), ret, &pidfd);
-	return r < 0 ? err(r, "%s: %s", path, strerror(-r)) : 0;
+	return arrival_fetch_start(&f, ret, &pidfd);
 }
 
 static void no_fetcher(void *ctx)
@@ -228,19 +225,19 @@ int server_main(int argc, char **argv)
 
 	log_setup("strata-server", 2, LOG_INFO);
 	if ((argc != 3 && argc != 5) || str_u64(argv[2], 1, SERVER_THREADS_MAX, &nthreads) < 0 ||
-	    parse_upper(argv[1], &s) < 0) {
+	    parse_upper(argv[1], &s) < 0 ||
+	    (argc == 5 && digest_parse_hex(argv[4], strlen(argv[4]), &s.manifest) < 0)) {
 		log_err("usage: strata-server native|volatile|none|mapped:UID|user[:none] THREADS "
 			"[STORE MANIFEST] (started by strata-monitor)");
 		return 2;
 	}
 	s.nthreads = (int)nthreads;
 	s.root = argv[3];
-	s.manifest = argc == 5 ? argv[4] : NULL;
 	if (find_arrival(&s) < 0) {
 		log_err("%s", err_take(-EIO));
 		return 1;
 	}
-	if (s.manifest) {
+	if (s.root) {
 		k.beside = start_fetcher;
 		k.given_up = no_fetcher;
 	}

@@ -4,54 +4,15 @@
 #include "base/fd.h"
 #include "base/proc.h"
 #include "base/str.h"
+#include "engine/arrival.h"
 #include "engine/layers.h"
 #include <poll.h>
 #include <signal.h>
 #include <sys/mman.h>
-#include <sys/socket.h>
 
 #define SERVER_THREADS	"2"   /* one may wait for a disk while the other answers from the map */
 #define ARRIVAL_THREADS "8"   /* most of them may wait for the network */
 #define SERVER_END_MS	10000 /* an unmounted server ends at once */
-
-/* ---- a stack that is still arriving: the desk and the door, made here, held by the keeper ---- */
-
-struct arrival_fds {
-	int fds[ARRIVAL_FDS];
-	size_t n; /* 0: all of the stack is here */
-};
-
-static int make_arrival_fds(const struct arriving *a, struct arrival_fds *ret)
-{
-	int doors[2], desk, e;
-
-	if (!a)
-		return 0;
-	e = arrival_desk_new(&desk);
-	if (e < 0)
-		return e;
-	if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, doors) < 0) {
-		e = err_sys("socketpair");
-		fd_close(desk);
-		return e;
-	}
-	ret->fds[ARRIVAL_TABLE] = a->table_fd;
-	ret->fds[ARRIVAL_STATE] = a->state_fd;
-	ret->fds[ARRIVAL_DATA] = a->data_fd;
-	ret->fds[ARRIVAL_DESK] = desk;
-	ret->fds[ARRIVAL_DOOR] = doors[0];
-	ret->fds[ARRIVAL_FETCHER] = doors[1];
-	ret->n = ARRIVAL_FDS;
-	return 0;
-}
-
-static void close_arrival_fds(struct arrival_fds *a)
-{
-	for (size_t i = ARRIVAL_DESK; i < a->n; i++)
-		fd_close(a->fds[i]);
-}
-
-/* ---- any ---- */
 
 /* Its descriptors, in the order of enum server_fd; the caller frees them. */
 static int fill_fds(const struct server_spawn *w, const struct arrival_fds *arrival, int objects,
@@ -86,7 +47,7 @@ static int fill_fds(const struct server_spawn *w, const struct arrival_fds *arri
 static int start(struct store *s, const struct server_spawn *w, int ready_fd, pid_t *ret_pid,
 		 int *ret_pidfd)
 {
-	_cleanup_(close_arrival_fds) struct arrival_fds arrival = { 0 };
+	_cleanup_(arrival_fds_close) struct arrival_fds arrival = { 0 };
 	const struct arriving *a = w->stack->arriving;
 	_free_ char *path = NULL;
 	_free_ int *fds = NULL;
@@ -116,7 +77,7 @@ static int start(struct store *s, const struct server_spawn *w, int ready_fd, pi
 		argv[3] = (char *)(uintptr_t)store_path(s);
 		argv[4] = manifest.s;
 	}
-	e = make_arrival_fds(a, &arrival);
+	e = arrival_fds_make(a, &arrival);
 	if (e >= 0)
 		e = fill_fds(w, &arrival, objects, journal, ready_fd, &fds, &n);
 	if (e < 0)

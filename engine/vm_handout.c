@@ -60,7 +60,7 @@ static size_t root_fds(const struct iso_vm *v)
 {
 	const struct stack *k = &v->root.stack;
 
-	return k->npacks + (k->sums ? k->npacks + 1 : 0);
+	return k->npacks + (v->c.spec->no_verify ? 0 : k->npacks + 1);
 }
 
 /*
@@ -169,13 +169,24 @@ static int hand_network(const struct iso_vm *v, struct handout *h)
 	return r < 0 || fd < 0 ? r : hand_own(h, VMM_NET, fd);
 }
 
+/* The last ones. The door's end is the VMM's alone once it has begun (vm_fetcher.h). */
+static void hand_arrival(const struct arrival_fds *a, struct handout *h)
+{
+	int at = h->n;
+
+	if (!a->n)
+		return;
+	h->n += ARRIVAL_DOOR + 1;
+	memcpy(h->fds + at, a->fds, (ARRIVAL_DOOR + 1) * sizeof(*h->fds));
+}
+
 static int fill_handout(struct iso_vm *v, struct handout *h, const int stdio[3])
 {
 	const int more = VMM_MORE + (int)v->c.spec->ndisks + (int)v->c.spec->nvolumes;
 	int r;
 
 	h->n = more + (int)root_fds(v);
-	h->fds = mem_new(h->n, sizeof(*h->fds));
+	h->fds = mem_new(h->n + ARRIVAL_FDS, sizeof(*h->fds));
 	if (!h->fds)
 		return -ENOMEM;
 	h->fds[VMM_LOG] = v->c.log_fd;
@@ -191,7 +202,11 @@ static int fill_handout(struct iso_vm *v, struct handout *h, const int stdio[3])
 		r = hand_sockets(v, h);
 	if (r >= 0)
 		r = hand_network(v, h);
-	return r < 0 ? r : hand_files(v, h);
+	if (r >= 0)
+		r = hand_files(v, h);
+	if (r >= 0)
+		hand_arrival(&v->fetcher.fds, h);
+	return r;
 }
 
 /*
@@ -229,7 +244,8 @@ int vm_handout_spawn(struct iso_vm *v, const int stdio[3])
 	_cleanup_(handout_done) struct handout h = { 0 };
 	_free_ char *path = NULL;
 	char program[] = "strata-vmm", warm[] = "warm", restore[] = "restore";
-	char *argv[4] = { program };
+	char arriving[] = "arriving", *argv[5] = { program };
+	size_t argc = 1;
 	const struct vmm_message go = { .kind = VMM_GO };
 	struct digest_hex key;
 	char *env[] = { getenv("STRATA_DEBUG") ? (char[]){ "STRATA_DEBUG=1" } : NULL, NULL };
@@ -241,9 +257,11 @@ int vm_handout_spawn(struct iso_vm *v, const int stdio[3])
 		return r;
 	if (v->warm || v->restored) {
 		key = digest_hex(&v->machine.key);
-		argv[1] = v->warm ? warm : restore;
-		argv[2] = key.s;
+		argv[argc++] = v->warm ? warm : restore;
+		argv[argc++] = key.s;
 	}
+	if (v->fetcher.fds.n)
+		argv[argc] = arriving;
 	r = new_cgroup(v);
 	if (r >= 0)
 		r = spawn_in_cgroup(v, path, argv, env, &h);

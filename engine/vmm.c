@@ -27,7 +27,8 @@
 #include <sys/prctl.h>
 #include <sys/socket.h>
 
-#define CONFIG_MAX (8u << 20)
+#define CONFIG_MAX	(8u << 20)
+#define ARRIVAL_THREADS 8 /* most of them may wait for the network */
 
 struct vmm {
 	struct run_spec *spec;
@@ -40,9 +41,10 @@ struct vmm {
 	enum vm_end end;
 	int run_result;
 	struct vmm_trace trace;
-	bool warm;    /* it begins from the snapshot */
-	bool make;    /* it is for the snapshot */
-	bool restore; /* it goes on from its own */
+	bool arriving; /* what its root has may still be asked for */
+	bool warm;     /* it begins from the snapshot */
+	bool make;     /* it is for the snapshot */
+	bool restore;  /* it goes on from its own */
 	struct checkpoint_note note;
 	int checkpoint_fd; /* what to save it to, -1 = nobody has asked */
 	bool goes_on;	   /* ... and then runs on */
@@ -87,7 +89,9 @@ static int new_machine(struct vmm *v)
 				 .port_fd = v->port_fd,
 				 .serve = vmm_files_serve,
 				 .ctx = vmm_files_ctx,
+				 .end = vmm_files_end,
 				 .arg = v->files,
+				 .threads = v->arriving ? ARRIVAL_THREADS : 0,
 				 .connect = port_connect };
 	int r = v->spec->emulated ? vmm_qemu_new(v->spec, &m, &v->qemu) :
 				    vmm_machine_new(v->spec, &m, &v->vm);
@@ -146,6 +150,7 @@ static int jail(const struct vmm *v)
 
 static void stop_machine(struct vmm *v)
 {
+	vmm_files_end(v->files);
 	if (v->qemu)
 		vmm_qemu_stop(v->qemu);
 	else
@@ -413,6 +418,7 @@ static int run(struct vmm *v)
 
 static void sync_files(struct vmm *v)
 {
+	vmm_files_end(v->files);
 	vmm_qemu_free(v->qemu);
 	vm_free(v->vm);
 	if (v->saved)
@@ -443,7 +449,7 @@ static int run_all(struct vmm *v)
 	if (r >= 0 && v->restore && v->note.version != CHECKPOINT_VERSION)
 		r = err(-ESTALE, "checkpoint: of another version of strata");
 	if (r >= 0)
-		r = vmm_files_new(v->spec, &v->files);
+		r = vmm_files_new(v->spec, v->arriving, &v->files);
 	if (r >= 0)
 		r = new_machine(v);
 	return r < 0 ? r : run(v);
@@ -453,6 +459,8 @@ static int run_all(struct vmm *v)
 static bool parse_args(struct vmm *v, int argc, char **argv)
 {
 	v->snapshot.fd = VMM_SNAPSHOT;
+	v->arriving = streq(argv[argc - 1], "arriving");
+	argc -= v->arriving;
 	if (argc == 1)
 		return true;
 	v->make = argc == 3 && streq(argv[1], "make");

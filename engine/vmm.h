@@ -1,9 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * strata-vmm [warm KEY | make KEY | restore KEY]: a machine that boots; one that begins from the
- * snapshot of that key; one that is made for it (engine/vmm_make.h); or one that goes on from its
- * own checkpoint, or as another's clone (engine/checkpoint.h). Where the spec says so the machine
- * is QEMU's (engine/vmm_qemu.h), a process of its own in a process group with strata-vmm.
+ * strata-vmm [warm KEY | make KEY | restore KEY] [arriving]: a machine that boots; one that begins
+ * from the snapshot of that key; one that is made for it (engine/vmm_make.h); or one that goes on
+ * from its own checkpoint, or as another's clone (engine/checkpoint.h). Its image is here, or
+ * arriving (engine/vm_fetcher.h). Where the spec says so the machine is QEMU's
+ * (engine/vmm_qemu.h), a process of its own in a process group with strata-vmm.
  *
  * What a supervisor and its strata-vmm share: descriptors at the start, messages afterwards. The
  * VMM is not trusted once its guest runs: each message is one struct of fixed size, and an object
@@ -12,6 +13,7 @@
 #ifndef ENGINE_VMM_H
 #define ENGINE_VMM_H
 
+#include "engine/arrival.h"
 #include "engine/spec.h"
 
 /* 0, 1, 2 are the guest command's stdio. */
@@ -34,7 +36,8 @@ enum vmm_fd {
 		    * int32_t 0 and a descriptor, or -errno, back */
 	/*
 	 * The disks and the volumes' folders in the spec's order, then the packs in the index's,
-	 * then, when the spec has reads verified, the stack's sums (struct stack).
+	 * then, when the spec has reads verified, the stack's sums (struct stack); and then, of a
+	 * stack that is still arriving, enum arrival_fd up to ARRIVAL_DOOR.
 	 */
 	VMM_MORE,
 };

@@ -4,6 +4,7 @@
 #include "base/fd.h"
 #include "base/mem.h"
 #include "engine/vmm.h"
+#include "imagestore/imagestore.h"
 #include "microvm/microvm.h"
 #include "unionfs/unionfs.h"
 #include <errno.h>
@@ -19,11 +20,14 @@ struct served {
 struct vmm_files {
 	const struct run_spec *spec;
 	pthread_mutex_t objects_lock; /* one request at a time on VMM_OBJECTS */
+	bool arriving;
+	struct arrival_reader *reader;
+	struct ufs_arrivals arrivals;
 	size_t n;
 	struct served served[]; /* the root, then the volumes */
 };
 
-int vmm_files_new(const struct run_spec *s, struct vmm_files **ret)
+int vmm_files_new(const struct run_spec *s, bool arriving, struct vmm_files **ret)
 {
 	const size_t n = 1 + s->nvolumes;
 	struct vmm_files *f = calloc(1, sizeof(*f) + n * sizeof(f->served[0]));
@@ -31,6 +35,7 @@ int vmm_files_new(const struct run_spec *s, struct vmm_files **ret)
 	if (!f)
 		return -ENOMEM;
 	f->spec = s;
+	f->arriving = arriving;
 	f->n = n;
 	pthread_mutex_init(&f->objects_lock, NULL);
 	*ret = f;
@@ -43,7 +48,17 @@ void vmm_files_free(struct vmm_files *f)
 		ufs_conn_free(f->served[i].conn);
 		ufs_free(f->served[i].u);
 	}
+	if (f)
+		arrival_reader_free(f->reader);
 	free(f);
+}
+
+void vmm_files_end(void *files)
+{
+	struct vmm_files *f = files;
+
+	if (f)
+		arrival_reader_shut(f->reader);
 }
 
 void *vmm_files_ctx(void *files, size_t i)
@@ -136,6 +151,23 @@ static int volume_fd(const struct vmm_files *f, size_t i)
 	return VMM_MORE + (int)(f->spec->ndisks + i);
 }
 
+/* Who fetches has the network, and stands outside the jail. */
+static int open_arrival(struct vmm_files *f, int at, struct ufs_lower *lower)
+{
+	int r;
+
+	if (!f->arriving)
+		return 0;
+	r = arrival_reader_new(at + ARRIVAL_TABLE, at + ARRIVAL_STATE, at + ARRIVAL_DESK,
+			       at + ARRIVAL_DOOR, &f->reader);
+	f->arrivals = (struct ufs_arrivals){ .fd = at + ARRIVAL_DATA,
+					     .find = arrival_find,
+					     .need = arrival_need,
+					     .ctx = f->reader };
+	lower->arrivals = &f->arrivals;
+	return r;
+}
+
 static int serve_root(struct vmm_files *f, bool recover, struct vm *vm)
 {
 	struct layer_index *index;
@@ -167,7 +199,8 @@ static int serve_root(struct vmm_files *f, bool recover, struct vm *vm)
 		packs[i] = volume_fd(f, f->spec->nvolumes) + (int)i;
 	lower.packs = packs;
 	lower.sums = f->spec->no_verify ? NULL : packs + lower.npacks;
-	return serve_union(&f->served[0], &cfg, vm, vm ? f->spec->dax : 0);
+	r = open_arrival(f, volume_fd(f, f->spec->nvolumes) + (int)nfds, &lower);
+	return r < 0 ? r : serve_union(&f->served[0], &cfg, vm, vm ? f->spec->dax : 0);
 }
 
 /* The folder comes with its owner mapped to the uid that we serve as (engine/vm_volume.h). */

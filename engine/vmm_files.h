@@ -11,8 +11,11 @@
 
 struct vmm_files;
 
-/* Places for all of them: the devices are made before anything is served. @s outlives it. */
-int vmm_files_new(const struct run_spec *s, struct vmm_files **ret);
+/*
+ * Places for all of them: the devices are made before anything is served. @s outlives it.
+ * @arriving: the root's contents are, and are asked for by the last descriptors.
+ */
+int vmm_files_new(const struct run_spec *s, bool arriving, struct vmm_files **ret);
 /* The folders that are served, for vm_jail(): how many of VMM_FILES_FOLDERS(@s). */
 struct vm_folder;
 #define VMM_FILES_FOLDERS(s) (2 + (s)->nvolumes)
@@ -24,6 +27,11 @@ size_t vmm_files_folders(const struct run_spec *s, struct vm_folder *ret);
  */
 struct vm;
 int vmm_files_open(struct vmm_files *f, bool recover, struct vm *vm);
+/*
+ * The guest waits for nothing any more: what is being served for it fails rather than wait for who
+ * fetches. From any thread, after vmm_files_open().
+ */
+void vmm_files_end(void *files);
 /* Syncs and closes; nothing calls vmm_files_serve() any more. */
 void vmm_files_free(struct vmm_files *f);
 

@@ -41,6 +41,7 @@ static void fs_of(const struct run_spec *s, const struct vmm_machine *m, struct 
 		if (served) {
 			fs[i].serve = m->serve;
 			fs[i].ctx = m->ctx(m->arg, i);
+			fs[i].threads = i ? 0 : m->threads;
 		}
 	}
 }

@@ -24,7 +24,9 @@ struct vmm_machine {
 	int port_fd;			    /* the guest's end of the control port, -1 = none */
 	vm_fs_serve_fn *serve;		    /* of the root, then of each volume, with its ctx */
 	void *(*ctx)(void *arg, size_t i);
+	void (*end)(void *arg); /* nothing is waited for any more that is being served */
 	void *arg;
+	unsigned threads; /* that call serve for the root, 0 = as many as the device has */
 	int (*connect)(void *ctx, uint32_t port); /* as struct vm_vsock has it */
 };
 

@@ -40,6 +40,8 @@ struct vmm_qemu {
 	pthread_t net_thread;
 	bool net_started;
 	uint64_t memory; /* bytes, of one with a balloon; else 0 */
+	void (*end)(void *arg); /* of what the file systems wait for */
+	void *arg;
 	struct relay relays[RELAYS];
 	int socks[RELAYS]; /* -1 = the machine has none of it */
 	int qmp_fd;
@@ -198,6 +200,8 @@ int vmm_qemu_new(const struct run_spec *s, const struct vmm_machine *m, struct v
 		return -ENOMEM;
 	q->pidfd = q->qmp_fd = q->net_stop_fd = -1;
 	q->memory = s->balloon ? ROUND_UP(s->limits.memory, UINT64_C(1) << 20) : 0;
+	q->end = m->end;
+	q->arg = m->arg;
 	q->started_fd = eventfd(0, EFD_CLOEXEC);
 	for (unsigned i = 0; i < RELAYS; i++)
 		q->socks[i] = -1;
@@ -315,6 +319,7 @@ int vmm_qemu_run(struct vmm_qemu *q)
 		eventfd_write(q->net_stop_fd, 1);
 		pthread_join(q->net_thread, NULL);
 	}
+	q->end(q->arg);
 	for (size_t i = 0; i < q->nbacks; i++) {
 		eventfd_write(q->backs[i].stop_fd, 1);
 		if (q->backs[i].started)

@@ -39,6 +39,8 @@ struct arrival_reader;
 int arrival_reader_new(int table_fd, int state_fd, int desk_fd, int door_fd,
 		       struct arrival_reader **ret);
 void arrival_reader_free(struct arrival_reader *r);
+/* Who waits gets -EIO now, and so does who comes. From any thread. */
+void arrival_reader_shut(struct arrival_reader *r);
 /* Whether inode @nid's content is one that arrives; *@ret_at: where it lies in the data. */
 bool arrival_find(void *reader, uint64_t nid, uint64_t *ret_at);
 /*

@@ -304,7 +304,6 @@ put_blob() {
 	fails 125 "still arriving" "$strata" tag "$host/lazy:1" other
 	fails 125 "still arriving" "$strata" push "$host/lazy:1" "$host/b:1"
 	fails 125 "still arriving" "$strata" save "$host/lazy:1" -o "$work/saved"
-	fails 125 "still arriving" "$strata" run --vm "$host/lazy:1" true
 	fails 125 "needs all of it" "$strata" run --driver overlay "$host/lazy:1" true
 	"$strata" rm -f "$("$strata" ps -aq)"
 	"$strata" run -d --name c "$host/lazy:1" sleep 300
@@ -443,6 +442,105 @@ put_blob() {
 	"$strata" pull -q "$host/lazy:1"
 	until_gone
 	"$strata" fsck
+}
+
+@test "a microVM begins while its image arrives, by QEMU; killed fetchers are a pause; its end waits for no registry" {
+	need qemu-system-x86_64
+	STRATA_KERNEL=$(cd "$top" && tools/kernel guest 2>/dev/null) || true
+	export STRATA_KERNEL
+	[ -e "$STRATA_KERNEL" ] || skip "no guest kernel: tools/kernel guest"
+	lazy_image
+	run -0 timeout -k 5 120 "$strata" run --vm --vmm qemu --pull lazy --rm "$host/lazy:1" \
+		sh -c 'cat /etc/greeting /add/tiny; md5sum /usr/lib/large /add/pack /var/file7 /var/linked; ls /var/file4 2>&1 || true'
+	echo "$output"
+	arriving
+	[ -z "$(ls "$STRATA_ROOT/layers")" ]
+	[[ $output == *$'hello\ntiny\n'* ]] && [[ $output == *"/var/file4: No such file"* ]]
+	for file in rootfs/usr/lib/large add/pack rootfs/var/file7; do
+		[[ $output == *"$(md5sum <"$work/$file" | cut -d' ' -f1)"* ]]
+	done
+	"$strata" run -d --name lazy-vm --vm --vmm qemu "$host/lazy:1" sleep 300
+	"$strata" exec lazy-vm sh -c 'for i in 7 8 9; do md5sum /var/file$i; sleep 0.5; done; md5sum /usr/lib/random' >"$work/out" &
+	reader=$!
+	for _ in $(seq 8); do
+		fetchers | xargs -r kill -9
+		sleep 0.2
+	done
+	wait $reader
+	for file in file7 file8 file9; do
+		grep "$(md5sum <"$work/rootfs/var/$file" | cut -d' ' -f1)" "$work/out"
+	done
+	grep "$(md5sum <"$work/rootfs/usr/lib/random" | cut -d' ' -f1)" "$work/out"
+	grep "another is started" "$STRATA_RUNROOT"/instances/*/monitor.log
+	# What it writes to what arrived stays when all is here.
+	"$strata" exec lazy-vm sh -c 'echo more >>/var/file12; mv /var/file14 /var/moved; sync'
+	touch "$work/knobs/lie"
+	run "$strata" exec lazy-vm cat /var/file20
+	[ "$status" != 0 ]
+	rm "$work/knobs/lie"
+	[ "$("$strata" exec lazy-vm md5sum /var/file20 | cut -d' ' -f1)" = "$(md5sum <"$work/rootfs/var/file20" | cut -d' ' -f1)" ]
+	"$strata" stop -t 1 lazy-vm
+	touch "$work/knobs/stall"
+	id=$("$strata" run -d --vm --vmm qemu "$host/lazy:1" sh -c 'echo begun; cat /var/file21')
+	for _ in $(seq 300); do
+		[ -z "$("$strata" logs "$id")" ] || break
+		sleep 0.1
+	done
+	sleep 1
+	begun=$SECONDS
+	kill -9 $(ps -eo pid=,uid=,comm= | awk -v u=$((0x7e000000 + 0x${id:0:6})) '$2 == u && $3 ~ /^qemu-system/ { print $1 }')
+	timeout 60 "$strata" wait "$id"
+	[ $((SECONDS - begun)) -lt 15 ]
+	"$strata" rm "$id"
+	rm "$work/knobs/stall" "$work/knobs/hold"
+	"$strata" pull -q "$host/lazy:1"
+	until_gone
+	"$strata" start lazy-vm
+	run -0 "$strata" exec lazy-vm sh -c 'tail -n 1 /var/file12; md5sum /var/moved /var/file22'
+	[ "${lines[0]}" = more ]
+	for file in file14 file22; do
+		[[ $output == *"$(md5sum <"$work/rootfs/var/$file" | cut -d' ' -f1)"* ]]
+	done
+	"$strata" rm -f lazy-vm
+	"$strata" fsck
+	same_as_whole
+}
+
+# shellcheck disable=SC2016 # expanded where the script runs
+@test "a microVM by KVM begins while its image arrives, cold and warm, with and without a DAX window" {
+	[ -e "$build/vmlinux" ] || skip "no guest kernel: make kernel"
+	lazy_image
+	registries_end
+	kill "$(cat "$work/proxy.pid")"
+	rm "$work/knobs/host" "$work/proxy.pid"
+	export top behind host
+	vm_host '
+		env -u REGISTRY_AUTH_FILE docker-registry serve "$work/registry.yml" >"$work/registry.log" 2>&1 &
+		until curl -s -o /dev/null "http://$behind/v2/"; do sleep 0.1; done
+		python3 "$top/tests/lazy_registry.py" "$work/knobs" "$behind" &
+		until [ -s "$work/knobs/host" ]; do sleep 0.1; done
+		host=$(cat "$work/knobs/host")
+		echo "{\"registries\": {\"$host\": {\"insecure\": true}}}" >"$STRATA_CONFIG"
+		"$strata" pull -q --lazy "$host/lazy:1"
+		random=$(md5sum <"$work/rootfs/usr/lib/random")
+		"$strata" run --vm --rm --cold --dax 32m "$host/lazy:1" sh -c \
+			"cat /add/tiny; md5sum </usr/lib/random; md5sum </usr/lib/random" >"$work/out"
+		printf "tiny\n%s\n%s\n" "$random" "$random" | diff - "$work/out"
+		[ "$("$strata" run --vm --rm "$host/lazy:1" sh -c "md5sum </add/pack")" = "$(md5sum <"$work/add/pack")" ]
+		"$strata" run -d --name v --vm --verify never "$host/lazy:1" sh -c "
+			echo one >>/var/file12; echo ready; while ! [ -e /go ]; do sleep 0.1; done; md5sum </var/file13; cat /var/file14 | wc -l"
+		until_log v ready
+		[ -z "$(ls "$STRATA_ROOT/layers")" ]
+		"$strata" checkpoint v
+		"$strata" restore v
+		"$strata" exec v touch /go
+		"$strata" wait v
+		"$strata" logs v >"$work/out"
+		printf "ready\n%s\n%s\n" "$(md5sum <"$work/rootfs/var/file13")" "$(wc -l <"$work/rootfs/var/file14")" |
+			diff - "$work/out"
+		! grep "error" "$STRATA_RUNROOT"/instances/*/monitor.log
+		"$strata" rm v
+	'
 }
 
 @test "several instances at once; one is removed while its reads wait for a registry that is stuck" {

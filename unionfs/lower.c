@@ -213,7 +213,10 @@ void lower_data_put(struct lower *l, struct lower_data *d)
 bool lower_is_object(struct lower *l, uint64_t id)
 {
 	struct layer_content c;
+	uint64_t base;
 
+	if (l->arrivals.find && l->arrivals.find(l->arrivals.ctx, id, &base))
+		return false;
 	return l->kind == UFS_LOWER_INDEX && layer_content(l->index, id, &c) == 0 &&
 	       c.kind == LAYER_OBJECT;
 }

@@ -22,9 +22,10 @@ static int futex(_Atomic(uint32_t) *word, int op, uint32_t value, const struct t
 
 int arrival_desk_new(int *ret_fd)
 {
-	_close_ int fd = fd_memfd("strata-desk", NULL, 0);
+	_close_ int fd = fd_memfd("strata-desk", NULL, sizeof(struct desk));
 
-	if (fd < 0 || ftruncate(fd, sizeof(struct desk)) < 0)
+	/* Who asks may be a VMM that its guest has taken over: who answers has it mapped. */
+	if (fd < 0 || fcntl(fd, F_ADD_SEALS, F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_SEAL) < 0)
 		return err_sys("desk");
 	*ret_fd = take_fd(fd);
 	return 0;
@@ -50,6 +51,13 @@ void desk_unmap(struct desk *d)
 		munmap(d, sizeof(*d));
 }
 
+void desk_shut(struct desk *d)
+{
+	atomic_store(&d->shut, 1);
+	for (unsigned i = 0; i < DESK_SLOTS; i++)
+		futex(&d->slots[i].word, FUTEX_WAKE, INT32_MAX, NULL);
+}
+
 void arrival_desk_shut(int desk_fd)
 {
 	struct desk *d;
@@ -58,9 +66,7 @@ void arrival_desk_shut(int desk_fd)
 		err_clear();
 		return;
 	}
-	atomic_store(&d->shut, 1);
-	for (unsigned i = 0; i < DESK_SLOTS; i++)
-		futex(&d->slots[i].word, FUTEX_WAKE, INT32_MAX, NULL);
+	desk_shut(d);
 	desk_unmap(d);
 }
 

@@ -28,6 +28,8 @@ struct desk {
 
 int desk_map(int fd, struct desk **ret);
 void desk_unmap(struct desk *d);
+/* Nobody waits any more: what is asked from now on, or was, is not done. */
+void desk_shut(struct desk *d);
 
 /* ---- who asks ---- */
 

@@ -212,7 +212,7 @@ static int open_files(struct fetcher *f)
 	table = openat(f->dirfd, "table", O_RDONLY | O_CLOEXEC);
 	r = table < 0 ? err_sys("table of an arriving image") : table_read(table, &f->table);
 	if (r >= 0)
-		r = arrival_open_state(f->dirfd, &f->table, &state, &f->data_fd);
+		r = arrival_open_state(f->dirfd, &f->table, true, &state, &f->data_fd);
 	if (r >= 0)
 		r = state_map(state, &f->table, true, &f->state);
 	return r < 0 ? r : arrival_note_read(f->dirfd, &f->note);

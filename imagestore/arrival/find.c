@@ -183,7 +183,7 @@ static int open_arriving(int dirfd, struct arriving *a)
 	r = a->table_fd < 0 ? a->table_fd : table_read(a->table_fd, &t);
 	if (r < 0)
 		return r;
-	r = arrival_open_state(dirfd, &t, &a->state_fd, &a->data_fd);
+	r = arrival_open_state(dirfd, &t, false, &a->state_fd, &a->data_fd);
 	table_done(&t);
 	return r;
 }

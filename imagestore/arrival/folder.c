@@ -253,42 +253,50 @@ int arrival_make_state(int dirfd, const struct table *t)
 	return r < 0 ? err(r, "arriving image: %s", strerror(-r)) : 0;
 }
 
-static int try_state(int dirfd, const struct table *t, int *ret_state_fd)
+static int try_state(int dirfd, const struct table *t, int mode, int *ret_state_fd)
 {
-	_close_ int fd = openat(dirfd, "state", O_RDWR | O_CLOEXEC);
+	_close_ int fd = openat(dirfd, "state", mode | O_CLOEXEC);
 	struct state s;
 	int r = fd < 0 ? -ESTALE : state_map(fd, t, false, &s);
 
 	if (r < 0)
 		return r;
+	if (!state_is_current(&s))
+		r = -ESTALE;
 	state_done(&s);
-	*ret_state_fd = take_fd(fd);
-	return 0;
+	if (r >= 0)
+		*ret_state_fd = take_fd(fd);
+	return r;
 }
 
-int arrival_open_state(int dirfd, const struct table *t, int *ret_state_fd, int *ret_data_fd)
+/* Whoever is first after a boot; nobody can have opened the old ones by then. */
+static int begin_anew(int dirfd, const struct table *t, int mode, int *ret_state_fd)
 {
+	_close_ int own = openat(dirfd, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	int r = own < 0 ? -errno : fd_lock(own, true, true);
+
+	if (r >= 0)
+		r = try_state(dirfd, t, mode, ret_state_fd);
+	if (r != -ESTALE)
+		return r;
+	r = arrival_make_state(dirfd, t);
+	return r < 0 ? r : try_state(dirfd, t, mode, ret_state_fd);
+}
+
+int arrival_open_state(int dirfd, const struct table *t, bool write, int *ret_state_fd,
+		       int *ret_data_fd)
+{
+	const int mode = write ? O_RDWR : O_RDONLY;
 	_close_ int state = -1, data = -1;
-	int r = try_state(dirfd, t, &state);
+	int r = try_state(dirfd, t, mode, &state);
 
-	/* Whoever is first after a boot; nobody can have opened the old ones by then. */
-	if (r == -ESTALE) {
-		_close_ int own = openat(dirfd, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-
-		r = own < 0 ? -errno : fd_lock(own, true, true);
-		if (r >= 0)
-			r = try_state(dirfd, t, &state);
-		if (r == -ESTALE)
-			r = arrival_make_state(dirfd, t);
-		if (r >= 0 && state < 0)
-			r = try_state(dirfd, t, &state);
-	}
-	if (r >= 0) {
-		data = openat(dirfd, "data", O_RDWR | O_CLOEXEC);
-		r = data < 0 ? err_sys("data of an arriving image") : 0;
-	}
+	if (r == -ESTALE)
+		r = begin_anew(dirfd, t, mode, &state);
 	if (r < 0)
 		return r;
+	data = openat(dirfd, "data", mode | O_CLOEXEC);
+	if (data < 0)
+		return err_sys("data of an arriving image");
 	*ret_state_fd = take_fd(state);
 	*ret_data_fd = take_fd(data);
 	return 0;

@@ -47,6 +47,12 @@ void arrival_reader_free(struct arrival_reader *r)
 	free(r);
 }
 
+void arrival_reader_shut(struct arrival_reader *r)
+{
+	if (r)
+		desk_shut(r->desk);
+}
+
 bool arrival_find(void *reader, uint64_t nid, uint64_t *ret_at)
 {
 	struct arrival_reader *r = reader;

@@ -142,7 +142,7 @@ static int open_all(struct settling *g, const struct digest *manifest)
 	int r = fd < 0 ? err_sys("table of an arriving image") : table_read(fd, &g->table);
 
 	if (r >= 0)
-		r = arrival_open_state(g->dirfd, &g->table, &g->state_fd, &g->data_fd);
+		r = arrival_open_state(g->dirfd, &g->table, true, &g->state_fd, &g->data_fd);
 	if (r >= 0)
 		r = state_map(g->state_fd, &g->table, true, &g->state);
 	return r < 0 ? r : open_stack(g, manifest);

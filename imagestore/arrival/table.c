@@ -147,16 +147,6 @@ size_t state_size(const struct table *t)
 	return sizeof(struct state_head) + t->head->nchunks;
 }
 
-static bool is_current(const struct state_head *h)
-{
-	struct boot_id boot;
-
-	if (proc_boot_id(&boot) < 0)
-		return false;
-	return memcmp(h->magic, STATE_MAGIC, sizeof(h->magic)) == 0 &&
-	       strncmp(h->boot, boot.s, sizeof(h->boot)) == 0;
-}
-
 int state_map(int fd, const struct table *t, bool write, struct state *ret)
 {
 	struct state s = { .size = state_size(t) };
@@ -170,12 +160,20 @@ int state_map(int fd, const struct table *t, bool write, struct state *ret)
 	if (s.head == MAP_FAILED)
 		return err_sys("state of an arriving image");
 	s.chunks = (void *)(s.head + 1);
-	if (!is_current(s.head)) {
+	if (memcmp(s.head->magic, STATE_MAGIC, sizeof(s.head->magic)) != 0) {
 		munmap(s.head, s.size);
 		return -ESTALE;
 	}
 	*ret = s;
 	return 0;
+}
+
+bool state_is_current(const struct state *s)
+{
+	struct boot_id boot;
+
+	return proc_boot_id(&boot) >= 0 &&
+	       strncmp(s->head->boot, boot.s, sizeof(s->head->boot)) == 0;
 }
 
 void state_done(struct state *s)

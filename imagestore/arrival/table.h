@@ -77,8 +77,10 @@ struct state {
 };
 
 size_t state_size(const struct table *t);
-/* Maps @fd, which has state_size() bytes; -ESTALE: of another boot, or damaged. */
+/* Maps @fd, which has state_size() bytes; -ESTALE: it is another's, or damaged. */
 int state_map(int fd, const struct table *t, bool write, struct state *ret);
+/* Not of another boot: what it says is so. Whoever was handed it by one who asked knows. */
+bool state_is_current(const struct state *s);
 void state_done(struct state *s);
 /* Whether all of [@first, @end) is here. */
 bool state_has(const struct state *s, uint32_t first, uint32_t end);
