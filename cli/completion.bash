@@ -40,6 +40,7 @@ _strata() {
 		return
 		;;
 	--vmm) mapfile -t COMPREPLY < <(compgen -W 'auto kvm qemu' -- "$cur"); return ;;
+	--huge-pages) mapfile -t COMPREPLY < <(compgen -W 'thp hugetlb' -- "$cur"); return ;;
 	--driver) mapfile -t COMPREPLY < <(compgen -W 'fuse overlay auto' -- "$cur"); return ;;
 	--verify) mapfile -t COMPREPLY < <(compgen -W 'open never' -- "$cur"); return ;;
 	--pull) mapfile -t COMPREPLY < <(compgen -W 'never missing always lazy' -- "$cur"); return ;;

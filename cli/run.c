@@ -110,6 +110,8 @@ static struct option_def options[] = {
 	{ 0, "vcpus", OPT_UINT, &asked.o.vcpus, "N", "virtual CPUs of a microVM (1)" },
 	{ 0, "balloon", OPT_FLAG, &asked.o.balloon, NULL,
 	  "what a microVM frees goes back to the host" },
+	{ 0, "huge-pages", OPT_STR, &asked.o.huge_pages, "thp|hugetlb",
+	  "a microVM's memory in pages of 2 MiB" },
 	{ 0, "dax", OPT_SIZE, &asked.o.dax, "BYTES[kmg]",
 	  "a window in which a microVM shares the host's cache of stored files" },
 	{ 0, "vmm", OPT_STR, &asked.o.vmm, "auto|kvm|qemu",

@@ -95,7 +95,7 @@ __attribute__((format(printf, 3, 4))) static void add(struct arguments *a, const
 
 static void add_machine(struct arguments *a, const struct qemu_config *c, int kernel, int initrd)
 {
-	const unsigned long long mib = ROUND_UP(c->memory, UINT64_C(1) << 20) >> 20;
+	const unsigned long long mib = ROUND_UP(c->memory, UINT64_C(2) << 20) >> 20;
 
 	add(a, "-M", "microvm,acpi=off,pit=on,pic=on,rtc=on,isa-serial=off,memory-backend=ram");
 	add(a, "-global", "virtio-mmio.force-legacy=false");
@@ -104,7 +104,8 @@ static void add_machine(struct arguments *a, const struct qemu_config *c, int ke
 	add(a, "-smp", "%u", c->vcpus);
 	add(a, "-m", "%llu", mib);
 	/* Shared and sealed, since the back end of the file systems maps it. */
-	add(a, "-object", "memory-backend-memfd,id=ram,size=%lluM,share=on,seal=on", mib);
+	add(a, "-object", "memory-backend-memfd,id=ram,size=%lluM,share=on,seal=on%s", mib,
+	    c->hugetlb ? ",hugetlb=on,hugetlbsize=2M" : "");
 	add(a, "-nodefaults", "%s", "");
 	add(a, "-no-user-config", "%s", "");
 	add(a, "-no-reboot", "%s", "");

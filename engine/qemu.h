@@ -26,7 +26,8 @@ struct qemu_config {
 	int kernel_fd;	 /* ELF vmlinux with a PVH note */
 	int init_fd;	 /* strata-init, to be /init of the initramfs */
 	int modules_fd;	 /* an archive of modules to go with it, -1 = none */
-	uint64_t memory; /* bytes; rounded up to MiB */
+	uint64_t memory; /* bytes; rounded up to 2 MiB */
+	bool hugetlb;	 /* in pages of 2 MiB that were set apart */
 	unsigned vcpus;
 	bool balloon, verbose;	 /* the kernel's messages, not only its last words */
 	int fs_fds[QEMU_FS_MAX]; /* stream sockets with a vhost-user back end each */

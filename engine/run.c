@@ -79,6 +79,9 @@ static int check_emulated(const struct run_spec *spec)
 	if (spec->dax)
 		return err(-EOPNOTSUPP, "--dax is for KVM, and this microVM would be emulated by "
 					"QEMU");
+	if (spec->pages == VM_PAGES_THP)
+		return err(-EOPNOTSUPP, "--huge-pages thp is for KVM, and this microVM would be "
+					"emulated by QEMU: hugetlb is for both");
 	if (spec->trace)
 		return err(-EOPNOTSUPP, "--trace-boot is for KVM, and this microVM would be "
 					"emulated by QEMU");

@@ -40,6 +40,7 @@ struct run_options {
 	const char *vmm;    /* RUN_VM: "kvm", "qemu", "auto"; NULL: STRATA_VMM, else auto */
 	bool cold;	    /* RUN_VM: boots, in place of going on from a machine that has */
 	bool balloon;	    /* RUN_VM: memory that the guest frees goes back to the host */
+	const char *huge_pages; /* RUN_VM: "thp" or "hugetlb"; NULL: none */
 	uint64_t dax; /* RUN_VM: bytes of the window that its root's stored files are mapped in */
 };
 

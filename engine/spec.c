@@ -32,6 +32,24 @@ int spec_driver_parse(const char *name, enum run_driver *ret)
 	return err(-EINVAL, "driver '%s': must be auto, fuse or overlay", name);
 }
 
+static const char *const pages_names[] = { "small", "thp", "hugetlb" };
+
+const char *spec_pages_name(enum vm_pages p)
+{
+	return pages_names[p];
+}
+
+int spec_pages_parse(const char *name, enum vm_pages *ret)
+{
+	for (unsigned i = 0; i < ARRAY_SIZE(pages_names); i++) {
+		if (streq(name, pages_names[i])) {
+			*ret = i;
+			return 0;
+		}
+	}
+	return err(-EINVAL, "huge pages '%s': must be thp or hugetlb", name);
+}
+
 int spec_verify_parse(const char *word, bool *ret_no_verify)
 {
 	const char *from = word ? "verify" : "STRATA_VERIFY";

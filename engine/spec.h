@@ -5,6 +5,7 @@
 #define ENGINE_SPEC_H
 
 #include "engine/engine.h"
+#include "microvm/microvm.h"
 
 struct run_spec {
 	enum run_kind kind;
@@ -25,6 +26,7 @@ struct run_spec {
 	uint64_t net_rate; /* bytes a second in each direction, 0 = any */
 	uint64_t disk_rate; /* bytes a second of each disk, read and written, 0 = any */
 	unsigned timeout;  /* seconds, 0 = none */
+	enum vm_pages pages; /* that a microVM's memory is made of */
 	uint64_t dax;	   /* bytes of a microVM's DAX window, whole units of 2 MiB; 0 = none */
 	int stop_signal;
 	bool host_network, user_network, rm, tty, interactive, read_only, logged, trace;
@@ -62,6 +64,9 @@ const char *spec_driver_name(enum run_driver d);
 int spec_driver_parse(const char *name, enum run_driver *ret);
 const char *spec_kind_name(enum run_kind k);
 int spec_kind_parse(const char *name, enum run_kind *ret);
+/* "small", "thp", "hugetlb"; and back (-EINVAL). */
+const char *spec_pages_name(enum vm_pages p);
+int spec_pages_parse(const char *name, enum vm_pages *ret);
 /* Whether a limit of @bytes is one; 0 is none. -EINVAL with a text. */
 int spec_memory_check(uint64_t bytes);
 /* "open" or "never"; NULL: what STRATA_VERIFY says, else open. -EINVAL. */

@@ -72,6 +72,8 @@ json_t *spec_to_json(const struct run_spec *s)
 		json_object_set_new(j, "cold", json_true());
 	if (j && s->dax)
 		json_object_set_new(j, "dax", json_integer((json_int_t)s->dax));
+	if (j && s->pages)
+		json_object_set_new(j, "pages", json_string(spec_pages_name(s->pages)));
 	if (j && s->balloon)
 		json_object_set_new(j, "balloon", json_true());
 	return j;
@@ -112,8 +114,11 @@ static int volumes_from_json(const json_t *a, struct run_spec *s)
 static int kind_from_json(const json_t *j, struct run_spec *s)
 {
 	const char *kind = json_get_str(j, "kind"), *driver = json_get_str(j, "driver");
+	const char *pages = json_get_str(j, "pages");
 
 	if (!kind || spec_kind_parse(kind, &s->kind) < 0)
+		return -EBADMSG;
+	if (pages && spec_pages_parse(pages, &s->pages) < 0)
 		return -EBADMSG;
 	return spec_driver_parse(driver ? driver : "", &s->driver);
 }

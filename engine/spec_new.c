@@ -205,6 +205,13 @@ static int copy_options(struct run_spec *s, const struct run_options *o, const j
 	if (o->balloon && o->kind != RUN_VM)
 		return err(-EINVAL, "a balloon is a microVM's: use --vm");
 	s->balloon = o->balloon;
+	if (o->huge_pages && o->kind != RUN_VM)
+		return err(-EINVAL, "huge pages are a microVM's: use --vm");
+	if (o->huge_pages && spec_pages_parse(o->huge_pages, &s->pages) < 0)
+		return -EINVAL;
+	if (s->pages == VM_PAGES_HUGETLB && s->balloon)
+		return err(-EINVAL,
+			   "a balloon takes small pages, which --huge-pages hugetlb has not");
 	s->dax = ROUND_UP(o->dax, VM_DAX_UNIT);
 	if (o->dax && o->kind != RUN_VM)
 		return err(-EINVAL, "a DAX window is a microVM's: use --vm");

@@ -84,6 +84,8 @@ int vmm_machine_new(const struct run_spec *s, const struct vmm_machine *m, struc
 		.modules_fd = s->modules ? VMM_MODULES : -1,
 		.acpi = s->acpi,
 		.memory = s->limits.memory,
+		/* What is made is mapped, or copied, by whoever goes on from it. */
+		.pages = m->kind == VMM_MADE ? VM_PAGES_SMALL : s->pages,
 		.vcpus = s->vcpus,
 		.balloon = s->balloon,
 		.trace = s->trace && m->kind != VMM_MADE,

@@ -184,6 +184,7 @@ int vmm_qemu_new(const struct run_spec *s, const struct vmm_machine *m, struct v
 				 .init_fd = VMM_INIT,
 				 .modules_fd = s->modules ? VMM_MODULES : -1,
 				 .memory = s->limits.memory,
+				 .hugetlb = s->pages == VM_PAGES_HUGETLB,
 				 .vcpus = s->vcpus,
 				 .balloon = s->balloon,
 				 .disk_rate = s->disk_rate,

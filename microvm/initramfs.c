@@ -71,11 +71,11 @@ static void heads_write(uint8_t *p, const struct layout *l)
 	entry_write(p + PAGE + ROUND_UP(l->init_len, CPIO_ALIGN), end, sizeof(end), 0, 0);
 }
 
-static int map_at(uint8_t *p, uint64_t len, int fd, const char *what)
+static int put_at(const struct vm *v, uint8_t *p, uint64_t len, int fd, const char *what)
 {
-	return mmap(p, len, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_FIXED, fd, 0) == MAP_FAILED ?
-		       err_sys("%s: map", what) :
-		       0;
+	int r = vm_memory_put(v, p, len, fd, 0);
+
+	return r < 0 ? err(r, "%s: it cannot be had: %s", what, strerror(-r)) : 0;
 }
 
 int vm_initramfs_load(struct vm *v, int fd, int modules, const struct vm_kernel *kernel,
@@ -96,9 +96,9 @@ int vm_initramfs_load(struct vm *v, int fd, int modules, const struct vm_kernel 
 								   NULL;
 	if (!p)
 		return err(-ENOMEM, "the VM's memory is too small for kernel and init");
-	r = map_at(p + PAGE, l.init_len, fd, "guest init");
+	r = put_at(v, p + PAGE, l.init_len, fd, "guest init");
 	if (r >= 0 && modules >= 0)
-		r = map_at(p + l.modules, l.modules_len, modules, "guest modules");
+		r = put_at(v, p + l.modules, l.modules_len, modules, "guest modules");
 	if (r < 0)
 		return r;
 	heads_write(p, &l);

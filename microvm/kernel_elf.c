@@ -53,17 +53,18 @@ static int elf_open(struct elf *e, int fd)
 	return 0;
 }
 
-/* Maps whole pages of the file; the rest of the last one and what cannot be mapped is read. */
-static int segment_load(const struct elf *e, const Elf64_Phdr *p, uint8_t *hva)
+/* Whole pages of the file as they are; the rest of the last one, or of an odd one, is read. */
+static int segment_load(const struct vm *v, const struct elf *e, const Elf64_Phdr *p, uint8_t *hva)
 {
 	uint64_t mapped = 0;
+	int r = 0;
 
 	if (p->p_offset % PAGE == 0 && (uintptr_t)hva % PAGE == 0)
 		mapped = p->p_filesz - p->p_filesz % PAGE;
-	if (mapped &&
-	    mmap(hva, mapped, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_FIXED | MAP_NORESERVE,
-		 e->fd, (off_t)p->p_offset) == MAP_FAILED)
-		return err_sys("kernel: map");
+	if (mapped)
+		r = vm_memory_put(v, hva, mapped, e->fd, (off_t)p->p_offset);
+	if (r < 0)
+		return err(r, "kernel: its segments cannot be had: %s", strerror(-r));
 	if (fd_pread_full(e->fd, hva + mapped, p->p_filesz - mapped,
 			  (off_t)(p->p_offset + mapped)) != (ssize_t)(p->p_filesz - mapped))
 		return bad("segment cut off");
@@ -94,7 +95,7 @@ static int segments_load(struct vm *v, const struct elf *e, struct vm_kernel *k)
 		hva = p->p_paddr >= VM_HIGH_GPA ? mem_at(&v->mem, p->p_paddr, p->p_memsz) : NULL;
 		if (!hva)
 			return bad("does not fit into the VM's memory");
-		r = segment_load(e, p, hva);
+		r = segment_load(v, e, p, hva);
 		if (r < 0)
 			return r;
 		k->end = MAX(k->end, p->p_paddr + p->p_memsz);

@@ -4,8 +4,10 @@
  * below 4 GiB.
  */
 #include "base/err.h"
+#include "base/fd.h"
 #include "base/mem.h"
 #include "microvm/vm.h"
+#include <linux/mman.h>
 #include <sys/ioctl.h>
 #include <sys/mman.h>
 
@@ -34,6 +36,47 @@ static uint8_t *map_aligned(uint64_t size)
 		munmap(p, before);
 	munmap(p + before + size, HUGE - before);
 	return p + before;
+}
+
+/* Reserved whole: a page that turned out not to be there would be a SIGBUS later. */
+static uint8_t *map_hugetlb(uint64_t size)
+{
+	uint8_t *p = mmap(NULL, size, PROT_READ | PROT_WRITE,
+			  MAP_PRIVATE | MAP_ANONYMOUS | MAP_HUGETLB | MAP_HUGE_2MB, -1, 0);
+
+	return p == MAP_FAILED ? NULL : p;
+}
+
+static int map_memory(uint64_t size, enum vm_pages pages, uint8_t **ret)
+{
+	const unsigned long long mib = size / MIB;
+
+	*ret = pages == VM_PAGES_HUGETLB ? map_hugetlb(size) : map_aligned(size);
+	if (!*ret && pages == VM_PAGES_HUGETLB)
+		return err(-ENOMEM,
+			   "the VM wants %llu huge pages of 2 MiB, and so many are not free "
+			   "(vm.nr_hugepages sets them apart)",
+			   mib / 2);
+	if (!*ret)
+		return err_sys("%llu MiB of memory for the VM", mib);
+	if (pages == VM_PAGES_THP && madvise(*ret, size, MADV_HUGEPAGE) < 0)
+		return err_sys("this kernel has no transparent huge pages");
+	return 0;
+}
+
+int vm_memory_put(const struct vm *v, uint8_t *hva, uint64_t len, int fd, off_t off)
+{
+	ssize_t n;
+
+	if (v->pages == VM_PAGES_SMALL)
+		return mmap(hva, len, PROT_READ | PROT_WRITE,
+			    MAP_PRIVATE | MAP_FIXED | MAP_NORESERVE, fd, off) == MAP_FAILED ?
+			       -errno :
+			       0;
+	n = fd_pread_full(fd, hva, len, off);
+	if (n < 0)
+		return (int)n;
+	return (uint64_t)n == len ? 0 : -EIO;
 }
 
 int vm_slot_set(struct vm *v, unsigned slot, const struct mem_region *r, uint32_t flags)
@@ -66,19 +109,23 @@ static int windows_new(struct vm *v, unsigned ndevices)
 	return 0;
 }
 
-int vm_memory_new(struct vm *v, uint64_t size, unsigned ndevices)
+int vm_memory_new(struct vm *v, const struct vm_config *cfg, unsigned ndevices)
 {
-	uint64_t low;
+	uint64_t size = cfg->memory, low;
 	uint8_t *p;
+	int r;
 
+	if (cfg->pages == VM_PAGES_HUGETLB && cfg->balloon)
+		return err(-EINVAL, "a balloon takes small pages, which huge ones set apart have not");
 	if (size < VM_MEMORY_MIN || size > UINT64_C(1) << 40)
 		return err(-EINVAL, "a VM's memory is 32 MiB to 1 TiB, not %llu bytes",
 			   (unsigned long long)size);
 	size = ROUND_UP(size, HUGE);
 	low = MIN(size, (uint64_t)VM_HOLE_START);
-	p = map_aligned(size);
-	if (!p)
-		return err_sys("%llu MiB of memory for the VM", (unsigned long long)(size / MIB));
+	r = map_memory(size, cfg->pages, &p);
+	if (r < 0)
+		return r;
+	v->pages = cfg->pages;
 	v->mem.regions[v->mem.n++] = (struct mem_region){ 0, low, p };
 	if (size > low)
 		v->mem.regions[v->mem.n++] =

@@ -91,6 +91,13 @@ struct vm_vsock {
 	void *ctx;
 };
 
+/*
+ * What a VM's memory is made of. With huge pages (2 MiB) it is faster and shared with nobody:
+ * kernel, init and snapshot are copied into it, where small pages map them. THP: such as the kernel
+ * has at hand (madvise(2)). HUGETLB: those that were set apart (vm.nr_hugepages), or -ENOMEM.
+ */
+enum vm_pages { VM_PAGES_SMALL, VM_PAGES_THP, VM_PAGES_HUGETLB };
+
 struct vm_config {
 	int kernel_fd;	     /* ELF vmlinux with a PVH note, or with a 64-bit entry */
 	int init_fd;	     /* strata-init, to be /init of the initramfs; -1 = none */
@@ -98,6 +105,7 @@ struct vm_config {
 	bool acpi; /* the kernel learns of its machine by ACPI, not by MP table and command line */
 	const char *cmdline; /* added to the machine's own; NULL = nothing */
 	uint64_t memory;     /* bytes, at least VM_MEMORY_MIN; rounded up to 2 MiB */
+	enum vm_pages pages; /* -EINVAL: HUGETLB with a balloon, which takes small pages */
 	unsigned vcpus;	     /* 1..VM_VCPUS_MAX */
 	const struct vm_fs *fs;
 	size_t nfs;

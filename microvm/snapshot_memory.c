@@ -87,9 +87,10 @@ int vm_memory_restore(struct vm *v, const struct snapshot_file *f)
 	for (uint32_t i = 0; i < f->nextents; i++) {
 		const struct snapshot_extent *e = &f->extents[i];
 
-		if (mmap(memory + e->off, e->len, PROT_READ | PROT_WRITE,
-			 MAP_PRIVATE | MAP_FIXED | MAP_NORESERVE, f->fd, (off_t)off) == MAP_FAILED)
-			return err_sys("snapshot: map");
+		int r = vm_memory_put(v, memory + e->off, e->len, f->fd, (off_t)off);
+
+		if (r < 0)
+			return err(r, "snapshot: its memory cannot be had: %s", strerror(-r));
 		off += e->len;
 	}
 	return 0;

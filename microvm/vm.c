@@ -172,7 +172,7 @@ static int vm_make(struct vm *v, const struct vm_config *cfg)
 	ndevices = 1 + c.rng + c.balloon + (c.net != NULL) + (c.vsock != NULL) +
 		   (unsigned)MIN(c.nfs, (size_t)VM_FS_MAX) +
 		   (unsigned)MIN(c.ndisks, (size_t)VM_DISKS_MAX);
-	r = vm_memory_new(v, c.memory, ndevices);
+	r = vm_memory_new(v, &c, ndevices);
 	if (r == 0)
 		r = vm_dax_new(v, cfg);
 	if (r < 0)

@@ -111,6 +111,7 @@ struct vm {
 	int kvm_fd, fd;
 	size_t run_size;
 	struct mem mem;
+	enum vm_pages pages; /* that it is made of */
 	struct ioapic ioapic;
 	struct coalesced coalesced;
 	struct vcpu vcpus[VM_VCPUS_MAX];
@@ -144,8 +145,13 @@ void vm_ended(struct vm *v, enum vm_end end);
 /* The same for VM_END_CRASHED, with the text. */
 void vm_crashed(struct vm *v, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
 
-/* memory.c: maps RAM and the pages of @ndevices windows, and gives them to KVM. */
-int vm_memory_new(struct vm *v, uint64_t size, unsigned ndevices);
+/* memory.c: maps RAM, as @cfg wants it, and the pages of @ndevices windows; gives them to KVM. */
+int vm_memory_new(struct vm *v, const struct vm_config *cfg, unsigned ndevices);
+/*
+ * Has RAM at @hva hold @len bytes of @fd from @off: mapped, or, in huge pages, copied. All are
+ * multiples of a page but @len. 0 or -errno without a text.
+ */
+int vm_memory_put(const struct vm *v, uint8_t *hva, uint64_t len, int fd, off_t off);
 /* dax.c: the DAX window that @cfg asks for, behind RAM, in the next slot. */
 int vm_dax_new(struct vm *v, const struct vm_config *cfg);
 void vm_dax_free(struct vm *v);
