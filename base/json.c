@@ -4,6 +4,21 @@
 #include "base/err.h"
 #include "base/fd.h"
 #include "base/str.h"
+#include <stdatomic.h>
+#include <sys/random.h>
+
+/*
+ * What keys are hashed with, so that nobody can choose keys that collide. By itself jansson opens,
+ * reads and closes /dev/urandom.
+ */
+static void seed(void)
+{
+	static atomic_bool done;
+	size_t n;
+
+	if (!atomic_exchange(&done, true) && getrandom(&n, sizeof(n), GRND_NONBLOCK) == sizeof(n))
+		json_object_seed(n);
+}
 
 int json_parse(const char *data, size_t len, const char *what, json_t **ret)
 {
@@ -13,6 +28,7 @@ int json_parse(const char *data, size_t len, const char *what, json_t **ret)
 	if (len > JSON_MAX)
 		return err(-EFBIG, "%s: a JSON document of %zu bytes; at most %u are read", what,
 			   len, JSON_MAX);
+	seed();
 	j = json_loadb(data, len, JSON_REJECT_DUPLICATES, &e);
 	if (!j)
 		return err(-EBADMSG, "%s: not the JSON it should be: line %d: %s", what, e.line,

@@ -19,6 +19,8 @@ void coalesced_init(struct coalesced *c, int vm_fd)
 	int page = ioctl(vm_fd, KVM_CHECK_EXTENSION, KVM_CAP_COALESCED_MMIO);
 
 	*c = (struct coalesced){ .vm_fd = vm_fd, .offset = page > 0 ? (size_t)page * PAGE : 0 };
+	/* An older one would take a port for an address (Linux 4.20 has them). */
+	c->ports = page > 0 && ioctl(vm_fd, KVM_CHECK_EXTENSION, KVM_CAP_COALESCED_PIO) > 0;
 	pthread_mutex_init(&c->turn, NULL);
 	pthread_mutex_init(&c->lock, NULL);
 }
@@ -45,7 +47,7 @@ void coalesced_add_ports(const struct coalesced *c, uint16_t first, uint16_t n)
 {
 	struct kvm_coalesced_mmio_zone zone = { .addr = first, .size = n, .pio = 1 };
 
-	if (c->offset && ioctl(c->vm_fd, KVM_CHECK_EXTENSION, KVM_CAP_COALESCED_PIO) > 0)
+	if (c->ports)
 		ioctl(c->vm_fd, KVM_REGISTER_COALESCED_MMIO, &zone);
 }
 

@@ -40,6 +40,18 @@ bool vm_cpuid_has_rdrand(const struct kvm_cpuid2 *all)
 	return false;
 }
 
+/* The name is in ebx, edx and ecx of leaf 0; ebx tells these apart from all others. */
+bool vm_cpuid_is_amd(const struct kvm_cpuid2 *all)
+{
+	for (unsigned i = 0; i < all->nent; i++) {
+		const struct kvm_cpuid_entry2 *e = &all->entries[i];
+
+		if (e->function == 0)
+			return memcmp(&e->ebx, "Auth", 4) == 0 || memcmp(&e->ebx, "Hygo", 4) == 0;
+	}
+	return false;
+}
+
 /* Bits of an APIC id that tell @n cores apart. */
 static unsigned width(unsigned n)
 {

@@ -3,6 +3,7 @@
 #include "base/err.h"
 #include "base/mem.h"
 #include "microvm/vm.h"
+#include <sys/eventfd.h>
 #include <sys/ioctl.h>
 
 static void bus_irq(void *ctx, unsigned gsi)
@@ -29,6 +30,18 @@ static int bus_ioeventfd(void *ctx, uint64_t gpa, uint32_t value, int fd, bool o
 	if (!on)
 		return 0;
 	return ioctl(v->fd, KVM_IOEVENTFD, &e) < 0 ? err_sys("KVM: ioeventfd") : 0;
+}
+
+/* By an eventfd that nobody reads; one does for all. */
+static int bus_swallow(void *ctx, uint64_t gpa, uint32_t value)
+{
+	struct vm *v = ctx;
+
+	if (v->unread_fd < 0)
+		v->unread_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+	if (v->unread_fd < 0)
+		return err_sys("eventfd");
+	return bus_ioeventfd(ctx, gpa, value, v->unread_fd, true);
 }
 
 static void *bus_registers(void *ctx, uint64_t gpa)
@@ -203,6 +216,7 @@ int vm_devices_new(struct vm *v, const struct vm_config *cfg)
 		.mem = &v->mem,
 		.irq = bus_irq,
 		.ioeventfd = bus_ioeventfd,
+		.swallow = bus_swallow,
 		.registers = bus_registers,
 		.coalesce = bus_coalesce,
 		.errand = bus_errand,

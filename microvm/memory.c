@@ -92,20 +92,25 @@ int vm_slot_set(struct vm *v, unsigned slot, const struct mem_region *r, uint32_
 	return ioctl(v->fd, KVM_SET_USER_MEMORY_REGION, &k) < 0 ? -errno : 0;
 }
 
-/* The windows are no guest memory: not in v->mem. */
+/*
+ * The windows are no guest memory: not in v->mem. A KVM that has no read-only memory does not know
+ * the flag.
+ */
 static int windows_new(struct vm *v, unsigned ndevices)
 {
 	struct mem_region r = { VM_HOLE_START, (uint64_t)ndevices * VIRTIO_MMIO_SIZE, NULL };
+	int e;
 
-	if (ioctl(v->fd, KVM_CHECK_EXTENSION, KVM_CAP_READONLY_MEM) <= 0)
-		return 0;
 	r.hva = mmap(NULL, r.len, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
 	if (r.hva == MAP_FAILED)
 		return err_sys("memory for the VM's devices");
+	e = vm_slot_set(v, v->mem.n, &r, KVM_MEM_READONLY);
+	if (e < 0) {
+		munmap(r.hva, r.len);
+		return e == -EINVAL ? 0 : err(e, "KVM: memory slot for devices: %s", strerror(-e));
+	}
 	v->windows = r.hva;
 	v->windows_len = r.len;
-	if (vm_slot_set(v, v->mem.n, &r, KVM_MEM_READONLY) < 0)
-		return err_sys("KVM: memory slot for devices");
 	return 0;
 }
 

@@ -14,16 +14,26 @@
 #define MSR_MTRR_DEF_TYPE	0x2ffu
 #define MTRR_ENABLED_WRITE_BACK 0x806u
 
-/* What firmware would have set up. Not every CPU has them. */
-static void msr_set(const struct vcpu *c, uint32_t index, uint64_t value)
+/* What firmware would have set up. Not every CPU has them: KVM stops at one that it has not. */
+static void msrs_set(const struct vcpu *c)
 {
-	uint64_t room[(sizeof(struct kvm_msrs) + sizeof(struct kvm_msr_entry)) /
-		      sizeof(uint64_t)] = { 0 };
-	struct kvm_msrs *m = (struct kvm_msrs *)room;
+	static const struct kvm_msr_entry all[] = {
+		{ .index = MSR_MTRR_DEF_TYPE, .data = MTRR_ENABLED_WRITE_BACK },
+		{ .index = MSR_IA32_MISC_ENABLE, .data = MISC_ENABLE_FAST_STRING },
+	};
+	struct {
+		uint32_t n, pad; /* as struct kvm_msrs has it */
+		struct kvm_msr_entry entries[ARRAY_SIZE(all)];
+	} m = { .n = 0 };
 
-	m->nmsrs = 1;
-	m->entries[0] = (struct kvm_msr_entry){ .index = index, .data = value };
-	ioctl(c->fd, KVM_SET_MSRS, m);
+	for (size_t i = 0; i < ARRAY_SIZE(all); i += m.n + 1) {
+		int done;
+
+		m.n = (uint32_t)(ARRAY_SIZE(all) - i);
+		memcpy(m.entries, all + i, m.n * sizeof(all[0]));
+		done = ioctl(c->fd, KVM_SET_MSRS, &m);
+		m.n = (uint32_t)MAX(done, 0);
+	}
 }
 
 int vcpu_init(struct vcpu *c, struct vm *v, unsigned index, const struct kvm_cpuid2 *cpuid)
@@ -43,8 +53,7 @@ int vcpu_init(struct vcpu *c, struct vm *v, unsigned index, const struct kvm_cpu
 	r = vm_cpuid_set(c, cpuid);
 	if (r < 0)
 		return r;
-	msr_set(c, MSR_IA32_MISC_ENABLE, MISC_ENABLE_FAST_STRING);
-	msr_set(c, MSR_MTRR_DEF_TYPE, MTRR_ENABLED_WRITE_BACK);
+	msrs_set(c);
 	return 0;
 }
 

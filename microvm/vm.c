@@ -64,7 +64,6 @@ const struct vm_stats *vm_stats(const struct vm *v)
 
 static int kvm_open(struct vm *v)
 {
-	uint64_t identity = VM_IDENTITY_GPA;
 	int size;
 
 	v->end_fd = eventfd(0, EFD_CLOEXEC);
@@ -80,9 +79,16 @@ static int kvm_open(struct vm *v)
 		return err(-EOPNOTSUPP, "/dev/kvm: impossible size of kvm_run");
 	v->run_size = (size_t)size;
 	v->fd = ioctl(v->kvm_fd, KVM_CREATE_VM, 0);
-	if (v->fd < 0)
-		return err_sys("KVM: new VM");
-	/* For Intel CPUs that cannot run real mode by themselves; no more than a note elsewhere. */
+	return v->fd < 0 ? err_sys("KVM: new VM") : 0;
+}
+
+/* For Intel CPUs that cannot run real mode by themselves; no more than a note elsewhere. */
+static int real_mode_places(const struct vm *v, const struct kvm_cpuid2 *cpuid)
+{
+	uint64_t identity = VM_IDENTITY_GPA;
+
+	if (vm_cpuid_is_amd(cpuid))
+		return 0;
 	if (ioctl(v->fd, KVM_SET_TSS_ADDR, VM_TSS_GPA) < 0 ||
 	    ioctl(v->fd, KVM_SET_IDENTITY_MAP_ADDR, &identity) < 0)
 		return err_sys("KVM: new VM");
@@ -168,6 +174,9 @@ static int vm_make(struct vm *v, const struct vm_config *cfg)
 	cpuid = vm_cpuid_get(v->kvm_fd);
 	if (!cpuid)
 		return err(-ENOMEM, "KVM: no CPUID");
+	r = real_mode_places(v, cpuid);
+	if (r < 0)
+		return r;
 	c.rng |= !vm_cpuid_has_rdrand(cpuid);
 	ndevices = 1 + c.rng + c.balloon + (c.net != NULL) + (c.vsock != NULL) +
 		   (unsigned)MIN(c.nfs, (size_t)VM_FS_MAX) +
@@ -204,7 +213,7 @@ int vm_new(const struct vm_config *cfg, struct vm **ret)
 	if (!v)
 		return err(-ENOMEM, "no memory");
 	v->stats.began_ns = clock_ns();
-	v->kvm_fd = v->fd = v->end_fd = -1;
+	v->kvm_fd = v->fd = v->end_fd = v->unread_fd = -1;
 	v->end = RUNNING;
 	pthread_mutex_init(&v->errand.turn, NULL);
 	pthread_mutex_init(&v->errand.lock, NULL);
@@ -237,6 +246,7 @@ void vm_free(struct vm *v)
 	vm_dax_free(v);
 	vm_memory_free(v);
 	fd_close(v->end_fd);
+	fd_close(v->unread_fd);
 	pthread_mutex_destroy(&v->errand.turn);
 	pthread_mutex_destroy(&v->errand.lock);
 	pthread_cond_destroy(&v->errand.done);

@@ -68,6 +68,7 @@ struct coalesced {
 	pthread_mutex_t lock; /* of the ring; before the IOAPIC's, behind all others */
 	int vm_fd;
 	size_t offset; /* of the ring, behind kvm_run; 0 = this KVM has none */
+	bool ports;    /* they can be among them */
 	bool ioapic;   /* its registers are among them; atomic */
 };
 
@@ -125,7 +126,8 @@ struct vm {
 	/* What the guest reads in the devices' windows; NULL = KVM has no read-only memory. */
 	uint8_t *windows;
 	size_t windows_len;
-	int end_fd; /* eventfd: somebody has set end, an errand waits or a vCPU has ended */
+	int unread_fd; /* eventfd of the writes that nobody has to see; -1 = none yet */
+	int end_fd;    /* eventfd: somebody has set end, an errand waits or a vCPU has ended */
 	struct errand errand;
 	_Atomic unsigned nrunning; /* vCPUs */
 	_Atomic int end;	   /* an enum vm_end, -1 = running */
@@ -189,6 +191,8 @@ int vm_devices_new(struct vm *v, const struct vm_config *cfg);
 /* cpuid.c */
 struct kvm_cpuid2 *vm_cpuid_get(int kvm_fd);
 bool vm_cpuid_has_rdrand(const struct kvm_cpuid2 *all);
+/* Also Hygon, whose CPUs are AMD's. */
+bool vm_cpuid_is_amd(const struct kvm_cpuid2 *all);
 /* What CPUID says on @c, out of what KVM supports; the caller frees. NULL: no memory. */
 struct kvm_cpuid2 *vm_cpuid_of(const struct vcpu *c, const struct kvm_cpuid2 *all);
 int vm_cpuid_set(const struct vcpu *c, const struct kvm_cpuid2 *all);

@@ -25,7 +25,7 @@ enum out_kind console_out_kind(int fd)
 		return OUT_SOCKET;
 	if (S_ISFIFO(st.st_mode))
 		return OUT_PIPE;
-	return isatty(fd) ? OUT_TTY : OUT_PLAIN;
+	return S_ISCHR(st.st_mode) && isatty(fd) ? OUT_TTY : OUT_PLAIN;
 }
 
 static ssize_t socket_write(int fd, const struct iovec *iov, unsigned n)

@@ -4,8 +4,7 @@
  *
  * What reads give stands in a page that follows every write, so that the bus may let the guest read
  * it without us. An interrupt then costs no exit to user space: its status is read from the page,
- * and the write that acknowledges "used buffers" is swallowed by an eventfd that nobody reads. The
- * bit stays set, which a driver does not mind: it looks only when an interrupt comes, and no other
+ * and the write that acknowledges "used buffers" is swallowed. The bit stays set, which a driver does not mind: it looks only when an interrupt comes, and no other
  * device shares the line.
  *
  * What a driver only writes (its features, a queue's size and addresses) may wait for the next
@@ -149,15 +148,20 @@ static unsigned kicks(const struct virtio_mmio *m)
 	return m->ops->one_kick ? 1 : m->nqueues;
 }
 
-/* An eventfd for writes of @value at @off. */
-static int eventfd_open(struct virtio_mmio *m, uint32_t off, uint32_t value)
+static uint32_t kick_value(const struct virtio_mmio *m, unsigned i)
+{
+	return m->ops->one_kick ? VIRTIO_ANY_VALUE : i;
+}
+
+static int kick_open(struct virtio_mmio *m, unsigned i)
 {
 	int fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK), r = 0;
 
 	if (fd < 0)
 		return err_sys("virtio %s: eventfd", m->ops->name);
 	if (m->bus.ioeventfd)
-		r = m->bus.ioeventfd(m->bus.ctx, m->gpa + off, value, fd, true);
+		r = m->bus.ioeventfd(m->bus.ctx, m->gpa + REG_QUEUE_NOTIFY, kick_value(m, i), fd,
+				     true);
 	if (r < 0) {
 		fd_close(fd);
 		return r;
@@ -165,22 +169,20 @@ static int eventfd_open(struct virtio_mmio *m, uint32_t off, uint32_t value)
 	return fd;
 }
 
-static void eventfd_close(struct virtio_mmio *m, uint32_t off, uint32_t value, int fd)
+static void kick_close(struct virtio_mmio *m, unsigned i)
 {
-	if (fd >= 0 && m->bus.ioeventfd)
-		m->bus.ioeventfd(m->bus.ctx, m->gpa + off, value, fd, false);
-	fd_close(fd);
-}
+	int fd = m->queues[i].kick_fd;
 
-static uint32_t kick_value(const struct virtio_mmio *m, unsigned i)
-{
-	return m->ops->one_kick ? VIRTIO_ANY_VALUE : i;
+	if (fd >= 0 && m->bus.ioeventfd)
+		m->bus.ioeventfd(m->bus.ctx, m->gpa + REG_QUEUE_NOTIFY, kick_value(m, i), fd,
+				 false);
+	fd_close(fd);
 }
 
 static int eventfds_open(struct virtio_mmio *m)
 {
 	for (unsigned i = 0; i < kicks(m); i++) {
-		int fd = eventfd_open(m, REG_QUEUE_NOTIFY, kick_value(m, i));
+		int fd = kick_open(m, i);
 
 		if (fd < 0)
 			return fd;
@@ -188,17 +190,15 @@ static int eventfds_open(struct virtio_mmio *m)
 	}
 	for (unsigned i = kicks(m); i < m->nqueues; i++)
 		m->queues[i].kick_fd = m->queues[0].kick_fd;
-	if (!m->bus.ioeventfd)
+	if (!m->bus.ioeventfd || !m->bus.swallow)
 		return 0;
-	m->ack_fd = eventfd_open(m, REG_INTERRUPT_ACK, INTERRUPT_QUEUE);
-	return m->ack_fd < 0 ? m->ack_fd : 0;
+	return m->bus.swallow(m->bus.ctx, m->gpa + REG_INTERRUPT_ACK, INTERRUPT_QUEUE);
 }
 
 static void eventfds_close(struct virtio_mmio *m)
 {
 	for (unsigned i = 0; i < kicks(m); i++)
-		eventfd_close(m, REG_QUEUE_NOTIFY, kick_value(m, i), m->queues[i].kick_fd);
-	eventfd_close(m, REG_INTERRUPT_ACK, INTERRUPT_QUEUE, m->ack_fd);
+		kick_close(m, i);
 }
 
 /* Frees all but the device. */
@@ -260,7 +260,6 @@ int virtio_mmio_new(const struct virtio_bus *bus, uint64_t gpa, unsigned gsi,
 	m->ops = ops;
 	m->dev = dev;
 	m->nqueues = nqueues;
-	m->ack_fd = -1;
 	for (unsigned i = 0; i < nqueues; i++)
 		m->queues[i].kick_fd = -1;
 	r = page_new(m);

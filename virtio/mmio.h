@@ -61,7 +61,6 @@ struct virtio_mmio {
 
 	uint8_t *page; /* what reads give; STATUS and INTERRUPT_STATUS are only here, and atomic */
 	bool page_ours;
-	int ack_fd;
 	uint32_t device_features_sel, driver_features_sel, queue_sel, shm_sel;
 	uint64_t driver_features;
 	bool active;

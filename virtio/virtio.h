@@ -137,6 +137,11 @@ struct virtio_bus {
 	 */
 	int (*ioeventfd)(void *ctx, uint64_t gpa, uint32_t value, int fd, bool on);
 	/*
+	 * Has KVM do nothing when the guest writes @value to the 32 bits at @gpa. Only where there
+	 * is ioeventfd(); NULL: such writes come through virtio_mmio_access(), too.
+	 */
+	int (*swallow)(void *ctx, uint64_t gpa, uint32_t value);
+	/*
 	 * VIRTIO_MMIO_SIZE zero bytes that the guest sees when it reads the window at @gpa, without
 	 * an exit (KVM_MEM_READONLY). NULL, or gives NULL: reads come as writes do.
 	 */

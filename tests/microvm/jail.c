@@ -9,6 +9,7 @@
 #include "tests/base/unit.h"
 #include <dirent.h>
 #include <fcntl.h>
+#include <linux/capability.h>
 #include <pthread.h>
 #include <sched.h>
 #include <sys/mman.h>
@@ -191,6 +192,61 @@ static void kills_attackers(_unused_ void **state)
 	assert_int_equal(in_child(0, forks), 0);
 }
 
+/* A capability of each kind before, also one that an exec would hand on. */
+static int has_ambient(void)
+{
+	struct __user_cap_header_struct head = { .version = _LINUX_CAPABILITY_VERSION_3 };
+	struct __user_cap_data_struct caps[2];
+
+	if (syscall(SYS_capget, &head, caps) < 0)
+		return -1;
+	caps[0].inheritable = caps[0].permitted;
+	if (syscall(SYS_capset, &head, caps) < 0)
+		return -1;
+	return prctl(PR_CAP_AMBIENT, PR_CAP_AMBIENT_RAISE, CAP_CHOWN, 0, 0);
+}
+
+static bool status_has(pid_t pid, const char *want)
+{
+	char path[64], text[8192];
+	ssize_t n;
+	int fd;
+
+	snprintf(path, sizeof(path), "/proc/%d/status", pid);
+	fd = open(path, O_RDONLY | O_CLOEXEC);
+	n = read(fd, text, sizeof(text) - 1);
+	assert_true(n > 0);
+	text[n] = '\0';
+	close(fd);
+	return strstr(text, want);
+}
+
+/* As user 0, whom an exec would give everything: it waits for its end when it is in its jail. */
+static void capabilities_are_gone(_unused_ void **state)
+{
+	char weak[256], byte = 0;
+	int p[2], status;
+	pid_t pid;
+
+	if (getuid() != 0)
+		skip();
+	assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, p), 0);
+	pid = fork();
+	assert_true(pid >= 0);
+	if (pid == 0) {
+		if (has_ambient() < 0 || !jail(0, weak, sizeof(weak)))
+			_exit(1);
+		_exit(write(p[1], "", 1) != 1 || read(p[1], &byte, 1) != 1);
+	}
+	assert_int_equal(read(p[0], &byte, 1), 1);
+	assert_true(status_has(pid, "\nCapInh:\t0000000000000000\nCapPrm:\t0000000000000000\n"
+				    "CapEff:\t0000000000000000\n"));
+	assert_true(status_has(pid, "\nCapAmb:\t0000000000000000\nNoNewPrivs:\t1\nSeccomp:\t2\n"));
+	assert_int_equal(write(p[0], "", 1), 1);
+	assert_int_equal(waitpid(pid, &status, 0), pid);
+	assert_int_equal(status, 0);
+}
+
 static int becomes_root(void)
 {
 	char weak[256];
@@ -277,6 +333,7 @@ int main(void)
 		cmocka_unit_test(holds),
 		cmocka_unit_test(holds_without_privilege),
 		cmocka_unit_test(kills_attackers),
+		cmocka_unit_test(capabilities_are_gone),
 		cmocka_unit_test(does_not_pretend),
 		cmocka_unit_test(holds_to_folders),
 	};

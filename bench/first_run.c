@@ -1,0 +1,272 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * first_run [-s] PROGRAM CALL -- CMD [ARG...]
+ *
+ * What a program costs from its exec to its first ioctl CALL (a number, such as KVM_RUN's 0xae80).
+ * CMD is run and followed through all it starts until a process executes a file called PROGRAM.
+ * Prints "system calls", "CPU us", "private dirty KiB", "page faults" as tab-separated values, of
+ * all threads of that process at the moment when one of them is about to make that call; then all
+ * is killed.
+ *
+ * -s: system calls are counted, each of them by a stop, so that the CPU time is of no use and left
+ * out ("-"); behind it a line for each kind: name's number and how many. Without it the process
+ * runs freely until the thread that makes the call begins, and its calls are left out: that thread
+ * is taken to be the last one to begin before the call.
+ */
+#include <errno.h>
+#include <signal.h>
+#include <stdbool.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/prctl.h>
+#include <sys/ptrace.h>
+#include <sys/syscall.h>
+#include <sys/types.h>
+#include <sys/user.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#define THREADS_MAX 64
+#define CALLS_MAX   1024
+
+static const char *program;
+static unsigned long wanted;
+static bool count_all;
+
+/* The process that it is about, once it runs. */
+static pid_t target;
+static unsigned long long cpu_before, faults_before;
+static unsigned calls[CALLS_MAX], ncalls;
+static struct thread {
+	pid_t tid;
+	bool inside; /* a call */
+} threads[THREADS_MAX];
+
+static void die(const char *what)
+{
+	fprintf(stderr, "first_run: %s: %s\n", what, strerror(errno));
+	exit(2);
+}
+
+/* ---- what /proc says ---- */
+
+static FILE *proc_open(pid_t pid, const char *name)
+{
+	char path[64];
+
+	snprintf(path, sizeof(path), "/proc/%d/%s", pid, name);
+	return fopen(path, "re");
+}
+
+/* Of its threads, by the scheduler: ns. Those that have ended are left out: there are none yet. */
+static unsigned long long cpu_ns(void)
+{
+	unsigned long long sum = 0, ns;
+
+	for (size_t i = 0; i < THREADS_MAX; i++) {
+		FILE *f = threads[i].tid ? proc_open(threads[i].tid, "schedstat") : NULL;
+
+		if (f && fscanf(f, "%llu", &ns) == 1)
+			sum += ns;
+		if (f)
+			fclose(f);
+	}
+	return sum;
+}
+
+static unsigned long long faults(void)
+{
+	unsigned long long minor = 0, major = 0;
+	FILE *f = proc_open(target, "stat");
+
+	if (f && fscanf(f, "%*d (%*[^)]) %*c %*d %*d %*d %*d %*d %*u %llu %*u %llu", &minor,
+			&major) != 2)
+		minor = major = 0;
+	if (f)
+		fclose(f);
+	return minor + major;
+}
+
+static unsigned long long private_dirty_kib(void)
+{
+	unsigned long long kib = 0;
+	FILE *f = proc_open(target, "smaps_rollup");
+	char line[256];
+
+	while (f && fgets(line, sizeof(line), f))
+		if (sscanf(line, "Private_Dirty: %llu", &kib) == 1)
+			break;
+	if (f)
+		fclose(f);
+	return kib;
+}
+
+/* ---- following ---- */
+
+static struct thread *thread_of(pid_t tid)
+{
+	for (size_t i = 0; i < THREADS_MAX; i++)
+		if (threads[i].tid == tid)
+			return &threads[i];
+	return NULL;
+}
+
+static void thread_add(pid_t tid)
+{
+	struct thread *t = thread_of(0);
+
+	if (!t)
+		die("too many threads");
+	*t = (struct thread){ .tid = tid };
+}
+
+static bool is_program(pid_t pid)
+{
+	char path[64], exe[512];
+	const char *base;
+	ssize_t n;
+
+	snprintf(path, sizeof(path), "/proc/%d/exe", pid);
+	n = readlink(path, exe, sizeof(exe) - 1);
+	if (n < 0)
+		return false;
+	exe[n] = '\0';
+	base = strrchr(exe, '/');
+	return base && strcmp(base + 1, program) == 0;
+}
+
+static pid_t thread_group(pid_t tid)
+{
+	FILE *f = proc_open(tid, "status");
+	char line[256];
+	int tgid = 0;
+
+	while (f && fgets(line, sizeof(line), f))
+		if (sscanf(line, "Tgid: %d", &tgid) == 1)
+			break;
+	if (f)
+		fclose(f);
+	return tgid;
+}
+
+static void report(void)
+{
+	unsigned long long cpu = cpu_ns() - cpu_before, dirty = private_dirty_kib();
+
+	if (count_all)
+		printf("%u\t-", ncalls);
+	else
+		printf("-\t%llu", cpu / 1000);
+	printf("\t%llu\t%llu\n", dirty, faults() - faults_before);
+	for (unsigned i = 0; count_all && i < CALLS_MAX; i++)
+		if (calls[i])
+			printf("%u\t%u\n", i, calls[i]);
+}
+
+/* At the begin or end of a call of one of its threads: true when it is the one. */
+static bool at_call(struct thread *t)
+{
+	struct __ptrace_syscall_info info;
+
+	if (ptrace(PTRACE_GET_SYSCALL_INFO, t->tid, sizeof(info), &info) < 0 ||
+	    info.op != PTRACE_SYSCALL_INFO_ENTRY)
+		return false;
+	if (info.entry.nr == SYS_ioctl && info.entry.args[1] == wanted)
+		return true;
+	ncalls++;
+	if (info.entry.nr < CALLS_MAX)
+		calls[info.entry.nr]++;
+	return false;
+}
+
+static void begins(pid_t pid)
+{
+	target = pid;
+	thread_add(pid);
+	cpu_before = cpu_ns();
+	faults_before = faults();
+}
+
+/* How a stopped @tid goes on; 0: it was the call. */
+static int next(pid_t tid, int status)
+{
+	struct thread *t = thread_of(tid);
+	int sig = WSTOPSIG(status), event = status >> 16;
+	bool own_thread = t && target && tid != target;
+
+	if (event == PTRACE_EVENT_EXEC && !target && is_program(tid))
+		begins(tid);
+	else if (t && sig == (SIGTRAP | 0x80) && at_call(t))
+		return 0;
+	if (event || sig == (SIGTRAP | 0x80) || sig == SIGSTOP)
+		sig = 0;
+	t = thread_of(tid);
+	return ptrace(t && (count_all || own_thread) ? PTRACE_SYSCALL : PTRACE_CONT, tid, 0, sig) <
+				       0 &&
+			       errno != ESRCH ?
+		       -1 :
+		       1;
+}
+
+static void follow(void)
+{
+	int status, r = 1;
+
+	while (r > 0) {
+		pid_t tid = waitpid(-1, &status, __WALL);
+
+		if (tid < 0 && errno == EINTR)
+			continue;
+		if (tid < 0)
+			die("the call was not made");
+		if (!WIFSTOPPED(status))
+			continue;
+		if (target && !thread_of(tid) && thread_group(tid) == target)
+			thread_add(tid);
+		r = next(tid, status);
+	}
+	if (r < 0)
+		die("ptrace");
+	report();
+}
+
+static pid_t start(char **argv)
+{
+	pid_t pid = fork();
+
+	if (pid < 0)
+		die("fork");
+	if (pid == 0) {
+		raise(SIGSTOP);
+		execvp(argv[0], argv);
+		_exit(127);
+	}
+	if (waitpid(pid, NULL, WUNTRACED) < 0 ||
+	    ptrace(PTRACE_SEIZE, pid, 0,
+		   PTRACE_O_TRACESYSGOOD | PTRACE_O_TRACEFORK | PTRACE_O_TRACEVFORK |
+			   PTRACE_O_TRACECLONE | PTRACE_O_TRACEEXEC | PTRACE_O_EXITKILL) < 0)
+		die("ptrace");
+	kill(pid, SIGCONT);
+	return pid;
+}
+
+int main(int argc, char **argv)
+{
+	int i = 1;
+
+	if (argc > 1 && strcmp(argv[1], "-s") == 0) {
+		count_all = true;
+		i++;
+	}
+	if (argc < i + 4 || strcmp(argv[i + 2], "--") != 0) {
+		fprintf(stderr, "usage: first_run [-s] PROGRAM CALL -- CMD [ARG...]\n");
+		return 2;
+	}
+	program = argv[i];
+	wanted = strtoul(argv[i + 1], NULL, 0);
+	start(argv + i + 3);
+	follow();
+	return 0;
+}
