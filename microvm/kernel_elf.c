@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * Loads a vmlinux. Its segments are mapped privately over RAM, so that what the kernel does not
- * write stays the page cache's and is shared by all VMs; what does not fill a page is copied.
+ * write stays the page cache's and is shared by all VMs; what does not fill a page is copied. What
+ * it does write is its data, and nearly each page of its code, which it patches for the CPU.
  */
 #include "base/err.h"
 #include "base/fd.h"
@@ -13,7 +14,9 @@
 
 #define PAGE	 4096u
 #define PHDR_MAX 32
+#define SHDR_MAX 64
 #define NOTE_MAX 4096u
+#define FILLER	 63 /* bytes that are as the one before, at the begin of a page of filler */
 
 /* xen/elfnote.h: the descriptor holds the physical address of the 32-bit PVH entry. */
 #define XEN_ELFNOTE_PHYS32_ENTRY 18
@@ -80,6 +83,56 @@ static int segment_check(const struct elf *e, const Elf64_Phdr *p)
 	return 0;
 }
 
+/* Code and what links to it are followed by one byte to the boundary of a huge page. */
+static bool is_filler(const uint8_t *page)
+{
+	return memcmp(page, page + 1, FILLER) == 0;
+}
+
+/* How many bytes of @len come before the pages of filler at their end. */
+static uint64_t code_len(const uint8_t *code, uint64_t len)
+{
+	uint64_t low = 0, high = len / PAGE; /* the first such page is none before low, or high */
+
+	while (low < high) {
+		uint64_t mid = low + (high - low) / 2;
+
+		if (is_filler(code + mid * PAGE))
+			high = mid;
+		else
+			low = mid + 1;
+	}
+	return low == len / PAGE ? len : low * PAGE;
+}
+
+/* Of a segment that is said to be read only: its code, as far as sections tell it from constants. */
+static void code_soon(struct vm *v, const struct elf *e, const Elf64_Phdr *p, uint8_t *hva)
+{
+	Elf64_Shdr s[SHDR_MAX];
+	size_t n = MIN((size_t)e->head.e_shnum, ARRAY_SIZE(s));
+	ssize_t len = (ssize_t)(n * sizeof(s[0]));
+
+	if (!(p->p_flags & PF_X) || e->head.e_shentsize != sizeof(s[0]) ||
+	    fd_pread_full(e->fd, s, (size_t)len, (off_t)e->head.e_shoff) != len)
+		return;
+	for (size_t i = 0; i < n; i++) {
+		uint64_t at = s[i].sh_offset - p->p_offset;
+
+		if (s[i].sh_type == SHT_PROGBITS && (s[i].sh_flags & SHF_EXECINSTR) &&
+		    s[i].sh_offset >= p->p_offset && at <= p->p_filesz &&
+		    s[i].sh_size <= p->p_filesz - at)
+			vm_memory_soon(v, hva + at, code_len(hva + at, s[i].sh_size));
+	}
+}
+
+static void segment_soon(struct vm *v, const struct elf *e, const Elf64_Phdr *p, uint8_t *hva)
+{
+	if (p->p_flags & PF_W)
+		vm_memory_soon(v, hva, p->p_filesz);
+	else
+		code_soon(v, e, p, hva);
+}
+
 static int segments_load(struct vm *v, const struct elf *e, struct vm_kernel *k)
 {
 	for (unsigned i = 0; i < e->head.e_phnum; i++) {
@@ -98,6 +151,7 @@ static int segments_load(struct vm *v, const struct elf *e, struct vm_kernel *k)
 		r = segment_load(v, e, p, hva);
 		if (r < 0)
 			return r;
+		segment_soon(v, e, p, hva);
 		k->end = MAX(k->end, p->p_paddr + p->p_memsz);
 	}
 	return k->end ? 0 : bad("nothing to load");

@@ -12,6 +12,11 @@
 #include <sys/mman.h>
 
 #define HUGE (2 * MIB)
+#define PAGE UINT64_C(4096)
+
+#ifndef MADV_POPULATE_WRITE
+#define MADV_POPULATE_WRITE 23 /* linux/mman.h */
+#endif
 
 static uint64_t total(const struct vm *v)
 {
@@ -77,6 +82,24 @@ int vm_memory_put(const struct vm *v, uint8_t *hva, uint64_t len, int fd, off_t 
 	if (n < 0)
 		return (int)n;
 	return (uint64_t)n == len ? 0 : -EIO;
+}
+
+void vm_memory_soon(struct vm *v, void *hva, uint64_t len)
+{
+	uintptr_t begin = (uintptr_t)hva / PAGE * PAGE;
+
+	if (len && v->pages == VM_PAGES_SMALL && v->nsoon < ARRAY_SIZE(v->soon)) {
+		v->soon[v->nsoon].hva = (uint8_t *)begin;
+		v->soon[v->nsoon++].len = ROUND_UP((uintptr_t)hva + len - begin, PAGE);
+	}
+}
+
+/* Linux before 5.14 cannot, and where memory is short it need not. */
+void vm_memory_own(struct vm *v)
+{
+	for (unsigned i = 0; i < v->nsoon; i++)
+		madvise(v->soon[i].hva, v->soon[i].len, MADV_POPULATE_WRITE);
+	v->nsoon = 0;
 }
 
 int vm_slot_set(struct vm *v, unsigned slot, const struct mem_region *r, uint32_t flags)

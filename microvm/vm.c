@@ -305,6 +305,7 @@ int vm_run(struct vm *v, enum vm_end *ret)
 		r = vcpu_start(&v->vcpus[i]);
 	if (r < 0)
 		vm_stop(v);
+	vm_memory_own(v);
 	wait_for_end(v);
 	for (unsigned i = 0; i < v->nvcpus; i++)
 		vcpu_join(&v->vcpus[i]);

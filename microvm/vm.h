@@ -35,6 +35,8 @@
 
 #define VM_MPTABLE_MAX 1024u
 
+#define VM_SOON_MAX 8
+
 /*
  * console, file systems, disks, rng, balloon, net, vsock; an interrupt each, from 1 on: 0 is none
  * for Linux
@@ -126,6 +128,11 @@ struct vm {
 	/* What the guest reads in the devices' windows; NULL = KVM has no read-only memory. */
 	uint8_t *windows;
 	size_t windows_len;
+	struct {
+		uint8_t *hva;
+		uint64_t len;
+	} soon[VM_SOON_MAX];
+	unsigned nsoon;
 	int unread_fd; /* eventfd of the writes that nobody has to see; -1 = none yet */
 	int end_fd;    /* eventfd: somebody has set end, an errand waits or a vCPU has ended */
 	struct errand errand;
@@ -157,6 +164,14 @@ int vm_memory_put(const struct vm *v, uint8_t *hva, uint64_t len, int fd, off_t 
 /* dax.c: the DAX window that @cfg asks for, behind RAM, in the next slot. */
 int vm_dax_new(struct vm *v, const struct vm_config *cfg);
 void vm_dax_free(struct vm *v);
+/*
+ * What lies at @hva is written while the guest boots: vm_memory_own() makes it this machine's, once
+ * the guest runs, so that the guest finds it so. A page that it reads and then writes costs three
+ * exits: one to map the file's page, one to copy it, one to map the copy. Huge pages are its own
+ * anyway.
+ */
+void vm_memory_soon(struct vm *v, void *hva, uint64_t len);
+void vm_memory_own(struct vm *v);
 int vm_slot_set(struct vm *v, unsigned slot, const struct mem_region *r, uint32_t flags);
 void vm_memory_free(struct vm *v);
 

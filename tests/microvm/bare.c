@@ -347,6 +347,64 @@ static void runs_in_jail(_unused_ void **state)
 	assert_int_equal(status, 0);
 }
 
+/* Whether @page of guest memory, at LOAD, is in memory and no longer the file's (pagemap.rst). */
+static bool is_own(const struct vm *v, unsigned page)
+{
+	uintptr_t at = (uintptr_t)v->mem.regions[0].hva + LOAD + page * 4096u;
+	int fd = open("/proc/self/pagemap", O_RDONLY | O_CLOEXEC);
+	uint64_t entry = 0;
+
+	assert_int_equal(pread(fd, &entry, sizeof(entry), (off_t)(at / 4096 * sizeof(entry))),
+			 sizeof(entry));
+	fd_close(fd);
+	return entry >> 63 && !(entry >> 61 & 1);
+}
+
+/* The guest of @i, its one segment with @flags and its pages @first and up to @end one section. */
+static struct vm *ran(const struct image *i, Elf64_Word flags, unsigned first, unsigned end)
+{
+	const Elf64_Shdr code = { .sh_type = SHT_PROGBITS,
+				  .sh_flags = SHF_ALLOC | SHF_EXECINSTR,
+				  .sh_offset = 4096 + first * 4096,
+				  .sh_size = (end - first) * 4096 };
+	const uint64_t shoff = 2048;
+	const Elf64_Half shentsize = sizeof(code), shnum = 1;
+	int fd = image_elf(i, true);
+	struct vm_config cfg = config(fd);
+	struct vm *v;
+
+	assert_ok(fd_pwrite_full(fd, &flags, sizeof(flags),
+				 sizeof(Elf64_Ehdr) + offsetof(Elf64_Phdr, p_flags)));
+	assert_ok(fd_pwrite_full(fd, &shoff, sizeof(shoff), offsetof(Elf64_Ehdr, e_shoff)));
+	assert_ok(fd_pwrite_full(fd, &shentsize, sizeof(shentsize),
+				 offsetof(Elf64_Ehdr, e_shentsize)));
+	assert_ok(fd_pwrite_full(fd, &shnum, sizeof(shnum), offsetof(Elf64_Ehdr, e_shnum)));
+	assert_ok(fd_pwrite_full(fd, &code, sizeof(code), (off_t)shoff));
+	v = machine(&cfg);
+	assert_int_equal(run(v), VM_END_POWEROFF);
+	return v;
+}
+
+/* What a kernel writes while it boots it finds written to; what it does not stays the file's. */
+static void what_is_written_is_own(_unused_ void **state)
+{
+	static struct image i;
+	struct vm *v;
+
+	image_init(&i, guest_lists, guest_lists_end);
+	driver(&i, 0, 1, "hello", 0);
+	v = ran(&i, PF_R | PF_W, 0, 1);
+	for (unsigned page = 0; page < 15; page++)
+		assert_true(is_own(v, page));
+	vm_free(v);
+	for (unsigned page = 7; page < 10; page++)
+		i.mem[page * 4096 + 1] = 0x90; /* not filler: code */
+	v = ran(&i, PF_R | PF_X, 7, 14);
+	assert_true(is_own(v, 7) && is_own(v, 9));
+	assert_false(is_own(v, 2) || is_own(v, 10) || is_own(v, 13));
+	vm_free(v);
+}
+
 static void *stop_soon(void *arg)
 {
 	usleep(20000);
@@ -476,6 +534,7 @@ int main(void)
 		cmocka_unit_test(fs_serves),
 		cmocka_unit_test(disk_is_written),
 		cmocka_unit_test(hostile_ring),
+		cmocka_unit_test(what_is_written_is_own),
 		cmocka_unit_test(runs_in_jail),
 		cmocka_unit_test(stopped_from_outside),
 		cmocka_unit_test(stopped_before),
