@@ -119,6 +119,8 @@ static struct option_def options[] = {
 	{ 0, "cold", OPT_FLAG, &asked.o.cold, NULL,
 	  "boot a microVM, in place of going on from one that has" },
 	{ 0, "pids-limit", OPT_SIZE, &asked.o.limits.pids, "N", "at most this many processes" },
+	{ 0, "io-rate", OPT_SIZE, &asked.o.limits.io_rate, "BYTES[kmg]",
+	  "at most so much a second from and to the store's disk" },
 	{ 0, "timeout", OPT_UINT, &asked.timeout, "SECONDS",
 	  "kill it when it has run for so long (0: never)" },
 	{ 0, "name", OPT_STR, &asked.o.name, "NAME", "a name for the instance" },

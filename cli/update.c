@@ -17,6 +17,8 @@ int verb_update(struct cli *c, int argc, char **argv)
 		{ 0, "cpus", OPT_CPUS, &limits.nano_cpus, "N",
 		  "at most this many CPUs' time, e.g. 1.5" },
 		{ 0, "pids-limit", OPT_SIZE, &limits.pids, "N", "at most this many processes" },
+		{ 0, "io-rate", OPT_SIZE, &limits.io_rate, "BYTES[kmg]",
+		  "at most so much a second from and to the store's disk" },
 		{ 0 },
 	};
 	const struct usage u = {
@@ -32,7 +34,8 @@ int verb_update(struct cli *c, int argc, char **argv)
 
 	if (options_parse(&u, argc, argv, &argv, &status))
 		return status;
-	if (!limits.memory && !limits.nano_cpus && !limits.pids)
-		return cli_fail_text("update: say what to change: --memory, --cpus, --pids-limit");
+	if (!limits.memory && !limits.nano_cpus && !limits.pids && !limits.io_rate)
+		return cli_fail_text("update: say what to change: --memory, --cpus, --pids-limit, "
+				     "--io-rate");
 	return cli_each_instance(c, argv, update_one, &limits);
 }

@@ -210,7 +210,7 @@ static void check_overlay(struct doctor *d, const char *store)
 /* Which v1 controllers there are, from /proc/cgroups-style mounts: "cpu memory pids". */
 static void list_v1(char *text, size_t size)
 {
-	static const char *const names[] = { "memory", "cpu", "pids", "freezer" };
+	static const char *const names[] = { "memory", "cpu", "pids", "blkio", "freezer" };
 	size_t len = 0;
 
 	for (unsigned i = 0; i < ARRAY_SIZE(names); i++) {

@@ -60,7 +60,8 @@ static bool needs_entering(const struct iso_container *i)
 {
 	const struct run_limits *l = &i->c.spec->limits;
 
-	return l->memory || l->nano_cpus || l->pids || l->cpu_weight || cgroup_fd(i->cgroup) < 0;
+	return l->memory || l->nano_cpus || l->pids || l->cpu_weight || l->io_rate ||
+	       cgroup_fd(i->cgroup) < 0;
 }
 
 /* By its name in our mount namespace, which is another one than that of the folder's descriptor. */
@@ -134,6 +135,19 @@ static int create_process(struct iso_container *i, const int stdio[3])
 	return ctr_create(&s, &i->ctr);
 }
 
+/* Its root is read and written by its own processes, or there would be nothing to hold back. */
+static int new_cgroup(struct iso_container *i)
+{
+	struct run_limits limits;
+	int r = spec_limits(i->c.spec, i->c.store, &limits);
+
+	if (r >= 0 && limits.io_rate && i->root.driver != RUN_DRIVER_OVERLAY)
+		return err(-EOPNOTSUPP,
+			   "a rate of I/O is for microVMs and for containers by the driver "
+			   "overlay: by fuse a server of their own reads and writes for them");
+	return r < 0 ? r : cgroup_new(i->c.spec->id, &limits, &i->cgroup);
+}
+
 static int create(void *ctx, const int stdio[3], struct run_process *ret)
 {
 	struct iso_container *i = ctx;
@@ -142,7 +156,7 @@ static int create(void *ctx, const int stdio[3], struct run_process *ret)
 	i->root.images = i->c.images;
 	r = rootfs_open(i->c.store, i->c.spec, i->c.log_fd, &i->root);
 	if (r >= 0)
-		r = cgroup_new(i->c.spec->id, &i->c.spec->limits, &i->cgroup);
+		r = new_cgroup(i);
 	if (r >= 0)
 		r = fill_mounts(i);
 	if (r >= 0)

@@ -50,6 +50,12 @@ int spec_pages_parse(const char *name, enum vm_pages *ret)
 	return err(-EINVAL, "huge pages '%s': must be thp or hugetlb", name);
 }
 
+int spec_limits(const struct run_spec *s, const struct store *store, struct run_limits *ret)
+{
+	*ret = s->limits;
+	return ret->io_rate ? limits_disk(store_dirfd(store), &ret->io_disk) : 0;
+}
+
 int spec_verify_parse(const char *word, bool *ret_no_verify)
 {
 	const char *from = word ? "verify" : "STRATA_VERIFY";

@@ -36,14 +36,14 @@ json_t *spec_to_json(const struct run_spec *s)
 {
 	json_t *j = json_pack(
 		"{s:s, s:s, s:s, s:s*, s:s, s:s, s:o, s:o, s:o, s:s, s:s, s:s*, s:s*, s:s*, s:o, "
-		"s:{s:I, s:I, s:I}, s:i, s:i, s:b, s:b, s:b, s:b, s:b, s:b, s:b}",
+		"s:{s:I, s:I, s:I, s:I}, s:i, s:i, s:b, s:b, s:b, s:b, s:b, s:b, s:b}",
 		"kind", spec_kind_name(s->kind), "driver", spec_driver_name(s->driver), "name",
 		s->name, "id", s->id, "image", s->image, "store", s->store, "layers",
 		layers_to_json(s), "args", json_from_strv(s->argv), "env", json_from_strv(s->env),
 		"cwd", s->cwd, "user", s->user, "hostname", s->hostname, "kernel", s->kernel,
 		"mountpoint", s->mountpoint, "volumes", volumes_to_json(s), "limits", "memory",
 		(json_int_t)s->limits.memory, "nanoCpus", (json_int_t)s->limits.nano_cpus, "pids",
-		(json_int_t)s->limits.pids, "vcpus", (int)s->vcpus, "stopSignal", s->stop_signal,
+		(json_int_t)s->limits.pids, "ioRate", (json_int_t)s->limits.io_rate, "vcpus", (int)s->vcpus, "stopSignal", s->stop_signal,
 		"hostNetwork", s->host_network, "rm", s->rm, "terminal", s->tty, "interactive",
 		s->interactive, "readOnly", s->read_only, "logged", s->logged, "trace", s->trace);
 
@@ -157,6 +157,7 @@ static void numbers_from_json(const json_t *j, struct run_spec *s)
 	s->limits.memory = json_get_int(limits, "memory", 0);
 	s->limits.nano_cpus = json_get_int(limits, "nanoCpus", 0);
 	s->limits.pids = json_get_int(limits, "pids", 0);
+	s->limits.io_rate = (uint64_t)json_get_int(limits, "ioRate", 0);
 	s->vcpus = json_get_int(j, "vcpus", 1);
 	s->stop_signal = json_get_int(j, "stopSignal", SIGTERM);
 	s->net_rate = json_get_int(j, "netRate", 0);

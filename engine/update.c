@@ -29,11 +29,19 @@ static int update_balloon(const struct inst *i, const char *name, uint64_t bytes
 	return r < 0 ? err(r, "%s: update: %s", name, strerror(-r)) : 0;
 }
 
-static int update_running(const struct inst *i, const struct run_spec *spec, const char *name,
-			  const struct run_limits *l)
+static int update_running(struct engine *e, const struct inst *i, const struct run_spec *spec,
+			  const char *name, const struct run_limits *l)
 {
 	struct run_limits group = *l;
 	int r = 0;
+
+	/* One that has such a limit has a root that it reads by itself (engine/iso_container.c). */
+	if (spec->kind == RUN_CONTAINER && l->io_rate && !spec->limits.io_rate)
+		return err(-EOPNOTSUPP, "%s: a rate of I/O: start it with such a limit", name);
+	if (l->io_rate)
+		r = limits_disk(store_dirfd(e->store), &group.io_disk);
+	if (r < 0)
+		return r;
 
 	if (spec->kind == RUN_VM && l->pids)
 		return err(-EOPNOTSUPP,
@@ -59,6 +67,8 @@ static int remember(struct engine *e, struct inst *i, struct run_spec *spec, boo
 		spec->limits.nano_cpus = l->nano_cpus;
 	if (l->pids)
 		spec->limits.pids = l->pids;
+	if (l->io_rate)
+		spec->limits.io_rate = l->io_rate;
 	config = spec_to_json(spec);
 	r = config ? inst_set_config(i, config) : -ENOMEM;
 	return r < 0 ? r : keep_config(e, inst_id(i), inst_config(i));
@@ -85,6 +95,6 @@ int engine_update(struct engine *e, const char *id_or_name, const struct run_lim
 	if (!running || spec->kind == RUN_CONTAINER)
 		r = spec_memory_check(l->memory);
 	if (r >= 0 && running)
-		r = update_running(i, spec, id_or_name, l);
+		r = update_running(e, i, spec, id_or_name, l);
 	return r < 0 ? r : remember(e, i, spec, running, l);
 }

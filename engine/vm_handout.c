@@ -215,8 +215,11 @@ static int fill_handout(struct iso_vm *v, struct handout *h, const int stdio[3])
  */
 static int new_cgroup(struct iso_vm *v)
 {
-	struct run_limits limits = v->c.spec->limits;
+	struct run_limits limits;
+	int r = spec_limits(v->c.spec, v->c.store, &limits);
 
+	if (r < 0)
+		return r;
 	limits.memory = 0; /* bounded by the memory that the machine has */
 	limits.pids = 0;   /* the guest's processes are the guest's to count */
 	return cgroup_new(v->c.spec->id, &limits, &v->cgroup);

@@ -46,6 +46,8 @@ unsigned cgroup_controllers_of(const struct run_limits *l)
 		bits |= CGROUP_CPU;
 	if (l->pids)
 		bits |= CGROUP_PIDS;
+	if (l->io_rate)
+		bits |= CGROUP_IO;
 	return bits;
 }
 

@@ -12,8 +12,8 @@
 #define CGROUP_FOLDER "strata"
 
 /* Controllers that carry our limits, as bits. */
-enum { CGROUP_MEMORY = 1, CGROUP_CPU = 2, CGROUP_PIDS = 4 };
-#define CGROUP_CONTROLLERS 3
+enum { CGROUP_MEMORY = 1, CGROUP_CPU = 2, CGROUP_PIDS = 4, CGROUP_IO = 8 };
+#define CGROUP_CONTROLLERS 4
 /* v1 hierarchies of interest, and the one of v2 */
 #define CGROUP_MOUNTS_MAX (CGROUP_CONTROLLERS + 1)
 
@@ -32,7 +32,7 @@ struct cgroup_mounts {
 int cgroup_mounts_find(struct cgroup_mounts *ret);
 void cgroup_mounts_done(struct cgroup_mounts *m);
 const char *cgroup_controller_name(unsigned bit);
-/* The bit of the controller that this name of @len bytes means, or 0. */
+/* The bit of the controller that this name of @len bytes means, or 0; v1's "blkio" is v2's "io". */
 unsigned cgroup_controller_parse(const char *name, size_t len);
 
 #define CGROUP_FREE_MS	64   /* the longest pause when all has ended: about 1/8 s together */

@@ -7,7 +7,7 @@
 
 #define MOUNTINFO_MAX (16u << 20) /* bytes of /proc/self/mountinfo */
 
-static const char *const controller_names[CGROUP_CONTROLLERS] = { "memory", "cpu", "pids" };
+static const char *const controller_names[CGROUP_CONTROLLERS] = { "memory", "cpu", "pids", "io" };
 
 const char *cgroup_controller_name(unsigned bit)
 {
@@ -20,6 +20,8 @@ const char *cgroup_controller_name(unsigned bit)
 
 unsigned cgroup_controller_parse(const char *name, size_t len)
 {
+	if (len == 5 && memcmp(name, "blkio", len) == 0)
+		return CGROUP_IO;
 	for (unsigned i = 0; i < CGROUP_CONTROLLERS; i++) {
 		if (strlen(controller_names[i]) == len &&
 		    memcmp(controller_names[i], name, len) == 0)

@@ -5,6 +5,7 @@
 #include "base/err.h"
 #include "base/fd.h"
 #include "base/mem.h"
+#include <sys/sysmacros.h>
 
 #define PERIOD_US    100000 /* cpu.cfs_period_us: the kernel's default */
 #define QUOTA_MIN_US 1000   /* the kernel takes no less */
@@ -61,6 +62,17 @@ static int limit_cpu(const struct cgroup_dir *d, const struct run_limits *l)
 	return r;
 }
 
+static int limit_io(const struct cgroup_dir *d, const struct run_limits *l)
+{
+	char text[64];
+	int r;
+
+	snprintf(text, sizeof(text), "%u:%u %llu", major(l->io_disk), minor(l->io_disk),
+		 (unsigned long long)l->io_rate);
+	r = cgroup_set(d, "blkio.throttle.read_bps_device", "io", text);
+	return r < 0 ? r : cgroup_set(d, "blkio.throttle.write_bps_device", "io", text);
+}
+
 int cgroup_v1_limit(const struct cgroup_dir *d, const struct run_limits *l)
 {
 	int r = 0;
@@ -71,6 +83,8 @@ int cgroup_v1_limit(const struct cgroup_dir *d, const struct run_limits *l)
 		r = limit_cpu(d, l);
 	if (r >= 0 && d->controllers & CGROUP_PIDS)
 		r = set_number(d, "pids.max", "pids", l->pids);
+	if (r >= 0 && d->controllers & CGROUP_IO)
+		r = limit_io(d, l);
 	return r;
 }
 

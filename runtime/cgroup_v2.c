@@ -6,6 +6,7 @@
 #include "base/fd.h"
 #include "base/mem.h"
 #include "base/str.h"
+#include <sys/sysmacros.h>
 
 #define PERIOD_US    100000 /* of cpu.max: the kernel's default */
 #define QUOTA_MIN_US 1000   /* the kernel takes no less */
@@ -45,6 +46,16 @@ static int limit_cpu(const struct cgroup_dir *d, const struct run_limits *l)
 	return r;
 }
 
+static int limit_io(const struct cgroup_dir *d, const struct run_limits *l)
+{
+	const unsigned long long rate = l->io_rate;
+	char text[96];
+
+	snprintf(text, sizeof(text), "%u:%u rbps=%llu wbps=%llu", major(l->io_disk),
+		 minor(l->io_disk), rate, rate);
+	return cgroup_set(d, "io.max", "io", text);
+}
+
 int cgroup_v2_limit(const struct cgroup_dir *d, const struct run_limits *l)
 {
 	int r = 0;
@@ -55,6 +66,8 @@ int cgroup_v2_limit(const struct cgroup_dir *d, const struct run_limits *l)
 		r = limit_cpu(d, l);
 	if (r >= 0 && d->controllers & CGROUP_PIDS)
 		r = set_number(d, "pids.max", "pids", l->pids);
+	if (r >= 0 && d->controllers & CGROUP_IO)
+		r = limit_io(d, l);
 	return r;
 }
 
@@ -101,6 +114,9 @@ int cgroup_v2_enable(int root, int folder, unsigned controllers)
 
 	if (!controllers)
 		return 0;
+	/* What the page cache writes later is known for the group's by the two together. */
+	if (controllers & CGROUP_IO)
+		controllers |= CGROUP_MEMORY;
 	r = enable(root, controllers);
 	return r < 0 ? r : enable(folder, controllers);
 }

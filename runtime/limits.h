@@ -15,7 +15,19 @@ struct run_limits {
 	uint64_t nano_cpus;  /* CPUs * 10^9, 0 = none */
 	uint64_t pids;	     /* 0 = none */
 	uint64_t cpu_weight; /* 1..10000, 0 = the default 100 */
+	/*
+	 * Bytes a second that are read from a disk, and as many that are written; 0 = any. v1 holds
+	 * back no writing that the page cache does later.
+	 */
+	uint64_t io_rate;
+	dev_t io_disk; /* the disk, as limits_disk() gives it */
 };
+
+/*
+ * The disk that the file system of @fd is on: *@ret. -EOPNOTSUPP with a text: on none that could
+ * be told (a tmpfs, btrfs, a file system over the network).
+ */
+int limits_disk(int fd, dev_t *ret);
 
 /* What a group uses now. */
 struct cgroup_usage {

@@ -36,6 +36,12 @@ uid_of() { echo $((0x7e000000 + 0x${1:0:6})); }
 	[ ! -e "$work/v/g" ]
 }
 
+@test "emulated: what it reads and writes of the store's disk is held back by its cgroup" {
+	vm -d --name eio --io-rate 3m small sleep 1000 2>"$work/err" || skip "$(cat "$work/err")"
+	cat /sys/fs/cgroup/blkio/strata/*/blkio.throttle.read_bps_device /sys/fs/cgroup/strata/*/io.max 2>/dev/null | grep 3145728
+	"$strata" rm -f eio
+}
+
 @test "emulated: all that was written comes, also when it is read slowly" {
 	local sum
 	sum=$(head -c 3000000 /dev/zero | tr '\0' y | md5sum)

@@ -163,6 +163,21 @@ both_drivers() {
 	fails 125 "memory" "$strata" run --rm --memory nonsense small true
 }
 
+@test "limits: --io-rate holds back what goes to the store's disk" {
+	local began
+	"$strata" run --rm --driver overlay --io-rate 1m small true 2>"$work/err" || skip "$(cat "$work/err")"
+	began=$(date +%s%N)
+	"$strata" run --rm --driver overlay --io-rate 1m small dd if=/dev/zero of=/x bs=64k count=32 oflag=direct
+	(($(date +%s%N) - began > 1000000000)) # 2 MiB
+	fails 125 "by fuse a server" "$strata" run --rm --driver fuse --io-rate 1m small true
+	"$strata" run -d --name io --driver overlay --io-rate 1m small sleep 1000
+	"$strata" update --io-rate 2m io
+	[ "$("$strata" inspect io | jq '.[0].config.limits.ioRate')" = 2097152 ]
+	cat /sys/fs/cgroup/blkio/strata/*/blkio.throttle.write_bps_device /sys/fs/cgroup/strata/*/io.max 2>/dev/null | grep 2097152
+	"$strata" run -d --name free --driver overlay small sleep 1000
+	fails 125 "start it with such a limit" "$strata" update --io-rate 2m free
+}
+
 @test "detached: ps, logs, stop, rm" {
 	id=$("$strata" run -d --name bg small sh -c 'trap "echo bye; exit 3" TERM; echo ready; while :; do sleep 0.1; done')
 	for _ in $(seq 100); do [ "$("$strata" logs bg)" = ready ] && break; sleep 0.05; done

@@ -243,6 +243,68 @@ static void test_purge(_unused_ void **state)
 	assert_int_equal(cgroup_purge("../x"), -EINVAL);
 }
 
+#define IO_RATE	 (UINT64_C(4) << 20)
+#define IO_BYTES (1u << 20) /* at a time; the disk is asked for it 4 times */
+
+static int io_file = -1;
+
+static void reads_from_disk(void)
+{
+	void *p = mmap(NULL, IO_BYTES, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+
+	for (int k = 0; k < 4; k++)
+		if (pread(io_file, p, IO_BYTES, 0) != IO_BYTES)
+			_exit(1);
+	_exit(0);
+}
+
+/* A file that is read past the page cache, or -1: not here. */
+static int file_on_disk(void)
+{
+	static uint8_t bytes[IO_BYTES];
+	char name[] = "cgroup-io-XXXXXX";
+	int fd = mkostemp(name, O_DIRECT | O_CLOEXEC);
+
+	if (fd < 0)
+		return -1;
+	unlink(name);
+	fcntl(fd, F_SETFL, 0);
+	memset(bytes, 1, sizeof(bytes));
+	if (write(fd, bytes, sizeof(bytes)) != sizeof(bytes) || fsync(fd) < 0 ||
+	    fcntl(fd, F_SETFL, O_DIRECT) < 0)
+		return fd_close(fd);
+	return fd;
+}
+
+/* 4 MiB at 4 MiB a second: at least half of a second, however fast the disk is. */
+static void test_io(_unused_ void **state)
+{
+	struct run_limits l = { .io_rate = IO_RATE };
+	struct cgroup *g;
+	uint64_t began;
+
+	io_file = file_on_disk();
+	if (io_file < 0 || limits_disk(io_file, &l.io_disk) < 0) {
+		print_message("# SKIP no file on a disk here\n");
+		skip();
+	}
+	g = need(&l);
+	began = clock_ns();
+	assert_int_equal(end_of(spawn_in(g, reads_from_disk)), 0);
+	assert_true(clock_ns() - began > 500000000u);
+	cgroup_free(g);
+	io_file = fd_close(io_file);
+}
+
+static void test_no_disk(_unused_ void **state)
+{
+	_close_ int fd = memfd_create("none", MFD_CLOEXEC);
+	dev_t disk;
+
+	assert_int_equal(limits_disk(fd, &disk), -EOPNOTSUPP);
+	assert_non_null(strstr(err_take(-EOPNOTSUPP), "no disk of its own"));
+}
+
 /* The start of an unlimited one: no write to cgroup.procs, whose first costs milliseconds. */
 static void test_cheap(_unused_ void **state)
 {
@@ -269,6 +331,8 @@ static void test_mounts(_unused_ void **state)
 	assert_int_equal(cgroup_controller_parse("memory", 6), CGROUP_MEMORY);
 	assert_int_equal(cgroup_controller_parse("cpuacct", 7), 0);
 	assert_int_equal(cgroup_controller_parse("cpu", 3), CGROUP_CPU);
+	assert_int_equal(cgroup_controller_parse("blkio", 5), CGROUP_IO);
+	assert_int_equal(cgroup_controller_parse("io", 2), CGROUP_IO);
 	assert_int_equal(cgroup_mounts_find(&m), 0);
 	for (size_t k = 0; k < m.n; k++)
 		assert_true(m.m[k].v2 || m.m[k].controllers);
@@ -284,6 +348,8 @@ int main(void)
 		cmocka_unit_test_setup_teardown(test_memory_enough, setup_id, teardown_id),
 		cmocka_unit_test_setup_teardown(test_pids, setup_id, teardown_id),
 		cmocka_unit_test_setup_teardown(test_cpu, setup_id, teardown_id),
+		cmocka_unit_test_setup_teardown(test_io, setup_id, teardown_id),
+		cmocka_unit_test(test_no_disk),
 		cmocka_unit_test_setup_teardown(test_update, setup_id, teardown_id),
 		cmocka_unit_test_setup_teardown(test_purge, setup_id, teardown_id),
 		cmocka_unit_test_setup_teardown(test_cheap, setup_id, teardown_id),
