@@ -60,6 +60,13 @@ int copyup_mark_impure(struct ufs *u, struct node *dir)
 	return e;
 }
 
+/* Linux lets nobody set user.* on links, devices, fifos and sockets. */
+static bool takes_no_marks(const struct ufs *u, const struct stat *st)
+{
+	return u->mode == UFS_UPPER_NATIVE && u->upper.user && !S_ISREG(st->st_mode) &&
+	       !S_ISDIR(st->st_mode);
+}
+
 /* Everything about the copy that is not its content. */
 static int copy_attributes(struct ufs *u, uint64_t id, const struct stat *st, struct made *m)
 {
@@ -73,8 +80,8 @@ static int copy_attributes(struct ufs *u, uint64_t id, const struct stat *st, st
 		e = protect_store(u, &at, m->protect);
 	if (!e)
 		e = upper_set_origin(u, &at, st->st_ino);
-	/* Linux lets nobody set user.* on these: a number that changes with a remount. */
-	if (e == -EPERM && u->upper.user && !S_ISREG(st->st_mode) && !S_ISDIR(st->st_mode))
+	/* A number that changes with a remount. */
+	if (e == -EPERM && takes_no_marks(u, st))
 		e = 0;
 	return e ? e : at_set_times(&at, times);
 }
@@ -265,13 +272,16 @@ static int place(struct placing *p)
 }
 
 /* Which names it has by now is for a mark to say: a file of several gets them one by one. */
+static bool has_linking_mark(const struct ufs *u, const struct stat *st)
+{
+	return st->st_nlink > 1 && u->lower.kind == UFS_LOWER_INDEX && !takes_no_marks(u, st);
+}
+
 static int mark_linking(struct ufs *u, const struct stat *st, const struct made *m)
 {
 	const struct at at = made_at(u, m);
 
-	if (st->st_nlink < 2 || u->lower.kind != UFS_LOWER_INDEX)
-		return 0;
-	return upper_mark(u, &at, "strata.linking");
+	return has_linking_mark(u, st) ? upper_mark(u, &at, "strata.linking") : 0;
 }
 
 static int unmark_linking(struct ufs *u, struct node *n)
@@ -348,7 +358,7 @@ static int copy_file(struct ufs *u, struct inode *i, uint64_t limit)
 	pthread_rwlock_wrlock(&u->tree);
 	if (!e)
 		e = place(&p);
-	if (p.node && st.st_nlink > 1 && u->lower.kind == UFS_LOWER_INDEX) {
+	if (p.node && has_linking_mark(u, &st)) {
 		p.node->linking = true;
 		e = e ? e : unmark_linking(u, p.node);
 	}

@@ -12,13 +12,19 @@
 static struct direct d;
 static int index_fd, pack_fd;
 
+static bool userxattr; /* a native top with marks in user.* */
+
 static void open_union(void)
 {
 	const struct ufs_lower lower = {
 		.kind = UFS_LOWER_INDEX, .fd = index_fd, .packs = &pack_fd, .npacks = 1
 	};
 	const struct ufs_config cfg = {
-		.lowers = &lower, .nlowers = 1, .upper = UFS_UPPER_MAPPED, .is_volatile = true
+		.lowers = &lower,
+		.nlowers = 1,
+		.upper = userxattr ? UFS_UPPER_NATIVE : UFS_UPPER_MAPPED,
+		.userxattr = userxattr,
+		.is_volatile = true,
 	};
 
 	CHECK(direct_open(&d, &cfg) == 0);
@@ -53,6 +59,7 @@ static void begin(void)
 {
 	CHECK(direct_make(&d) == 0);
 	CHECK(linkat(d.lower, "f", d.lower, "f2", 0) == 0);
+	CHECK(symlinkat("f", d.lower, "y") == 0 && linkat(d.lower, "y", d.lower, "y2", 0) == 0);
 	index_fd = openat(d.fd, "index", O_RDWR | O_CREAT | O_CLOEXEC, 0600);
 	pack_fd = openat(d.fd, "pack", O_RDWR | O_CREAT | O_CLOEXEC, 0600);
 	index_of(d.lower, index_fd, pack_fd);
@@ -116,10 +123,28 @@ static void test_many_xattrs(void)
 	end();
 }
 
+/* A symbolic link takes no user.*: it is copied up without a mark. */
+static void test_symlink_with_userxattr(void)
+{
+	const struct wire_setattr_in in = { .valid = WIRE_FATTR_UID, .uid = 7 };
+	struct stat one, two;
+
+	userxattr = true;
+	begin();
+	CHECK(direct_error(&d, WIRE_SETATTR, direct_lookup(&d, 1, "y"), &in, sizeof(in)) == 0);
+	CHECK(fstatat(d.upper, "y", &one, AT_SYMLINK_NOFOLLOW) == 0 && one.st_uid == 7);
+	CHECK(fstatat(d.upper, "y2", &two, AT_SYMLINK_NOFOLLOW) == 0 &&
+	      two.st_ino == one.st_ino);
+	end();
+	userxattr = false;
+}
+
 int main(void)
 {
 	tap_run("linking", "gone with the last name", test_gone);
 	tap_run("linking", "left by a server that was killed", test_left);
 	tap_run("linking", "not there, among many xattrs", test_many_xattrs);
+	tap_run("linking", "a symbolic link of two names with userxattr",
+		test_symlink_with_userxattr);
 	return tap_done();
 }
