@@ -47,9 +47,11 @@ __asm__(".pushsection .rodata\n"
 	"8: mov %cs, %r12d; syscall; hlt\n"
 	"9: mov %cs, %r13d; mov $0xc800, %esp\n"
 	"cmp $0x33, %r12d; jne 7f; cmp $0x10, %r13d; jne 7f\n"
+	"5:\n"
 	STEP(8) /* PROBE_LOOP */
-	"mov $50000, %ecx; 1: dec %ecx; jnz 1b\n"
-	STEP(9) /* PROBE_DONE */
+	"mov $20000, %ecx; 1: dec %ecx; jnz 1b\n"
+	STEP(9) /* PROBE_DONE, or once more */
+	"jmp 5b\n"
 	"7: hlt\n"
 	"6: .balign 4\n"
 	"probe_guest_len: .long 6b - probe_guest_start\n"

@@ -37,7 +37,7 @@ enum probe_step {
 	PROBE_STEPS,
 };
 
-#define PROBE_LOOP_INSNS 100000u
+#define PROBE_LOOP_INSNS 40000u
 
 extern const uint8_t probe_guest_start[];
 extern const uint32_t probe_guest_len;
