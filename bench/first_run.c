@@ -4,14 +4,12 @@
  *
  * What a program costs from its exec to its first ioctl CALL (a number, such as KVM_RUN's 0xae80).
  * CMD is run and followed through all it starts until a process executes a file called PROGRAM.
- * Prints "system calls", "CPU us", "private dirty KiB", "page faults" as tab-separated values, of
- * all threads of that process at the moment when one of them is about to make that call; then all
- * is killed.
+ * Prints "system calls", "CPU us", "private dirty KiB", "page faults" as tab-separated values when
+ * one of its threads is about to make that call: of all of them until this one began, and its own
+ * from there on; what the others do meanwhile is not on the way there. Then all is killed.
  *
  * -s: system calls are counted, each of them by a stop, so that the CPU time is of no use and left
- * out ("-"); behind it a line for each kind: name's number and how many. Without it the process
- * runs freely until the thread that makes the call begins, and its calls are left out: that thread
- * is taken to be the last one to begin before the call.
+ * out ("-"). Without it the process runs freely but for the thread that makes the call.
  */
 #include <errno.h>
 #include <signal.h>
@@ -29,7 +27,6 @@
 #include <unistd.h>
 
 #define THREADS_MAX 64
-#define CALLS_MAX   1024
 
 static const char *program;
 static unsigned long wanted;
@@ -37,12 +34,14 @@ static bool count_all;
 
 /* The process that it is about, once it runs. */
 static pid_t target;
-static unsigned long long cpu_before, faults_before;
-static unsigned calls[CALLS_MAX], ncalls;
 static struct thread {
 	pid_t tid;
-	bool inside; /* a call */
+	unsigned ncalls;
 } threads[THREADS_MAX];
+
+static struct sample {
+	unsigned long long cpu_ns, faults, dirty_kib, ncalls;
+} at_exec, at_thread; /* when its last thread began */
 
 static void die(const char *what)
 {
@@ -60,20 +59,17 @@ static FILE *proc_open(pid_t pid, const char *name)
 	return fopen(path, "re");
 }
 
-/* Of its threads, by the scheduler: ns. Those that have ended are left out: there are none yet. */
-static unsigned long long cpu_ns(void)
+/* By the scheduler. */
+static unsigned long long thread_cpu_ns(pid_t tid)
 {
-	unsigned long long sum = 0, ns;
+	FILE *f = proc_open(tid, "schedstat");
+	unsigned long long ns = 0;
 
-	for (size_t i = 0; i < THREADS_MAX; i++) {
-		FILE *f = threads[i].tid ? proc_open(threads[i].tid, "schedstat") : NULL;
-
-		if (f && fscanf(f, "%llu", &ns) == 1)
-			sum += ns;
-		if (f)
-			fclose(f);
-	}
-	return sum;
+	if (f && fscanf(f, "%llu", &ns) != 1)
+		ns = 0;
+	if (f)
+		fclose(f);
+	return ns;
 }
 
 static unsigned long long faults(void)
@@ -151,18 +147,25 @@ static pid_t thread_group(pid_t tid)
 	return tgid;
 }
 
-static void report(void)
+static void take(struct sample *ret)
 {
-	unsigned long long cpu = cpu_ns() - cpu_before, dirty = private_dirty_kib();
+	*ret = (struct sample){ .faults = faults(), .dirty_kib = private_dirty_kib() };
+	for (size_t i = 0; i < THREADS_MAX; i++) {
+		if (threads[i].tid)
+			ret->cpu_ns += thread_cpu_ns(threads[i].tid);
+		ret->ncalls += threads[i].ncalls;
+	}
+}
+
+static void report(const struct thread *t)
+{
+	unsigned long long cpu = at_thread.cpu_ns - at_exec.cpu_ns + thread_cpu_ns(t->tid);
 
 	if (count_all)
-		printf("%u\t-", ncalls);
+		printf("%llu\t-", at_thread.ncalls + t->ncalls);
 	else
 		printf("-\t%llu", cpu / 1000);
-	printf("\t%llu\t%llu\n", dirty, faults() - faults_before);
-	for (unsigned i = 0; count_all && i < CALLS_MAX; i++)
-		if (calls[i])
-			printf("%u\t%u\n", i, calls[i]);
+	printf("\t%llu\t%llu\n", at_thread.dirty_kib, at_thread.faults - at_exec.faults);
 }
 
 /* At the begin or end of a call of one of its threads: true when it is the one. */
@@ -175,9 +178,7 @@ static bool at_call(struct thread *t)
 		return false;
 	if (info.entry.nr == SYS_ioctl && info.entry.args[1] == wanted)
 		return true;
-	ncalls++;
-	if (info.entry.nr < CALLS_MAX)
-		calls[info.entry.nr]++;
+	t->ncalls++;
 	return false;
 }
 
@@ -185,8 +186,7 @@ static void begins(pid_t pid)
 {
 	target = pid;
 	thread_add(pid);
-	cpu_before = cpu_ns();
-	faults_before = faults();
+	take(&at_exec);
 }
 
 /* How a stopped @tid goes on; 0: it was the call. */
@@ -198,8 +198,12 @@ static int next(pid_t tid, int status)
 
 	if (event == PTRACE_EVENT_EXEC && !target && is_program(tid))
 		begins(tid);
-	else if (t && sig == (SIGTRAP | 0x80) && at_call(t))
+	else if (t && event == PTRACE_EVENT_CLONE)
+		take(&at_thread);
+	else if (t && sig == (SIGTRAP | 0x80) && at_call(t)) {
+		report(t);
 		return 0;
+	}
 	if (event || sig == (SIGTRAP | 0x80) || sig == SIGSTOP)
 		sig = 0;
 	t = thread_of(tid);
@@ -229,7 +233,6 @@ static void follow(void)
 	}
 	if (r < 0)
 		die("ptrace");
-	report();
 }
 
 static pid_t start(char **argv)

@@ -9,38 +9,8 @@
  * When QEMU ends, FILE gets "KERNEL PROGRAMS\n"; behind it, for each address in the file of marks
  * (one a line, hexadecimal) that was executed, "COUNT ADDRESS\n": how many of the kernel's
  * instructions went before its first execution.
- *
- * Declared here as far as it is used: Debian has no package with the header.
  */
-#include <stdint.h>
-#include <stdio.h>
-#include <stdlib.h>
-#include <string.h>
-
-typedef uint64_t qemu_plugin_id_t;
-struct qemu_plugin_tb;
-struct qemu_plugin_insn;
-typedef struct {
-	const char *target_name;
-} qemu_info_t;
-typedef void tb_trans_fn(qemu_plugin_id_t id, struct qemu_plugin_tb *tb);
-typedef void tb_exec_fn(unsigned vcpu, void *data);
-typedef void exit_fn(qemu_plugin_id_t id, void *data);
-
-void qemu_plugin_register_vcpu_tb_trans_cb(qemu_plugin_id_t id, tb_trans_fn *fn);
-void qemu_plugin_register_vcpu_tb_exec_cb(struct qemu_plugin_tb *tb, tb_exec_fn *fn, int flags,
-					  void *data);
-void qemu_plugin_register_atexit_cb(qemu_plugin_id_t id, exit_fn *fn, void *data);
-size_t qemu_plugin_tb_n_insns(const struct qemu_plugin_tb *tb);
-uint64_t qemu_plugin_tb_vaddr(const struct qemu_plugin_tb *tb);
-
-#ifndef API
-#define API 1 /* QEMU 7.2 and 8; 2 from 9 on */
-#endif
-extern int qemu_plugin_version;
-int qemu_plugin_install(qemu_plugin_id_t id, const qemu_info_t *info, int argc, char **argv);
-
-__attribute__((visibility("default"))) int qemu_plugin_version = API;
+#include "plugin.h"
 
 enum { KERNEL, PROGRAMS, FIRMWARE, CLASSES };
 
