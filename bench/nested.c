@@ -9,8 +9,8 @@
  *
  * The file of marks has a line "ADDRESS BYTES NAME" for each function of a host's program (both
  * hexadecimal, BYTES what stands there, by which it is told from other programs). FILE gets a line
- * "NAME HOST-KERNEL PROGRAMS GUEST-KERNEL" each time that one is entered: how many instructions went
- * before.
+ * "NAME HOST-KERNEL PROGRAMS GUEST-KERNEL" each time that one is entered: how many instructions
+ * went before.
  */
 #include "plugin.h"
 #include <stdbool.h>
@@ -18,7 +18,7 @@
 enum { HOST_KERNEL, PROGRAMS, GUEST_KERNEL, CLASSES };
 
 #define KERNEL_TEXT UINT64_C(0xffffffff81000000)
-#define KERNEL_END  UINT64_C(0xffffffffa0000000) /* behind it: what the host's kernel makes itself */
+#define KERNEL_END  UINT64_C(0xffffffffa0000000) /* behind it: code that the host's kernel makes */
 #define MARKS_MAX   64
 #define BYTES_MAX   16
 

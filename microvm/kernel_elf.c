@@ -105,7 +105,7 @@ static uint64_t code_len(const uint8_t *code, uint64_t len)
 	return low == len / PAGE ? len : low * PAGE;
 }
 
-/* Of a segment that is said to be read only: its code, as far as sections tell it from constants. */
+/* Of a segment that is only read, it says: its code, where sections tell it from constants. */
 static void code_soon(struct vm *v, const struct elf *e, const Elf64_Phdr *p, uint8_t *hva)
 {
 	Elf64_Shdr s[SHDR_MAX];

@@ -113,9 +113,9 @@ static int irqchip_new(struct vm *v, unsigned npins)
 }
 
 /*
- * What Linux writes at each boot and nobody waits for: the IOAPIC's registers; the masks of the PICs
- * that it looks for and the PIT that it turns off, which are not there; marks, which must not wait
- * when somebody wants to know when they came or has one stop the machine.
+ * What Linux writes at each boot and nobody waits for: registers of the IOAPIC; the masks of the
+ * PICs that it looks for and the PIT that it turns off, which are not there; marks, which must not
+ * wait when somebody wants to know when they came or has one stop the machine.
  */
 static void coalesced_new(struct vm *v, bool boots, bool marks_wait)
 {
