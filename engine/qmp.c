@@ -6,6 +6,7 @@
 #include "base/fd.h"
 #include "base/json.h"
 #include "base/mem.h"
+#include "base/str.h"
 #include <errno.h>
 #include <poll.h>
 #include <sys/socket.h>
@@ -34,13 +35,18 @@ static int more(struct qmp *q, uint64_t until)
 	return 0;
 }
 
-/* 1 = the answer, and what it returned in *@ret; 0 = something else, -EIO, -EPROTO. */
-static int understand(const char *line, size_t len, json_t **ret)
+/*
+ * 1 = the answer to @id (0: the greeting), and what it returned in *@ret; 0 = something else, -EIO,
+ * -EPROTO.
+ */
+static int understand(const char *line, size_t len, uint32_t id, json_t **ret)
 {
 	_json_ json_t *j = NULL;
 
 	if (json_parse(line, len, "QEMU", &j) < 0)
 		return -EPROTO;
+	if (json_get_int(j, "id", 0) != id)
+		return 0;
 	if (json_object_get(j, "error"))
 		return err(-EIO, "QEMU: %s",
 			   json_get_str(json_object_get(j, "error"), "desc") ?:
@@ -62,7 +68,7 @@ static int answer(struct qmp *q, json_t **ret)
 			r = more(q, until);
 			continue;
 		}
-		r = understand(q->in, (size_t)(newline - q->in), ret);
+		r = understand(q->in, (size_t)(newline - q->in), q->id, ret);
 		q->len -= (size_t)(newline + 1 - q->in);
 		memmove(q->in, newline + 1, q->len);
 	}
@@ -71,9 +77,13 @@ static int answer(struct qmp *q, json_t **ret)
 
 int qmp_ask(struct qmp *q, const char *command, json_t **ret)
 {
-	ssize_t len = (ssize_t)strlen(command);
+	/* Its first brace is ours. */
+	_free_ char *text = str_fmt("{\"id\":%u,%s", ++q->id, command + 1);
+	ssize_t len = text ? (ssize_t)strlen(text) : 0;
 
-	if (send(q->fd, command, (size_t)len, MSG_NOSIGNAL) != len)
+	if (!text)
+		return -ENOMEM;
+	if (send(q->fd, text, (size_t)len, MSG_NOSIGNAL) != len)
 		return gone();
 	return answer(q, ret);
 }
@@ -92,6 +102,7 @@ int qmp_begin(struct qmp *q, int fd)
 
 	q->fd = fd;
 	q->len = 0;
+	q->id = 0;
 	r = answer(q, &greeting);
 	return r < 0 ? r : qmp_do(q, "{\"execute\":\"qmp_capabilities\"}");
 }

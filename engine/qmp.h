@@ -9,11 +9,13 @@
 
 #include <jansson.h>
 #include <stddef.h>
+#include <stdint.h>
 
 #define QMP_LINE_MAX 65536u /* bytes of a message from QEMU; it sends a line each */
 
 struct qmp {
 	int fd;
+	uint32_t id; /* of the last command: one that was given up on may be answered later */
 	size_t len; /* of what has come */
 	char in[QMP_LINE_MAX];
 };

@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * FUSE requests from a hostile client, over a small tree with a fresh mapped top for each input. (On
- * a disk that costs forty times what it does in memory: tools/fuzz sets TMPDIR.) An input is a row of requests: opcode (1 byte), node (1), length (2, little-endian), that many bytes
- * behind the header. A node below 0xf0 is the n-th nodeid that a reply has given (0 is the root),
+ * FUSE requests from a hostile client, over a small tree with a fresh mapped top for each input.
+ * (On a disk that costs forty times what it does in memory: tools/fuzz sets TMPDIR.) An input is a
+ * row of requests: opcode (1 byte), node (1), length (2, little-endian), that many bytes behind
+ * the header. A node below 0xf0 is the n-th nodeid that a reply has given (0 is the root),
  * likewise the first word of RENAME and LINK when it is below 0xf0; so a row of requests gets
  * somewhere. At its end the program says how many requests there were.
  */
