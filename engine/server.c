@@ -183,6 +183,8 @@ static int serve(void *ctx, struct journal *j, bool recover)
 	int objects = SERVER_OBJECTS, r;
 	struct ufs *u;
 
+	/* What a client makes has the mode that it asks for; this process makes nothing else. */
+	umask(0);
 	r = s->uid ? become(s->uid) : 0;
 	if (r == 0)
 		r = open_union(s, recover, &objects, &u);

@@ -247,12 +247,27 @@ static inline void mounted_begin(struct mounted *m, bool index, enum ufs_upper_m
 	close(sums[1]);
 }
 
+/*
+ * On a busy machine a mount that nothing of ours uses any more was seen to be in use still: whatever
+ * looks through the machine's mounts holds it meanwhile. It is waited for, and said.
+ */
+static inline int mounted_umount(const struct mounted *m)
+{
+	int tries = 0, r;
+
+	while ((r = umount2(m->point, 0)) < 0 && errno == EBUSY && tries++ < 150)
+		usleep(20000);
+	if (tries)
+		printf("# umount: in use for %d ms\n", tries * 20);
+	return r;
+}
+
 /* Unmounts: the exit status of the server. */
 static inline int mounted_end(struct mounted *m)
 {
 	int status = -1;
 
-	if (umount2(m->point, 0) < 0) {
+	if (mounted_umount(m) < 0) {
 		printf("# umount: %m\n");
 		umount2(m->point, MNT_DETACH);
 		kill(m->server, SIGKILL);
