@@ -140,8 +140,11 @@ static int publish_layer(void *ctx, const char *name)
 
 	snprintf(path, sizeof(path), "layers/%.64s", name);
 	snprintf(mark, sizeof(mark), "published/%.64s", name);
-	/* gc sees by it that the layer is ours still, when its folder is no longer here. */
-	if (mkdirat(t->dirfd, mark, 0700) < 0 && errno != EEXIST)
+	/*
+	 * gc sees by it that the layer is ours still, when its folder is no longer here. A name
+	 * more of a file that is there costs no inode.
+	 */
+	if (linkat(t->dirfd, "live", t->dirfd, mark, 0) < 0 && errno != EEXIST)
 		return -errno;
 	if (renameat2(t->dirfd, path, t->s->dirfd, path, RENAME_NOREPLACE) == 0 || errno == EEXIST)
 		return 0;

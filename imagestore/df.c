@@ -291,7 +291,7 @@ static int count_entry(void *ctx, const char *name)
 	return name[0] ? 0 : 1;
 }
 
-/* What is being made of one is no download (claim.c). */
+/* An older strata's claim on a layer is no download. */
 static int count_download(void *ctx, const char *name)
 {
 	return str_after(name, "layer-") ? 0 : count_entry(ctx, name);

@@ -314,7 +314,7 @@ static int expire_one(void *ctx, const char *name)
 	_close_ int fd = path ? openat(s->dirfd, path, O_RDONLY | O_CLOEXEC | O_NONBLOCK) : -1;
 	struct stat st;
 
-	/* A claim on a layer (claim.c) holds nothing to be resumed. */
+	/* A claim on a layer, of an older strata, holds nothing to be resumed. */
 	if (fd < 0 || fstat(fd, &st) < 0 ||
 	    (!str_after(name, "layer-") && time(NULL) - st.st_mtime < PARTIAL_SECONDS))
 		return 0;

@@ -94,7 +94,7 @@ int txn_begin(struct store *s, struct txn **ret)
 	if (!t)
 		return -ENOMEM;
 	t->s = s;
-	t->dirfd = t->live_fd = -1;
+	t->dirfd = t->live_fd = t->claims_fd = -1;
 	r = s->rdonly ? -EROFS : begin(t);
 	if (r < 0) {
 		r = txn_write_err(t, r);

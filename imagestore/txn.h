@@ -17,7 +17,6 @@ struct txn_name {
 	uint64_t size;
 };
 
-struct claim;
 struct txn {
 	struct store *s;
 	char name[17];
@@ -31,8 +30,7 @@ struct txn {
 	_Atomic(uint64_t) counter; /* of temporary names */
 	bool named_twice;     /* what was written here may have a name outside, that is no pin */
 	bool published;	      /* something may stand outside of tmp/ */
-	struct claim *claims; /* of layers that are being made here (claim.c) */
-	size_t nclaims, claims_cap;
+	int claims_fd; /* of layers that are being made here (claim.c), -1: none */
 };
 
 struct txn_file {
