@@ -199,6 +199,32 @@ put_blob() {
 	"$strata" fsck
 }
 
+@test "layers by podman push, in its older annotations" {
+	need podman
+	lazy_image
+	cat >"$work/podman" <<-E
+		#!/bin/sh
+		CONTAINERS_CONF=/dev/null exec podman --root "$work/p/root" --runroot "$work/p/run" --tmpdir "$work/p/tmp" \
+			--storage-driver vfs --cgroup-manager cgroupfs --events-backend file "\$@"
+	E
+	chmod +x "$work/podman"
+	echo '{}' >"$REGISTRY_AUTH_FILE"
+	STRATA_ROOT=$work/made "$strata" save --format docker-archive -o "$work/two.tar" two
+	"$work/podman" load -q -i "$work/two.tar"
+	"$work/podman" push -q --tls-verify=false --compression-format zstd:chunked localhost/two "$behind/pod:1"
+	"$strata" pull -q --lazy "$host/pod:1"
+	arriving
+	run -0 "$strata" run --rm "$host/pod:1" sh -c 'cat /etc/greeting /add/tiny; md5sum /usr/lib/random /add/pack'
+	[ "${lines[0]}" = hello ] && [ "${lines[1]}" = tiny ]
+	[[ ${lines[2]} == "$(md5sum <"$work/rootfs/usr/lib/random" | cut -d' ' -f1)"* ]]
+	[[ ${lines[3]} == "$(md5sum <"$work/add/pack" | cut -d' ' -f1)"* ]]
+	[ -z "$(ls "$STRATA_ROOT/layers")" ]
+	rm "$work/knobs/hold"
+	"$strata" pull -q "$host/pod:1"
+	until_gone
+	"$strata" fsck
+}
+
 @test "a registry that lies gives errors, never other bytes; one that fails for a time, too" {
 	lazy_image
 	"$strata" pull -q --lazy "$host/lazy:1"
@@ -313,6 +339,13 @@ put_blob() {
 	"$strata" stop -t 1 c
 	fails 125 "still arriving" "$strata" commit c other
 	fails 125 "an instance stands on it" "$strata" rmi "$host/lazy:1"
+	# What an instance stands on may not be known.
+	base=$(echo "$STRATA_ROOT"/snapshots/*/base)
+	cp -p "$base" "$work/base"
+	echo rubbish >"$base"
+	fails 125 "the file is damaged" "$strata" rmi "$host/lazy:1"
+	arriving
+	cat "$work/base" >"$base"
 	"$strata" gc
 	"$strata" fsck
 	"$strata" df | grep -E "downloads +[1-9]"

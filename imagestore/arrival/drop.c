@@ -18,11 +18,13 @@ static int stands_on(void *ctx, const char *id)
 	_free_ struct digest *ids = NULL;
 	const struct chain *chain = ctx;
 	size_t n = 0;
+	int r = snapshot_base(chain->s, id, &ids, &n);
 
-	if (snapshot_base(chain->s, id, &ids, &n) < 0) {
+	/* One that has none goes just now, or was never finished; of any other it is not known. */
+	if (r == -ENOENT)
 		err_clear();
-		return 0;
-	}
+	if (r < 0)
+		return r == -ENOENT ? 0 : r;
 	return n == chain->n && n && memcmp(ids, chain->ids, n * sizeof(*ids)) == 0;
 }
 

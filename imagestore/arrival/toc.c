@@ -245,7 +245,7 @@ static int chunk(struct parsing *p, const json_t *j)
 		r = number(j, "offset", INT64_MAX, &offset);
 	c.len = len ? len : left;
 	c.offset = offset;
-	if (r >= 0 && c.len > CHUNK_MAX)
+	if (r >= 0 && !c.zeros && c.len > CHUNK_MAX)
 		return err(-EBADMSG, "a chunk of over %u bytes", CHUNK_MAX);
 	if (r >= 0 &&
 	    (at != p->have || !left || c.len > left || offset < p->end || offset >= p->file_end))

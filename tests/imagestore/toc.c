@@ -54,6 +54,20 @@ static void what_it_says(void **state)
 	toc_done(&t);
 }
 
+/* They are a hole, and nobody's memory. */
+static void zeros_of_any_length(void **state)
+{
+	static const char text[] = HEAD
+		"{\"type\":\"reg\",\"name\":\"f\",\"size\":99999999,\"digest\":" SUM
+		",\"offset\":1,\"endOffset\":9,\"chunkType\":\"zeros\"}" END;
+	struct toc t;
+
+	(void)state;
+	assert_done(parse(text, &t));
+	assert_true(t.nchunks == 1 && t.chunks[0].zeros && t.chunks[0].len == 99999999);
+	toc_done(&t);
+}
+
 #define FILE_(MORE) "{\"type\":\"reg\",\"name\":\"f\",\"size\":10,\"digest\":" SUM "," MORE "}"
 
 static void what_is_refused(void **state)
@@ -220,7 +234,8 @@ static void a_damaged_table(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(what_it_says),	   cmocka_unit_test(what_is_refused),
+		cmocka_unit_test(what_it_says),	   cmocka_unit_test(zeros_of_any_length),
+		cmocka_unit_test(what_is_refused),
 		cmocka_unit_test(where_it_is),	   cmocka_unit_test(the_index),
 		cmocka_unit_test(a_damaged_table),
 	};
