@@ -9,8 +9,8 @@ LIBEXECDIR ?= $(PREFIX)/libexec/strata
 DATADIR ?= $(PREFIX)/share
 VERSION := $(shell sed -n 's/^## \([0-9][^ ]*\).*/\1/p' CHANGELOG.md 2>/dev/null | head -n1)
 
-ROOMS := base layer unionfs imagestore builder virtio microvm container runtime engine cli
-PROGRAMS := strata strata-image strata-monitor strata-server strata-vmm strata-init strata-unionfs
+ROOMS := base layer unionfs imagestore builder virtio microvm container network runtime engine cli
+PROGRAMS := strata strata-image strata-monitor strata-server strata-vmm strata-init strata-unionfs strata-net
 
 CC ?= gcc
 AR ?= ar
@@ -106,6 +106,11 @@ $(BUILD)/strata-server: $(BUILD)/obj/cli/strata-server.o $(ROOM_LIBS)
 $(BUILD)/strata-monitor $(BUILD)/strata-vmm $(BUILD)/strata-unionfs: $(BUILD)/%: $(BUILD)/obj/cli/%.o $(ROOM_LIBS)
 	$(call say,LD,$@)$(CC) $(STATIC) $(LDFLAGS) -o $@ $< $(LINK_ROOMS) $(STATIC_LIBS)
 
+# What it loads costs milliseconds, and it runs for moments: nothing else is linked with libnftables.
+NET_LIBS := -lnftables -lmnl
+$(BUILD)/strata-net: $(BUILD)/obj/cli/strata-net.o $(ROOM_LIBS)
+	$(call say,LD,$@)$(CC) $(LDFLAGS) -o $@ $< $(LINK_ROOMS) $(NET_LIBS)
+
 # The guest's init is always static and never sanitized: it runs alone in its initramfs.
 INIT_BASE := base/err.c base/fd.c base/file.c base/mem.c base/str.c $(wildcard base/tree_*.c)
 INIT_OBJS := $(patsubst %.c,$(BUILD)/guest/%.o,$(wildcard microvm/guest/*.c) $(INIT_BASE))
@@ -128,7 +133,7 @@ $(KERNEL_CONFIGS:%=$(BUILD)/%): $(BUILD)/%: microvm/guest/%
 
 TEST_SRC := $(filter-out tests/fuzz/%,$(wildcard tests/*/*.c))
 TEST_BIN := $(TEST_SRC:%.c=$(BUILD)/%)
-TEST_LIBS := -lcmocka $(HEAVY_LIBS) $(SECCOMP_LIBS) $(SHARED_LIBS)
+TEST_LIBS := -lcmocka $(NET_LIBS) $(HEAVY_LIBS) $(SECCOMP_LIBS) $(SHARED_LIBS)
 PROVE := prove --timer --failures --comments -e tests/run
 
 $(TEST_BIN): $(BUILD)/%: $(BUILD)/obj/%.o $(filter-out $(BUILD)/libcli.a,$(ROOM_LIBS))

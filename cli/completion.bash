@@ -46,7 +46,7 @@ _strata() {
 	--pull) mapfile -t COMPREPLY < <(compgen -W 'never missing always lazy' -- "$cur"); return ;;
 	--compression) mapfile -t COMPREPLY < <(compgen -W 'keep zstd:chunked' -- "$cur"); return ;;
 	--platform) mapfile -t COMPREPLY < <(compgen -W 'linux/amd64 linux/386 linux/arm64 linux/arm/v7' -- "$cur"); return ;;
-	--network) mapfile -t COMPREPLY < <(compgen -W 'none host user' -- "$cur"); return ;;
+	--network) mapfile -t COMPREPLY < <(compgen -W 'none host user bridge' -- "$cur"); return ;;
 	--format) mapfile -t COMPREPLY < <(compgen -W 'table json oci-archive oci-dir docker-archive' -- "$cur"); return ;;
 	esac
 	if [[ -z $verb ]]; then

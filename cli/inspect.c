@@ -64,20 +64,32 @@ static json_t *devices(struct engine *e, const struct inst *i, const struct inst
 	return devices_json(&d, inst_config(i));
 }
 
+/* What its eth0 has, of one that runs with one. */
+static json_t *network(const struct inst *i, const struct inst_state *s)
+{
+	json_t *j = NULL;
+
+	if ((s->status == INST_RUNNING || s->status == INST_PAUSED) &&
+	    faccessat(inst_dirfd(i), "network.json", F_OK, 0) == 0)
+		json_parse_file(inst_dirfd(i), "network.json", "network.json", &j);
+	err_clear();
+	return j;
+}
+
 static json_t *instance_json(struct engine *e, const struct inst *i, const struct inst_state *s)
 {
 	char vsock[4096];
 
 	return json_pack(
-		"{s:s, s:s, s:s, s:s, s:i, s:i, s:b, s:s, s:s*, s:s*, s:s*, s:s*, s:o*, s:O}",
+		"{s:s, s:s, s:s, s:s, s:i, s:i, s:b, s:s, s:s*, s:s*, s:s*, s:s*, s:o*, s:o*, s:O}",
 		"type", "instance", "id", inst_id(i), "name", inst_name(i), "status",
 		inst_status_name(s->status), "pid", (int)s->pid, "exitCode", s->exit_code,
 		"oomKilled", s->oom_killed, "error", s->error, "created",
 		s->created.tv_sec ? clock_text(s->created).s : NULL, "started",
 		s->started.tv_sec ? clock_text(s->started).s : NULL, "finished",
 		s->finished.tv_sec ? clock_text(s->finished).s : NULL, "vsock",
-		vsock_path(i, vsock, sizeof(vsock)), "devices", devices(e, i, s), "config",
-		inst_config(i));
+		vsock_path(i, vsock, sizeof(vsock)), "devices", devices(e, i, s), "network",
+		network(i, s), "config", inst_config(i));
 }
 
 static int inspect_one(struct cli *c, const char *what, json_t *out)

@@ -315,6 +315,10 @@ static void check_network(struct doctor *d)
 		say(d, "network-user", DOCTOR_NO, "%s", err_take(r));
 	else
 		say(d, "network-user", DOCTOR_YES, "%s", path);
+	if (geteuid() == 0)
+		say(d, "network-bridge", DOCTOR_YES, "by nftables");
+	else
+		say(d, "network-bridge", DOCTOR_NO, "needs root");
 }
 
 int engine_doctor(const struct engine_options *o, int (*fn)(void *ctx, const struct doctor_item *i),

@@ -4,6 +4,7 @@
 #include "base/fd.h"
 #include "base/json.h"
 #include "base/str.h"
+#include "engine/bridge.h"
 #include "engine/checkpoint.h"
 #include "engine/engine_.h"
 #include "engine/verdict.h"
@@ -78,6 +79,8 @@ static int remove_once(struct engine *e, struct inst *i)
 {
 	int r = inst_recover(i);
 
+	if (r >= 0)
+		bridge_recover(e->runroot, inst_id(i));
 	if (r >= 0)
 		r = snapshot_remove(e->store, inst_id(i));
 	return r < 0 ? r : inst_delete(i);

@@ -10,6 +10,7 @@ struct iso_context {
 	struct store *store;
 	const struct run_spec *spec;
 	int dir;    /* the instance's folder */
+	const char *runroot;
 	int log_fd; /* where our own programs write what goes wrong */
 	bool restore; /* it goes on from its checkpoint */
 	bool hashed;  /* which whoever started us has read as a whole */

@@ -7,9 +7,12 @@
 #include "base/proc.h"
 #include "base/str.h"
 #include "container/container.h"
+#include "engine/bridge.h"
 #include "engine/iso.h"
+#include "engine/net_note.h"
 #include "engine/passt.h"
 #include "engine/pasta.h"
+#include "engine/resolv.h"
 #include <sys/epoll.h>
 
 struct iso_container {
@@ -19,6 +22,7 @@ struct iso_container {
 	struct ctr *ctr;
 	struct ctr_mount *mounts;
 	struct pasta pasta;
+	struct bridge_end bridge;
 	char *resolv_conf; /* of a network of its own, in the instance's folder */
 	struct loop *loop;
 };
@@ -32,6 +36,7 @@ void *iso_container_new(const struct iso_context *c)
 	i->c = *c;
 	i->root = ROOTFS_NONE;
 	i->pasta = PASTA_NONE;
+	i->bridge = BRIDGE_END_NONE;
 	return i;
 }
 
@@ -65,10 +70,9 @@ static bool needs_entering(const struct iso_container *i)
 }
 
 /* By its name in our mount namespace, which is another one than that of the folder's descriptor. */
-static int write_resolv_conf(struct iso_container *i)
+static int write_resolv_conf(struct iso_container *i, const char *text)
 {
-	const uint8_t dns[] = PASST_DNS;
-	char dir[4096], text[64];
+	char dir[4096];
 	ssize_t n = readlink(fd_path(i->c.dir).s, dir, sizeof(dir) - 1);
 	int r;
 
@@ -78,27 +82,52 @@ static int write_resolv_conf(struct iso_container *i)
 	i->resolv_conf = str_fmt("%s/resolv.conf", dir);
 	if (!i->resolv_conf)
 		return -ENOMEM;
-	n = snprintf(text, sizeof(text), "nameserver %u.%u.%u.%u\n", dns[0], dns[1], dns[2],
-		     dns[3]);
-	r = file_replace(i->c.dir, "resolv.conf", text, (size_t)n, 0644, false);
+	r = file_replace(i->c.dir, "resolv.conf", text, strlen(text), 0644, false);
 	return r < 0 ? err(r, "%s: %s", i->resolv_conf, strerror(-r)) : 0;
+}
+
+static int make_user_network(struct iso_container *i)
+{
+	const struct net_note note = NET_NOTE_USER;
+	const uint8_t dns[] = PASST_DNS;
+	char text[64];
+	int r = pasta_start(i->c.spec, i->c.log_fd, &i->pasta);
+
+	snprintf(text, sizeof(text), "nameserver %u.%u.%u.%u\n", dns[0], dns[1], dns[2], dns[3]);
+	if (r >= 0)
+		r = write_resolv_conf(i, text);
+	return r < 0 ? r : net_note_write(i->c.dir, i->c.spec->id, &note);
+}
+
+static int make_bridge_network(struct iso_container *i)
+{
+	_free_ char *text = NULL;
+	struct net_note note;
+	uint8_t first[4];
+	int r = bridge_open(i->c.runroot, i->c.spec, i->c.log_fd, &i->bridge);
+
+	if (r >= 0)
+		r = resolv_read(&text, first);
+	if (r >= 0)
+		r = write_resolv_conf(i, text);
+	note = net_note_bridge(&i->bridge);
+	return r < 0 ? r : net_note_write(i->c.dir, i->c.spec->id, &note);
 }
 
 static int make_network(struct iso_container *i)
 {
-	int r;
+	const struct run_spec *s = i->c.spec;
 
-	if (!i->c.spec->user_network)
-		return 0;
-	r = pasta_start(i->c.spec, i->c.log_fd, &i->pasta);
-	return r < 0 ? r : write_resolv_conf(i);
+	return s->user_network	 ? make_user_network(i) :
+	       s->bridge_network ? make_bridge_network(i) :
+				   0;
 }
 
 static enum ctr_network network_of(const struct run_spec *s)
 {
-	return s->host_network ? CTR_NETWORK_HOST :
-	       s->user_network ? CTR_NETWORK_JOIN :
-				 CTR_NETWORK_NONE;
+	return s->host_network			    ? CTR_NETWORK_HOST :
+	       s->user_network || s->bridge_network ? CTR_NETWORK_JOIN :
+						      CTR_NETWORK_NONE;
 }
 
 static int create_process(struct iso_container *i, const int stdio[3])
@@ -114,7 +143,7 @@ static int create_process(struct iso_container *i, const int stdio[3])
 		.user = spec->user,
 		.hostname = spec->hostname,
 		.network = network_of(spec),
-		.netns = i->pasta.netns,
+		.netns = i->pasta.netns >= 0 ? i->pasta.netns : i->bridge.device,
 		.tty = spec->tty,
 		.stdio = { stdio[0], stdio[1], stdio[2] },
 		.mounts = i->mounts,
@@ -244,6 +273,7 @@ static void cleanup(void *ctx)
 
 	ctr_free(i->ctr);
 	pasta_end(&i->pasta);
+	bridge_close(i->c.runroot, i->c.spec->id, &i->bridge);
 	rootfs_close(&i->root);
 	if (i->cgroup)
 		cgroup_free(i->cgroup);

@@ -25,7 +25,7 @@ struct monitor {
 	int images;   /* RUNROOT/images */
 	int machines; /* RUNROOT/machines */
 	bool restore, hashed, detached;
-	const char *detach_keys;
+	const char *detach_keys, *runroot;
 };
 
 /* ENOENT and EACCES of a report speak of the command (exit codes 127 and 126): none has run. */
@@ -121,6 +121,7 @@ static int run(struct monitor *m)
 	struct iso_context c = { .store = m->store,
 				 .spec = m->spec,
 				 .dir = inst_dirfd(m->inst),
+				 .runroot = m->runroot,
 				 .log_fd = m->log_fd,
 				 .images = m->images,
 				 .machines = m->machines,
@@ -191,6 +192,7 @@ int monitor_main(int argc, char **argv)
 	 * end it. */
 	setsid();
 	signal(SIGPIPE, SIG_IGN);
+	m.runroot = argv[1];
 	r = keep_stdio(&m);
 	if (r >= 0)
 		r = open_all(&m, argv[1], argv[2]);

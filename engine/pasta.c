@@ -5,7 +5,7 @@
 #include "base/fd.h"
 #include "base/proc.h"
 #include "base/str.h"
-#include "engine/network.h"
+#include "network/network.h"
 #include "engine/passt.h"
 #include "engine/publish.h"
 #include "engine/vmm.h"

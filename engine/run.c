@@ -6,6 +6,7 @@
 #include "base/json.h"
 #include "base/proc.h"
 #include "base/str.h"
+#include "engine/bridge.h"
 #include "engine/checkpoint.h"
 #include "engine/engine_.h"
 #include "engine/kernel.h"
@@ -314,6 +315,8 @@ int engine_start(struct engine *e, const char *id_or_name, const struct start_op
 		return err(-ENOENT, "%s has no checkpoint to go on from", id_or_name);
 	/* What a killed supervisor left of its last life. */
 	r = inst_recover(i);
+	if (r >= 0)
+		bridge_recover(e->runroot, inst_id(i));
 	if (r >= 0)
 		r = spawn_monitor(e, inst_id(i), o, ret);
 	if (r < 0)

@@ -29,7 +29,9 @@ struct run_spec {
 	enum vm_pages pages; /* that a microVM's memory is made of */
 	uint64_t dax;	   /* bytes of a microVM's DAX window, whole units of 2 MiB; 0 = none */
 	int stop_signal;
-	bool host_network, user_network, rm, tty, interactive, read_only, logged, trace;
+	uint8_t address[4], gateway[4]; /* at the bridge, of one that runs */
+	unsigned prefix;
+	bool host_network, user_network, bridge_network, rm, tty, interactive, read_only, logged, trace;
 	bool emulated;	/* a microVM is QEMU's, not our own VMM's on KVM */
 	bool cold;	/* a microVM boots, whatever there is to begin from */
 	bool acpi;	/* its kernel wants ACPI tables */

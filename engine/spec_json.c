@@ -55,8 +55,9 @@ json_t *spec_to_json(const struct run_spec *s)
 		json_object_set_new(j, "verify", json_false());
 	if (j && s->unprivileged)
 		json_object_set_new(j, "unprivileged", json_true());
-	if (j && s->user_network) {
-		json_object_set_new(j, "userNetwork", json_true());
+	if (j && (s->user_network || s->bridge_network)) {
+		json_object_set_new(j, s->user_network ? "userNetwork" : "bridgeNetwork",
+				    json_true());
 		json_object_set_new(j, "ports", json_from_strv(s->ports));
 		json_object_set_new(j, "netRate", json_integer((json_int_t)s->net_rate));
 	}
@@ -174,6 +175,7 @@ static void flags_from_json(const json_t *j, struct run_spec *s)
 	} flags[] = {
 		{ "hostNetwork", &s->host_network },
 		{ "userNetwork", &s->user_network },
+		{ "bridgeNetwork", &s->bridge_network },
 		{ "rm", &s->rm },
 		{ "terminal", &s->tty },
 		{ "interactive", &s->interactive },

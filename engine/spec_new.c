@@ -112,17 +112,22 @@ static int join_network(struct run_spec *s, const struct run_options *o)
 	struct publish p;
 	int r = 0;
 
-	if (!streq(network, "none") && !streq(network, "host") && !streq(network, "user"))
-		return err(-EINVAL, "network '%s': must be none, host or user", network);
 	s->host_network = streq(network, "host");
 	s->user_network = streq(network, "user");
+	s->bridge_network = streq(network, "bridge");
+	if (!s->host_network && !s->user_network && !s->bridge_network && !streq(network, "none"))
+		return err(-EINVAL, "network '%s': must be none, host, user or bridge", network);
 	if (s->host_network && o->kind == RUN_VM)
 		return err(-EOPNOTSUPP,
-			   "a microVM has no host network: use --network user or none");
-	if (strv_len(o->ports) && !s->user_network)
-		return err(-EINVAL, "ports are published with --network user alone");
-	if (o->net_rate && (!s->user_network || o->kind != RUN_VM))
-		return err(-EINVAL, "a rate of the network is a microVM's, by --network user");
+			   "a microVM has no host network: use --network user, bridge or none");
+	if (s->bridge_network && o->kind == RUN_VM)
+		return err(-EOPNOTSUPP,
+			   "network 'bridge' is for containers: a microVM has --network user");
+	if (strv_len(o->ports) && !s->user_network && !s->bridge_network)
+		return err(-EINVAL, "ports are published with --network user or bridge");
+	if (o->net_rate && ((!s->user_network && !s->bridge_network) || o->kind != RUN_VM))
+		return err(-EINVAL,
+			   "a rate of the network is a microVM's, by --network user or bridge");
 	s->net_rate = o->net_rate;
 	for (size_t i = 0; r >= 0 && i < strv_len(o->ports); i++) {
 		r = publish_parse(o->ports[i], &p);

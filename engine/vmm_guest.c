@@ -5,7 +5,7 @@
 #include "base/err.h"
 #include "base/mem.h"
 #include "engine/checkpoint.h"
-#include "engine/network.h"
+#include "network/network.h"
 #include "engine/passt.h"
 #include "engine/vmm.h"
 #include "engine/vmm_machine.h"

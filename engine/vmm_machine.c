@@ -3,7 +3,7 @@
 
 #include "base/err.h"
 #include "base/fd.h"
-#include "engine/network.h"
+#include "network/network.h"
 #include "engine/passt.h"
 #include "engine/vmm.h"
 #include <sys/socket.h>

@@ -5,7 +5,7 @@
 #include "base/fd.h"
 #include "base/json.h"
 #include "base/log.h"
-#include "engine/network.h"
+#include "network/network.h"
 #include "engine/passt.h"
 #include "engine/qemu.h"
 #include "engine/qmp.h"

@@ -215,11 +215,179 @@ assert s.recv(100) == b\"datagram\""
 	[ -z "$("$strata" ps -aq)" ]
 }
 
+# A script in a namespace that stands for the host, joined by a veth to another one which is the outside: the host is
+# 10.9.0.2 there, and a server at 10.9.0.1:8000 says who asked. `outside COMMAND` runs one there.
+bridge_netns() {
+	need jq ip ss unshare nsenter python3 nft
+	export strata work
+	printf 'set -e\n%s\n%s\n%s\n' "$vm_helpers" "$bridge_helpers" "$1" >"$work/inner"
+	run timeout -k 5 200 unshare -n bash -c "$bridge_host"
+	echo "$output"
+	[ "$status" = 0 ]
+}
+
+# shellcheck disable=SC2016
+bridge_host='
+	set -e
+	unshare -n sleep 300 & out=$!
+	until [ "$(readlink /proc/$out/ns/net)" != "$(readlink /proc/self/ns/net)" ]; do sleep 0.01; done
+	ip link set lo up
+	ip link add up0 type veth peer name eth0 netns $out
+	ip addr add 10.9.0.2/24 dev up0; ip link set up0 up; ip route add default via 10.9.0.1
+	nsenter -t $out -n sh -c "ip link set lo up; ip addr add 10.9.0.1/24 dev eth0; ip link set eth0 up"
+	nsenter -t $out -n python3 -c "
+import socket
+s = socket.create_server((\"\", 8000))
+while True:
+    c, who = s.accept()
+    c.sendall((\"you are \" + who[0] + chr(10)).encode())
+    c.close()" </dev/null >/dev/null 2>&1 & server=$!
+	trap "kill $server $out; wait" EXIT
+	until nsenter -t $out -n ss -ltn | grep -q :8000; do sleep 0.05; done
+	export out; bash "$work/inner"'
+
+# shellcheck disable=SC2016
+bridge_helpers='
+	outside() { nsenter -t $out -n "$@"; }
+	address() { "$strata" inspect $1 | jq -r ".[0].network.address"; }
+	# Whatever a namespace that stands for a host has of the bridge.
+	nothing_left() { [ -z "$(nft list ruleset)" ] && [ "$(ip -br link | cut -d" " -f1 | sort | tr "\n" " ")" = "lo up0@if2 " ] &&
+		[ "$(ls "$STRATA_RUNROOT/network")" = lock ]; }
+	serving() { for _ in $(seq 200); do "$strata" exec $1 busybox netstat -ltn | grep -q ":$2 " && return; sleep 0.05; done; return 1; }
+	supervisor() { ps -o ppid= -p "$("$strata" inspect $1 | jq -r ".[0].pid")"; }
+'
+
+@test "network bridge, containers: an address each, the world by NAT, one another; gone with the last" {
+	bridge_netns '
+		for c in a b; do "$strata" run -d --name $c --network bridge small sh -c "while :; do sleep 1; done" >/dev/null; done
+		a=$(address a) b=$(address b)
+		[[ $a == 10.77.* && $b == 10.77.* ]] && [ $a != $b ]
+		"$strata" inspect a | jq -e ".[0].network | .mode == \"bridge\" and .gateway == \"10.77.0.1\" and .prefix == 22"
+		[ "$("$strata" inspect a | jq -r ".[0].network.mac")" = "$("$strata" exec a cat /sys/class/net/eth0/address)" ]
+		"$strata" exec a busybox ip -4 addr show eth0 | grep -q "inet $a/22"
+		"$strata" exec a busybox ip route | grep -q "default via 10.77.0.1 dev eth0"
+		"$strata" exec a grep -q 127.0.0 /etc/resolv.conf && exit 1
+		# The world sees the host; it does not reach an instance by itself.
+		[ "$("$strata" exec a busybox nc 10.9.0.1 8000)" = "you are 10.9.0.2" ]
+		outside ip route add 10.77.0.0/22 via 10.9.0.2
+		"$strata" exec b busybox nc -ll -p 80 -e echo from b & srv=$!
+		serving b 80
+		[ "$("$strata" exec a busybox nc $b 80)" = "from b" ]
+		[ "$(busybox nc $b 80)" = "from b" ]
+		! outside timeout 2 busybox nc $b 80
+		"$strata" rm -f a
+		[ "$(busybox nc $b 80)" = "from b" ]
+		"$strata" rm -f b
+		nothing_left
+		[ "$(cat /proc/sys/net/ipv4/ip_forward)" = 1 ]'
+}
+
+@test "network bridge, containers: published ports, from outside, from the host, its loopback, an instance; udp" {
+	bridge_netns '
+		"$strata" run -d --name s --network bridge -p 8080:80 -p 127.0.0.1:8081:80 -p 8082:82/udp small busybox nc -ll -p 80 -e echo hit >/dev/null
+		serving s 80
+		[ "$(outside busybox nc 10.9.0.2 8080)" = hit ]
+		[ "$(busybox nc 10.9.0.2 8080)" = hit ]
+		[ "$(busybox nc 127.0.0.1 8080)" = hit ]
+		[ "$(busybox nc 127.0.0.1 8081)" = hit ]
+		! outside timeout 2 busybox nc 10.9.0.2 8081
+		"$strata" run -d --name c --network bridge small sh -c "while :; do sleep 1; done" >/dev/null
+		[ "$("$strata" exec c busybox nc 10.9.0.2 8080)" = hit ]
+		[ "$("$strata" exec s busybox nc 10.77.0.1 8080)" = hit ]
+		nsenter -t "$("$strata" inspect s | jq -r ".[0].pid")" -n timeout 60 python3 -c "
+import socket
+s = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+s.bind((\"\", 82))
+s.sendto(*s.recvfrom(100))" >/dev/null 2>&1 &
+		for _ in $(seq 200); do "$strata" exec s busybox netstat -lun | grep -q ":82 " && break; sleep 0.05; done
+		python3 -c "
+import socket
+s = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+s.settimeout(20)
+s.sendto(b\"datagram\", (\"127.0.0.1\", 8082))
+assert s.recv(100) == b\"datagram\""
+		# Taken by another instance, by another program.
+		fails 125 "port 8080: Address already in use" "$strata" run --rm --network bridge -p 8080:1 small true
+		busybox nc -ll -p 9000 -e echo host >/dev/null & other=$!
+		until ss -ltn | grep -q :9000; do sleep 0.05; done
+		fails 125 "port 9000: Address already in use" "$strata" run --rm --network bridge -p 9000:1 small true
+		kill $other
+		"$strata" rm -f s
+		! outside timeout 2 busybox nc 10.9.0.2 8080
+		"$strata" rm -f c
+		nothing_left'
+}
+
+@test "network bridge, containers: no spoofing, no host loopback, no arranging of the network" {
+	bridge_netns '
+		mkdir "$work/local"; echo loopback >"$work/local/x"
+		busybox httpd -f -p 127.0.0.1:8001 -h "$work/local" & local=$!
+		for c in a d; do "$strata" run -d --name $c --network bridge small sh -c "while :; do sleep 1; done" >/dev/null; done
+		! "$strata" exec a busybox ip link set eth0 down
+		! "$strata" exec a busybox ip addr add 10.77.0.9/22 dev eth0
+		# As root of the host, in the container'"'"'s namespace: what a container with more rights could try.
+		in_a() { nsenter -t "$("$strata" inspect a | jq -r ".[0].pid")" -n "$@"; }
+		in_a busybox ping -c1 -W2 "$(address d)" >/dev/null
+		in_a ip route add 127.0.0.1/32 via 10.77.0.1 table 7; in_a ip rule add to 127.0.0.1 table 7 pref 0; in_a ip rule del pref 0 table local || true
+		in_a sysctl -qw net.ipv4.conf.eth0.route_localnet=1 2>/dev/null || true
+		! in_a timeout 2 busybox wget -qO- http://127.0.0.1:8001/x | grep loopback
+		# A foreign address, and a foreign MAC.
+		in_a ip addr add 10.77.0.9/22 dev eth0
+		! in_a busybox ping -c1 -W1 -I 10.77.0.9 "$(address d)" >/dev/null
+		in_a ip link set eth0 down; in_a ip link set eth0 address 02:00:00:00:00:09; in_a ip link set eth0 up
+		! in_a busybox ping -c1 -W1 "$(address d)" >/dev/null
+		kill $local
+		"$strata" rm -f a d
+		nothing_left'
+}
+
+@test "network bridge: what a killed supervisor leaves is cleared by the next instance, by rm -f, by start" {
+	bridge_netns '
+		run() { "$strata" run -d --name $1 --network bridge -p $2:80 small busybox nc -ll -p 80 -e echo $1 >/dev/null; }
+		run a 8080
+		was=$(address a)
+		kill -9 $(supervisor a)
+		for _ in $(seq 100); do ip -br link | grep -q ^stra-[^t] || break; sleep 0.05; done
+		! ip -br link | grep ^stra-[^t]
+		[ "$(ls "$STRATA_RUNROOT/network" | wc -l)" = 2 ]
+		run b 8080
+		[ "$(ls "$STRATA_RUNROOT/network" | wc -l)" = 2 ]
+		serving b 80; [ "$(busybox nc 127.0.0.1 8080)" = b ]
+		"$strata" rm -f b
+		"$strata" start a >/dev/null
+		[ "$(address a)" = "$was" ]
+		kill -9 $(supervisor a)
+		"$strata" rm -f a
+		nothing_left'
+}
+
+@test "network bridge: a net that the host has, a bridge of somebody else, a wrong word: one line, and nothing is made" {
+	bridge_netns '
+		ip route add 10.77.2.0/24 via 10.9.0.1
+		fails 125 "the host has a route into 10.77.0.0/22, by up0: STRATA_BRIDGE=ADDRESS/PREFIX" "$strata" run --rm --network bridge small true
+		[ "$(STRATA_BRIDGE=10.99.1.1/24 "$strata" run --rm --network bridge small busybox ip route | grep -c "default via 10.99.1.1")" = 1 ]
+		ip route del 10.77.2.0/24
+		nothing_left
+		for w in 10.99.1.1 10.99.1.0/24 10.99.1.255/24 10.99.1.1/30 10.99.1.1/7 x 10.99.1.1/24x; do
+			STRATA_BRIDGE=$w fails 125 "bridge '"'"'$w'"'"':" "$strata" run --rm --network bridge small true
+		done
+		ip link add strata0 type bridge
+		fails 125 "an interface strata0, which is not strata'"'"'s" "$strata" run --rm --network bridge small true
+		ip link del strata0
+		"$strata" run -d --name a --network bridge small sh -c "while :; do sleep 1; done" >/dev/null
+		mkdir "$work/run2"
+		fails 125 "another run directory'"'"'s" "$strata" --runroot "$work/run2" run --rm --network bridge small true
+		STRATA_BRIDGE=10.99.1.1/24 fails 125 "another address while it is in use" "$strata" run --rm --network bridge small true
+		"$strata" rm -f a
+		nothing_left'
+}
+
 @test "what cannot be a network or a port is refused" {
-	fails 125 "network 'bridge': must be none, host or user" "$strata" run --rm --network bridge small true
-	fails 125 "ports are published with --network user alone" "$strata" run --rm --network host -p 1:2 small true
-	fails 125 "a rate of the network is a microVM's, by --network user" "$strata" run --rm --vm --net-rate 1m small true
+	fails 125 "network 'mesh': must be none, host, user or bridge" "$strata" run --rm --network mesh small true
+	fails 125 "ports are published with --network user or bridge" "$strata" run --rm --network host -p 1:2 small true
+	fails 125 "a rate of the network is a microVM's, by --network user or bridge" "$strata" run --rm --vm --net-rate 1m small true
 	fails 125 "a rate of the network is a microVM's" "$strata" run --rm --network user --net-rate 1m small true
+	fails 125 "network 'bridge' is for containers" "$strata" run --rm --vm --network bridge small true
 	fails 125 "a microVM has no host network" "$strata" run --rm --vm --network host small true
 	for p in 80 a:80 80:a 0:80 80:65536 1.2.3:80:80 1.2.3.4.5:80:80 80:80/sctp :80 80: '80:80/' '::80'; do
 		fails 125 "must be [ADDRESS:]HOST:GUEST" "$strata" run --rm --vm -p "$p" small true

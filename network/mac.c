@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include "engine/network.h"
+#include "network/network.h"
 
 #include <stdlib.h>
 #include <string.h>
