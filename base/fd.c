@@ -148,14 +148,6 @@ int fd_nonblock(int fd, bool on)
 	return set_flag(fd, F_GETFL, F_SETFL, O_NONBLOCK, on);
 }
 
-bool fd_is_verity(int fd)
-{
-	struct statx sx;
-
-	return statx(fd, "", AT_EMPTY_PATH, STATX_TYPE, &sx) == 0 &&
-	       sx.stx_attributes & STATX_ATTR_VERITY;
-}
-
 int fd_lock(int fd, bool exclusive, bool wait)
 {
 	int op = (exclusive ? LOCK_EX : LOCK_SH) | (wait ? 0 : LOCK_NB);

@@ -85,7 +85,7 @@ int net_set_mac(const uint8_t mac[6]);
 /* ---- ports.c ---- */
 
 struct ports {
-	int control, stdin, stdout, stderr;
+	int control, in, out, err; /* stdin and its kin may be macros */
 };
 
 /*

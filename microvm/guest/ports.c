@@ -32,11 +32,11 @@ static int *wanted(struct ports *p, const char *name)
 	if (strcmp(name, GUEST_PORT_CONTROL) == 0)
 		return &p->control;
 	if (strcmp(name, GUEST_PORT_STDIN) == 0)
-		return &p->stdin;
+		return &p->in;
 	if (strcmp(name, GUEST_PORT_STDOUT) == 0)
-		return &p->stdout;
+		return &p->out;
 	if (strcmp(name, GUEST_PORT_STDERR) == 0)
-		return &p->stderr;
+		return &p->err;
 	return NULL;
 }
 
@@ -79,18 +79,18 @@ static void port_try(struct ports *p, const char *device)
 		return;
 	snprintf(path, sizeof(path), "/dev/%s", device);
 	*slot = open(path, O_RDWR | O_NONBLOCK | O_CLOEXEC);
-	if (*slot >= 0 && slot != &p->stdin)
+	if (*slot >= 0 && slot != &p->in)
 		wait_connected(*slot);
 }
 
 static bool has_output(const struct ports *p)
 {
-	return p->control >= 0 && p->stdout >= 0 && p->stderr >= 0;
+	return p->control >= 0 && p->out >= 0 && p->err >= 0;
 }
 
 static bool has_input(const struct ports *p)
 {
-	return p->stdin >= 0;
+	return p->in >= 0;
 }
 
 static void scan(struct ports *p)

@@ -98,12 +98,12 @@ static void streams_init(struct relay *r)
 	bool tty = c->in >= 0 && c->in == c->out;
 	struct stream *s = r->streams;
 
-	s[IN].from = c->in >= 0 ? r->ports->stdin : -1;
+	s[IN].from = c->in >= 0 ? r->ports->in : -1;
 	s[IN].to = c->in;
 	s[OUT].from = c->out;
-	s[OUT].to = r->ports->stdout;
+	s[OUT].to = r->ports->out;
 	s[ERR].from = c->err;
-	s[ERR].to = c->err >= 0 ? r->ports->stderr : -1;
+	s[ERR].to = c->err >= 0 ? r->ports->err : -1;
 	s[OUT].to_port = s[ERR].to_port = true;
 	s[IN].shared = s[OUT].shared = tty;
 }

@@ -11,6 +11,7 @@
 #include <poll.h>
 #include <stdlib.h>
 #include <sys/socket.h>
+#include <sys/syscall.h>
 #include <sys/uio.h>
 #include <unistd.h>
 
@@ -62,16 +63,22 @@ bool session_send(int fd, uint32_t type, const void *body, size_t len, const voi
 	return session_write(fd, iov, ARRAY_SIZE(iov));
 }
 
+/* musl has none before 1.2.6. */
+static int close_all(unsigned from, unsigned to)
+{
+	return (int)syscall(SYS_close_range, from, to, 0);
+}
+
 /* Nothing but the connection stays open: the command's pipes have to end without us. */
 static int keep_only(int fd)
 {
 	int null;
 
-	if ((fd > 0 && close_range(0, (unsigned)fd - 1, 0) < 0) ||
-	    close_range((unsigned)fd + 1, ~0u, 0) < 0)
+	if ((fd > 0 && close_all(0, (unsigned)fd - 1) < 0) ||
+	    close_all((unsigned)fd + 1, ~0u) < 0)
 		return -errno;
 	fd = fcntl(fd, F_DUPFD_CLOEXEC, 3);
-	close_range(0, 2, 0);
+	close_all(0, 2);
 	do
 		null = open("/dev/null", O_RDWR);
 	while (null >= 0 && null < 2);
