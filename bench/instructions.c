@@ -4,13 +4,16 @@
  * guest executes: those of its kernel, wherever that runs at the time, and those of its programs.
  * What the machine's firmware does before is left out. One vCPU.
  *
- *     -plugin insn.so,out=FILE[,marks=FILE]
+ *     -plugin insn.so,out=FILE[,marks=FILE][,blocks=FILE[,step=ADDRESS]]
  *
  * When QEMU ends, FILE gets "KERNEL PROGRAMS\n"; behind it, for each address in the file of marks
  * (one a line, hexadecimal) that was executed, "COUNT ADDRESS\n": how many of the kernel's
- * instructions went before its first execution.
+ * instructions went before its first execution. The file of blocks gets, for each place of the
+ * kernel that is jumped to, "COUNT ADDRESS\n": how many of its instructions were executed from
+ * there on; with a step, only from that mark's first execution to the next mark's.
  */
 #include "plugin.h"
+#include <stdbool.h>
 
 enum { KERNEL, PROGRAMS, FIRMWARE, CLASSES };
 
@@ -20,7 +23,17 @@ struct mark {
 	uint64_t vaddr, count; /* a count of 0: not executed */
 };
 
+/* What is executed in one go. Kept for ever: translated code refers to it. */
+struct block {
+	uint64_t vaddr, insns, times;
+	struct block *next;
+};
+
 static uint64_t counts[CLASSES];
+static struct block *blocks;
+static const char *blocks_out;
+static uint64_t step;
+static bool counting;
 static struct mark marks[MARKS_MAX];
 static unsigned nmarks;
 static const char *out;
@@ -53,8 +66,32 @@ static void marked(unsigned vcpu, void *data)
 	struct mark *m = data;
 
 	(void)vcpu;
-	if (!m->count)
-		m->count = counts[KERNEL];
+	if (m->count)
+		return;
+	m->count = counts[KERNEL];
+	if (step)
+		counting = m->vaddr == step;
+}
+
+static void block_executed(unsigned vcpu, void *data)
+{
+	struct block *b = data;
+
+	(void)vcpu;
+	b->times += counting;
+}
+
+static void block_count(struct qemu_plugin_tb *tb)
+{
+	struct block *b = calloc(1, sizeof(*b));
+
+	if (!b)
+		abort();
+	b->vaddr = qemu_plugin_tb_vaddr(tb);
+	b->insns = qemu_plugin_tb_n_insns(tb);
+	b->next = blocks;
+	blocks = b;
+	qemu_plugin_register_vcpu_tb_exec_cb(tb, block_executed, 0, b);
 }
 
 /* A function is entered at the begin of a block. */
@@ -71,7 +108,22 @@ static void translated(qemu_plugin_id_t id, struct qemu_plugin_tb *tb)
 
 	(void)id;
 	mark(tb);
+	if (blocks_out && qemu_plugin_tb_vaddr(tb) >> 63)
+		block_count(tb);
 	qemu_plugin_register_vcpu_tb_exec_cb(tb, executed, 0, (void *)word);
+}
+
+static void blocks_write(void)
+{
+	FILE *f = fopen(blocks_out, "we");
+
+	if (!f)
+		return;
+	for (const struct block *b = blocks; b; b = b->next)
+		if (b->times)
+			fprintf(f, "%llu %llx\n", (unsigned long long)(b->times * b->insns),
+				(unsigned long long)b->vaddr);
+	fclose(f);
 }
 
 static void ended(qemu_plugin_id_t id, void *data)
@@ -89,6 +141,8 @@ static void ended(qemu_plugin_id_t id, void *data)
 			fprintf(f, "%llu %llx\n", (unsigned long long)marks[i].count,
 				(unsigned long long)marks[i].vaddr);
 	fclose(f);
+	if (blocks_out)
+		blocks_write();
 }
 
 static int read_marks(const char *path)
@@ -111,9 +165,14 @@ qemu_plugin_install(qemu_plugin_id_t id, const qemu_info_t *info, int argc, char
 	for (int i = 0; i < argc; i++) {
 		if (strncmp(argv[i], "out=", 4) == 0)
 			out = strdup(argv[i] + 4);
+		else if (strncmp(argv[i], "blocks=", 7) == 0)
+			blocks_out = strdup(argv[i] + 7);
+		else if (strncmp(argv[i], "step=", 5) == 0)
+			step = strtoull(argv[i] + 5, NULL, 16);
 		else if (strncmp(argv[i], "marks=", 6) != 0 || read_marks(argv[i] + 6) < 0)
 			return -1;
 	}
+	counting = !step;
 	qemu_plugin_register_vcpu_tb_trans_cb(id, translated);
 	qemu_plugin_register_atexit_cb(id, ended, NULL);
 	return out ? 0 : -1;
