@@ -183,7 +183,7 @@ check-bats: all
 
 # The guest kernel comes from the cache of tools/kernel, whose key is what goes in; a copy stands beside the programs.
 kernel: $(BUILD)/vmlinux
-$(BUILD)/vmlinux: microvm/guest/kernel.config tools/kernel
+$(BUILD)/vmlinux: microvm/guest/kernel.config microvm/guest/kernel-guest.config tools/kernel
 	@mkdir -p $(@D)
 	@cp "$$(tools/kernel guest)" $@.new && mv $@.new $@
 testbed-kernel:

@@ -117,8 +117,9 @@ static void add_machine(struct arguments *a, const struct qemu_config *c, int ke
 	/* As microvm/cmdline.c; QEMU names its devices itself. */
 	add(a, "-append",
 	    "console=hvc0 reboot=t panic=-1 cryptomgr.notests random.trust_cpu=on "
-	    "rcupdate.rcu_expedited=1 8250.nr_uarts=0 %s",
-	    c->verbose ? "loglevel=7" : "quiet loglevel=1");
+	    "rcupdate.rcu_expedited=1 8250.nr_uarts=0 "
+	    "initcall_blacklist=slab_late_init,param_sysfs_builtin_init,irq_sysfs_init %s",
+	    c->verbose ? "loglevel=7" : "loglevel=1");
 	/* init's way of turning the machine off (GUEST_IO_END). */
 	add(a, "-device", "isa-debug-exit,iobase=0x5d1,iosize=1");
 }

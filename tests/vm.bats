@@ -11,6 +11,7 @@ teardown() { strata_teardown; }
 	vm_host '
 		code() { want=$1; shift; rc=0; "$strata" run --rm --vm "$@" || rc=$?; [ $rc = $want ] || { echo "$*: $rc"; exit 1; }; }
 		code 0 small true
+		code 0 small sh -c "test -d /sys/kernel && test ! -e /sys/kernel/slab && test ! -e /sys/kernel/irq"
 		code 7 small sh -c "exit 7"
 		code 137 small sh -c "sh -c \"kill -9 \\\$\\\$\"; exit \$?"
 		code 127 small nosuchcommand

@@ -235,6 +235,7 @@ static void fs_serves(_unused_ void **state)
 	cfg.nfs = 1;
 	v = machine(&cfg);
 	assert_non_null(strstr(vm_cmdline(v), "virtio_mmio.device=4K@0xd0001000:2"));
+	assert_non_null(strstr(vm_cmdline(v), " initcall_blacklist=slab_late_init,"));
 	assert_int_equal(run(v), VM_END_POWEROFF);
 	assert_string_equal(seen, "request");
 	assert_true(vm_stats(v)->marks[MARK_OK] != 0);
