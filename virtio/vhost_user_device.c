@@ -4,6 +4,7 @@
 #include "base/fd.h"
 #include "base/mem.h"
 #include "virtio/mmio.h"
+#include <assert.h>
 #include <sys/eventfd.h>
 
 #define STATUS_DRIVER 3u /* ACKNOWLEDGE, DRIVER */
@@ -159,8 +160,10 @@ static struct virtio_bus bus_of(struct vhost_user *u)
 }
 
 /* Hands @u out, or ends it with @r. */
+/* Each queue comes with a kick of its own, which takes the place of what the device listens to. */
 static int made(struct vhost_user *u, int r, struct vhost_user **ret)
 {
+	assert(r < 0 || !u->window->ops->one_kick);
 	if (r < 0)
 		vhost_user_free(u);
 	else

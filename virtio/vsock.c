@@ -295,7 +295,7 @@ static void accept_client(struct virtio_vsock *v)
 
 /* ---- the thread ---- */
 
-/* The guest may have given buffers: something for everybody; refusals may have held it. */
+/* The guest has given buffers, so there is something for everybody; refusals may have held it. */
 static int buffers_given(struct virtio_vsock *v)
 {
 	int r;
@@ -317,7 +317,6 @@ static int conn_event(struct virtio_vsock *v, uint32_t tag, uint32_t events)
 static int handle(struct virtio_vsock *v, uint32_t tag, uint32_t events)
 {
 	eventfd_t n;
-	int r;
 
 	if (tag == VSOCK_TAG_LISTEN) {
 		accept_client(v);
@@ -326,9 +325,10 @@ static int handle(struct virtio_vsock *v, uint32_t tag, uint32_t events)
 	v->deaf = false;
 	if (tag >= VSOCK_TAG_CONN)
 		return conn_event(v, tag, events);
-	eventfd_read(virtio_mmio_queue(v->mmio, VSOCK_RX)->kick_fd, &n);
-	r = buffers_given(v);
-	return r < 0 ? r : send_event(v);
+	eventfd_read(virtio_mmio_queue(v->mmio, tag)->kick_fd, &n);
+	if (tag == VSOCK_RX)
+		return buffers_given(v);
+	return tag == VSOCK_TX ? take_packets(v) : send_event(v);
 }
 
 /* A ring that is malformed ends all of it. */
@@ -367,9 +367,11 @@ static void vsock_event(void *ctx, uint32_t tag, uint32_t events)
 
 static int watch_all(struct virtio_vsock *v)
 {
-	int r = virtio_thread_watch(&v->thread, virtio_mmio_queue(v->mmio, VSOCK_RX)->kick_fd,
-				    EPOLLIN, VSOCK_TAG_KICK);
+	int r = 0;
 
+	for (unsigned i = 0; r == 0 && i < VSOCK_QUEUES; i++)
+		r = virtio_thread_watch(&v->thread, virtio_mmio_queue(v->mmio, i)->kick_fd, EPOLLIN,
+					i);
 	if (r == 0 && v->cfg.listen_fd >= 0)
 		r = virtio_thread_watch(&v->thread, v->cfg.listen_fd, EPOLLIN, VSOCK_TAG_LISTEN);
 	v->listening = true;
@@ -446,7 +448,6 @@ static const struct virtio_ops vsock_ops = {
 	.name = "vsock",
 	.device_id = VSOCK_DEVICE_ID,
 	.queue_size = VSOCK_QUEUE_SIZE,
-	.one_kick = true,
 	.config_len = sizeof(((struct virtio_vsock *)NULL)->config),
 	.config = vsock_config,
 	.activate = vsock_activate,

@@ -112,8 +112,7 @@ struct virtio_vsock {
 	struct virtio_vsock_stats stats; /* atomic */
 };
 
-#define VSOCK_TAG_KICK	 0u
-#define VSOCK_TAG_LISTEN 1u
+#define VSOCK_TAG_LISTEN VSOCK_QUEUES
 #define VSOCK_TAG_CONN	 16u /* and its place; the generation is above them */
 #define VSOCK_TAG(c) \
 	((uint32_t)(c)->generation << 16 | (VSOCK_TAG_CONN + (uint32_t)((c) - (c)->vsock->conns)))
