@@ -81,10 +81,16 @@ static int make_file(struct store *s, const char *name, const char *text)
 	return r < 0 ? err(r, "%s/%s: %s", s->path, name, strerror(-r)) : 0;
 }
 
+/* One at a time: an index.json that is made late would replace one that has names by then. */
 static int fill(struct store *s)
 {
-	int r = folder_each(s->dirfd, ".", is_ours, NULL);
+	_close_ int lock = openat(s->dirfd, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	int r = lock < 0 ? -errno : fd_lock(lock, true, true);
 
+	if (r >= 0 && store_has(s, "FORMAT"))
+		return 0; /* another command has made it meanwhile */
+	if (r >= 0)
+		r = folder_each(s->dirfd, ".", is_ours, NULL);
 	if (r < 0)
 		return err(r, "%s: %s", s->path, strerror(-r));
 	if (r > 0)

@@ -2,6 +2,8 @@
 /* Opening: missing, foreign, half made, of another version, read-only; and who died here before. */
 #include "tests/imagestore/kit.h"
 
+#include <sys/wait.h>
+
 static void missing(_unused_ void **state)
 {
 	struct store *s;
@@ -39,6 +41,40 @@ static void half_made(_unused_ void **state)
 	assert_done(store_open(path, 0, &s));
 	store_close(s);
 	temp_close(path, fd);
+}
+
+/* All begin when the pipe is closed. */
+static void open_at_once(const char *path, int begin)
+{
+	struct store *s;
+	char c;
+
+	if (read(begin, &c, 1) != 0)
+		_exit(2);
+	_exit(store_open(path, STORE_CREATE, &s) < 0);
+}
+
+static void made_at_once(_unused_ void **state)
+{
+	enum { MAKERS = 24, ROUNDS = 60 };
+
+	for (int round = 0; round < ROUNDS; round++) {
+		char path[64];
+		int fd = temp_open(path), begin[2], status;
+
+		assert_ok(pipe(begin));
+		for (int i = 0; i < MAKERS; i++) {
+			if (fork() == 0) {
+				close(begin[1]);
+				open_at_once(path, begin[0]);
+			}
+		}
+		close(begin[0]);
+		close(begin[1]);
+		for (int i = 0; i < MAKERS; i++)
+			assert_true(wait(&status) > 0 && status == 0);
+		temp_close(path, fd);
+	}
 }
 
 static void other_format(void **state)
@@ -131,6 +167,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(missing), cmocka_unit_test(foreign), cmocka_unit_test(half_made),
+		cmocka_unit_test(made_at_once),
 		kit_test(other_format),	   kit_test(read_only),	      kit_test(dead_transactions),
 		kit_test(empty_stack),	   kit_test(paths),
 	};
