@@ -23,6 +23,8 @@ struct digest checkpoint_key(const char *id)
 /* What it has that no file can keep, in words; NULL: nothing. */
 static const char *unkept(const struct run_spec *s)
 {
+	if (s->bridge_network)
+		return "has an address at the bridge, which is another's by then";
 	if (s->emulated)
 		return "is emulated by QEMU";
 	if (s->dax)

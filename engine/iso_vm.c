@@ -33,6 +33,7 @@ void *iso_vm_new(const struct iso_context *c)
 		return NULL;
 	v->c = *c;
 	v->root = ROOTFS_NONE;
+	v->bridge = BRIDGE_END_NONE;
 	v->pidfd = v->control = v->objects = v->ports = v->console = -1;
 	v->fetcher.pidfd = -1;
 	v->exit_status = -1;
@@ -337,6 +338,7 @@ static void cleanup(void *ctx)
 	layer_index_close(v->index);
 	vm_fetcher_done(&v->fetcher);
 	rootfs_close(&v->root);
+	bridge_close(v->c.runroot, v->c.spec->id, &v->bridge);
 	if (v->cgroup)
 		cgroup_free(v->cgroup);
 	free(v);

@@ -3,6 +3,7 @@
 #ifndef ENGINE_ISO_VM_H
 #define ENGINE_ISO_VM_H
 
+#include "engine/bridge.h"
 #include "engine/iso.h"
 #include "engine/vm_fetcher.h"
 #include "engine/vmm.h"
@@ -12,6 +13,7 @@ struct iso_vm {
 	struct iso_context c;
 	struct rootfs root; /* its parts, without a mount */
 	struct cgroup *cgroup;
+	struct bridge_end bridge;
 	struct layer_index *index;
 	struct vm_fetcher fetcher; /* of an image that is still arriving */
 	struct loop *loop;

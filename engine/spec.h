@@ -29,7 +29,7 @@ struct run_spec {
 	enum vm_pages pages; /* that a microVM's memory is made of */
 	uint64_t dax;	   /* bytes of a microVM's DAX window, whole units of 2 MiB; 0 = none */
 	int stop_signal;
-	uint8_t address[4], gateway[4]; /* at the bridge, of one that runs */
+	uint8_t address[4], gateway[4], dns[4]; /* at the bridge, of a microVM that starts */
 	unsigned prefix;
 	bool host_network, user_network, bridge_network, rm, tty, interactive, read_only, logged, trace;
 	bool emulated;	/* a microVM is QEMU's, not our own VMM's on KVM */
@@ -40,6 +40,12 @@ struct run_spec {
 	/* a mount by who may not mount: fusermount3's, for him alone */
 	bool unprivileged;
 };
+
+/* Whether a microVM has a network device. */
+static inline bool spec_has_eth0(const struct run_spec *s)
+{
+	return s->user_network || s->bridge_network;
+}
 
 /* Whether its top belongs to one user whatever stands in it: UFS_UPPER_MAPPED. */
 static inline bool spec_mapped(const struct run_spec *s)

@@ -32,6 +32,31 @@ static json_t *volumes_to_json(const struct run_spec *s)
 	return a;
 }
 
+/* Address, gateway, resolver, each four numbers; then the prefix. */
+#define ETH0_NUMBERS 13
+
+static json_t *eth0_to_json(const struct run_spec *s)
+{
+	const uint8_t *const parts[] = { s->address, s->gateway, s->dns };
+	json_t *a = json_array();
+
+	for (size_t i = 0; i < ETH0_NUMBERS - 1; i++)
+		json_array_append_new(a, json_integer(parts[i / 4][i % 4]));
+	json_array_append_new(a, json_integer(s->prefix));
+	return a;
+}
+
+static void eth0_from_json(const json_t *a, struct run_spec *s)
+{
+	uint8_t *const parts[] = { s->address, s->gateway, s->dns };
+
+	if (json_array_size(a) != ETH0_NUMBERS)
+		return;
+	for (size_t i = 0; i < ETH0_NUMBERS - 1; i++)
+		parts[i / 4][i % 4] = (uint8_t)json_integer_value(json_array_get(a, i));
+	s->prefix = (unsigned)json_integer_value(json_array_get(a, ETH0_NUMBERS - 1));
+}
+
 json_t *spec_to_json(const struct run_spec *s)
 {
 	json_t *j = json_pack(
@@ -43,9 +68,10 @@ json_t *spec_to_json(const struct run_spec *s)
 		"cwd", s->cwd, "user", s->user, "hostname", s->hostname, "kernel", s->kernel,
 		"mountpoint", s->mountpoint, "volumes", volumes_to_json(s), "limits", "memory",
 		(json_int_t)s->limits.memory, "nanoCpus", (json_int_t)s->limits.nano_cpus, "pids",
-		(json_int_t)s->limits.pids, "ioRate", (json_int_t)s->limits.io_rate, "vcpus", (int)s->vcpus, "stopSignal", s->stop_signal,
-		"hostNetwork", s->host_network, "rm", s->rm, "terminal", s->tty, "interactive",
-		s->interactive, "readOnly", s->read_only, "logged", s->logged, "trace", s->trace);
+		(json_int_t)s->limits.pids, "ioRate", (json_int_t)s->limits.io_rate, "vcpus",
+		(int)s->vcpus, "stopSignal", s->stop_signal, "hostNetwork", s->host_network, "rm",
+		s->rm, "terminal", s->tty, "interactive", s->interactive, "readOnly", s->read_only,
+		"logged", s->logged, "trace", s->trace);
 
 	if (j && s->clone_of)
 		json_object_set_new(j, "cloneOf", json_string(s->clone_of));
@@ -61,6 +87,8 @@ json_t *spec_to_json(const struct run_spec *s)
 		json_object_set_new(j, "ports", json_from_strv(s->ports));
 		json_object_set_new(j, "netRate", json_integer((json_int_t)s->net_rate));
 	}
+	if (j && s->prefix)
+		json_object_set_new(j, "eth0", eth0_to_json(s));
 	if (j && s->ndisks)
 		spec_disks_to_json(s, j);
 	if (j && s->modules)
@@ -218,6 +246,7 @@ int spec_from_json(const json_t *j, struct run_spec **ret)
 	if (r < 0)
 		return err(r, "config.json of the instance is damaged");
 	numbers_from_json(j, s);
+	eth0_from_json(json_get_array(j, "eth0"), s);
 	flags_from_json(j, s);
 	*ret = take_ptr(s);
 	return 0;

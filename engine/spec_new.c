@@ -120,9 +120,6 @@ static int join_network(struct run_spec *s, const struct run_options *o)
 	if (s->host_network && o->kind == RUN_VM)
 		return err(-EOPNOTSUPP,
 			   "a microVM has no host network: use --network user, bridge or none");
-	if (s->bridge_network && o->kind == RUN_VM)
-		return err(-EOPNOTSUPP,
-			   "network 'bridge' is for containers: a microVM has --network user");
 	if (strv_len(o->ports) && !s->user_network && !s->bridge_network)
 		return err(-EINVAL, "ports are published with --network user or bridge");
 	if (o->net_rate && ((!s->user_network && !s->bridge_network) || o->kind != RUN_VM))

@@ -7,7 +7,9 @@
 #include "engine/checkpoint.h"
 #include "engine/iso_vm.h"
 #include "engine/layers.h"
+#include "engine/net_note.h"
 #include "engine/passt.h"
+#include "engine/resolv.h"
 #include "engine/spec_disk.h"
 #include "engine/vm_volume.h"
 #include "engine/vm_vsock.h"
@@ -97,10 +99,70 @@ static int hand_file(struct handout *h, int place, const char *what, const char 
 	return hand_own(h, place, fd < 0 ? err_sys("%s %s", what, path) : fd);
 }
 
+static int hand_user_network(const struct iso_vm *v, struct handout *h)
+{
+	const struct net_note note = NET_NOTE_USER;
+	int fd = -1, r = passt_start(v->c.spec, v->c.log_fd, &fd);
+
+	if (r >= 0)
+		r = hand_own(h, VMM_NET, fd);
+	return r < 0 ? r : net_note_write(v->c.dir, v->c.spec->id, &note);
+}
+
+static int hand_bridge_network(struct iso_vm *v, struct handout *h)
+{
+	struct net_note note;
+	int r = bridge_open(v->c.runroot, v->c.spec, v->c.log_fd, &v->bridge);
+
+	if (r < 0)
+		return r;
+	/* It ends with its last descriptor, which is the VMM's then. */
+	r = hand_own(h, VMM_NET, take_fd(v->bridge.device));
+	note = net_note_bridge(&v->bridge);
+	return r < 0 ? r : net_note_write(v->c.dir, v->c.spec->id, &note);
+}
+
+static int hand_network(struct iso_vm *v, struct handout *h)
+{
+	const struct run_spec *s = v->c.spec;
+
+	h->fds[VMM_NET] = -1;
+	return s->user_network	 ? hand_user_network(v, h) :
+	       s->bridge_network ? hand_bridge_network(v, h) :
+				   0;
+}
+
+/* What was asked for, and what this start has been given. */
+static int config_memfd(const struct iso_vm *v)
+{
+	struct run_spec s = *v->c.spec;
+	_free_ char *text = NULL;
+	int r;
+
+	if (!s.bridge_network)
+		return spec_memfd(&s);
+	r = resolv_read(&text, s.dns);
+	memcpy(s.address, v->bridge.address, sizeof(s.address));
+	memcpy(s.gateway, v->bridge.gateway, sizeof(s.gateway));
+	s.prefix = v->bridge.prefix;
+	return r < 0 ? r : spec_memfd(&s);
+}
+
+/* The last ones. The door's end is the VMM's alone once it has begun (vm_fetcher.h). */
+static void hand_arrival(const struct arrival_fds *a, struct handout *h)
+{
+	int at = h->n;
+
+	if (!a->n)
+		return;
+	h->n += ARRIVAL_DOOR + 1;
+	memcpy(h->fds + at, a->fds, (ARRIVAL_DOOR + 1) * sizeof(*h->fds));
+}
+
 static int hand_files(struct iso_vm *v, struct handout *h)
 {
 	const struct run_spec *spec = v->c.spec;
-	int r = hand_own(h, VMM_CONFIG, spec_memfd(spec));
+	int r = hand_own(h, VMM_CONFIG, config_memfd(v));
 
 	h->fds[VMM_MODULES] = -1;
 	if (r >= 0)
@@ -157,27 +219,6 @@ static int hand_stdio(struct iso_vm *v, struct handout *h, const int stdio[3])
 	h->fds[1] = pair[1];
 	h->fds[2] = -1;
 	return hand_own(h, 0, pair[1]);
-}
-
-static int hand_network(const struct iso_vm *v, struct handout *h)
-{
-	int fd = -1, r = 0;
-
-	h->fds[VMM_NET] = -1;
-	if (v->c.spec->user_network)
-		r = passt_start(v->c.spec, v->c.log_fd, &fd);
-	return r < 0 || fd < 0 ? r : hand_own(h, VMM_NET, fd);
-}
-
-/* The last ones. The door's end is the VMM's alone once it has begun (vm_fetcher.h). */
-static void hand_arrival(const struct arrival_fds *a, struct handout *h)
-{
-	int at = h->n;
-
-	if (!a->n)
-		return;
-	h->n += ARRIVAL_DOOR + 1;
-	memcpy(h->fds + at, a->fds, (ARRIVAL_DOOR + 1) * sizeof(*h->fds));
 }
 
 static int fill_handout(struct iso_vm *v, struct handout *h, const int stdio[3])

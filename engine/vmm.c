@@ -278,7 +278,7 @@ static void trace_take(struct vmm *v)
 
 	if (v->spec->balloon && vm_memory_stats(v->vm, &m) < 0)
 		err_clear();
-	if (v->spec->user_network && vm_net_stats(v->vm, &v->trace.net) < 0)
+	if (spec_has_eth0(v->spec) && vm_net_stats(v->vm, &v->trace.net) < 0)
 		err_clear();
 	for (size_t i = 0; i < v->spec->ndisks; i++)
 		vm_disk_stats(v->vm, i, &v->trace.disks[i]);

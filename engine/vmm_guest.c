@@ -46,7 +46,7 @@ int vmm_guest_restored(const struct run_spec *s, const struct digest *key,
 
 	if (digest_eq(key, &own))
 		return vm_control_restored(control, identity);
-	if (!s->user_network)
+	if (!spec_has_eth0(s))
 		memset(i.mac, 0, sizeof(i.mac));
 	snprintf(host, sizeof(host), "%.12s", s->id);
 	r = vm_control_cloned(control, &i, s->hostname ? s->hostname : host, id.b);
@@ -54,17 +54,30 @@ int vmm_guest_restored(const struct run_spec *s, const struct digest *key,
 	return r;
 }
 
+static struct vm_guest_net guest_net(const struct run_spec *s)
+{
+	struct vm_guest_net n = { .address = PASST_ADDRESS,
+				  .gateway = PASST_GATEWAY,
+				  .dns = PASST_DNS,
+				  .prefix = PASST_PREFIX,
+				  .mtu = PASST_MTU };
+
+	if (!s->bridge_network)
+		return n;
+	memcpy(n.address, s->address, sizeof(n.address));
+	memcpy(n.gateway, s->gateway, sizeof(n.gateway));
+	memcpy(n.dns, s->dns, sizeof(n.dns));
+	n.prefix = (uint8_t)s->prefix;
+	n.mtu = NETWORK_MTU;
+	return n;
+}
+
 int vmm_guest_config(const struct run_spec *s, const struct vm_guest_identity *identity,
 		     struct vm_control *control)
 {
-	_free_ struct vm_guest_volume *volumes =
-		mem_new(s->nvolumes + s->ndisks, sizeof(*volumes));
+	_free_ struct vm_guest_volume *volumes = mem_new(s->nvolumes + s->ndisks, sizeof(*volumes));
 	_free_ struct vmm_tag *tags = mem_new(s->nvolumes + s->ndisks, sizeof(*tags));
-	const struct vm_guest_net net = { .address = PASST_ADDRESS,
-					  .gateway = PASST_GATEWAY,
-					  .dns = PASST_DNS,
-					  .prefix = PASST_PREFIX,
-					  .mtu = PASST_MTU };
+	const struct vm_guest_net net = guest_net(s);
 	char host[13];
 	struct vm_guest_config cfg = { .root = VMM_ROOT_TAG,
 				       .root_rdonly = s->read_only,
@@ -77,7 +90,7 @@ int vmm_guest_config(const struct run_spec *s, const struct vm_guest_identity *i
 				       .stdin_open = s->interactive || s->tty,
 				       .volumes = volumes,
 				       .nvolumes = s->nvolumes,
-				       .net = s->user_network ? &net : NULL,
+				       .net = spec_has_eth0(s) ? &net : NULL,
 				       .identity = identity,
 				       .pids = (uint32_t)s->limits.pids };
 
@@ -96,9 +109,9 @@ int vmm_guest_config(const struct run_spec *s, const struct vm_guest_identity *i
 		if (!s->disks[i].target[0])
 			continue;
 		snprintf(tag->s, sizeof(tag->s), "/dev/vd%c", (char)('a' + i));
-		volumes[cfg.nvolumes++] = (struct vm_guest_volume){
-			.tag = tag->s, .target = s->disks[i].target, .rdonly = s->disks[i].rdonly
-		};
+		volumes[cfg.nvolumes++] = (struct vm_guest_volume){ .tag = tag->s,
+								    .target = s->disks[i].target,
+								    .rdonly = s->disks[i].rdonly };
 	}
 	return vm_control_config(control, &cfg);
 }

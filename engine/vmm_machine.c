@@ -51,7 +51,7 @@ static int net_of(const struct run_spec *s, const struct vmm_machine *m, struct 
 {
 	int pair[2];
 
-	*ret = (struct vm_net){ .fd = VMM_NET, .mtu = PASST_MTU, .rate = s->net_rate };
+	*ret = (struct vm_net){ .fd = VMM_NET, .mtu = s->bridge_network ? NETWORK_MTU : PASST_MTU, .rate = s->net_rate };
 	network_mac(s->id, ret->mac);
 	if (m->kind != VMM_MADE)
 		return 0;
@@ -91,7 +91,7 @@ int vmm_machine_new(const struct run_spec *s, const struct vmm_machine *m, struc
 		.trace = s->trace && m->kind != VMM_MADE,
 		.disks = disks,
 		.ndisks = disks_of(s, disks),
-		.net = s->user_network ? &net : NULL,
+		.net = spec_has_eth0(s) ? &net : NULL,
 		.vsock = &vsock,
 		.fs = fs,
 		.nfs = nfs,
@@ -104,13 +104,13 @@ int vmm_machine_new(const struct run_spec *s, const struct vmm_machine *m, struc
 	};
 	int r = tags && fs ? 0 : -ENOMEM;
 
-	if (r == 0 && s->user_network)
+	if (r == 0 && spec_has_eth0(s))
 		r = net_of(s, m, &net);
 	if (r < 0)
 		return r;
 	fs_of(s, m, tags, fs, nfs);
 	r = vm_new(&cfg, ret);
-	if (s->user_network && m->kind == VMM_MADE)
+	if (spec_has_eth0(s) && m->kind == VMM_MADE)
 		fd_close(net.fd);
 	return r;
 }

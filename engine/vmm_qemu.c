@@ -152,7 +152,7 @@ static int add_net(struct vmm_qemu *q, const struct run_spec *s, struct qemu_con
 	_close_ int ours = -1;
 	int r;
 
-	if (!s->user_network)
+	if (!spec_has_eth0(s))
 		return 0;
 	r = pair(&ours, &c->net_fd);
 	if (r < 0)

@@ -111,7 +111,7 @@ static int make_key(const struct run_spec *s, const struct vm_software *w, struc
 			     "memory %llu, vcpus %u, balloon %d, network %d, dax %llu, "
 			     "verbose %d, acpi %d\n",
 			     (unsigned long long)s->limits.memory, s->vcpus, s->balloon,
-			     s->user_network, (unsigned long long)s->dax,
+			     s->bridge_network ? 2 : s->user_network, (unsigned long long)s->dax,
 			     getenv("STRATA_DEBUG") != NULL, s->acpi);
 	if (r == 0)
 		*ret = sha256_of(b.data, b.len);

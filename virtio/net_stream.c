@@ -12,7 +12,11 @@
 
 int net_stream_init(struct net_stream *s, int fd)
 {
+	socklen_t len = sizeof(int);
+	int type;
+
 	*s = (struct net_stream){ .in = mem_new(1, IN_SIZE), .out = mem_new(1, FRAME_MAX) };
+	s->tap = getsockopt(fd, SOL_SOCKET, SO_TYPE, &type, &len) < 0 && errno == ENOTSOCK;
 	s->fd = fcntl(fd, F_DUPFD_CLOEXEC, 3);
 	if (s->fd < 0 || !s->in || !s->out) {
 		int r = s->fd < 0 ? err_sys("virtio net: dup") :
@@ -61,8 +65,27 @@ static ssize_t fill(struct net_stream *s)
 	return n ? n : -EPIPE;
 }
 
+/* One that is longer than any should be is cut off by the kernel: nobody's. */
+static ssize_t tap_recv(struct net_stream *s, const uint8_t **ret_frame)
+{
+	ssize_t n = (ssize_t)s->end;
+
+	if (!n) {
+		do
+			n = read(s->fd, s->in, VIRTIO_NET_FRAME_MAX);
+		while (n < 0 && errno == EINTR);
+		if (n < 0)
+			return errno == EAGAIN ? 0 : -EPIPE;
+		s->end = (size_t)n;
+	}
+	*ret_frame = s->in;
+	return n ? n : -EPIPE;
+}
+
 ssize_t net_stream_recv(struct net_stream *s, const uint8_t **ret_frame)
 {
+	if (s->tap)
+		return tap_recv(s, ret_frame);
 	for (;;) {
 		size_t len = front(s);
 		ssize_t n;
@@ -81,7 +104,10 @@ ssize_t net_stream_recv(struct net_stream *s, const uint8_t **ret_frame)
 
 void net_stream_next(struct net_stream *s)
 {
-	s->start += STREAM_HEAD + front(s);
+	if (s->tap)
+		s->end = 0;
+	else
+		s->start += STREAM_HEAD + front(s);
 }
 
 /* ---- to it ---- */
@@ -126,13 +152,27 @@ static void keep_rest(struct net_stream *s, const struct iovec *iov, unsigned n,
 	}
 }
 
+/* What the kernel will not have (no whole head, the interface gone) is lost, as on a wire. */
+static int tap_send(const struct net_stream *s, const struct iovec *iov, unsigned n)
+{
+	ssize_t r;
+
+	do
+		r = writev(s->fd, iov, (int)n);
+	while (r < 0 && errno == EINTR);
+	return !(r < 0 && errno == EAGAIN);
+}
+
 int net_stream_send(struct net_stream *s, const struct iovec *iov, unsigned n, size_t len)
 {
 	struct iovec v[1 + VIRTQ_CHAIN_MAX];
 	uint32_t head = htonl((uint32_t)len);
 	ssize_t done;
-	int r = net_stream_flush(s);
+	int r;
 
+	if (s->tap)
+		return tap_send(s, iov, n);
+	r = net_stream_flush(s);
 	if (r <= 0)
 		return r;
 	v[0] = (struct iovec){ &head, sizeof(head) };

@@ -1,5 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Frames over a stream socket, each behind its length (32 bits, big endian). One thread. */
+/*
+ * Frames over a stream socket, each behind its length (32 bits, big endian); or through a TAP of
+ * the kernel's (IFF_NO_PI, no vnet header), one by each system call. One thread.
+ */
 #ifndef VIRTIO_NET_STREAM_H
 #define VIRTIO_NET_STREAM_H
 
@@ -9,13 +12,14 @@
 
 struct net_stream {
 	int fd;
+	bool tap;
 	uint8_t *in; /* what has come: bytes start..end */
 	size_t start, end;
 	uint8_t *out; /* the rest of a frame that the socket has not taken */
 	size_t out_len, out_done;
 };
 
-/* Takes a duplicate of @fd: 0, or -errno with a text. */
+/* Takes a duplicate of @fd, which is a TAP when it is no socket: 0, or -errno with a text. */
 int net_stream_init(struct net_stream *s, int fd);
 void net_stream_done(struct net_stream *s);
 /*

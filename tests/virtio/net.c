@@ -4,6 +4,12 @@
 #include "base/clock.h"
 #include "base/err.h"
 #include <arpa/inet.h>
+#include <linux/if_packet.h>
+#include <linux/if_tun.h>
+#include <net/ethernet.h>
+#include <net/if.h>
+#include <sched.h>
+#include <sys/ioctl.h>
 #include <sys/socket.h>
 
 #define HEADER 12u
@@ -16,18 +22,26 @@ struct fixture {
 	int peer; /* the other end of the device's socket */
 };
 
+/* Over @fd, which is the device's then. */
+static void start_over(struct fixture *f, uint64_t rate, int fd)
+{
+	struct virtio_net_config cfg = {
+		.fd = fd, .mac = { 2, 0, 0, 0, 0, 7 }, .mtu = 9000, .rate = rate
+	};
+
+	driver_init(&f->d);
+	assert_ok(virtio_net_new(&cfg, &f->d.bus, 0xd0000000, 1, &f->n, &f->d.m));
+	fd_close(fd);
+	driver_start(&f->d, 0, 2, 64);
+}
+
 static void start(struct fixture *f, uint64_t rate)
 {
-	struct virtio_net_config cfg = { .mac = { 2, 0, 0, 0, 0, 7 }, .mtu = 9000, .rate = rate };
 	int pair[2];
 
 	assert_ok(socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, pair));
-	driver_init(&f->d);
-	cfg.fd = pair[0];
 	f->peer = pair[1];
-	assert_ok(virtio_net_new(&cfg, &f->d.bus, 0xd0000000, 1, &f->n, &f->d.m));
-	fd_close(pair[0]);
-	driver_start(&f->d, 0, 2, 64);
+	start_over(f, rate, pair[0]);
 }
 
 static void end(struct fixture *f)
@@ -303,6 +317,62 @@ static void too_long(_unused_ void **state)
 	end(&f);
 }
 
+/* ---- a TAP ---- */
+
+#define TEST_PROTOCOL 0x88b5 /* IEEE 802's for experiments */
+
+/* In a network namespace of our own, up; *@ret_wire sees what goes over it, and puts frames on. */
+static int new_tap(int *ret_wire)
+{
+	struct ifreq i = { .ifr_name = "t0", .ifr_flags = IFF_TAP | IFF_NO_PI };
+	struct sockaddr_ll at = { .sll_family = AF_PACKET, .sll_protocol = htons(TEST_PROTOCOL) };
+	int fd = open("/dev/net/tun", O_RDWR | O_NONBLOCK | O_CLOEXEC);
+
+	if (fd < 0 || ioctl(fd, TUNSETIFF, &i) < 0)
+		return fd_close(fd);
+	*ret_wire = socket(AF_PACKET, SOCK_RAW | SOCK_CLOEXEC, htons(TEST_PROTOCOL));
+	i.ifr_flags = IFF_UP;
+	assert_ok(ioctl(*ret_wire, SIOCSIFFLAGS, &i));
+	at.sll_ifindex = (int)if_nametoindex("t0");
+	assert_ok(bind(*ret_wire, (struct sockaddr *)&at, sizeof(at)));
+	return fd;
+}
+
+static void over_a_tap(_unused_ void **state)
+{
+	uint8_t frame[60] = { 2, 0, 0, 0, 0, 7, 2, 0, 0, 0, 0, 8, 0x88, 0xb5, 'o', 'n', 'e' };
+	int home = open("/proc/self/ns/net", O_RDONLY | O_CLOEXEC), tap;
+	struct fixture f;
+	uint64_t a;
+
+	if (unshare(CLONE_NEWNET) < 0)
+		skip();
+	tap = new_tap(&f.peer);
+	assert_ok(setns(home, CLONE_NEWNET));
+	fd_close(home);
+	if (tap < 0)
+		skip();
+	start_over(&f, 0, tap);
+	/* The kernel has no use for the first, which costs the others nothing. */
+	guest_send(&f, driver_alloc(&f.d, 128), "short", 5);
+	assert_int_equal(driver_take(&f.d, TX).len, 0);
+	guest_send(&f, driver_alloc(&f.d, 128), frame, sizeof(frame));
+	assert_int_equal(driver_take(&f.d, TX).len, 0);
+	memset(frame, 0, sizeof(frame));
+	assert_int_equal(recv(f.peer, frame, sizeof(frame), 0), sizeof(frame));
+	assert_memory_equal(frame + 14, "one", 3);
+	/* Others of the kernel's own may come before: neighbour discovery of IPv6. */
+	for (int i = 0; i < 8; i++) {
+		a = give_buffer(&f, 1526);
+		assert_int_equal(send(f.peer, frame, sizeof(frame), 0), sizeof(frame));
+		assert_true(driver_take(&f.d, RX).len >= HEADER);
+		if (!memcmp((uint8_t *)driver_at(&f.d, a) + HEADER, frame, sizeof(frame)))
+			break;
+		assert_true(i < 7);
+	}
+	end(&f);
+}
+
 static void reset_while_busy(_unused_ void **state)
 {
 	struct fixture f;
@@ -328,6 +398,7 @@ int main(void)
 		cmocka_unit_test(full_socket),	  cmocka_unit_test(rate),
 		cmocka_unit_test(other_end_goes), cmocka_unit_test(malformed),
 		cmocka_unit_test(too_long),	  cmocka_unit_test(reset_while_busy),
+		cmocka_unit_test(over_a_tap),
 	};
 
 	alarm(120);
