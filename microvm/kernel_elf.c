@@ -157,49 +157,60 @@ static int segments_load(struct vm *v, const struct elf *e, struct vm_kernel *k)
 	return k->end ? 0 : bad("nothing to load");
 }
 
-/* Finds the PVH entry in one PT_NOTE segment of @len bytes: an address, or 0. */
-static uint64_t note_entry(const uint8_t *data, size_t len)
+struct notes {
+	uint64_t pvh; /* the entry, or 0 */
+	bool of_linux;
+};
+
+static void note_read(const Elf64_Nhdr *n, const uint8_t *name, const uint8_t *desc,
+		      struct notes *ret)
+{
+	uint32_t entry;
+
+	if (n->n_type == XEN_ELFNOTE_PHYS32_ENTRY && n->n_namesz == 4 &&
+	    memcmp(name, "Xen", 4) == 0 && n->n_descsz >= sizeof(entry) && !ret->pvh) {
+		memcpy(&entry, desc, sizeof(entry));
+		ret->pvh = entry;
+	}
+	if (n->n_namesz == 6 && memcmp(name, "Linux", 6) == 0)
+		ret->of_linux = true;
+}
+
+/* One PT_NOTE segment of @len bytes. */
+static void notes_read(const uint8_t *data, size_t len, struct notes *ret)
 {
 	size_t off = 0;
 
 	while (len - off >= sizeof(Elf64_Nhdr)) {
 		Elf64_Nhdr n;
 		size_t name, desc;
-		uint32_t entry;
 
 		memcpy(&n, data + off, sizeof(n));
 		name = off + sizeof(n);
 		if (n.n_namesz > NOTE_MAX || n.n_descsz > NOTE_MAX)
-			return 0;
+			return;
 		desc = name + ROUND_UP(n.n_namesz, 4u);
 		if (desc + n.n_descsz > len)
-			return 0;
-		if (n.n_type == XEN_ELFNOTE_PHYS32_ENTRY && n.n_namesz == 4 &&
-		    memcmp(data + name, "Xen", 4) == 0 && n.n_descsz >= sizeof(entry)) {
-			memcpy(&entry, data + desc, sizeof(entry));
-			return entry;
-		}
+			return;
+		note_read(&n, data + name, data + desc, ret);
 		off = MIN(len, desc + ROUND_UP(n.n_descsz, 4u));
 	}
-	return 0;
 }
 
-static uint64_t pvh_entry(const struct elf *e)
+static struct notes notes_of(const struct elf *e)
 {
 	uint8_t data[NOTE_MAX];
+	struct notes all = { 0 };
 
 	for (unsigned i = 0; i < e->head.e_phnum; i++) {
 		const Elf64_Phdr *p = &e->phdr[i];
 		size_t len = MIN(p->p_filesz, (uint64_t)sizeof(data));
-		uint64_t entry = 0;
 
 		if (p->p_type == PT_NOTE &&
 		    fd_pread_full(e->fd, data, len, (off_t)p->p_offset) == (ssize_t)len)
-			entry = note_entry(data, len);
-		if (entry)
-			return entry;
+			notes_read(data, len, &all);
 	}
-	return 0;
+	return all;
 }
 
 int vm_kernel_check(int fd, bool pvh)
@@ -210,7 +221,7 @@ int vm_kernel_check(int fd, bool pvh)
 	for (unsigned i = 0; r == 0 && i < e.head.e_phnum; i++)
 		if (e.phdr[i].p_type == PT_LOAD)
 			r = segment_check(&e, &e.phdr[i]);
-	if (r == 0 && pvh && !pvh_entry(&e))
+	if (r == 0 && pvh && !notes_of(&e).pvh)
 		r = bad("it has no PVH entry (CONFIG_PVH), by which QEMU starts a vmlinux");
 	return r;
 }
@@ -219,6 +230,7 @@ int vm_kernel_load(struct vm *v, int fd, struct vm_kernel *ret)
 {
 	struct vm_kernel k = { 0 };
 	struct elf e = { 0 };
+	struct notes notes;
 	int r = elf_open(&e, fd);
 
 	if (r < 0)
@@ -226,10 +238,13 @@ int vm_kernel_load(struct vm *v, int fd, struct vm_kernel *ret)
 	r = segments_load(v, &e, &k);
 	if (r < 0)
 		return r;
-	k.entry = pvh_entry(&e);
-	k.pvh = k.entry != 0;
-	if (!k.pvh)
-		k.entry = e.head.e_entry;
+	notes = notes_of(&e);
+	/*
+	 * A vmlinux of Linux has both. By PVH it asks 256 leaves of CPUID for Xen, an exit each
+	 * (docs/KERNEL.md).
+	 */
+	k.pvh = notes.pvh && !notes.of_linux;
+	k.entry = k.pvh ? notes.pvh : e.head.e_entry;
 	if (!mem_at(&v->mem, k.entry, 1))
 		return bad("entry outside the VM's memory");
 	*ret = k;

@@ -99,7 +99,7 @@ struct vm_vsock {
 enum vm_pages { VM_PAGES_SMALL, VM_PAGES_THP, VM_PAGES_HUGETLB };
 
 struct vm_config {
-	int kernel_fd;	     /* ELF vmlinux with a PVH note, or with a 64-bit entry */
+	int kernel_fd;	     /* ELF vmlinux with a 64-bit entry (Linux), or a PVH note */
 	int init_fd;	     /* strata-init, to be /init of the initramfs; -1 = none */
 	int modules_fd;	     /* an archive of modules, to go with it; -1 = none */
 	bool acpi; /* the kernel learns of its machine by ACPI, not by MP table and command line */

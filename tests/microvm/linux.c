@@ -415,7 +415,7 @@ static void volume(_unused_ void **state)
 	boot_free(b);
 }
 
-/* A kernel without the PVH note is entered in 64-bit mode. */
+/* A kernel without the PVH note is entered in 64-bit mode, as one with it is. */
 static void long_mode_entry(_unused_ void **state)
 {
 	char *argv[] = SHELL("echo here");
