@@ -109,6 +109,19 @@ static void it_is_shut(void **state)
 	close_office(&o);
 }
 
+/* A VMM that its guest has taken over has it open: who fetches must not lose what he has mapped. */
+static void its_size_stays(void **state)
+{
+	struct office o;
+
+	(void)state;
+	open_office(&o);
+	assert_true(ftruncate(o.fd, 0) < 0 && errno == EPERM);
+	assert_true(ftruncate(o.fd, 1 << 20) < 0 && errno == EPERM);
+	assert_true(fcntl(o.fd, F_ADD_SEALS, F_SEAL_WRITE) < 0 && errno == EPERM);
+	close_office(&o);
+}
+
 static void a_server_died(void **state)
 {
 	struct office o;
@@ -136,6 +149,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(many_ask),
 		cmocka_unit_test(it_is_shut),
+		cmocka_unit_test(its_size_stays),
 		cmocka_unit_test(a_server_died),
 	};
 
