@@ -31,7 +31,8 @@ struct run_spec {
 	int stop_signal;
 	uint8_t address[4], gateway[4], dns[4]; /* at the bridge, of a microVM that starts */
 	unsigned prefix;
-	bool host_network, user_network, bridge_network, rm, tty, interactive, read_only, logged, trace;
+	bool host_network, user_network, bridge_network;
+	bool rm, tty, interactive, read_only, logged, trace;
 	bool emulated;	/* a microVM is QEMU's, not our own VMM's on KVM */
 	bool cold;	/* a microVM boots, whatever there is to begin from */
 	bool acpi;	/* its kernel wants ACPI tables */

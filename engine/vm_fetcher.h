@@ -17,7 +17,9 @@ struct vm_fetcher {
 	struct loop *loop;
 };
 
-/* @a and @root outlive it; @a NULL: there is nothing to fetch. It answers nobody before it began. */
+/*
+ * @a and @root outlive it; @a NULL: there is nothing to fetch. It answers nobody before it began.
+ */
 int vm_fetcher_init(struct vm_fetcher *f, const struct arriving *a, const char *root, int log_fd);
 /* The VMM has what is its own: from here it is answered. Minded by vm_fetcher_attach()'s loop. */
 int vm_fetcher_begin(struct vm_fetcher *f);

@@ -51,7 +51,9 @@ static int net_of(const struct run_spec *s, const struct vmm_machine *m, struct 
 {
 	int pair[2];
 
-	*ret = (struct vm_net){ .fd = VMM_NET, .mtu = s->bridge_network ? NETWORK_MTU : PASST_MTU, .rate = s->net_rate };
+	*ret = (struct vm_net){ .fd = VMM_NET,
+				.mtu = s->bridge_network ? NETWORK_MTU : PASST_MTU,
+				.rate = s->net_rate };
 	network_mac(s->id, ret->mac);
 	if (m->kind != VMM_MADE)
 		return 0;

@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Files held to folders, by the kernel's own rules (Linux Documentation/userspace-api/landlock.rst):
- * the names under a few folders, and no others, whatever descriptor or path they are reached by. A
- * name that leads out of one, should our own walk ever be led astray, is EACCES.
+ * Files held to folders, by the kernel's own rules (Linux
+ * Documentation/userspace-api/landlock.rst): the names under a few folders, and no others, whatever
+ * descriptor or path they are reached by. A name that leads out of one, should our own walk ever be
+ * led astray, is EACCES.
  *
  * What was opened before stays as it is; files in memory have no name and are no business of its.
  */

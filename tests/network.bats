@@ -217,10 +217,13 @@ assert s.recv(100) == b\"datagram\""
 
 # A script in a namespace that stands for the host, joined by a veth to another one which is the outside: the host is
 # 10.9.0.2 there, and a server at 10.9.0.1:8000 says who asked. `outside COMMAND` runs one there.
-bridge_netns() {
+bridge_script() {
 	need jq ip ss unshare nsenter python3 nft
 	export strata work
 	printf 'set -e\n%s\n%s\n%s\n' "$vm_helpers" "$bridge_helpers" "$1" >"$work/inner"
+}
+bridge_netns() {
+	bridge_script "$1"
 	run timeout -k 5 200 unshare -n bash -c "$bridge_host"
 	echo "$output"
 	[ "$status" = 0 ]
@@ -381,6 +384,13 @@ bridge_vm='
 	[ -e "$build/vmlinux" ] || skip "no guest kernel: make kernel"
 	need qemu-system-x86_64
 	bridge_netns "vmm=qemu; $bridge_vm"
+}
+
+@test "network bridge, a microVM by KVM: the same" {
+	[ -e "$build/vmlinux" ] || skip "no guest kernel: make kernel"
+	bridge_script "vmm=kvm; $bridge_vm"
+	printf '%s\n' "$bridge_host" >"$work/host"
+	vm_host 'unshare -n bash "$work/host"'
 }
 
 @test "network bridge: what a killed supervisor leaves is cleared by the next instance, by rm -f, by start" {

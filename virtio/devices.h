@@ -90,8 +90,8 @@ void virtio_balloon_stats(const struct virtio_balloon *b, struct virtio_balloon_
 
 /*
  * net (5.1): Ethernet frames to and from a stream socket, each behind its length as 32 bits, big
- * endian (passt(1), QEMU's "-netdev stream"), or a TAP that does not block. One queue pair, no offloads, no control queue. When
- * the other end has gone, what the guest sends is dropped.
+ * endian (passt(1), QEMU's "-netdev stream"), or a TAP that does not block. One queue pair, no
+ * offloads, no control queue. When the other end has gone, what the guest sends is dropped.
  */
 #define VIRTIO_NET_FRAME_MAX 65549u /* 65,535 bytes (IPv4's largest packet) behind a head of 14 */
 #define VIRTIO_NET_MTU_MIN   68u    /* RFC 791 */

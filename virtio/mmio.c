@@ -4,8 +4,8 @@
  *
  * What reads give stands in a page that follows every write, so that the bus may let the guest read
  * it without us. An interrupt then costs no exit to user space: its status is read from the page,
- * and the write that acknowledges "used buffers" is swallowed. The bit stays set, which a driver does not mind: it looks only when an interrupt comes, and no other
- * device shares the line.
+ * and the write that acknowledges "used buffers" is swallowed. The bit stays set, which a driver
+ * does not mind: it looks only when an interrupt comes, and no other device shares the line.
  *
  * What a driver only writes (its features, a queue's size and addresses) may wait for the next
  * write that it looks for an answer of: a status, a selector.

@@ -37,7 +37,9 @@ int arrival_find_ref(struct store *s, const char *ref, struct digest *ret);
 typedef int arrival_fn(void *ctx, const struct digest *manifest, int dirfd);
 int arrival_each(struct store *s, arrival_fn *fn, void *ctx);
 
-/* Its memory of what came: opened, to @write or to read, or begun anew when another boot left it. */
+/*
+ * Its memory of what came: opened, to @write or to read, or begun anew when another boot left it.
+ */
 int arrival_open_state(int dirfd, const struct table *t, bool write, int *ret_state_fd,
 		       int *ret_data_fd);
 /* Makes both, of nothing, where there are none or those of another boot. */

@@ -248,8 +248,8 @@ static inline void mounted_begin(struct mounted *m, bool index, enum ufs_upper_m
 }
 
 /*
- * On a busy machine a mount that nothing of ours uses any more was seen to be in use still: whatever
- * looks through the machine's mounts holds it meanwhile. It is waited for, and said.
+ * On a busy machine a mount that nothing of ours uses any more was seen to be in use still:
+ * whatever looks through the machine's mounts holds it meanwhile. It is waited for, and said.
  */
 static inline int mounted_umount(const struct mounted *m)
 {

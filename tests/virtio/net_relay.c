@@ -1,5 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Frames between two sockets, by a thread: what goes in comes out, in order, and as slowly as asked. */
+/*
+ * Frames between two sockets, by a thread: what goes in comes out, in order, and as slowly as
+ * asked.
+ */
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
