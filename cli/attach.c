@@ -13,6 +13,8 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+#define GONE_MS 1000 /* by then a killed process is gone; one that lives is waited for in vain */
+
 struct options {
 	bool no_stdin, sig_proxy;
 	const char *detach_keys;
@@ -156,6 +158,9 @@ static int verdict(struct session *s, const char *name)
 	if (s->signal)
 		return 128 + s->signal;
 	r = s->ended ? inst_attachment_end(s->a.inst, &s->a.link) : 0;
+	/* One that is killed lets go of the stream a moment before it is known to be gone. */
+	if (!s->ended && inst_wait(s->a.inst, GONE_MS) < 0)
+		err_clear();
 	if (r >= 0)
 		r = inst_state(s->a.inst, &state);
 	if (r < 0)

@@ -28,7 +28,7 @@ all_ok() {
 }
 
 @test "Linux 6.1: ACLs, asked for once a file or not at all" {
-	all_ok 7 acl
+	all_ok 9 acl
 }
 
 @test "Linux 6.1: changes of attributes copy no bytes" {
