@@ -9,6 +9,7 @@
 
 #include <fcntl.h>
 #include <poll.h>
+#include <sched.h>
 #include <unistd.h>
 
 #define THREADS 4
@@ -52,6 +53,17 @@ static void *serve(void *unused)
 	return unused;
 }
 
+/* One reads, the others stand by: a thread that comes later would read beside the first. */
+static bool in_place(void)
+{
+	bool all;
+
+	pthread_mutex_lock(&readers.lock);
+	all = readers.reading == 1 && readers.standing_by == THREADS - 1;
+	pthread_mutex_unlock(&readers.lock);
+	return all;
+}
+
 static void begin(void)
 {
 	CHECK(readers_init(&readers) == 0);
@@ -59,6 +71,8 @@ static void begin(void)
 	      pipe2(release, O_CLOEXEC) == 0);
 	for (int i = 0; i < THREADS; i++)
 		CHECK(pthread_create(&threads[i], NULL, serve, NULL) == 0);
+	while (!in_place())
+		sched_yield();
 }
 
 /* All end when one finds the end. */
