@@ -3,6 +3,7 @@
 #include "base/err.h"
 #include "base/fd.h"
 #include "unionfs/journal.h"
+#include "unionfs/linger.h"
 #include "unionfs/readers.h"
 #include "unionfs/request.h"
 #include "unionfs/unionfs.h"
@@ -26,6 +27,7 @@
 struct serving {
 	struct ufs_conn *conn;
 	struct readers *readers;
+	struct linger linger;
 	struct journal_slot slot; /* of no journal: j is NULL */
 	int fd;
 	char *buffers; /* one for requests, one for replies */
@@ -71,6 +73,9 @@ static int serve_one(struct serving *s)
 
 	if (!readers_wait(s->readers))
 		return 0;
+	/* Of many that wait, one would be awake for the request of another. */
+	if (!readers_crowded(s->readers))
+		linger(&s->linger, s->fd);
 	n = read(s->fd, in.iov_base, in.iov_len);
 	readers_took(s->readers, n < (ssize_t)sizeof(struct wire_in_header) ? NULL : in.iov_base);
 	if (n < 0) {

@@ -48,6 +48,16 @@ bool readers_wait(struct readers *r)
 	return !ended;
 }
 
+bool readers_crowded(struct readers *r)
+{
+	bool is;
+
+	pthread_mutex_lock(&r->lock);
+	is = crowded(r);
+	pthread_mutex_unlock(&r->lock);
+	return is;
+}
+
 /* Whether a thread is to be woken. Under the lock. */
 static bool call(struct readers *r)
 {

@@ -30,6 +30,8 @@ void readers_done(struct readers *r);
 
 /* Stands by until this thread shall read. False: it shall end, since another has. */
 bool readers_wait(struct readers *r);
+/* Whether several clients ask at once. */
+bool readers_crowded(struct readers *r);
 /* It has read a request, or nothing when @h is NULL: calls another one if need be. */
 void readers_took(struct readers *r, const struct wire_in_header *h);
 /* The descriptor is at its end. */
