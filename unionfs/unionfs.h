@@ -59,9 +59,6 @@ struct ufs_carrier {
 	uint64_t dax_len;
 	int (*dax_map)(void *ctx, int fd, uint64_t off, uint64_t at, uint64_t len, bool write);
 	int (*dax_unmap)(void *ctx, uint64_t at, uint64_t len);
-	/* Registers @fd for passthrough: an id > 0 or -errno. */
-	int (*backing_open)(void *ctx, int fd);
-	int (*backing_close)(void *ctx, int id);
 };
 
 struct ufs_conn *ufs_conn_new(struct ufs *u, const struct ufs_carrier *carrier, void *ctx);
