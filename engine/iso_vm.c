@@ -28,10 +28,12 @@
 void *iso_vm_new(const struct iso_context *c)
 {
 	struct iso_vm *v = new0(struct iso_vm);
+	struct stat st;
 
 	if (!v)
 		return NULL;
 	v->c = *c;
+	v->log_from = fstat(c->log_fd, &st) == 0 ? st.st_size : 0;
 	v->root = ROOTFS_NONE;
 	v->bridge = BRIDGE_END_NONE;
 	v->pidfd = v->control = v->objects = v->ports = v->console = -1;
@@ -149,6 +151,10 @@ int iso_vm_next_message(struct iso_vm *v, struct vmm_message *ret)
 	ret->text[sizeof(ret->text) - 1] = '\0';
 	if (ret->kind == VMM_EXITED)
 		v->exit_status = ret->value & 0xff;
+	if (ret->kind == VMM_FAILED) {
+		v->failure = *ret;
+		str_printable(v->failure.text, sizeof(v->failure.text), ret->text);
+	}
 	return 1;
 }
 
@@ -168,8 +174,6 @@ static bool hear_start(struct iso_vm *v, const struct vmm_message *m)
 	if (m->kind == VMM_COLD)
 		boots(v, m);
 	v->started = v->started || m->kind == VMM_STARTED;
-	if (m->kind == VMM_FAILED)
-		v->failure = *m;
 	return v->started || m->kind == VMM_FAILED;
 }
 
@@ -302,6 +306,7 @@ static int exit_code(void *ctx, int wait_status)
 
 	while (iso_vm_next_message(v, &m) == 1)
 		;
+	v->wait_status = wait_status;
 	if (v->saved)
 		return 0;
 	if (v->exit_status >= 0)
@@ -351,6 +356,7 @@ const struct isolation iso_vm = {
 	.resize = resize,
 	.exit_code = exit_code,
 	.oom_killed = oom_killed,
+	.why = iso_vm_why,
 	.pause = pause_vmm,
 	.memory = memory,
 	.checkpoint = iso_vm_checkpoint,

@@ -28,6 +28,9 @@ struct iso_vm {
 	bool cut;		    /* it was killed from outside */
 	struct vmm_message failure; /* VMM_FAILED, once it has come */
 	int exit_status;	    /* the command's, -1 = not told */
+	int wait_status;	    /* of the VMM, 128 + signal; once it has ended */
+	off_t log_from;		    /* where this life begins in monitor.log */
+	char why[256];		    /* its end, when the command had no part in it */
 };
 
 /*
@@ -35,6 +38,9 @@ struct iso_vm {
  * and our ends of its sockets. Makes the machine that it begins from when there is none yet.
  */
 int vm_handout_spawn(struct iso_vm *v, const int stdio[3]);
+
+/* iso_vm_end.c: what ended it, as struct isolation has it. */
+const char *iso_vm_why(void *ctx);
 
 /* iso_vm_save.c: the machine into a file, and its end; or with its top copied, and it runs on. */
 int iso_vm_checkpoint(void *ctx);

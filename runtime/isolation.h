@@ -48,6 +48,11 @@ struct isolation {
 	int (*exit_code)(void *ctx, int wait_status);
 	bool (*oom_killed)(void *ctx); /* NULL: never */
 	/*
+	 * After exit_code(): one line about an end that neither its command brought about nor who
+	 * asked for it; NULL: it was one of these. NULL: always.
+	 */
+	const char *(*why)(void *ctx);
+	/*
 	 * Holds all its processes, or lets them go on; SIGKILL ends it all the same. NULL: cannot.
 	 */
 	int (*pause)(void *ctx, bool paused);
@@ -82,11 +87,11 @@ struct supervise {
 	void *ctx;
 	bool tty;
 	unsigned timeout; /* seconds from the start of the command to SIGKILL, 0 = never */
-	bool logged;	/* keep what is printed in the log */
-	bool stdin_open; /* without a client's stdin it is open all the same, for who attaches */
-	int stdio[3];	/* the client's: -1 where it has none (detached) */
+	bool logged;	  /* keep what is printed in the log */
+	bool stdin_open;  /* without a client's stdin it is open all the same, for who attaches */
+	int stdio[3];	  /* the client's: -1 where it has none (detached) */
 	const char *detach_keys; /* typed there, it goes (base/detach_keys.h); NULL: none */
-	int report_fd;	/* where struct run_report messages go for the waiting client, or -1 */
+	int report_fd; /* where struct run_report messages go for the waiting client, or -1 */
 	/*
 	 * After cleanup, before the supervisor ends; the lock is still held, so that it may
 	 * inst_delete() (--rm). NULL: nothing.
@@ -99,8 +104,8 @@ struct supervise {
 struct run_report {
 	/* DETACHED: of the terminal, by the keys; the command runs on, and this was the last */
 	enum { RUN_STARTED, RUN_FAILED, RUN_EXITED, RUN_DETACHED } kind;
-	int code;	 /* FAILED: -errno; EXITED: the exit code */
-	char text[512];	 /* FAILED: why; EXITED: what ended it, when we did, else "" */
+	int code;	/* FAILED: -errno; EXITED: the exit code */
+	char text[512]; /* FAILED: why; EXITED: what ended it, when not its command, else "" */
 };
 
 /*

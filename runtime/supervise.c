@@ -175,6 +175,19 @@ static void supervisor_record_end(struct supervisor *v, const char *error)
 			err_take(-EIO));
 }
 
+/* What ended one that had started, when it was not its command. */
+static void supervisor_why(const struct supervisor *v, char *why, size_t size)
+{
+	const struct isolation *iso = v->s->iso;
+	const char *text = iso->why ? iso->why(v->s->ctx) : NULL;
+
+	if (v->late)
+		snprintf(why, size, "it ran for %u s, which is its time-out: killed",
+			 v->s->timeout);
+	else if (text)
+		snprintf(why, size, "%s", text);
+}
+
 /* Everything after the command, however it went: @e is 0 or why it never started. */
 static void supervisor_end(struct supervisor *v, int e)
 {
@@ -182,12 +195,11 @@ static void supervisor_end(struct supervisor *v, int e)
 
 	if (e < 0)
 		snprintf(why, sizeof(why), "%s", err_take(e));
-	else if (v->late)
-		snprintf(why, sizeof(why), "it ran for %u s, which is its time-out: killed",
-			 v->s->timeout);
 	supervisor_abandon(v);
-	if (e == 0)
+	if (e == 0) {
 		supervisor_verdict(v);
+		supervisor_why(v, why, sizeof(why));
+	}
 	output_done(&v->output);
 	if (v->created && v->s->iso->cleanup)
 		v->s->iso->cleanup(v->s->ctx);

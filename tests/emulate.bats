@@ -85,6 +85,17 @@ END
 	fails 125 "qemu-system-x86" env PATH="$build" "$strata" run --vm --vmm qemu small true
 }
 
+@test "emulated: limits, capabilities, the size of the top; a guest that panics says so" {
+	run vm --rm -m 64m --ulimit nofile=123:456 --cap-drop NET_ADMIN --storage-opt size=4m small sh -c '
+		ulimit -n; ulimit -Hn; grep ^CapEff /proc/self/status; busybox ip link set lo down || echo refused
+		cat /dev/zero >/big; rm /big; echo room >/small && cat /small
+		echo 2 >/proc/sys/vm/panic_on_oom; busybox tail /dev/zero'
+	echo "$output"
+	[ "$status" = 125 ]
+	[ "${lines[*]:0:2}" = "123 456" ]
+	[[ $output == *000001ffffffefff*refused*"No space left"*room*"its kernel panicked: not syncing: Out of memory"* ]]
+}
+
 @test "emulated: exec, cp, top, pause, memory, stop; nothing is left" {
 	local id uid qemu
 	id=$(vm -d --balloon -m 256m --name e small \

@@ -89,6 +89,42 @@ prelude='
 		rc=0; "$strata" run --rm --timeout 100 --vm small sh -c "exit 4" || rc=$?; [ $rc = 4 ]'
 }
 
+@test "limits, capabilities and the size of the top: of the command, of exec" {
+	vm_host "$prelude"'
+		"$strata" run -d --name c --vm --ulimit nofile=123:456 --cap-drop NET_ADMIN --storage-opt size=4m small sh -c "
+			ulimit -n; ulimit -Hn; grep ^Cap /proc/self/status; busybox ip link set lo down || echo refused
+			cat /dev/zero >/big; stat -c %s /big; rm /big; echo room >/small && cat /small; exec sleep 1000"
+		until_log c room
+		"$strata" logs c
+		[ "$("$strata" logs c | head -n 2 | xargs)" = "123 456" ]
+		for set in CapPrm CapEff CapBnd; do "$strata" logs c | grep "^$set:.000001ffffffefff"; done
+		for line in refused "No space left on device" room; do "$strata" logs c 2>&1 | grep -q "$line"; done
+		[ "$("$strata" logs c | grep -x "[0-9]*" | tail -n 1)" -gt 3000000 ]
+		[ "$("$strata" exec c sh -c "ulimit -n; grep ^CapBnd /proc/self/status" | tr -d "\t" | xargs)" = "123 CapBnd:000001ffffffefff" ]
+		echo "$("$strata" exec -u user c grep ^CapEff /proc/self/status)" | grep 0000000000000000
+		"$strata" rm -f c
+		[ "$("$strata" run --rm --vm small grep ^CapEff /proc/self/status | tr -d "\t")" = CapEff:000001ffffffffff ]'
+}
+
+@test "a guest that panics, reboots, loops, or runs out of memory; a VMM that is killed: a clear end, and nothing else" {
+	vm_host "$prelude"'
+		"$strata" run -d --name other --vm small sh -c "echo up; exec sleep 1000"; until_log other up
+		fails 125 "its kernel panicked: not syncing: Out of memory" \
+			"$strata" run --rm --vm -m 64m small sh -c "echo 2 >/proc/sys/vm/panic_on_oom; busybox tail /dev/zero"
+		fails 125 "the guest ended before its command: reset" "$strata" run --name r --vm small busybox reboot -f
+		"$strata" inspect r | jq -e ".[0] | .exitCode == 125 and .error == \"the guest ended before its command: reset\""
+		fails 137 "time-out" "$strata" run --rm --timeout 15 --vm small sh -c "while :; do :; done"
+		# The guest kills whom it likes, and goes on.
+		[ "$("$strata" run --rm --vm -m 64m small sh -c "busybox tail /dev/zero; echo \$?")" = 137 ]
+		"$strata" run --name k --vm small sh -c "echo up; sleep 1000" 2>"$work/err" & run=$!
+		until_log k up
+		kill -9 "$("$strata" inspect k | jq ".[0].pid")"
+		rc=0; wait $run || rc=$?; [ $rc = 137 ]
+		grep "its VMM was killed by signal 9" "$work/err"; [ "$(wc -l <"$work/err")" = 1 ]
+		"$strata" kill other; [ "$("$strata" wait other)" = 137 ]
+		"$strata" inspect other | jq -e ".[0].error == null or .[0].error == \"\""'
+}
+
 @test "stats, diff, commit; what the image is afterwards, as a microVM and as a container" {
 	vm_host "$prelude"'
 		"$strata" run --name c --vm small sh -c "echo n >/root/new; rm /etc/greeting; echo more >>/etc/group; mkdir /made
