@@ -13,6 +13,7 @@
 #include "engine/engine_.h"
 #include "engine/checkpoint.h"
 #include "engine/vmm_files.h"
+#include "engine/vmm_go.h"
 #include "engine/vmm_guest.h"
 #include "engine/vmm_machine.h"
 #include "engine/vmm_make.h"
@@ -171,8 +172,10 @@ static void tell_stats(const struct vmm *v, int fd)
 }
 
 /* All but what ends the machine. */
-static void do_message(struct vmm *v, const struct vmm_message *m, int fd)
+static void do_message(void *ctx, const struct vmm_message *m, int fd)
 {
+	struct vmm *v = ctx;
+
 	if (m->kind == VMM_SIGNAL)
 		vm_control_signal(v->control, m->value);
 	else if (m->kind == VMM_RESIZE)
@@ -287,6 +290,13 @@ static void trace_take(struct vmm *v)
 	v->trace.stats = *vm_stats(v->vm);
 }
 
+static const char *end_word(const struct vmm *v)
+{
+	return v->end == VM_END_CRASHED	 ? vm_why(v->vm) :
+	       v->end == VM_END_POWEROFF ? "turned off" :
+					   "reset";
+}
+
 static void tell_end(struct vmm *v)
 {
 	char text[256];
@@ -298,8 +308,7 @@ static void tell_end(struct vmm *v)
 	if (v->run_result < 0)
 		snprintf(text, sizeof(text), "%s", err_take(v->run_result));
 	else
-		snprintf(text, sizeof(text), "the guest ended before its command: %s",
-			 v->end == VM_END_CRASHED ? vm_why(v->vm) : "reset");
+		snprintf(text, sizeof(text), "the guest ended before its command: %s", end_word(v));
 	log_err("%s", text);
 	tell_monitor(v, VMM_FAILED, EIO, text);
 }
@@ -347,24 +356,6 @@ static int save(struct vmm *v)
 	return r;
 }
 
-/* While the supervisor copies the top; false: it has gone. What else it says, the guest gets. */
-static bool may_go_on(struct vmm *v)
-{
-	for (;;) {
-		struct vmm_message m;
-		size_t nfds = 0;
-		int fd = -1;
-
-		if (fd_recv(VMM_CONTROL, &m, sizeof(m), &fd, 1, &nfds) != sizeof(m))
-			return false;
-		if (m.kind != VMM_GO)
-			do_message(v, &m, fd);
-		fd_close(fd);
-		if (m.kind == VMM_GO)
-			return true;
-	}
-}
-
 /* It was stopped to be saved. What could not be saved runs on; so does what was to. */
 static bool runs_on(struct vmm *v)
 {
@@ -373,7 +364,7 @@ static bool runs_on(struct vmm *v)
 	if (save(v) < 0)
 		return true;
 	v->saved = !v->goes_on;
-	return v->goes_on && may_go_on(v);
+	return v->goes_on && vmm_await_go(VMM_CONTROL, do_message, v);
 }
 
 /* Until it ends, or stands still to be saved. */
