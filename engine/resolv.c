@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "engine/resolv.h"
 
+#include "base/buf.h"
 #include "base/err.h"
 #include "base/fd.h"
 #include "base/mem.h"
@@ -10,7 +11,7 @@
 
 #define RESOLV_MAX (64u << 10)
 
-/* Whether the line may stay; @ret_first is filled when it is still 0.0.0.0. */
+/* Whether the line may stay; it fills @ret_first when it is the first nameserver. */
 static bool keep(const char *line, uint8_t ret_first[4], unsigned *servers)
 {
 	char address[64];
@@ -18,11 +19,7 @@ static bool keep(const char *line, uint8_t ret_first[4], unsigned *servers)
 
 	if (sscanf(line, " nameserver %63s", address) != 1)
 		return true;
-	if (inet_pton(AF_INET, address, &a) != 1) {
-		*servers += strcmp(address, "::1") != 0;
-		return strcmp(address, "::1") != 0;
-	}
-	if (ntohl(a.s_addr) >> 24 == IN_LOOPBACKNET)
+	if (inet_pton(AF_INET, address, &a) != 1 || ntohl(a.s_addr) >> 24 == IN_LOOPBACKNET)
 		return false;
 	if (!*servers)
 		memcpy(ret_first, &a, sizeof(a));
@@ -30,33 +27,40 @@ static bool keep(const char *line, uint8_t ret_first[4], unsigned *servers)
 	return true;
 }
 
+int resolv_filter(const char *text, char **ret, uint8_t ret_first[4])
+{
+	_buf_done_ struct buf b = { 0 };
+	unsigned servers = 0;
+	char *taken;
+
+	for (const char *end; *text; text = *end ? end + 1 : end) {
+		_free_ char *line = NULL;
+
+		end = strchrnul(text, '\n');
+		line = strndup(text, (size_t)(end - text));
+		if (!line)
+			return -ENOMEM;
+		if (keep(line, ret_first, &servers)) {
+			buf_adds(&b, line);
+			buf_addc(&b, '\n');
+		}
+	}
+	taken = buf_take(&b);
+	if (!taken)
+		return -ENOMEM;
+	free(*ret);
+	*ret = taken;
+	return (int)servers;
+}
+
 /* How many servers are left. */
 static int read_file(const char *path, char **ret, uint8_t ret_first[4])
 {
 	_free_ char *text = NULL;
-	unsigned servers = 0;
 	size_t len;
 	int r = file_read_all(AT_FDCWD, path, RESOLV_MAX, &text, &len);
-	char *in, *out;
 
-	if (r < 0)
-		return r;
-	for (in = out = text; *in;) {
-		size_t n = strcspn(in, "\n");
-		char end = in[n];
-
-		in[n] = '\0';
-		if (keep(in, ret_first, &servers)) {
-			memmove(out, in, n);
-			out += n;
-			*out++ = '\n';
-		}
-		in += n + (end != '\0');
-	}
-	/* A last line without an end has one now, in place of the NUL. */
-	free(*ret);
-	*ret = strndup(text, (size_t)(out - text));
-	return *ret ? (int)servers : -ENOMEM;
+	return r < 0 ? r : resolv_filter(text, ret, ret_first);
 }
 
 int resolv_read(char **ret, uint8_t ret_first[4])
