@@ -20,6 +20,9 @@ struct sample {
 	/* Of a microVM that answers. */
 	bool has_devices;
 	struct device_stats devices;
+	/* Bytes in and out, where somebody counts them. */
+	bool has_net, has_block;
+	struct device_io net, block;
 };
 
 static int collect_id(void *ctx, const struct ps_entry *p)
@@ -31,8 +34,30 @@ static int collect_id(void *ctx, const struct ps_entry *p)
 
 static void look_at_devices(struct engine *e, const char *name, struct sample *s)
 {
+	const struct device_stats *d = &s->devices;
+
 	s->has_devices = engine_device_stats(e, name, &s->devices) == 0;
 	err_clear();
+	s->has_net = s->has_devices && (d->known & DEVICE_NET);
+	s->has_block = s->has_devices && (d->known & DEVICE_DISKS);
+	s->net = devices_net_io(d);
+	s->block = devices_block_io(d);
+}
+
+/* A microVM's network and disks are its devices; a container's its namespace and its cgroup. */
+static void look_at_io(struct engine *e, const char *name, struct sample *s)
+{
+	struct net_usage n;
+
+	look_at_devices(e, name, s);
+	if (s->has_devices)
+		return;
+	s->has_net = engine_net_usage(e, name, &n) == 0;
+	err_clear();
+	if (s->has_net)
+		s->net = (struct device_io){ n.in, n.out };
+	s->has_block = s->now.has_io;
+	s->block = (struct device_io){ s->now.io_read, s->now.io_written };
 }
 
 /* Two looks, an interval apart, at each; what cannot be looked at has no cpus (-1). */
@@ -59,7 +84,7 @@ static int look(struct engine *e, char *const *names, size_t n, struct sample *s
 			continue;
 		}
 		samples[i].cpus = (double)(samples[i].now.cpu_ns - before) / (double)(end - begin);
-		look_at_devices(e, names[i], &samples[i]);
+		look_at_io(e, names[i], &samples[i]);
 	}
 	return worst;
 }
@@ -69,10 +94,6 @@ static void add_devices(struct engine *e, const char *name, const struct device_
 {
 	_cleanup_(inst_closep) struct inst *i = NULL;
 
-	if (d->known & DEVICE_NET)
-		json_object_set_new(sample, "netIO", device_io_json(devices_net_io(d)));
-	if (d->known & DEVICE_DISKS)
-		json_object_set_new(sample, "blockIO", device_io_json(devices_block_io(d)));
 	if (inst_open(engine_runroot(e), name, &i) == 0)
 		json_object_set_new(sample, "devices", devices_json(d, inst_config(i)));
 	err_clear();
@@ -86,6 +107,10 @@ static json_t *sample_json(struct engine *e, const char *name, const struct samp
 			      (json_int_t)u->memory, "memoryLimit", (json_int_t)u->memory_limit,
 			      "pids", (json_int_t)u->pids);
 
+	if (j && s->has_net)
+		json_object_set_new(j, "netIO", device_io_json(s->net));
+	if (j && s->has_block)
+		json_object_set_new(j, "blockIO", device_io_json(s->block));
 	if (j && s->has_devices)
 		add_devices(e, name, &s->devices, j);
 	return j;
@@ -99,11 +124,6 @@ static void show_json(struct engine *e, char *const *names, size_t n, const stru
 		if (samples[i].cpus >= 0)
 			json_array_append_new(list, sample_json(e, names[i], &samples[i]));
 	cli_print_json(list);
-}
-
-static bool has(const struct sample *s, uint32_t device)
-{
-	return s->has_devices && (s->devices.known & device);
 }
 
 static void show_table(char *const *names, size_t n, const struct sample *samples)
@@ -122,13 +142,12 @@ static void show_table(char *const *names, size_t n, const struct sample *sample
 		snprintf(percent, sizeof(percent), "%.2f", samples[i].cpus * 100);
 		snprintf(spent, sizeof(spent), "%.2f s", (double)u->cpu_ns / 1e9);
 		snprintf(pids, sizeof(pids), "%llu", (unsigned long long)u->pids);
-		net = device_io_text(devices_net_io(&samples[i].devices));
-		block = device_io_text(devices_block_io(&samples[i].devices));
-		table_row(t,
-			  (const char *[]){ names[i], percent, spent, str_human(u->memory).s,
-					    u->memory_limit ? str_human(u->memory_limit).s : "-",
-					    has(&samples[i], DEVICE_NET) ? net.s : "-",
-					    has(&samples[i], DEVICE_DISKS) ? block.s : "-", pids });
+		net = device_io_text(samples[i].net);
+		block = device_io_text(samples[i].block);
+		table_row(t, (const char *[]){ names[i], percent, spent, str_human(u->memory).s,
+					       u->memory_limit ? str_human(u->memory_limit).s : "-",
+					       samples[i].has_net ? net.s : "-",
+					       samples[i].has_block ? block.s : "-", pids });
 	}
 	table_print(t, true);
 }

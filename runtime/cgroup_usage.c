@@ -11,7 +11,7 @@
 #include "base/str.h"
 #include <unistd.h>
 
-#define PROCS_MAX  (8u << 20) /* bytes of cgroup.procs */
+#define PROCS_MAX  (8u << 20)	       /* bytes of cgroup.procs */
 #define LIMIT_NONE (UINT64_C(1) << 62) /* v1's "no limit" is about 2^63 */
 
 /* The first number in a file of @d: 0 or -errno; "max" is 0. */
@@ -55,6 +55,48 @@ static int count_processes(const struct cgroup_dir *d, uint64_t *ret_pids, uint6
 	return r;
 }
 
+#define IO_MAX (64u << 10) /* bytes of io.stat: a line for each disk */
+
+/* Of v2's io.stat: "8:0 rbytes=1 wbytes=2 ...". */
+static void add_io_v2(const char *line, struct cgroup_usage *u)
+{
+	const char *r = strstr(line, " rbytes="), *w = strstr(line, " wbytes=");
+
+	u->io_read += r ? strtoull(r + strlen(" rbytes="), NULL, 10) : 0;
+	u->io_written += w ? strtoull(w + strlen(" wbytes="), NULL, 10) : 0;
+}
+
+/* Of v1's blkio: "8:0 Read 1". */
+static void add_io_v1(const char *line, struct cgroup_usage *u)
+{
+	unsigned long long n;
+	char word[16];
+
+	if (sscanf(line, "%*u:%*u %15s %llu", word, &n) != 2)
+		return;
+	if (streq(word, "Read"))
+		u->io_read += n;
+	else if (streq(word, "Write"))
+		u->io_written += n;
+}
+
+static void read_io(const struct cgroup_dir *d, struct cgroup_usage *u)
+{
+	_free_ char *text = NULL;
+	char *line, *at;
+
+	if (file_read_all(d->fd, d->v2 ? "io.stat" : "blkio.throttle.io_service_bytes_recursive",
+			  IO_MAX, &text, NULL) < 0)
+		return;
+	u->has_io = true;
+	for (line = strtok_r(text, "\n", &at); line; line = strtok_r(NULL, "\n", &at)) {
+		if (d->v2)
+			add_io_v2(line, u);
+		else
+			add_io_v1(line, u);
+	}
+}
+
 static void read_controllers(const struct cgroup_dir *d, struct cgroup_usage *u, bool *memory,
 			     bool *pids)
 {
@@ -66,6 +108,7 @@ static void read_controllers(const struct cgroup_dir *d, struct cgroup_usage *u,
 	}
 	if (read_number(d, "pids.current", &u->pids) >= 0)
 		*pids = true;
+	read_io(d, u);
 }
 
 int cgroup_usage(const struct cgroup *g, struct cgroup_usage *ret)

@@ -36,6 +36,9 @@ struct cgroup_usage {
 				*/
 	uint64_t memory_limit; /* bytes, 0 = none */
 	uint64_t pids;
+	/* Bytes from and to disks since it was made, where a controller counts them. */
+	bool has_io;
+	uint64_t io_read, io_written;
 };
 
 struct cgroup;

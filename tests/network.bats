@@ -188,6 +188,7 @@ s.sendto(*s.recvfrom(100))" >/dev/null 2>&1 &
 		! busybox nc 10.9.0.2 18081 </dev/null
 		[ "$(timeout 60 busybox nc 10.9.0.2 18080 <"$work/data")" = "$sum" ]
 		[ "$(timeout 60 busybox nc 127.0.0.1 18081 <"$work/data" | md5sum)" = "$sum" ]
+		"$strata" stats --no-stream --format json srv | jq -e ".[0].netIO | .input > 2000000 and .output > 1000" # what came by the loopback went by its own
 		python3 -c "
 import socket
 s = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
@@ -272,6 +273,8 @@ bridge_helpers='
 		"$strata" exec a grep -q 127.0.0 /etc/resolv.conf && exit 1
 		# The world sees the host; it does not reach an instance by itself.
 		[ "$("$strata" exec a busybox nc 10.9.0.1 8000)" = "you are 10.9.0.2" ]
+		"$strata" stats --no-stream --format json a | jq -e ".[0].netIO | .input > 100 and .output > 100"
+		"$strata" stats --no-stream a | grep -Eq "[0-9.]+ k?B / [0-9.]+ k?B"
 		outside ip route add 10.77.0.0/22 via 10.9.0.2
 		"$strata" exec b busybox nc -ll -p 80 -e echo from b & srv=$!
 		serving b 80

@@ -198,7 +198,6 @@ static void test_cpu(_unused_ void **state)
 	assert_false(group_there());
 }
 
-/* After a supervisor that was killed: processes, groups below the group, all of it. */
 /* Raised, lowered, and one that it has not been made with. */
 static void test_update(_unused_ void **state)
 {
@@ -228,6 +227,7 @@ static void test_update(_unused_ void **state)
 	err_clear();
 }
 
+/* After a supervisor that was killed: processes, groups below the group, all of it. */
 static void test_purge(_unused_ void **state)
 {
 	struct cgroup *g = need(&(struct run_limits){ .memory = 64u << 20, .pids = 10 });
@@ -296,6 +296,43 @@ static void test_io(_unused_ void **state)
 	io_file = fd_close(io_file);
 }
 
+/* What its disks moved, of files as the kernel writes them. */
+static void used(bool v2, const char *text, bool has, uint64_t in, uint64_t out)
+{
+	const char *name = v2 ? "io.stat" : "blkio.throttle.io_service_bytes_recursive";
+	char path[] = "/tmp/strata-cgroup.XXXXXX";
+	struct cgroup_usage u;
+	struct cgroup g = { .n = 1 };
+
+	assert_non_null(mkdtemp(path));
+	g.dirs[0] = (struct cgroup_dir){ .fd = open(path, O_RDONLY | O_DIRECTORY), .v2 = v2 };
+	assert_int_equal(file_replace(g.dirs[0].fd, "cgroup.procs", "", 0, 0600, false), 0);
+	if (text)
+		assert_int_equal(file_replace(g.dirs[0].fd, name, text, strlen(text), 0600, false),
+				 0);
+	assert_int_equal(cgroup_usage(&g, &u), 0);
+	assert_int_equal(u.has_io, has);
+	assert_true(u.io_read == in && u.io_written == out);
+	fd_close(g.dirs[0].fd);
+	assert_int_equal(fd_remove_tree(AT_FDCWD, path), 0);
+}
+
+static void test_io_usage(_unused_ void **state)
+{
+	used(true, NULL, false, 0, 0);
+	used(true, "", true, 0, 0);
+	used(true,
+	     "8:16 rbytes=1000000000000 wbytes=20 rios=3 wios=4 dbytes=5 dios=6\n"
+	     "8:0 rbytes=1 wbytes=2 rios=3 wios=4 dbytes=5 dios=6\n7:0 \n",
+	     true, 1000000000001, 22);
+	used(false, NULL, false, 0, 0);
+	used(false,
+	     "8:0 Read 4096\n8:0 Write 512\n8:0 Sync 1\n8:0 Async 9\n8:0 Discard 0\n"
+	     "8:0 Total 4608\n"
+	     "8:16 Read 1\nTotal 4609\n",
+	     true, 4097, 512);
+}
+
 static void test_no_disk(_unused_ void **state)
 {
 	_close_ int fd = memfd_create("none", MFD_CLOEXEC);
@@ -350,6 +387,7 @@ int main(void)
 		cmocka_unit_test_setup_teardown(test_cpu, setup_id, teardown_id),
 		cmocka_unit_test_setup_teardown(test_io, setup_id, teardown_id),
 		cmocka_unit_test(test_no_disk),
+		cmocka_unit_test(test_io_usage),
 		cmocka_unit_test_setup_teardown(test_update, setup_id, teardown_id),
 		cmocka_unit_test_setup_teardown(test_purge, setup_id, teardown_id),
 		cmocka_unit_test_setup_teardown(test_cheap, setup_id, teardown_id),

@@ -1,0 +1,75 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* What a container's network moved, as its own network namespace counts it (proc_pid_net(5)). */
+#include "base/err.h"
+#include "base/fd.h"
+#include "base/proc.h"
+#include "engine/engine_.h"
+#include "engine/net_usage.h"
+#include "engine/spec.h"
+
+#define DEV_MAX	  (64u << 10)
+#define INTERFACE "eth0:"
+
+/* Names stand at a line's begin, behind blanks. */
+static const char *find_interface(const char *text)
+{
+	const char *at = text;
+
+	while ((at = strstr(at, INTERFACE)) && at > text && at[-1] != ' ' && at[-1] != '\n')
+		at++;
+	return at;
+}
+
+/* Behind the name: eight numbers received, of which the first is bytes; then those sent. */
+int net_usage_parse(const char *text, struct net_usage *ret)
+{
+	const char *at = find_interface(text);
+	unsigned long long in, out;
+
+	if (!at ||
+	    sscanf(at + strlen(INTERFACE), "%llu %*u %*u %*u %*u %*u %*u %*u %llu", &in, &out) != 2)
+		return -ENOENT;
+	*ret = (struct net_usage){ in, out };
+	return 0;
+}
+
+static int read_usage(const struct inst *i, const struct inst_state *s, struct net_usage *ret)
+{
+	_close_ int pidfd = -1;
+	_free_ char *text = NULL;
+	struct net_usage u = { 0 };
+	char path[48];
+	int r = inst_process(i, &pidfd);
+
+	if (r < 0)
+		return r;
+	snprintf(path, sizeof(path), "/proc/%d/net/dev", (int)s->pid);
+	r = file_read_all(AT_FDCWD, path, DEV_MAX, &text, NULL);
+	if (r >= 0)
+		r = net_usage_parse(text, &u);
+	/* It was still that process. */
+	if (r >= 0)
+		r = proc_pidfd_kill(pidfd, 0);
+	if (r >= 0)
+		*ret = u;
+	return r;
+}
+
+int engine_net_usage(struct engine *e, const char *id_or_name, struct net_usage *ret)
+{
+	_cleanup_(inst_closep) struct inst *i = NULL;
+	_cleanup_(spec_freep) struct run_spec *spec = NULL;
+	struct inst_state state;
+	int r = inst_open(e->runroot_fd, id_or_name, &i);
+
+	if (r >= 0)
+		r = inst_state(i, &state);
+	if (r >= 0)
+		r = spec_from_json(inst_config(i), &spec);
+	if (r < 0)
+		return r;
+	if (spec->kind != RUN_CONTAINER || !spec_has_eth0(spec))
+		return err(-EOPNOTSUPP, "%s has no network of a container's own", id_or_name);
+	r = read_usage(i, &state, ret);
+	return r < 0 ? err(r, "%s: its network: %s", id_or_name, strerror(-r)) : 0;
+}
