@@ -11,7 +11,11 @@
 #include <sched.h>
 #include <sys/mount.h>
 #include <sys/prctl.h>
+#include <sys/resource.h>
 #include <sys/syscall.h>
+
+/* Far more than a machine has: its vCPUs, devices, and at most 16 for each file system. */
+#define THREADS_MAX 1024
 
 static void weakness(char *weak, size_t size, const char *what, int e)
 {
@@ -115,6 +119,21 @@ static void no_root(void)
 	      0, 0);
 }
 
+/*
+ * When all else fails: no core file with the guest's memory in it, by a program of core(5)'s
+ * neither; and of a user that nobody else is, no more threads than a machine has. After the change
+ * of user, which makes the process dumpable as fs.suid_dumpable says.
+ */
+static int limits(bool own)
+{
+	const struct rlimit none = { 0, 0 }, threads = { THREADS_MAX, THREADS_MAX };
+
+	if (prctl(PR_SET_DUMPABLE, 0, 0, 0, 0) < 0 || setrlimit(RLIMIT_CORE, &none) < 0 ||
+	    (!own && setrlimit(RLIMIT_NPROC, &threads) < 0))
+		return err_sys("VM's jail: limits");
+	return 0;
+}
+
 int vm_jail(const struct vm_jail *j, char *weak, size_t size)
 {
 	/* Noted before a namespace may show another. */
@@ -132,6 +151,8 @@ int vm_jail(const struct vm_jail *j, char *weak, size_t size)
 	r = own ? 0 : ids(j);
 	if (r == 0)
 		r = no_capabilities();
+	if (r == 0)
+		r = limits(own);
 	if (r < 0)
 		return r;
 	if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) < 0)

@@ -59,7 +59,7 @@ struct vm_fs {
 	vm_fs_serve_fn *serve; /* NULL: its place is kept for a snapshot, and nobody serves it */
 	void *ctx;
 	unsigned threads; /* that call serve; 0 = 2 */
-	uint64_t dax; /* bytes of its DAX window, a multiple of VM_DAX_UNIT; one may have it */
+	uint64_t dax;	  /* bytes of its DAX window, a multiple of VM_DAX_UNIT; one may have it */
 };
 
 /* As struct virtio_console_port (virtio/virtio.h) has them. */
@@ -99,9 +99,9 @@ struct vm_vsock {
 enum vm_pages { VM_PAGES_SMALL, VM_PAGES_THP, VM_PAGES_HUGETLB };
 
 struct vm_config {
-	int kernel_fd;	     /* ELF vmlinux with a 64-bit entry (Linux), or a PVH note */
-	int init_fd;	     /* strata-init, to be /init of the initramfs; -1 = none */
-	int modules_fd;	     /* an archive of modules, to go with it; -1 = none */
+	int kernel_fd;	/* ELF vmlinux with a 64-bit entry (Linux), or a PVH note */
+	int init_fd;	/* strata-init, to be /init of the initramfs; -1 = none */
+	int modules_fd; /* an archive of modules, to go with it; -1 = none */
 	bool acpi; /* the kernel learns of its machine by ACPI, not by MP table and command line */
 	const char *cmdline; /* added to the machine's own; NULL = nothing */
 	uint64_t memory;     /* bytes, at least VM_MEMORY_MIN; rounded up to 2 MiB */
@@ -112,11 +112,11 @@ struct vm_config {
 	int console_out;	     /* where hvc0 goes (the kernel's messages), -1 = dropped */
 	const struct vm_port *ports; /* named console ports */
 	size_t nports;
-	bool rng;		  /* a virtio-rng even where the CPU has RDRAND */
-	bool balloon;		  /* a virtio-balloon: what the guest frees goes back to the host */
+	bool rng;     /* a virtio-rng even where the CPU has RDRAND */
+	bool balloon; /* a virtio-balloon: what the guest frees goes back to the host */
 	const struct vm_disk *disks;
 	size_t ndisks;
-	const struct vm_net *net; /* NULL = none */
+	const struct vm_net *net;     /* NULL = none */
 	const struct vm_vsock *vsock; /* NULL = none */
 	bool verbose;		      /* the kernel's messages, not only its last words */
 	bool trace; /* the guest's marks are taken in time, an exit each (vm_stats.marks) */
@@ -213,7 +213,8 @@ struct vm_jail {
 };
 /*
  * Between vm_new() and vm_run(), after all descriptors are open, while there is one thread: own
- * mount, net, ipc and uts namespaces, an empty root, no capabilities, no_new_privs, Landlock where
+ * mount, net, ipc and uts namespaces, an empty root, no capabilities, no core file, a limit of
+ * threads, no_new_privs, Landlock where
  * the host offers it (no name but those under @j's folders) and a seccomp
  * filter (microvm/seccomp.c: what is not listed fails with EPERM, what only an attacker calls
  * kills), which each thread of the machine narrows further. One way. What this host does not let us

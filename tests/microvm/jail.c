@@ -15,7 +15,9 @@
 #include <sys/mman.h>
 #include <sys/mount.h>
 #include <sys/stat.h>
+#include <poll.h>
 #include <sys/prctl.h>
+#include <sys/resource.h>
 #include <sys/socket.h>
 #include <sys/syscall.h>
 #include <sys/un.h>
@@ -123,6 +125,53 @@ static void holds(_unused_ void **state)
 static void holds_without_privilege(_unused_ void **state)
 {
 	assert_int_equal(getuid() ? as_user() : in_child(1000, as_user), 0);
+}
+
+static int core_pipe[2];
+
+static int stands(void)
+{
+	struct rlimit core = { 1, 1 }, threads = { 0, 0 };
+	char weak[256];
+
+	signal(SIGSEGV, SIG_DFL); /* not the test's */
+	if (!jail(NOBODY, weak, sizeof(weak)) || getrlimit(RLIMIT_CORE, &core) < 0 ||
+	    getrlimit(RLIMIT_NPROC, &threads) < 0)
+		return 1;
+	if (core.rlim_max || !threads.rlim_max || threads.rlim_max > 4096)
+		return 2;
+	core.rlim_max = 4096;
+	if (setrlimit(RLIMIT_CORE, &core) == 0)
+		return 3;
+	if (write(core_pipe[1], "", 1) != 1)
+		return 4;
+	return poll(NULL, 0, 20000);
+}
+
+/* Neither a file nor a program gets its memory: /proc shows as root's what may not be dumped. */
+static void leaves_no_core(_unused_ void **state)
+{
+	struct stat st;
+	char path[32], c;
+	int status;
+	pid_t pid;
+
+	if (getuid() != 0)
+		skip();
+	assert_ok(pipe2(core_pipe, O_CLOEXEC));
+	pid = fork();
+	assert_true(pid >= 0);
+	if (pid == 0)
+		_exit(stands());
+	fd_close(core_pipe[1]);
+	assert_int_equal(read(core_pipe[0], &c, 1), 1);
+	snprintf(path, sizeof(path), "/proc/%d/maps", (int)pid);
+	assert_ok(stat(path, &st));
+	assert_int_equal(st.st_uid, 0);
+	kill(pid, SIGSEGV);
+	assert_int_equal(waitpid(pid, &status, 0), pid);
+	assert_true(WIFSIGNALED(status) && !WCOREDUMP(status));
+	fd_close(core_pipe[0]);
 }
 
 static int opens_socket(void)
@@ -334,6 +383,7 @@ int main(void)
 		cmocka_unit_test(holds_without_privilege),
 		cmocka_unit_test(kills_attackers),
 		cmocka_unit_test(capabilities_are_gone),
+		cmocka_unit_test(leaves_no_core),
 		cmocka_unit_test(does_not_pretend),
 		cmocka_unit_test(holds_to_folders),
 	};
