@@ -39,6 +39,21 @@ _strata() {
 		mapfile -t COMPREPLY < <(compgen -W "$("$strata" "${where[@]}" kernel list -q 2>/dev/null)" -- "$cur"; compgen -f -- "$cur")
 		return
 		;;
+	--cap-add | --cap-drop)
+		mapfile -t COMPREPLY < <(compgen -W 'ALL AUDIT_CONTROL AUDIT_READ AUDIT_WRITE BLOCK_SUSPEND BPF CHECKPOINT_RESTORE
+			CHOWN DAC_OVERRIDE DAC_READ_SEARCH FOWNER FSETID IPC_LOCK IPC_OWNER KILL LEASE LINUX_IMMUTABLE MAC_ADMIN
+			MAC_OVERRIDE MKNOD NET_ADMIN NET_BIND_SERVICE NET_BROADCAST NET_RAW PERFMON SETFCAP SETGID SETPCAP SETUID
+			SYS_ADMIN SYS_BOOT SYS_CHROOT SYS_MODULE SYS_NICE SYS_PACCT SYS_PTRACE SYS_RAWIO SYS_RESOURCE SYS_TIME
+			SYS_TTY_CONFIG SYSLOG WAKE_ALARM' -- "$cur")
+		return
+		;;
+	--ulimit)
+		mapfile -t COMPREPLY < <(compgen -S = -W 'as core cpu data fsize locks memlock msgqueue nice nofile nproc rss rtprio
+			rttime sigpending stack' -- "$cur")
+		compopt -o nospace
+		return
+		;;
+	--storage-opt) mapfile -t COMPREPLY < <(compgen -W 'size=' -- "$cur"); compopt -o nospace; return ;;
 	--vmm) mapfile -t COMPREPLY < <(compgen -W 'auto kvm qemu' -- "$cur"); return ;;
 	--huge-pages) mapfile -t COMPREPLY < <(compgen -W 'thp hugetlb' -- "$cur"); return ;;
 	--driver) mapfile -t COMPREPLY < <(compgen -W 'fuse overlay auto' -- "$cur"); return ;;

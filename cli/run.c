@@ -72,7 +72,7 @@ static int create_image(struct cli *c, struct run_options *o)
 /* What the command line says, where the table of options can point at it. */
 static struct {
 	struct run_options o;
-	char **env, **volumes, **ports, **disks;
+	char **env, **volumes, **ports, **disks, **ulimits, **cap_add, **cap_drop, **storage;
 	unsigned timeout;
 	const char *pull;
 	bool vm;
@@ -121,6 +121,14 @@ static struct option_def options[] = {
 	{ 0, "pids-limit", OPT_SIZE, &asked.o.limits.pids, "N", "at most this many processes" },
 	{ 0, "io-rate", OPT_SIZE, &asked.o.limits.io_rate, "BYTES[kmg]",
 	  "at most so much a second from and to the store's disk" },
+	{ 0, "ulimit", OPT_LIST, &asked.ulimits, "NAME=SOFT[:HARD]",
+	  "a limit of each of its processes, e.g. nofile=1024:4096; -1: none" },
+	{ 0, "cap-add", OPT_LIST, &asked.cap_add, "NAME",
+	  "a capability more than docker's set (a microVM has all), or ALL" },
+	{ 0, "cap-drop", OPT_LIST, &asked.cap_drop, "NAME",
+	  "a capability that its processes are not to have, or ALL" },
+	{ 0, "storage-opt", OPT_LIST, &asked.storage, "size=BYTES[kmg]",
+	  "what its top may hold: more is ENOSPC (a container: driver fuse)" },
 	{ 0, "timeout", OPT_UINT, &asked.timeout, "SECONDS",
 	  "kill it when it has run for so long (0: never)" },
 	{ 0, "name", OPT_STR, &asked.o.name, "NAME", "a name for the instance" },
@@ -173,6 +181,10 @@ static int parse(bool create, int argc, char **argv, int *ret_status)
 	asked.o.volumes = asked.volumes;
 	asked.o.ports = asked.ports;
 	asked.o.disks = asked.disks;
+	asked.o.ulimits = asked.ulimits;
+	asked.o.cap_add = asked.cap_add;
+	asked.o.cap_drop = asked.cap_drop;
+	asked.o.storage = asked.storage;
 	asked.o.timeout = asked.timeout;
 	if (asked.vm)
 		asked.o.kind = RUN_VM;

@@ -87,7 +87,7 @@ static int set_process(struct child *c)
 	 */
 	if (!c->spec->seccomp)
 		syscall(SYS_keyctl, 1 /* KEYCTL_JOIN_SESSION_KEYRING */, NULL, 0, 0, 0);
-	return rlimit_apply(c->spec);
+	return 0;
 }
 
 static int set_network(struct child *c)
@@ -111,10 +111,13 @@ static int pivot(struct child *c)
 	return 0;
 }
 
+/* Limits first: what came before may need more than they leave. */
 static int restrict_self(struct child *c)
 {
-	int r = caps_drop_bounding(c->spec->caps);
+	int r = rlimit_apply(c->spec);
 
+	if (r >= 0)
+		r = caps_drop_bounding(c->spec->caps);
 	if (r < 0)
 		return r;
 	if (c->spec->no_new_privs && prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) < 0)
@@ -137,13 +140,13 @@ static int (*const steps[])(struct child *) = {
 	reset_signals, wait_for_go, become_root,  new_cgroup_namespace,
 	set_process,   set_network, mounts_setup, find_user,
 	env_setup,     cwd_make,    pivot,	  stdio_setup,
-	restrict_self, user_become, cwd_enter,    die_with_parent,
+	restrict_self, user_become, cwd_enter,	  die_with_parent,
 };
 
 static int (*const join_steps[])(struct child *) = {
-	reset_signals, wait_for_go, join_container, become_root,   set_process, join_tty,
-	find_user,     env_setup,   stdio_setup,    restrict_self, user_become, cwd_enter,
-	die_with_parent,
+	reset_signals, wait_for_go, join_container,  become_root, set_process,
+	join_tty,      find_user,   env_setup,	     stdio_setup, restrict_self,
+	user_become,   cwd_enter,   die_with_parent,
 };
 
 static int run_steps(struct child *c)

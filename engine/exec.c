@@ -11,7 +11,7 @@
 #include "container/container.h"
 #include "engine/engine_.h"
 #include "engine/exec_vm.h"
-#include "engine/spec.h"
+#include "engine/spec_process.h"
 #include <sys/statvfs.h>
 #include <unistd.h>
 
@@ -96,6 +96,7 @@ static int exec_container(const struct run_spec *spec, int pidfd, const struct e
 {
 	_cleanup_(cgroup_closep) struct cgroup *group = NULL;
 	_strv_free_ char **env = NULL;
+	struct ctr_rlimit rlimits[SPEC_RLIMITS_MAX];
 	struct ctr_spec s = {
 		.root_mount = -1,
 		.argv = o->command,
@@ -106,7 +107,9 @@ static int exec_container(const struct run_spec *spec, int pidfd, const struct e
 		.cols = o->cols,
 		.stdio = { o->interactive && !o->detach ? 0 : -1, o->detach ? -1 : 1,
 			   o->detach ? -1 : 2 },
-		.caps = CTR_CAPS_DEFAULT,
+		.rlimits = rlimits,
+		.nrlimits = spec_ctr_rlimits(spec, rlimits),
+		.caps = spec_caps(spec, CTR_CAPS_DEFAULT),
 		.seccomp = true,
 		.enter = enter_cgroup,
 	};

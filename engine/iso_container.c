@@ -13,6 +13,7 @@
 #include "engine/passt.h"
 #include "engine/pasta.h"
 #include "engine/resolv.h"
+#include "engine/spec_process.h"
 #include <sys/epoll.h>
 
 struct iso_container {
@@ -133,6 +134,7 @@ static enum ctr_network network_of(const struct run_spec *s)
 static int create_process(struct iso_container *i, const int stdio[3])
 {
 	const struct run_spec *spec = i->c.spec;
+	struct ctr_rlimit rlimits[SPEC_RLIMITS_MAX];
 	char host[13];
 	struct ctr_spec s = {
 		.root_mount = i->root.mount_fd,
@@ -148,7 +150,9 @@ static int create_process(struct iso_container *i, const int stdio[3])
 		.stdio = { stdio[0], stdio[1], stdio[2] },
 		.mounts = i->mounts,
 		.nmounts = spec->nvolumes,
-		.caps = CTR_CAPS_DEFAULT,
+		.rlimits = rlimits,
+		.nrlimits = spec_ctr_rlimits(spec, rlimits),
+		.caps = spec_caps(spec, CTR_CAPS_DEFAULT),
 		.seccomp = true,
 		.cgroup_fd = cgroup_fd(i->cgroup),
 		.enter = needs_entering(i) ? enter_cgroup : NULL,

@@ -42,7 +42,7 @@ int rootfs_open_parts(struct store *s, const struct run_spec *spec, bool arrivin
 }
 
 /* A microVM's top as its VMM has it, whatever the microVM itself may write. */
-static void upper_word(const struct run_spec *spec, char *word, size_t size)
+static void upper_kind(const struct run_spec *spec, char *word, size_t size)
 {
 	if (spec->kind == RUN_VM)
 		snprintf(word, size, "mapped:%u", (unsigned)vmm_uid(spec->id));
@@ -53,6 +53,16 @@ static void upper_word(const struct run_spec *spec, char *word, size_t size)
 			 rootfs_rdonly(spec) ? "none" :
 			 spec->rm	     ? "volatile" :
 					       "native");
+}
+
+static void upper_word(const struct run_spec *spec, char *word, size_t size)
+{
+	size_t len;
+
+	upper_kind(spec, word, size);
+	len = strlen(word);
+	if (spec->top_size)
+		snprintf(word + len, size - len, ",size=%llu", (unsigned long long)spec->top_size);
 }
 
 /*
@@ -78,7 +88,7 @@ static int mount_fuse(struct store *s, const struct run_spec *spec, int log_fd, 
 		.upper_fd = r->upper_fd, .work_fd = r->work_fd, .log_fd = log_fd, .stack = &r->stack
 	};
 	bool vm = spec->kind == RUN_VM;
-	char upper[32];
+	char upper[64];
 	int e = source ? 0 : -ENOMEM;
 
 	if (e == 0 && vm)

@@ -27,6 +27,9 @@ struct run_options {
 	char *const *volumes;	/* SRC:DST[:ro] */
 	char *const *disks;	/* RUN_VM: FILE[:/PATH][:ro] */
 	char *const *ports;	/* [ADDRESS:]HOST:GUEST[/tcp|/udp], with network "user" */
+	char *const *ulimits;	/* NAME=SOFT[:HARD] */
+	char *const *cap_add, *const *cap_drop; /* names of capabilities(7), or ALL */
+	char *const *storage;			/* size=BYTES[kmg] */
 	const char *workdir, *user, *name, *hostname, *network, *driver, *kernel, *mountpoint;
 	const char *platform;	 /* that the image must be for; NULL: one that runs here */
 	const char *detach_keys; /* as struct start_options has them */
@@ -35,11 +38,11 @@ struct run_options {
 	unsigned vcpus;
 	unsigned timeout; /* seconds until it is killed, 0 = never */
 	bool rm, tty, interactive, detach, read_only, trace;
-	uint64_t net_rate;  /* bytes a second in each direction, with network "user"; 0 = any */
-	uint64_t disk_rate; /* bytes a second of each disk, read and written; 0 = any */
-	const char *vmm;    /* RUN_VM: "kvm", "qemu", "auto"; NULL: STRATA_VMM, else auto */
-	bool cold;	    /* RUN_VM: boots, in place of going on from a machine that has */
-	bool balloon;	    /* RUN_VM: memory that the guest frees goes back to the host */
+	uint64_t net_rate;	/* bytes a second in each direction, with network "user"; 0 = any */
+	uint64_t disk_rate;	/* bytes a second of each disk, read and written; 0 = any */
+	const char *vmm;	/* RUN_VM: "kvm", "qemu", "auto"; NULL: STRATA_VMM, else auto */
+	bool cold;		/* RUN_VM: boots, in place of going on from a machine that has */
+	bool balloon;		/* RUN_VM: memory that the guest frees goes back to the host */
 	const char *huge_pages; /* RUN_VM: "thp" or "hugetlb"; NULL: none */
 	uint64_t dax; /* RUN_VM: bytes of the window that its root's stored files are mapped in */
 };

@@ -37,7 +37,7 @@ struct server {
  * native and synced when it is asked for, native and never synced, none, or mapped:UID; for a mount
  * whose kernel checks nothing (POSIX ACLs would have it check) user, or user:none.
  */
-static int parse_upper(const char *word, struct server *s)
+static int parse_kind(const char *word, struct server *s)
 {
 	const char *digits = str_after(word, "mapped:");
 	uint64_t uid;
@@ -57,6 +57,22 @@ static int parse_upper(const char *word, struct server *s)
 		return -EINVAL;
 	}
 	return 0;
+}
+
+/* One of these, and behind it what the top may hold: "native,size=BYTES". */
+static int parse_upper(const char *text, struct server *s)
+{
+	_free_ char *word = strdup(text);
+	char *size = word ? strchr(word, ',') : NULL;
+
+	if (!word)
+		return -ENOMEM;
+	if (size)
+		*size++ = '\0';
+	if (size && (!str_after(size, "size=") ||
+		     str_u64(str_after(size, "size="), 1, INT64_MAX, &s->cfg.size) < 0))
+		return -EINVAL;
+	return parse_kind(word, s);
 }
 
 /*
@@ -229,8 +245,8 @@ int server_main(int argc, char **argv)
 	if ((argc != 3 && argc != 5) || str_u64(argv[2], 1, SERVER_THREADS_MAX, &nthreads) < 0 ||
 	    parse_upper(argv[1], &s) < 0 ||
 	    (argc == 5 && digest_parse_hex(argv[4], strlen(argv[4]), &s.manifest) < 0)) {
-		log_err("usage: strata-server native|volatile|none|mapped:UID|user[:none] THREADS "
-			"[STORE MANIFEST] (started by strata-monitor)");
+		log_err("usage: strata-server native|volatile|none|mapped:UID|user[:none]"
+			"[,size=BYTES] THREADS [STORE MANIFEST] (started by strata-monitor)");
 		return 2;
 	}
 	s.nthreads = (int)nthreads;

@@ -7,6 +7,13 @@
 #include "engine/engine.h"
 #include "microvm/microvm.h"
 
+#define SPEC_RLIMITS_MAX 16u /* as many as Linux has */
+
+struct spec_rlimit {
+	unsigned resource;   /* RLIMIT_ */
+	uint64_t soft, hard; /* RLIM_INFINITY = none */
+};
+
 struct run_spec {
 	enum run_kind kind;
 	enum run_driver driver;
@@ -23,11 +30,15 @@ struct run_spec {
 	size_t ndisks;
 	struct run_limits limits;
 	unsigned vcpus;
-	uint64_t net_rate; /* bytes a second in each direction, 0 = any */
+	uint64_t net_rate;  /* bytes a second in each direction, 0 = any */
 	uint64_t disk_rate; /* bytes a second of each disk, read and written, 0 = any */
-	unsigned timeout;  /* seconds, 0 = none */
-	enum vm_pages pages; /* that a microVM's memory is made of */
-	uint64_t dax;	   /* bytes of a microVM's DAX window, whole units of 2 MiB; 0 = none */
+	unsigned timeout;   /* seconds, 0 = none */
+	struct spec_rlimit rlimits[SPEC_RLIMITS_MAX];
+	size_t nrlimits;
+	uint64_t caps_add, caps_drop; /* engine/spec_process.h: spec_caps() */
+	uint64_t top_size;	      /* bytes that its top may hold, 0 = any */
+	enum vm_pages pages;	      /* that a microVM's memory is made of */
+	uint64_t dax; /* bytes of a microVM's DAX window, whole units of 2 MiB; 0 = none */
 	int stop_signal;
 	uint8_t address[4], gateway[4], dns[4]; /* at the bridge, of a microVM that starts */
 	unsigned prefix;
@@ -42,7 +53,7 @@ struct run_spec {
 	bool unprivileged;
 };
 
-/* Whether a microVM has a network device. */
+/* Whether it has a network of its own, with an eth0. */
 static inline bool spec_has_eth0(const struct run_spec *s)
 {
 	return s->user_network || s->bridge_network;

@@ -2,6 +2,7 @@
 /* A spec as config.json. */
 #include "engine/spec.h"
 #include "engine/spec_disk.h"
+#include "engine/spec_process.h"
 #include "base/err.h"
 #include "base/fd.h"
 #include "base/json.h"
@@ -105,6 +106,10 @@ json_t *spec_to_json(const struct run_spec *s)
 		json_object_set_new(j, "pages", json_string(spec_pages_name(s->pages)));
 	if (j && s->balloon)
 		json_object_set_new(j, "balloon", json_true());
+	if (j && s->top_size)
+		json_object_set_new(j, "topSize", json_integer((json_int_t)s->top_size));
+	if (j)
+		spec_process_to_json(s, j);
 	return j;
 }
 
@@ -192,6 +197,7 @@ static void numbers_from_json(const json_t *j, struct run_spec *s)
 	s->net_rate = json_get_int(j, "netRate", 0);
 	s->timeout = (unsigned)json_get_int(j, "timeout", 0);
 	s->dax = (uint64_t)json_get_int(j, "dax", 0);
+	s->top_size = (uint64_t)json_get_int(j, "topSize", 0);
 	s->no_verify = !json_get_bool(j, "verify", 1);
 }
 
@@ -243,6 +249,8 @@ int spec_from_json(const json_t *j, struct run_spec **ret)
 		r = json_to_strv(json_get_array(j, "env"), &s->env);
 	if (r >= 0)
 		r = json_to_strv(json_get_array(j, "ports"), &s->ports);
+	if (r >= 0)
+		r = spec_process_from_json(j, s);
 	if (r < 0)
 		return err(r, "config.json of the instance is damaged");
 	numbers_from_json(j, s);

@@ -2,6 +2,7 @@
 /* The options of a run and the config of its image become a spec. */
 #include "engine/spec.h"
 #include "engine/spec_disk.h"
+#include "engine/spec_process.h"
 #include "base/err.h"
 #include "base/json.h"
 #include "base/mem.h"
@@ -134,6 +135,43 @@ static int join_network(struct run_spec *s, const struct run_options *o)
 	return r;
 }
 
+/* docker's word for it: --storage-opt size=10g. */
+static int parse_storage(struct run_spec *s, const char *text)
+{
+	const char *size = str_after(text, "size=");
+
+	if (!size || str_size(size, &s->top_size) < 0 || !s->top_size)
+		return err(-EINVAL, "storage option '%s': must be size=BYTES[kmg]", text);
+	return 0;
+}
+
+/* How much its top may hold is counted by our union alone. */
+static int join_storage(struct run_spec *s, const struct run_options *o)
+{
+	int r = 0;
+
+	for (size_t i = 0; r >= 0 && i < strv_len(o->storage); i++)
+		r = parse_storage(s, o->storage[i]);
+	if (r < 0 || !s->top_size)
+		return r;
+	if (s->driver == RUN_DRIVER_OVERLAY)
+		return err(-EINVAL,
+			   "driver 'overlay' bounds no top: --storage-opt size wants fuse");
+	if (s->read_only)
+		return err(-EINVAL, "--read-only leaves no top for --storage-opt size to bound");
+	s->driver = RUN_DRIVER_FUSE;
+	return 0;
+}
+
+static int join_process(struct run_spec *s, const struct run_options *o)
+{
+	int r = 0;
+
+	for (size_t i = 0; r >= 0 && i < strv_len(o->ulimits); i++)
+		r = spec_add_rlimit(s, o->ulimits[i]);
+	return r < 0 ? r : spec_join_caps(s, o->cap_add, o->cap_drop);
+}
+
 static int join_rest(struct run_spec *s, const struct run_options *o, const json_t *config)
 {
 	int r;
@@ -169,7 +207,8 @@ static int join_rest(struct run_spec *s, const struct run_options *o, const json
 	if (o->disk_rate && !s->ndisks)
 		return err(-EINVAL, "a rate of disks needs a --disk");
 	s->disk_rate = o->disk_rate;
-	return 0;
+	r = join_storage(s, o);
+	return r < 0 ? r : join_process(s, o);
 }
 
 int spec_memory_check(uint64_t bytes)

@@ -182,6 +182,7 @@ static int serve_root(struct vmm_files *f, bool recover, struct vm *vm)
 				  .metacopy = true,
 				  .redirect = UFS_REDIRECT_ON,
 				  .is_volatile = f->spec->rm,
+				  .size = f->spec->top_size,
 				  .recover = recover };
 	_free_ int *packs = NULL;
 	size_t nfds;
@@ -222,8 +223,8 @@ size_t vmm_files_folders(const struct run_spec *s, struct vm_folder *ret)
 		ret[n++] = (struct vm_folder){ VMM_WORK, false };
 	}
 	for (size_t i = 0; i < s->nvolumes; i++)
-		ret[n++] = (struct vm_folder){ VMM_MORE + (int)(s->ndisks + i),
-					       s->volumes[i].rdonly };
+		ret[n++] =
+			(struct vm_folder){ VMM_MORE + (int)(s->ndisks + i), s->volumes[i].rdonly };
 	return n;
 }
 

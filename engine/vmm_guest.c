@@ -7,6 +7,7 @@
 #include "engine/checkpoint.h"
 #include "network/network.h"
 #include "engine/passt.h"
+#include "engine/spec_process.h"
 #include "engine/vmm.h"
 #include "engine/vmm_machine.h"
 #include <stdio.h>
@@ -72,12 +73,21 @@ static struct vm_guest_net guest_net(const struct run_spec *s)
 	return n;
 }
 
+static size_t guest_rlimits(const struct run_spec *s, struct vm_guest_rlimit *ret)
+{
+	for (size_t i = 0; i < s->nrlimits; i++)
+		ret[i] = (struct vm_guest_rlimit){ s->rlimits[i].resource, s->rlimits[i].soft,
+						   s->rlimits[i].hard };
+	return s->nrlimits;
+}
+
 int vmm_guest_config(const struct run_spec *s, const struct vm_guest_identity *identity,
 		     struct vm_control *control)
 {
 	_free_ struct vm_guest_volume *volumes = mem_new(s->nvolumes + s->ndisks, sizeof(*volumes));
 	_free_ struct vmm_tag *tags = mem_new(s->nvolumes + s->ndisks, sizeof(*tags));
 	const struct vm_guest_net net = guest_net(s);
+	struct vm_guest_rlimit rlimits[SPEC_RLIMITS_MAX];
 	char host[13];
 	struct vm_guest_config cfg = { .root = VMM_ROOT_TAG,
 				       .root_rdonly = s->read_only,
@@ -92,6 +102,9 @@ int vmm_guest_config(const struct run_spec *s, const struct vm_guest_identity *i
 				       .nvolumes = s->nvolumes,
 				       .net = spec_has_eth0(s) ? &net : NULL,
 				       .identity = identity,
+				       .rlimits = rlimits,
+				       .nrlimits = guest_rlimits(s, rlimits),
+				       .caps_drop = ~spec_caps(s, UINT64_MAX),
 				       .pids = (uint32_t)s->limits.pids };
 
 	if (!volumes || !tags)

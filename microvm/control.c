@@ -197,6 +197,8 @@ int vm_control_config(struct vm_control *c, const struct vm_guest_config *cfg)
 		guest_field(&b, GUEST_TAG_IDENTITY, &who, sizeof(who));
 	if (cfg->pids)
 		guest_field_u32(&b, GUEST_TAG_PIDS, cfg->pids);
+	if (cfg->caps_drop)
+		guest_field(&b, GUEST_TAG_CAPS_DROP, &cfg->caps_drop, sizeof(cfg->caps_drop));
 	if (b.failed)
 		return err(-ENOMEM, "no memory");
 	return message(c, GUEST_CONFIG, b.data, b.len);

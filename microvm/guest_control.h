@@ -52,9 +52,10 @@ struct vm_guest_config {
 	size_t nvolumes;
 	const struct vm_guest_rlimit *rlimits;
 	size_t nrlimits;
-	const struct vm_guest_net *net; /* NULL: a loopback alone */
+	const struct vm_guest_net *net;		  /* NULL: a loopback alone */
 	const struct vm_guest_identity *identity; /* NULL: it booted */
-	uint32_t pids; /* processes and threads of the command at most */
+	uint32_t pids;				  /* processes and threads of the command at most */
+	uint64_t caps_drop; /* capabilities that the command is not to have: bit n is number n */
 };
 
 enum vm_guest_event_kind { VM_GUEST_STARTED, VM_GUEST_FAILED, VM_GUEST_EXITED };

@@ -165,17 +165,62 @@ both_drivers() {
 
 @test "limits: --io-rate holds back what goes to the store's disk" {
 	local began
+	need jq
 	"$strata" run --rm --driver overlay --io-rate 1m small true 2>"$work/err" || skip "$(cat "$work/err")"
 	began=$(date +%s%N)
 	"$strata" run --rm --driver overlay --io-rate 1m small dd if=/dev/zero of=/x bs=64k count=32 oflag=direct
 	(($(date +%s%N) - began > 1000000000)) # 2 MiB
 	fails 125 "by fuse a server" "$strata" run --rm --driver fuse --io-rate 1m small true
 	"$strata" run -d --name io --driver overlay --io-rate 1m small sleep 1000
+	"$strata" exec io dd if=/dev/zero of=/x bs=64k count=16 oflag=direct
+	"$strata" stats --no-stream --format json io | jq -e '.[0].blockIO | .output >= 1048576 and .input >= 0'
 	"$strata" update --io-rate 2m io
 	[ "$("$strata" inspect io | jq '.[0].config.limits.ioRate')" = 2097152 ]
 	cat /sys/fs/cgroup/blkio/strata/*/blkio.throttle.write_bps_device /sys/fs/cgroup/strata/*/io.max 2>/dev/null | grep 2097152
 	"$strata" run -d --name free --driver overlay small sleep 1000
 	fails 125 "start it with such a limit" "$strata" update --io-rate 2m free
+	[ "$("$strata" stats --no-stream --format json io free | jq -c 'map(has("netIO"))')" = "[false,false]" ]
+}
+
+@test "ulimits and capabilities: of the command and of exec; what there is not is refused" {
+	need jq
+	"$strata" run -d --name c --ulimit nofile=123:456 --ulimit core=0 --cap-drop all --cap-add chown --cap-add CAP_KILL \
+		small sh -c 'ulimit -n; ulimit -Hn; ulimit -c; grep ^Cap /proc/self/status; exec sleep 1000'
+	until [ "$("$strata" logs c | wc -l)" = 8 ]; do sleep 0.05; done
+	[ "$("$strata" exec c sh -c 'ulimit -n; ulimit -Hn; ulimit -c; grep ^Cap /proc/self/status')" = "$("$strata" logs c)" ]
+	[ "$("$strata" logs c | head -n 3 | xargs)" = "123 456 0" ]
+	for set in CapPrm CapEff CapBnd; do
+		[[ $("$strata" logs c) == *"$set:"*0000000000000021* ]]
+	done
+	[[ $("$strata" exec -u user c grep ^CapEff /proc/self/status) == *0000000000000000 ]]
+	[ "$("$strata" inspect c | jq -c '.[0].config | [.capAdd, .capDrop, .ulimits[0].hard]')" = '[["CHOWN","KILL"],["ALL"],456]' ]
+	# Its own network is its to arrange, or not.
+	run "$strata" run --rm small busybox ip link set lo down
+	[ "$status" != 0 ]
+	"$strata" run --rm --cap-add NET_ADMIN small busybox ip link set lo down
+	fails 125 "no limit is called nosuch" "$strata" run --ulimit nosuch=1 small true
+	fails 125 "NAME=SOFT" "$strata" run --ulimit nofile small true
+	fails 125 "above the hard" "$strata" run --ulimit nofile=5:4 small true
+	fails 125 "capability 'NOSUCH'" "$strata" run --cap-add NOSUCH small true
+	fails 125 "added and dropped" "$strata" run --cap-add KILL --cap-drop KILL small true
+}
+
+@test "--storage-opt size: what the top may hold, for the command and for cp; room that was made can be used" {
+	need jq
+	head -c 8000000 /dev/zero >"$work/big"
+	run "$strata" run --name q --storage-opt size=4m small sh -c 'cat /dev/zero >/big; stat -c %s /big; rm /big
+		echo room >/small && cat /small; busybox df -k / | busybox tail -n 1'
+	echo "$output"
+	[ "$status" = 0 ]
+	[[ $output == *"No space left on device"* && $output == *room* && $output == *" 4096 "* ]]
+	[ "$(grep -x '[0-9]*' <<<"$output")" -gt 3000000 ]
+	[ "$("$strata" inspect q | jq -c '.[0].config | [.topSize, .driver]')" = '[4194304,"fuse"]' ]
+	fails 125 "No space left" "$strata" cp "$work/big" q:/again
+	"$strata" start -a q | grep -x room
+	fails 125 "bounds no top" "$strata" run --rm --driver overlay --storage-opt size=4m small true
+	fails 125 "leaves no top" "$strata" run --rm --read-only --storage-opt size=4m small true
+	fails 125 "must be size=" "$strata" run --rm --storage-opt inodes=4 small true
+	fails 125 "must be size=" "$strata" run --rm --storage-opt size=x small true
 }
 
 @test "detached: ps, logs, stop, rm" {

@@ -1,17 +1,20 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * Starts the command: a child in a session of its own, with its files, ids, limits and working
- * directory. It keeps all capabilities: it is the VM that holds it.
+ * directory. It keeps all capabilities unless it was said otherwise: it is the VM that holds it.
  */
 #include "microvm/guest/init.h"
 
 #include <errno.h>
 #include <fcntl.h>
 #include <grp.h>
+#include <linux/capability.h>
 #include <signal.h>
 #include <sys/ioctl.h>
+#include <sys/prctl.h>
 #include <sys/resource.h>
 #include <sys/stat.h>
+#include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -151,6 +154,34 @@ static int child_files(const struct files *f, const struct user *u)
 	return 0;
 }
 
+/* While they are all there; what an exec gives is bounded by it. */
+static int drop_bounding(uint64_t caps)
+{
+	for (int cap = 0; cap < 64; cap++) {
+		if (!(caps >> cap & 1))
+			continue;
+		if (prctl(PR_CAPBSET_DROP, cap, 0, 0, 0) < 0)
+			return errno == EINVAL ? 0 : -errno; /* the kernel has no more */
+	}
+	return 0;
+}
+
+/* Of root; another user has none left by now. */
+static int drop_caps(uint64_t caps)
+{
+	struct __user_cap_header_struct h = { .version = _LINUX_CAPABILITY_VERSION_3 };
+	struct __user_cap_data_struct d[2];
+
+	if (syscall(SYS_capget, &h, d) < 0)
+		return -errno;
+	for (int i = 0; i < 2; i++) {
+		d[i].permitted &= ~(uint32_t)(caps >> 32 * i);
+		d[i].effective = d[i].permitted;
+		d[i].inheritable = 0;
+	}
+	return syscall(SYS_capset, &h, d) < 0 ? -errno : 0;
+}
+
 static int child_ids(const struct config *c, const struct user *u)
 {
 	int r = c->pids ? write_file(CGROUP "/cgroup.procs", "0") : 0;
@@ -163,10 +194,13 @@ static int child_ids(const struct config *c, const struct user *u)
 		if (setrlimit((int)c->rlimits[i].resource, &l) < 0)
 			return -errno;
 	}
+	r = drop_bounding(c->caps_drop);
+	if (r < 0)
+		return r;
 	if (setgroups(u->ngroups, u->groups) < 0 || setresgid(u->gid, u->gid, u->gid) < 0 ||
 	    setresuid(u->uid, u->uid, u->uid) < 0)
 		return -errno;
-	return 0;
+	return c->caps_drop ? drop_caps(c->caps_drop) : 0;
 }
 
 /* Along PATH; that a file may not be executed is told before that none is there. */

@@ -129,6 +129,8 @@ static int field(struct config *c, uint32_t tag, const uint8_t *data, uint32_t l
 		return set_fixed(&c->net, sizeof(c->net), data, len);
 	case GUEST_TAG_IDENTITY:
 		return set_fixed(&c->identity, sizeof(c->identity), data, len);
+	case GUEST_TAG_CAPS_DROP:
+		return set_fixed(&c->caps_drop, sizeof(c->caps_drop), data, len);
 	case GUEST_TAG_PIDS:
 		return set_fixed(&c->pids, sizeof(c->pids), data, len);
 	default:

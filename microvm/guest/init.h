@@ -65,8 +65,9 @@ struct config {
 	unsigned nvolumes;
 	struct guest_rlimit rlimits[GUEST_RLIMITS_MAX];
 	unsigned nrlimits;
-	uint32_t pids;	      /* 0 = no limit */
-	struct guest_net net; /* of eth0; an MTU of 0 = there is none */
+	uint32_t pids;			/* 0 = no limit */
+	uint64_t caps_drop;		/* capabilities that the command is not to have */
+	struct guest_net net;		/* of eth0; an MTU of 0 = there is none */
 	struct guest_identity identity; /* a time of 0 = the machine booted */
 };
 

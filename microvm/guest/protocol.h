@@ -73,22 +73,24 @@ struct guest_field {
 };
 
 enum guest_tag {
-	GUEST_TAG_VERSION = 1,	  /* u32, GUEST_VERSION; the first field */
-	GUEST_TAG_FLAGS = 2,	  /* u32, GUEST_FLAG_ */
-	GUEST_TAG_ROOT = 3,	  /* string: the virtio-fs tag */
-	GUEST_TAG_ARG = 4,	  /* string, once per argument; the first is the command */
-	GUEST_TAG_ENV = 5,	  /* string NAME=VALUE, once each */
-	GUEST_TAG_CWD = 6,	  /* string */
-	GUEST_TAG_USER = 7,	  /* string */
-	GUEST_TAG_HOSTNAME = 8,	  /* string */
-	GUEST_TAG_SIZE = 9,	  /* struct guest_size */
+	GUEST_TAG_VERSION = 1,	/* u32, GUEST_VERSION; the first field */
+	GUEST_TAG_FLAGS = 2,	/* u32, GUEST_FLAG_ */
+	GUEST_TAG_ROOT = 3,	/* string: the virtio-fs tag */
+	GUEST_TAG_ARG = 4,	/* string, once per argument; the first is the command */
+	GUEST_TAG_ENV = 5,	/* string NAME=VALUE, once each */
+	GUEST_TAG_CWD = 6,	/* string */
+	GUEST_TAG_USER = 7,	/* string */
+	GUEST_TAG_HOSTNAME = 8, /* string */
+	GUEST_TAG_SIZE = 9,	/* struct guest_size */
 	/* string: the tag, NUL, the target; a tag "/dev/vda"... is a disk with ext4 */
 	GUEST_TAG_VOLUME = 10,
 	GUEST_TAG_VOLUME_RO = 11, /* the same, read-only */
 	GUEST_TAG_RLIMIT = 12,	  /* struct guest_rlimit */
 	GUEST_TAG_PIDS = 13,	  /* u32: processes and threads of the command at most */
 	GUEST_TAG_NET = 14,	  /* struct guest_net */
-	GUEST_TAG_IDENTITY = 20,  /* struct guest_identity */
+	/* u64: capabilities that the command is not to have, bit n is number n */
+	GUEST_TAG_CAPS_DROP = 15,
+	GUEST_TAG_IDENTITY = 20, /* struct guest_identity */
 };
 
 #define GUEST_FLAG_TTY	   1u /* a terminal over stdin and stdout */

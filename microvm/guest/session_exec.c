@@ -286,6 +286,7 @@ void session_exec(int fd, const struct config *main, const uint8_t *data, size_t
 
 	if (r == 0) {
 		config.pids = main->pids;
+		config.caps_drop = main->caps_drop;
 		config.nrlimits = main->nrlimits;
 		memcpy(config.rlimits, main->rlimits, sizeof(config.rlimits));
 		r = command_start(&config, &s.command);

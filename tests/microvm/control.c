@@ -235,6 +235,7 @@ static void config(void **state)
 		.nvolumes = 1,
 		.rlimits = rlimits,
 		.nrlimits = 1,
+		.caps_drop = 1u << 21,
 	};
 	struct fixture *f = *state;
 	_buf_done_ struct buf b = { 0 };
@@ -261,6 +262,9 @@ static void config(void **state)
 	assert_memory_equal(p, "v0\0/data", 8);
 	assert_non_null(find(&b, GUEST_TAG_RLIMIT, 0, &len));
 	assert_int_equal(len, sizeof(struct guest_rlimit));
+	p = find(&b, GUEST_TAG_CAPS_DROP, 0, &len);
+	assert_int_equal(len, 8);
+	assert_memory_equal(p, "\0\0\40\0\0\0\0\0", 8);
 }
 
 /* More than the socket takes: it neither blocks nor loses. */
@@ -286,6 +290,7 @@ static void large_config(void **state)
 	drain(f, &b, sizeof(head) + head.len);
 	assert_non_null(find(&b, GUEST_TAG_ENV, 999, &len));
 	assert_int_equal(len, 3000);
+	assert_null(find(&b, GUEST_TAG_CAPS_DROP, 0, &len));
 	buf_reset(&b);
 	drain(f, &b, sizeof(head) + 4);
 	assert_memory_equal(b.data, "\2\0\0\0\4\0\0\0\17\0\0\0", 12);
