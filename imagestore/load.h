@@ -44,6 +44,8 @@ int load_json(struct load *l, const json_t *desc, const char *what, struct diges
 bool load_is_docker(const struct load *l);
 int load_docker(struct load *l);
 
+/* Whether config and layers of the manifest that is @i are of media types that are taken. */
+int load_check_types(const struct load *l, const json_t *manifest, const struct image *i);
 /* One image by its descriptor; @name NULL = unnamed. */
 int load_image(struct load *l, const json_t *desc, const char *name);
 bool load_is_manifest(const char *type);

@@ -13,13 +13,9 @@ static bool known_layer(const char *type)
 		MEDIA_LAYER,
 		MEDIA_LAYER_GZIP,
 		MEDIA_LAYER_ZSTD,
-		"application/vnd.oci.image.layer.nondistributable.v1.tar",
-		"application/vnd.oci.image.layer.nondistributable.v1.tar+gzip",
-		"application/vnd.oci.image.layer.nondistributable.v1.tar+zstd",
 		"application/vnd.docker.image.rootfs.diff.tar",
 		"application/vnd.docker.image.rootfs.diff.tar.gzip",
 		"application/vnd.docker.image.rootfs.diff.tar.zstd",
-		"application/vnd.docker.image.rootfs.foreign.diff.tar.gzip",
 	};
 
 	for (size_t i = 0; i < ARRAY_SIZE(types); i++) {
@@ -27,6 +23,52 @@ static bool known_layer(const char *type)
 			return true;
 	}
 	return false;
+}
+
+/* Layers that their makers keep at urls of their own: image-spec 1.1 and docker alike. */
+static bool foreign_layer(const char *type)
+{
+	return str_after(type, "application/vnd.oci.image.layer.nondistributable.") ||
+	       str_after(type, "application/vnd.docker.image.rootfs.foreign.");
+}
+
+static int check_layer_type(const struct load *l, const struct image_layer *layer)
+{
+	char shown[96];
+
+	if (known_layer(layer->media_type))
+		return 0;
+	str_printable(shown, sizeof(shown), layer->media_type);
+	if (foreign_layer(layer->media_type))
+		return err(
+			-EBADMSG,
+			"%s: layer sha256:%s: the media type \"%s\" is of a foreign layer: it is "
+			"not taken, and no urls are followed",
+			l->path, digest_hex(&layer->blob).s, shown);
+	return err(-EBADMSG, "%s: layer sha256:%s: the media type \"%s\" is not known", l->path,
+		   digest_hex(&layer->blob).s, shown);
+}
+
+static int check_config_type(const struct load *l, const json_t *manifest)
+{
+	const char *type = json_get_str(json_get_object(manifest, "config"), "mediaType");
+	char shown[96];
+
+	if (!type || streq(type, MEDIA_CONFIG) ||
+	    streq(type, "application/vnd.docker.container.image.v1+json"))
+		return 0;
+	str_printable(shown, sizeof(shown), type);
+	return err(-EBADMSG, "%s: its config is of the media type \"%s\": no image", l->path,
+		   shown);
+}
+
+int load_check_types(const struct load *l, const json_t *manifest, const struct image *i)
+{
+	int r = check_config_type(l, manifest);
+
+	for (size_t n = 0; r >= 0 && n < i->nlayers; n++)
+		r = check_layer_type(l, &i->layers[n]);
+	return r;
 }
 
 /* ---- blobs ---- */
@@ -159,14 +201,9 @@ static int have_layer(struct load *l, const struct image_layer *layer)
 
 static int load_layer(struct load *l, const struct image_layer *layer)
 {
-	char shown[96], why[ERR_TEXT_MAX];
+	char why[ERR_TEXT_MAX];
 	int r;
 
-	if (!known_layer(layer->media_type)) {
-		str_printable(shown, sizeof(shown), layer->media_type);
-		return err(-EBADMSG, "%s: layer sha256:%s: the media type \"%s\" is not known",
-			   l->path, digest_hex(&layer->blob).s, shown);
-	}
 	if (digest_set_add(&l->wanted, &layer->blob) < 0)
 		return -ENOMEM;
 	r = layer_within(layer, &l->bounds);
@@ -182,19 +219,10 @@ static int load_layer(struct load *l, const struct image_layer *layer)
 
 /* ---- images ---- */
 
-static int check_config(struct load *l, const json_t *manifest, struct image *i)
+static int check_config(struct load *l, struct image *i)
 {
-	const char *type = json_get_str(json_get_object(manifest, "config"), "mediaType");
-	char shown[96];
-	int r;
+	int r = platform_check_config(&l->platform, i->config, l->path);
 
-	if (type && !streq(type, MEDIA_CONFIG) &&
-	    !streq(type, "application/vnd.docker.container.image.v1+json")) {
-		str_printable(shown, sizeof(shown), type);
-		return err(-EBADMSG, "%s: its config is of the media type \"%s\": no image",
-			   l->path, shown);
-	}
-	r = platform_check_config(&l->platform, i->config, l->path);
 	return r < 0 ? r : config_parse(i);
 }
 
@@ -236,10 +264,12 @@ int load_image(struct load *l, const json_t *desc, const char *name)
 	if (r >= 0)
 		r = manifest_parse(manifest, i);
 	if (r >= 0)
+		r = load_check_types(l, manifest, i);
+	if (r >= 0)
 		r = load_json(l, json_get_object(manifest, "config"), "config", &config,
 			      &i->config);
 	if (r >= 0)
-		r = check_config(l, manifest, i);
+		r = check_config(l, i);
 	if (r >= 0)
 		r = load_layers(l, i);
 	if (r >= 0)

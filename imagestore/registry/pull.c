@@ -14,6 +14,8 @@ static int get_documents(struct pull *p, const json_t *manifest, const struct di
 	i->manifest = *d;
 	r = manifest_parse(manifest, i);
 	if (r >= 0)
+		r = load_check_types(&p->l, manifest, i);
+	if (r >= 0)
 		r = descriptor_parse(json_get_object(manifest, "config"), "config",
 				     &i->config_digest, &size);
 	if (r >= 0)

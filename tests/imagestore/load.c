@@ -138,16 +138,15 @@ static void layout_image(struct layout *y, const struct parts *p)
 		    *manifest = NULL, *index = NULL;
 	struct digest c, m;
 
-	config = str_fmt(
-		"{\"os\":\"%s\",\"architecture\":\"amd64\",\"rootfs\":{\"type\":\"layers\","
-		"\"diff_ids\":[%s]}}",
-		p->os ?: "linux", p->diff_ids ?: ids);
+	config =
+		str_fmt("{\"os\":\"%s\",\"architecture\":\"amd64\",\"rootfs\":{\"type\":\"layers\","
+			"\"diff_ids\":[%s]}}",
+			p->os ?: "linux", p->diff_ids ?: ids);
 	c = put_blob(y, config, strlen(config));
-	layers = str_fmt(
-		"{\"mediaType\":\"%s\",\"digest\":\"%s\",\"size\":%lld,"
-		"\"urls\":[\"http://127.0.0.1:1/\"]}",
-		p->layer_type ?: "application/vnd.oci.image.layer.v1.tar",
-		p->layer_digest ?: digest, p->layer_size ?: (long long)y->blob_size);
+	layers = str_fmt("{\"mediaType\":\"%s\",\"digest\":\"%s\",\"size\":%lld,"
+			 "\"urls\":[\"http://127.0.0.1:1/\"]}",
+			 p->layer_type ?: "application/vnd.oci.image.layer.v1.tar",
+			 p->layer_digest ?: digest, p->layer_size ?: (long long)y->blob_size);
 	manifest = str_fmt(
 		"{\"schemaVersion\":2,\n \"config\":{\"mediaType\":\"%s\",\"digest\":\"sha256:%s\","
 		"\"size\":%zu},\"layers\":[%s]}",
@@ -196,19 +195,21 @@ static void refused(void **state, const struct parts *p, const char *why)
 
 static void hostile(void **state)
 {
+	static const char *const foreign[] = {
+		"application/vnd.oci.image.layer.nondistributable.v1.tar",
+		"application/vnd.oci.image.layer.nondistributable.v1.tar+gzip",
+		"application/vnd.oci.image.layer.nondistributable.v1.tar+zstd",
+		"application/vnd.docker.image.rootfs.foreign.diff.tar.gzip",
+	};
+
 	refused(state, &(struct parts){ .diff_ids = "" }, "0 diff_ids for 1 layers");
 	refused(state, &(struct parts){ .diff_ids = "\"sha256:00\"" }, "is no sha256 digest");
-	refused(state,
-		&(struct parts){
-			.diff_ids = "\"" OF_NOTHING "\"" },
+	refused(state, &(struct parts){ .diff_ids = "\"" OF_NOTHING "\"" },
 		"digest mismatch: the layer");
 	refused(state, &(struct parts){ .layer_digest = "sha256:../../../../etc/passwd" },
 		"is no digest");
 	refused(state, &(struct parts){ .layer_digest = "../index.json" }, "is no digest");
-	refused(state,
-		&(struct parts){
-			.layer_digest = OF_NOTHING },
-		"not in the layout");
+	refused(state, &(struct parts){ .layer_digest = OF_NOTHING }, "not in the layout");
 	refused(state, &(struct parts){ .layer_size = 5 }, "its descriptor says 5");
 	refused(state, &(struct parts){ .layer_size = -5 }, "no size");
 	refused(state, &(struct parts){ .manifest_size = 5 }, "its descriptor says 5");
@@ -216,6 +217,12 @@ static void hostile(void **state)
 		&(struct parts){ .layer_type =
 					 "application/vnd.oci.image.layer.v1.tar+gzip+encrypted" },
 		"+encrypted\" is not known");
+	for (size_t i = 0; i < ARRAY_SIZE(foreign); i++)
+		refused(state, &(struct parts){ .layer_type = foreign[i] },
+			"is of a foreign layer: it is not taken, and no urls are followed");
+	refused(state,
+		&(struct parts){ .layer_type = "application/vnd.wasm.content.layer.v1+wasm" },
+		"wasm\" is not known");
 	refused(state, &(struct parts){ .config_type = "application/vnd.cncf.helm.config.v1+json" },
 		"helm");
 	refused(state, &(struct parts){ .layers = "{}" }, "is no digest");
@@ -355,8 +362,7 @@ static void no_layout(void **state)
 	temp_file(y.fd, "index.json", "{\"schemaVersion\":2,\"manifests\":[]}");
 	assert_err(store_load(k->s, y.path, NULL), -ENOENT, "no image for linux/amd64");
 	temp_file(y.fd, "index.json", "{\"manifests\":[{\"mediaType\":\"text/plain\"}]}");
-	assert_err(store_load(k->s, y.path, NULL), -EBADMSG,
-		   "\"text/plain\" is not one of images");
+	assert_err(store_load(k->s, y.path, NULL), -EBADMSG, "\"text/plain\" is not one of images");
 	temp_file(y.fd, "index.json", "[");
 	assert_err(store_load(k->s, y.path, NULL), -EBADMSG, "index.json");
 	assert_ok(unlinkat(y.fd, "oci-layout", 0));
@@ -406,13 +412,12 @@ static void platforms(void **state)
 		"{\"platform\":{\"os\":\"linux\",\"architecture\":\"amd64\"},%s}]}",
 		0, entry);
 	d = put_blob(&y, inner, strlen(inner));
-	outer = str_fmt(
-		"{\"schemaVersion\":2,"
-		"\"manifests\":[{\"mediaType\":\"application/vnd.oci.image.index.v1+json\","
-		"\"digest\":\"sha256:%s\",\"size\":%zu,"
-		"\"annotations\":{\"org.opencontainers.image.ref.name\":\"12\","
-		"\"io.containerd.image.name\":\"docker.io/library/debian:12\"}}]}",
-		digest_hex(&d).s, strlen(inner));
+	outer = str_fmt("{\"schemaVersion\":2,"
+			"\"manifests\":[{\"mediaType\":\"application/vnd.oci.image.index.v1+json\","
+			"\"digest\":\"sha256:%s\",\"size\":%zu,"
+			"\"annotations\":{\"org.opencontainers.image.ref.name\":\"12\","
+			"\"io.containerd.image.name\":\"docker.io/library/debian:12\"}}]}",
+			digest_hex(&d).s, strlen(inner));
 	temp_file(y.fd, "index.json", outer);
 	assert_done(store_load(k->s, y.path, NULL));
 	assert_done(image_remove(k->s, "debian:12"));
@@ -476,18 +481,10 @@ static void docker_archive(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		kit_test(folder),
-		kit_test(archive),
-		kit_test(save_errors),
-		kit_test(plain_layer),
-		kit_test(hostile),
-		kit_test(false_claims),
-		kit_test(large_blob),
-		kit_test(hostile_name),
-		kit_test(hostile_documents),
-		kit_test(no_layout),
-		kit_test(symlinked_blob),
-		kit_test(platforms),
+		kit_test(folder),	  kit_test(archive),	    kit_test(save_errors),
+		kit_test(plain_layer),	  kit_test(hostile),	    kit_test(false_claims),
+		kit_test(large_blob),	  kit_test(hostile_name),   kit_test(hostile_documents),
+		kit_test(no_layout),	  kit_test(symlinked_blob), kit_test(platforms),
 		kit_test(docker_archive),
 	};
 
