@@ -1,11 +1,13 @@
 #!/usr/bin/env python3
 """A registry that lies, one way for each repository name: fake_registry.py FILE; FILE gets its host:port.
 
-These are honest: `token` wants a Bearer token for its scope, got with me:secret, each good for two requests; `busy` says
+These are honest: `token` wants a Bearer token for its scope, got with me:secret, each good for two requests; `oauth` takes a password or such a token, got for the identity token `refresh`
+by POST, which it refuses by 503 once; `busy` says
 429 twice before it answers; `slow` closes the connection after every 300 bytes of a layer; `gate` sends half of a large layer, and the rest when
 FILE.open is there; `restart` breaks off in the middle of it, after other bytes than it should send, and knows no ranges; `rubbish` is the same, but what it
 sends first is no layer; `kills` sends four
 layers slowly, and /counts has each that was asked for and from where.
+`foreign` has a layer that is kept elsewhere, `chart` a config of no image.
 `half` has not the first of its two layers, and says 503 for the other. `more` promises a byte more of a layer than there
 is, and breaks off where that one would be. `giant` says that its layer is 1 TiB.
 These are slow, for 20 s: `silent` does not answer, `stall` stops within its headers, `drip` sends a layer by bytes; `flood`
@@ -77,7 +79,7 @@ class Image:
 GOOD = Image([("hello", b"hello\n"), ("noise", hashlib.shake_256(b"noise").digest(1000))])
 LARGE = Image([(name, hashlib.shake_256(name.encode()).digest(400000)) for name in ("first", "second")])
 KILLS = Image(*[[("f%d" % n, hashlib.shake_256(b"%d" % n).digest(n * 2000000))] for n in (1, 2, 3, 4)])
-HONEST = {"kills": KILLS, "token": GOOD, "busy": GOOD, "slow": GOOD, "gate": LARGE, "restart": LARGE, "rubbish": LARGE,
+HONEST = {"kills": KILLS, "token": GOOD, "oauth": GOOD, "busy": GOOD, "slow": GOOD, "gate": LARGE, "restart": LARGE, "rubbish": LARGE,
           "drip": GOOD, "more": GOOD, "half": Image([("a", b"a")], [("b", b"b")])}
 NESTED = json.dumps({"schemaVersion": 2, "mediaType": INDEX, "manifests": [
     {"mediaType": INDEX, "digest": "sha256:" + "1" * 64, "size": 10}]}).encode()
@@ -124,12 +126,19 @@ class Registry(http.server.BaseHTTPRequestHandler):
                 self.answer(b"", 302, Location="http://localhost:%d%s" % (port, self.path))
         elif repo == "leak":
             self.answer(("got %s" % self.headers.get("Authorization")).encode(), 418)
+        elif repo == "foreign":
+            self.answer(IMAGE.replace(b"application/vnd.oci.image.layer.v1.tar+gzip",
+                                      b"application/vnd.docker.image.rootfs.foreign.diff.tar.gzip")
+                        .replace(b'"size": 1000', b'"size": 1000, "urls": ["http://127.0.0.1:%d/v2/urls/x"]' % port))
+        elif repo == "chart":
+            self.answer(IMAGE.replace(b"image.config.v1", b"chart.config.v1"))
         elif repo == "giant":
             self.answer(IMAGE.replace(b'"size": 1000', b'"size": %d' % (1 << 40)))
         else:
             self.answer(IMAGE)
 
-    # Uses left of each token; how often `busy` has answered; the parts of a layer that `slow` was asked for.
+    # What was asked for beside manifests of those that lie; uses left of each token; how often `busy` has answered; the parts of a layer that `slow` was asked for.
+    asked = []
     tokens = {}
     refused = 0
     ranges = []
@@ -155,6 +164,14 @@ class Registry(http.server.BaseHTTPRequestHandler):
                 return True
             realm = "http://127.0.0.1:%d/token" % self.server.server_port
             self.answer(b"", 401, WWW_Authenticate='Bearer realm="%s",service="our service",scope="ignored"' % realm)
+            return False
+        if repo == "oauth" and self.headers.get("Authorization") != "Bearer by-oauth":
+            self.send_response(401)
+            self.send_header("WWW-Authenticate", 'Bearer realm="http://127.0.0.1:%d/oauth",service="our service"' %
+                             self.server.server_port)
+            self.send_header("WWW-Authenticate", 'Basic realm="x"')
+            self.send_header("Content-Length", "0")
+            self.end_headers()
             return False
         if repo == "busy" and Registry.refused < 2:
             Registry.refused += 1
@@ -272,10 +289,23 @@ class Registry(http.server.BaseHTTPRequestHandler):
     def do_HEAD(self):  # pylint: disable=invalid-name
         self.answer(b"", 404)
 
+    def oauth(self):
+        asked = urllib.parse.parse_qs(self.body().decode())
+        Registry.refused += 1
+        if Registry.refused == 1:
+            self.answer(b"later", 503, Retry_After="1")
+        elif asked != {"grant_type": ["refresh_token"], "client_id": ["strata"], "refresh_token": ["refresh"],
+                       "service": ["our service"], "scope": ["repository:oauth:pull"]}:
+            self.answer(json.dumps(asked).encode(), 400)
+        else:
+            self.answer(b'{"access_token": "by-oauth"}', kind="application/json")
+
     def do_POST(self):  # pylint: disable=invalid-name
+        if self.path == "/oauth":
+            return self.oauth()
         repo = self.path.split("/")[2]
         Registry.uploads[repo] = b""
-        self.state(repo, 202)
+        return self.state(repo, 202)
 
     def do_PATCH(self):  # pylint: disable=invalid-name
         repo = self.path.split("/")[2]
@@ -331,10 +361,12 @@ class Registry(http.server.BaseHTTPRequestHandler):
     def do_GET(self):  # pylint: disable=invalid-name
         if self.path.startswith("/token?"):
             return self.token()
+        if self.path.startswith("/oauth?"):
+            return self.answer(b"{}", 401)
         if self.path.startswith("/inject?"):
             return self.answer(json.dumps({"token": "x\r\nX-Evil: 1"}).encode())
         if self.path == "/counts":
-            return self.answer(json.dumps({"tokens": len(Registry.tokens), "refused": Registry.refused,
+            return self.answer(json.dumps({"tokens": len(Registry.tokens), "asked": Registry.asked, "refused": Registry.refused,
                                            "ranges": Registry.ranges, "layer": len(GOOD.layer), "patches": Registry.patches, "kills": Registry.killed,
                                            "full": full.getsockname()[1]}).encode())
         repo = self.path.split("/")[2]
@@ -348,11 +380,11 @@ class Registry(http.server.BaseHTTPRequestHandler):
 
     def lie(self, repo):
         if "/manifests/" in self.path:
-            self.manifest(repo)
-        elif digest(CONFIG) in self.path:
-            self.answer(CONFIG)
-        else:
-            self.answer({"wrong": b"y" * 1000, "long": b"x" * 5000, "short": b"x" * 500}.get(repo, LAYER))
+            return self.manifest(repo)
+        Registry.asked.append(repo)
+        if digest(CONFIG) in self.path:
+            return self.answer(CONFIG)
+        return self.answer({"wrong": b"y" * 1000, "long": b"x" * 5000, "short": b"x" * 500}.get(repo, LAYER))
 
 
 # A queue of connections that is full: further ones are not answered.

@@ -29,13 +29,15 @@ sound() {
 	[ -z "$(ls "$STRATA_ROOT/tmp" "$STRATA_ROOT/trash" 2>/dev/null | grep -v :$ | grep .)" ]
 }
 
-# KILLS=50: as many rounds, so five times as many kills.
+# What was acknowledged is there. KILLS=50: as many rounds, so five times as many kills.
+there() { "$strata" inspect "$1" >/dev/null && "$strata" save -o "$work/saved.tar" "$1"; }
+
 @test "import, tag, rmi, gc killed 40 times" {
 	make_rootfs "$work/rootfs"
 	for i in $(seq "${KILLS:-10}"); do
 		echo "$i" >"$work/rootfs/etc/number"
 		killed "$strata" import "$work/rootfs" "image$i" && [ -n "$("$strata" inspect "image$i")" ]
-		killed "$strata" tag "image$i" "other$i" || true
+		killed "$strata" tag "image$i" "other$i" && there "other$i"
 		killed "$strata" gc || true
 		killed "$strata" rmi "image$i" || true
 		sound
@@ -44,13 +46,15 @@ sound() {
 	sound
 }
 
-@test "build and run killed 20 times" {
+@test "build, run and commit killed 30 times" {
 	need_fuse
 	small_image
 	mkdir "$work/ctx"
 	printf 'FROM small\nARG N\nRUN echo $N >/n; dd if=/dev/urandom of=/big bs=1M count=3\nRUN echo $N >>/n\n' >"$work/ctx/Containerfile"
 	for i in $(seq "${KILLS:-10}"); do
-		killed "$strata" build -q --build-arg "N=$i" -t built "$work/ctx" || true
+		killed "$strata" build -q --build-arg "N=$i" -t "built$i" "$work/ctx" && there "built$i"
+		"$strata" run --name "c$i" small sh -c 'echo made >/made'
+		killed "$strata" commit "c$i" "committed$i" && there "committed$i"
 		killed "$strata" run --rm small sh -c 'sleep 0.1; echo x >/y' || true
 		"$strata" ps -aq | xargs -r "$strata" rm -f >/dev/null
 		sound

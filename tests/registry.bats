@@ -94,6 +94,19 @@ multi_image() {
 	insecure
 	multi_image
 	skopeo copy -q --all --dest-tls-verify=false "oci:$work/amd64:multi:all" "docker://$host/multi:all"
+	# Docker's own: a manifest list of manifests of schema 2, as it is.
+	skopeo copy -q --all --format v2s2 --dest-tls-verify=false "oci:$work/amd64:multi:all" "docker://$host/multi:list"
+	list=application/vnd.docker.distribution.manifest.list.v2+json
+	skopeo inspect --raw --tls-verify=false "docker://$host/multi:list" | jq -e --arg t $list '.mediaType == $t'
+	for arch in amd64 arm64; do
+		pulled=$(STRATA_ROOT=$work/docker "$strata" pull -q --platform "linux/$arch" "$host/multi:list")
+		[ "$(STRATA_ROOT=$work/docker "$strata" inspect "$host/multi:list" | jq -r '.[0].config.architecture')" = $arch ]
+		jq -e '.mediaType | endswith("manifest.v2+json")' "$work/docker/blobs/sha256/${pulled#sha256:}"
+		[ "$(STRATA_ROOT=$work/docker "$strata" push -q "$host/multi:list" "$host/again:$arch")" = "$pulled" ]
+		STRATA_ROOT=$work/docker "$strata" save --format docker-archive -o "$work/$arch.tar" "$host/multi:list"
+		skopeo inspect --config --override-arch $arch "docker-archive:$work/$arch.tar" | jq -e ".architecture == \"$arch\""
+	done
+	STRATA_ROOT=$work/docker "$strata" fsck -q
 	skopeo copy -q --override-arch arm64 --dest-tls-verify=false "oci:$work/amd64:multi:arm64" "docker://$host/multi:arm64"
 	export STRATA_ROOT=$work/second
 	"$strata" pull -q "$host/multi:all"
@@ -250,6 +263,47 @@ multi_image() {
 	fails 125 "helper's name" "$strata" push -q small "$host/s:3"
 }
 
+@test "auth files: a repository's own entry, docker's URLs, a user and a password, nothing, no base64" {
+	need htpasswd
+	htpasswd -Bbn me secret >"$work/htpasswd"
+	registry 'auth:' '  htpasswd:' '    realm: test' "    path: $work/htpasswd"
+	insecure
+	small_image
+	good='{"auth":"bWU6c2VjcmV0"}' wrong='{"auth":"bWU6d3Jvbmc="}'
+	auths() { echo "{\"auths\":{$1}}" >"$REGISTRY_AUTH_FILE"; }
+	auths "\"$host\":$wrong,\"$host/a\":$good,\"$host/a/b/c\":$wrong"
+	"$strata" push -q small "$host/a/b:1"
+	fails 125 "access denied" "$strata" push -q small "$host/ab:1"
+	fails 125 "access denied" "$strata" pull -q "$host/a/b/c:1"
+	for key in "https://$host" "https://$host/v1/" "http://$host/v2/"; do
+		auths "\"$key\":$good"
+		STRATA_ROOT=$work/second "$strata" pull -q "$host/a/b:1"
+	done
+	auths "\"$host\":{\"username\":\"me\",\"password\":\"secret\"}"
+	"$strata" pull -q "$host/a/b:1"
+	auths "\"$host\":{}"
+	fails 125 "access denied: \`strata login $host\`?" "$strata" pull -q "$host/a/b:1"
+	auths "\"$host\":{\"auth\":\"not this\"}"
+	fails 125 "is not base64" "$strata" pull -q "$host/a/b:1"
+}
+
+@test "identity tokens: of config.json and of a helper; a token that cannot be had just now is asked for again" {
+	fake_registry
+	mkdir "$work/bin" "$work/docker"
+	export DOCKER_CONFIG=$work/docker PATH=$work/bin:$PATH
+	fails 125 "access denied" "$strata" pull -q "$host/oauth"
+	echo "{\"auths\":{\"$host\":{\"auth\":\"bm9ib2R5Og==\",\"identitytoken\":\"refresh\"}}}" >"$DOCKER_CONFIG/config.json"
+	"$strata" pull -q "$host/oauth"
+	[ "$(curl -sf "http://$host/counts" | jq .refused)" = 2 ]
+	printf '#!/bin/sh\necho '\''{"Username":"<token>","Secret":"refresh"}'\''\n' >"$work/bin/docker-credential-ours"
+	chmod 755 "$work/bin/docker-credential-ours"
+	echo '{"credsStore":"ours"}' >"$DOCKER_CONFIG/config.json"
+	"$strata" pull -q "$host/oauth"
+	sed -i 's/refresh/another/' "$work/bin/docker-credential-ours"
+	fails 125 "$host: access denied" "$strata" pull -q "$host/oauth"
+	"$strata" fsck -q
+}
+
 @test "tokens: asked for with their scope, and again when one is used up" {
 	fake_registry
 	fails 125 "access denied" "$strata" pull -q "$host/token"
@@ -305,6 +359,10 @@ multi_image() {
 	fails 125 "not a tar header" "$strata" pull -q "$host/notar"
 	fails 125 "a blob of 1099511627776 bytes; the bound is 68719476736" "$strata" pull -q "$host/giant"
 	fails 125 "a blob of 1000 bytes; the bound is 999" env STRATA_BOUNDS=bytes=999 "$strata" pull -q "$host/notar"
+	# By its media types, before anything is asked for that they name.
+	fails 125 "rootfs.foreign.diff.tar.gzip\" is of a foreign layer" "$strata" pull -q "$host/foreign"
+	fails 125 'its config is of the media type "application/vnd.oci.chart.config.v1+json": no image' "$strata" pull -q "$host/chart"
+	curl -sf "http://$host/counts" | jq -e '[.asked[] | select(. == "foreign" or . == "chart" or . == "urls")] == []'
 	echo "{\"auths\":{\"$host\":{\"auth\":\"bWU6c2VjcmV0\"}}}" >"$REGISTRY_AUTH_FILE"
 	fails 125 "got None" "$strata" pull -q "$host/leak"
 	[ -z "$(find "$STRATA_ROOT/partial" "$STRATA_ROOT/tmp" "$STRATA_ROOT/blobs/sha256" -mindepth 1)" ]
@@ -352,6 +410,7 @@ on_terminal() {
 	"$strata" rmi "$host/busy"
 	on_terminal "$strata" pull "$host/slow"
 	grep -E '^[^a-z]*[0-9a-f]{12}: \[=+> *\] [0-9.]+ ?k?B/[0-9.]+ ?k?B' "$work/screen"
+	grep -E '^[^a-z]*[0-9a-f]{12}: \[=+> *\] .*  [0-9.]+ ?k?B/s  [0-9]+s' "$work/screen"
 	grep -E '[0-9a-f]{12}: downloaded, ' "$work/screen"
 }
 

@@ -65,10 +65,8 @@ static size_t host_len(const char *host, size_t len, const char *port)
 	return len > n && memcmp(host + len - n, port, n) == 0 ? len - n : len;
 }
 
-/* Whether the two, HOST or HOST/a/b, are one place in one registry. */
-static bool means(const char *key, const json_t *entry, const char *name)
+bool registry_means(const char *key, const char *port, const char *name)
 {
-	const char *port = json_get_bool(entry, "insecure", 0) ? ":80" : ":443";
 	size_t k = strcspn(key, "/"), n = strcspn(name, "/"), k_host, n_host;
 
 	if (strcasecmp(key + k, name + n) != 0)
@@ -78,6 +76,11 @@ static bool means(const char *key, const json_t *entry, const char *name)
 	k_host = host_len(key, k, port);
 	n_host = host_len(name, n, port);
 	return k_host == n_host && strncasecmp(key, name, k_host) == 0;
+}
+
+static const char *port_of(const json_t *entry)
+{
+	return json_get_bool(entry, "insecure", 0) ? ":80" : ":443";
 }
 
 const json_t *registry_entry(const json_t *doc, const char *name, const char *member)
@@ -92,7 +95,7 @@ const json_t *registry_entry(const json_t *doc, const char *name, const char *me
 			continue;
 		if (strcasecmp(key, name) == 0)
 			return entry;
-		if (!found && means(key, entry, name))
+		if (!found && registry_means(key, port_of(entry), name))
 			found = entry;
 	}
 	return found;

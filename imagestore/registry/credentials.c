@@ -4,6 +4,18 @@
 
 #define DOCKER_KEY "https://index.docker.io/v1/" /* docker's own name for docker.io */
 
+void credentials_done(struct credentials *c)
+{
+	free(c->basic);
+	free(c->identity);
+	*c = (struct credentials){ 0 };
+}
+
+static bool known(const struct credentials *c)
+{
+	return c->basic || c->identity;
+}
+
 char *credentials_encode(const char *user, const char *password)
 {
 	static const char digits[] =
@@ -78,7 +90,8 @@ static const char *helper_of(const json_t *doc, const char *host)
 	return name ?: json_get_str(doc, "credsStore");
 }
 
-static int ask_helper(const json_t *doc, const char *path, const char *host, char **ret)
+static int ask_helper(const json_t *doc, const char *path, const char *host,
+		      struct credentials *ret)
 {
 	const char *name = helper_of(doc, host);
 	int r = 0;
@@ -88,42 +101,93 @@ static int ask_helper(const json_t *doc, const char *path, const char *host, cha
 	return r < 0 ? err(r, "%s: credential helper: %s", path, strerror(-r)) : 0;
 }
 
-static int look(const char *path, const char *host, char **ret)
-{
-	_json_ json_t *doc = NULL;
-	const json_t *auths, *entry;
-	const char *auth;
-	int r = path ? read_file(path, &doc) : -ENOMEM;
+/* ---- entries of "auths" ---- */
 
-	if (r < 0 || *ret)
+/* Keys are places, HOST or HOST/a/b; docker's are hosts, and may be said as URLs. */
+static bool is_key_of(const char *key, const char *place)
+{
+	const char *plain = str_after(key, "http://");
+	const char *rest = plain ?: str_after(key, "https://");
+	_free_ char *host = rest ? strndup(rest, strcspn(rest, "/")) : NULL;
+
+	return registry_means(host ? host : key, plain ? ":80" : ":443", place);
+}
+
+/* Of HOST/a/b, else HOST/a, else HOST: the longest counts, as for podman. Shortens @place. */
+static const json_t *find_entry(json_t *auths, char *place)
+{
+	for (;;) {
+		char *slash = strrchr(place, '/');
+		const char *key;
+		json_t *entry;
+
+		json_object_foreach(auths, key, entry)
+		{
+			/* Beside a helper docker leaves {}. */
+			if (json_object_size(entry) && is_key_of(key, place))
+				return entry;
+		}
+		if (!slash)
+			return NULL;
+		*slash = '\0';
+	}
+}
+
+static int take_entry(const json_t *entry, const char *path, const char *place,
+		      struct credentials *ret)
+{
+	const char *auth = json_get_str(entry, "auth"),
+		   *identity = json_get_str(entry, "identitytoken"),
+		   *user = json_get_str(entry, "username"),
+		   *password = json_get_str(entry, "password");
+
+	if (auth && *auth && !is_base64(auth))
+		return err(-EBADMSG, "%s: the entry of %s is not base64", path, place);
+	if (identity && *identity) {
+		ret->identity = strdup(identity);
+		return ret->identity ? 0 : -ENOMEM;
+	}
+	if (auth && *auth)
+		ret->basic = strdup(auth);
+	else if (user && *user && password)
+		ret->basic = credentials_encode(user, password);
+	else
+		return 0;
+	return ret->basic ? 0 : -ENOMEM;
+}
+
+static int look(const char *path, const char *host, const char *repo, struct credentials *ret)
+{
+	_free_ char *place = str_fmt("%s%s%s", host, *repo ? "/" : "", repo);
+	_json_ json_t *doc = NULL;
+	const json_t *entry;
+	int r = path && place ? read_file(path, &doc) : -ENOMEM;
+
+	if (r < 0 || known(ret))
 		return r;
 	r = ask_helper(doc, path, host, ret);
-	if (r < 0 || *ret)
+	if (r < 0 || known(ret))
 		return r;
-	auths = json_get_object(doc, "auths");
-	entry = json_get_object(auths, host);
-	if (!entry && streq(host, "docker.io"))
-		entry = json_get_object(auths, DOCKER_KEY);
-	auth = json_get_str(entry, "auth");
-	if (!auth || !*auth)
-		return 0;
-	if (!is_base64(auth))
-		return err(-EBADMSG, "%s: the entry of %s is not base64", path, host);
-	*ret = strdup(auth);
-	return *ret ? 0 : -ENOMEM;
+	entry = find_entry(json_object_get(doc, "auths"), place);
+	return entry ? take_entry(entry, path, place, ret) : 0;
 }
 
-int credentials_get(const char *host, char **ret)
+int credentials_get(const char *host, const char *repo, struct credentials *ret)
 {
-	_free_ char *own = auth_file(), *docker = docker_file(), *found = NULL;
-	int r = look(own, host, &found);
+	_free_ char *own = auth_file(), *docker = docker_file();
+	struct credentials found = { 0 };
+	int r = look(own, host, repo, &found);
 
 	if (r >= 0)
-		r = look(docker, host, &found);
-	if (r >= 0)
-		*ret = take_ptr(found);
+		r = look(docker, host, repo, &found);
+	if (r < 0)
+		credentials_done(&found);
+	else
+		*ret = found;
 	return r;
 }
+
+/* ---- login, logout ---- */
 
 static int write_file(const char *path, const json_t *doc)
 {

@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * Credential helpers: docker-credential-NAME, which holds passwords in a key ring. `get` reads a
- * server's name from its stdin and prints {"Username": ..., "Secret": ...}; one that has none exits
- * with another status than 0 (docker/docker-credential-helpers, README, "Development").
+ * server's name from its stdin and prints {"Username": ..., "Secret": ...}, where a Username of
+ * "<token>" says that the Secret is an identity token; one that has none exits with another status
+ * than 0 (docker/docker-credential-helpers, README, "Development").
  */
 #include "imagestore/registry/registry.h"
 
@@ -46,7 +47,7 @@ static int run(const char *program, int in, int out, int *ret_status)
 	return 0;
 }
 
-static int read_answer(const char *program, int out, char **ret)
+static int read_answer(const char *program, int out, struct credentials *ret)
 {
 	_free_ char *text = malloc(OUTPUT_MAX);
 	_json_ json_t *doc = NULL;
@@ -65,14 +66,15 @@ static int read_answer(const char *program, int out, char **ret)
 	secret = json_get_str(doc, "Secret");
 	if (!user || !secret)
 		return err(-EBADMSG, "%s: it gives no Username and Secret", program);
-	if (streq(user, "<token>"))
-		return err(-EOPNOTSUPP, "%s: it gives an identity token: `strata login` instead?",
-			   program);
-	*ret = credentials_encode(user, secret);
-	return *ret ? 0 : -ENOMEM;
+	if (streq(user, "<token>")) {
+		ret->identity = strdup(secret);
+		return ret->identity ? 0 : -ENOMEM;
+	}
+	ret->basic = credentials_encode(user, secret);
+	return ret->basic ? 0 : -ENOMEM;
 }
 
-int credentials_helper(const char *name, const char *server, char **ret)
+int credentials_helper(const char *name, const char *server, struct credentials *ret)
 {
 	_free_ char *program = str_fmt("docker-credential-%s", name);
 	_close_ int in = memfd_create("server", MFD_CLOEXEC);

@@ -101,6 +101,13 @@ static void keep_header(char **where, const char *line, size_t len, const char *
 	}
 }
 
+/* Of several ways a token is taken: it needs no password where anybody may read. */
+static void keep_challenge(struct http_reply *p, const char *line, size_t len)
+{
+	if (!p->challenge || strncasecmp(p->challenge, "Bearer", 6) != 0)
+		keep_header(&p->challenge, line, len, "WWW-Authenticate");
+}
+
 /* "0-LAST", by some "bytes=0-LAST": what a registry has of an upload. */
 static void keep_range(struct http_reply *p, const char *value)
 {
@@ -138,7 +145,7 @@ static size_t on_header(char *line, size_t size, size_t n, void *ctx)
 	if (len > 5 && strncmp(line, "HTTP/", 5) == 0)
 		http_reply_done(x->p); /* of a redirect: what counts comes now */
 	keep_header(&x->p->location, line, len, "Location");
-	keep_header(&x->p->challenge, line, len, "WWW-Authenticate");
+	keep_challenge(x->p, line, len);
 	keep_header(&x->p->type, line, len, "Content-Type");
 	keep_numbers(x->p, line, len);
 	return len;

@@ -29,9 +29,15 @@ static int has_blob(struct push *p, const struct digest *d)
 	_free_ char *url =
 		str_fmt("%s/v2/%s/blobs/sha256:%s", p->r->base, p->r->repo, digest_hex(d).s);
 	struct http_request q = { .method = "HEAD", .url = url };
-	int r = url ? registry_try(p->r, "pull,push", &q, &a) : -ENOMEM;
+	unsigned n = 0;
+	int r;
 
-	return r < 0 ? r : a.status == 200;
+	if (!url)
+		return -ENOMEM;
+	do {
+		r = registry_try(p->r, "pull,push", &q, &a);
+	} while (registry_again(p->r, ++n, r, &a));
+	return r < 0 ? (r == -EAGAIN ? -EIO : r) : a.status == 200;
 }
 
 /* What the upload of one blob tells of itself. */
@@ -176,11 +182,11 @@ int registry_login(const char *said, const char *user, const char *password)
 
 	if (e < 0)
 		return e;
-	free(r->basic);
-	r->basic = strdup(basic);
+	credentials_done(&r->who);
+	r->who.basic = strdup(basic);
 	url = str_fmt("%s/v2/", r->base);
 	q.url = url;
-	e = r->basic && url ? registry_do(r, "", &q, &a) : -ENOMEM;
+	e = r->who.basic && url ? registry_do(r, "", &q, &a) : -ENOMEM;
 	registry_close(r);
 	return e < 0 ? e : credentials_set(host, basic);
 }

@@ -32,8 +32,9 @@ int registry_open(const char *host, const char *server, const char *repo, struct
 		r->ca = take_ptr(c.ca);
 	}
 	registry_config_done(&c);
-	e = r && r->curl && r->host && r->repo && r->base ? credentials_get(r->host, &r->basic) :
-							    -ENOMEM;
+	e = r && r->curl && r->host && r->repo && r->base ?
+		    credentials_get(r->host, repo, &r->who) :
+		    -ENOMEM;
 	if (e < 0) {
 		registry_close(r);
 		return e;
@@ -63,7 +64,9 @@ int registry_clone(const struct registry *r, struct registry **ret)
 	c->silence = r->silence;
 	c->attempts = r->attempts;
 	if (!c->curl || !c->host || !c->base || !c->repo || dup_known(r->ca, &c->ca) ||
-	    dup_known(r->basic, &c->basic) || dup_known(r->authorization, &c->authorization)) {
+	    dup_known(r->who.basic, &c->who.basic) ||
+	    dup_known(r->who.identity, &c->who.identity) ||
+	    dup_known(r->authorization, &c->authorization)) {
 		registry_close(c);
 		return -ENOMEM;
 	}
@@ -80,7 +83,7 @@ void registry_close(struct registry *r)
 	free(r->base);
 	free(r->repo);
 	free(r->ca);
-	free(r->basic);
+	credentials_done(&r->who);
 	free(r->authorization);
 	free(r);
 }

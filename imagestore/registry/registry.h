@@ -46,14 +46,22 @@ const json_t *registry_entry(const json_t *doc, const char *name, const char *me
 int registry_config_read(const char *host, struct registry_config *ret);
 void registry_config_done(struct registry_config *c);
 
-/* ---- credentials: base64 of "user:password", from auth.json or config.json ---- */
+/* Whether @key, HOST or HOST/a/b, means the place @name; @port (":443") goes without saying. */
+bool registry_means(const char *key, const char *port, const char *name);
 
-/* *@ret is NULL when there are none; the caller frees. */
-int credentials_get(const char *host, char **ret);
+/* ---- credentials: from auth.json or config.json ---- */
+
+struct credentials {
+	char *basic;	/* base64 of "user:password"; NULL: none */
+	char *identity; /* gets tokens in place of a password: OAuth2's refresh token; NULL: none */
+};
+void credentials_done(struct credentials *c);
+/* For a repository ("": for the host alone); all NULL when there are none. */
+int credentials_get(const char *host, const char *repo, struct credentials *ret);
 /* @basic NULL takes them away: -ENOENT when there are none. */
 int credentials_set(const char *host, const char *basic);
 /* Runs docker-credential-@name; *@ret stays as it is when it has none for @server. */
-int credentials_helper(const char *name, const char *server, char **ret);
+int credentials_helper(const char *name, const char *server, struct credentials *ret);
 /* NULL without memory. */
 char *credentials_encode(const char *user, const char *password);
 
@@ -66,7 +74,7 @@ struct registry {
 	char *repo, *ca; /* ca may be NULL */
 	bool insecure;
 	unsigned connect, silence, attempts; /* of the config */
-	char *basic;			     /* NULL: nobody in particular */
+	struct credentials who;		     /* none: nobody in particular */
 	char *authorization;		     /* the header in use */
 	const char *from; /* another repository that tokens are to read; NULL, or borrowed */
 };
@@ -122,12 +130,20 @@ int registry_try(struct registry *r, const char *actions, const struct http_requ
  */
 int registry_do(struct registry *r, const char *actions, const struct http_request *q,
 		struct http_reply *p);
+/* Says "access denied"; sets the header for what is asked from now on. */
+int registry_denied(const struct registry *r);
+int registry_authorize(struct registry *r, const char *kind, const char *value);
+/* token.c: answers a Bearer challenge. -EAGAIN may come with a wait that was asked for. */
+int token_get(struct registry *r, const char *challenge, const char *actions,
+	      uint64_t *ret_retry_after);
 /* Whether a failure is one that passes. */
 bool registry_passes(int error, const struct http_reply *p);
 /* Waits before attempt @n (from 1) is repeated; false: enough of it. */
 bool registry_again(const struct registry *r, unsigned n, int error, const struct http_reply *p);
 int registry_status_err(const struct registry *r, const char *url, const struct http_reply *p);
-/* GET of a document of at most JSON_MAX bytes. */
+/* A sink for documents of at most JSON_MAX bytes: @ctx is a struct buf. */
+int registry_into_buf(void *ctx, long status, const void *data, size_t len);
+/* GET of a document. */
 int registry_get(struct registry *r, const char *url, const char *accept, struct buf *ret,
 		 char **ret_type);
 
