@@ -21,8 +21,8 @@ int verb_fsck(struct cli *c, int argc, char **argv)
 	const struct usage u = {
 		"fsck",
 		"[OPTIONS]",
-		"Checks every blob, object, pack and index against its digest; exit status 1 =\n"
-		"damage.",
+		"Checks every blob, object, pack, index, kernel and machine against its digest;\n"
+		"exit status 1 = damage.",
 		options,
 		0,
 		0,
@@ -35,8 +35,7 @@ int verb_fsck(struct cli *c, int argc, char **argv)
 		return status;
 	if (!cli_engine(c, STORE_CREATE))
 		return EXIT_ERROR;
-	r = (repair ? store_repair : store_fsck)(engine_store(c->engine), print_damage, NULL,
-						 &result);
+	r = engine_fsck(c->engine, repair, print_damage, NULL, &result);
 	if (r < 0)
 		return cli_fail(r);
 	if (!quiet)

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* strata load: images out of an OCI layout. */
+/* strata load: images out of an OCI layout or an archive of docker's. */
 #include "base/mem.h"
 #include "cli/cli.h"
 #include <stdio.h>
@@ -26,7 +26,7 @@ int verb_load(struct cli *c, int argc, char **argv)
 	struct loading l = { 0 };
 	const struct option_def options[] = {
 		{ 'i', "input", OPT_STR, &input, "PATH",
-		  "the layout: a folder or a tar (standard input)" },
+		  "what to take: a folder or a tar (standard input)" },
 		{ 'q', "quiet", OPT_FLAG, &l.quiet, NULL, "print nothing" },
 		{ 0, "platform", OPT_STR, &platform, "OS/ARCH[/VARIANT]",
 		  "which images, where there is a choice (linux/amd64)" },
@@ -35,8 +35,13 @@ int verb_load(struct cli *c, int argc, char **argv)
 		{ 0 },
 	};
 	const struct usage u = {
-		"load",	 "[OPTIONS]", "Takes all images of an OCI layout into the store.",
-		options, 0,	      0,
+		"load",
+		"[OPTIONS]",
+		"Takes all images of an OCI layout, or of an archive as `docker save` writes it,\n"
+		"into the store. A tar may be compressed.",
+		options,
+		0,
+		0,
 		false
 	};
 	struct load_options o = { .loaded = print_loaded, .ctx = &l };

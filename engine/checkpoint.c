@@ -199,6 +199,14 @@ bool checkpoint_exists(struct store *s, const char *id)
 	return dir >= 0 && faccessat(dir, MADE, F_OK, 0) == 0;
 }
 
+int checkpoint_look(struct store *s, const char *id)
+{
+	_close_ int dir = open_folder(s, id);
+	int fd = dir < 0 ? dir : openat(dir, MADE, O_RDONLY | O_CLOEXEC);
+
+	return dir >= 0 && fd < 0 ? -errno : fd;
+}
+
 /* ---- one that runs on ---- */
 
 void kept_close(struct kept *k)

@@ -54,6 +54,8 @@ void checkpoint_used(struct store *s, const char *id, bool runs);
 /* Whatever there is of one. */
 void checkpoint_drop(struct store *s, const char *id);
 bool checkpoint_exists(struct store *s, const char *id);
+/* Its file, read-only, to be hashed: -ENOENT when there is none. */
+int checkpoint_look(struct store *s, const char *id);
 
 /* ---- one that runs on ---- */
 

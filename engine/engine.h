@@ -68,6 +68,10 @@ int engine_build(struct engine *e, const struct engine_build *b, struct digest *
  */
 int engine_gc(struct engine *e, uint64_t keep, struct gc_result *ret);
 
+/* store_fsck(), or store_repair(), and the same of microVMs' machines and checkpoints. */
+int engine_fsck(struct engine *e, bool repair, void (*fn)(void *ctx, const char *line), void *ctx,
+		struct fsck_result *ret);
+
 /* ---- kernels of microVMs: what needs more than the store ---- */
 
 struct kernel_build {

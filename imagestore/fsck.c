@@ -359,6 +359,7 @@ void fsck_done(struct fsck *f)
 	digest_set_done(&f->bad_layers);
 	digest_set_done(&f->bad_blobs);
 	digest_set_done(&f->bad_objects);
+	digest_set_done(&f->bad_kernels);
 }
 
 int store_fsck(struct store *s, void (*fn)(void *ctx, const char *line), void *ctx,

@@ -20,7 +20,8 @@ struct fsck {
 	struct fsck_image *images;
 	size_t nimages, cap;
 	struct digest_set checked_objects; /* looked at, be they whole or not */
-	struct digest_set bad_layers, bad_blobs, bad_objects; /* damaged or missing: for repair.c */
+	/* damaged or missing: for repair.c */
+	struct digest_set bad_layers, bad_blobs, bad_objects, bad_kernels;
 };
 
 /*
@@ -38,7 +39,7 @@ void fsck_done(struct fsck *f);
 
 /* Everything about one layer in the store. */
 int fsck_layer(struct fsck *f, const struct digest *layer);
-/* kernel_keep.c: every kernel of microVMs. */
+/* kernel_fsck.c: every kernel of microVMs. */
 int kernels_check(struct fsck *f);
 /* A file against its digest: 1 = good, 0 = damaged and said so. @what: "blob", ... */
 int fsck_file(struct fsck *f, int dirfd, const char *path, const struct digest *want,

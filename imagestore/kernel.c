@@ -39,7 +39,7 @@ int kernel_check_name(const char *name)
 
 /* ---- names ---- */
 
-/* {"default":NAME,"kernels":{NAME:{"id","source","created"}}}; none yet is an empty one. */
+/* docs/formats/store.md, "Kernels"; none yet is an empty one. */
 static int names_read(struct store *s, json_t **ret)
 {
 	_free_ char *what = str_fmt("%s/" NAMES, s->path);
@@ -198,6 +198,18 @@ static int find_id(const json_t *names, const char *name, struct digest *ret)
 	return entry ? entry_id(name, entry, ret) : -ENOENT;
 }
 
+/* A name whose kernel is gone is no name that is not there. */
+static int read_record(struct store *s, const char *name, const struct digest *id, json_t **ret)
+{
+	int r = kernel_record_read(s, id, ret);
+
+	if (r != -ENOENT)
+		return r;
+	err_clear();
+	return err(-EBADMSG, "kernel %s: it is missing from the store: import it again",
+		   name ? name : "by default");
+}
+
 int kernel_find(struct store *s, const char *name, struct kernel_files *ret)
 {
 	_json_ json_t *names = NULL, *record = NULL;
@@ -208,7 +220,7 @@ int kernel_find(struct store *s, const char *name, struct kernel_files *ret)
 	if (r >= 0)
 		r = find_id(names, name, &id);
 	if (r >= 0)
-		r = kernel_record_read(s, &id, &record);
+		r = read_record(s, name, &id, &record);
 	if (r < 0)
 		return r;
 	f.acpi = json_get_bool(record, "acpi", 0);
@@ -319,6 +331,36 @@ static int kernels_folder(struct store *s)
 	return fd < 0 ? -errno : fd;
 }
 
+/* How to import it once more: kernel_origin() reads it. */
+static json_t *origin(const struct kernel_import *i)
+{
+	_free_ char *path = realpath(i->path, NULL);
+	_free_ char *modules = i->modules ? realpath(i->modules, NULL) : NULL;
+
+	return json_pack("{s:s*, s:s*, s:b, s:o*}", "path", path, "modules", modules, "no_modules",
+			 i->no_modules, "more", i->more ? json_from_strv(i->more) : NULL);
+}
+
+int kernel_origin(const json_t *entry, struct kernel_import *ret)
+{
+	const json_t *from = json_get_object(entry, "from");
+	char **more = NULL;
+	int r;
+
+	if (!json_get_str(from, "path"))
+		return -ENOENT;
+	r = json_object_get(from, "more") ? json_to_strv(json_get_array(from, "more"), &more) : 0;
+	if (r < 0)
+		return r;
+	*ret = (struct kernel_import){
+		.path = json_get_str(from, "path"),
+		.modules = json_get_str(from, "modules"),
+		.no_modules = json_get_bool(from, "no_modules", 0),
+		.more = more,
+	};
+	return 0;
+}
+
 static int set_name(struct store *s, const struct digest *id, const struct kernel_import *i,
 		    const char *name)
 {
@@ -328,8 +370,9 @@ static int set_name(struct store *s, const struct digest *id, const struct kerne
 
 	if (r < 0)
 		return r;
-	entry = json_pack("{s:s, s:s, s:I}", "id", digest_hex(id).s, "source",
-			  i->source ? i->source : i->path, "created", (json_int_t)time(NULL));
+	entry = json_pack("{s:s, s:s, s:I, s:o}", "id", digest_hex(id).s, "source",
+			  i->source ? i->source : i->path, "created", (json_int_t)time(NULL),
+			  "from", origin(i));
 	if (!entry || json_object_set_new(json_get_object(names, "kernels"), name, entry) < 0)
 		return -ENOMEM;
 	if (i->use)
@@ -367,5 +410,5 @@ int kernel_publish(struct txn *t, const struct digest *id, const struct kernel_i
 		return txn_write_err(t, r);
 	if (fsync(folder) < 0)
 		return txn_write_err(t, -errno);
-	return set_name(t->s, id, i, name);
+	return name ? set_name(t->s, id, i, name) : 0;
 }

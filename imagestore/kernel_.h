@@ -26,14 +26,31 @@ int kernel_each_name(struct store *s,
 		     void *ctx);
 /* A record's text, checked; the caller frees. */
 int kernel_record_read(struct store *s, const struct digest *id, json_t **ret);
-/* Moves the folder KERNEL of @t to its place, and names it. */
+/*
+ * Moves the folder KERNEL of @t to its place, and names it; @name NULL: the names that it has stay.
+ */
 int kernel_publish(struct txn *t, const struct digest *id, const struct kernel_import *i,
 		   const char *name);
+/*
+ * What it was imported from, as its name remembers it: *@ret is filled in, and borrows from @entry
+ * but for ret->more, which the caller frees. -ENOENT: it was before that was remembered.
+ */
+int kernel_origin(const json_t *entry, struct kernel_import *ret);
+
+/* ---- kernel_import.c ---- */
+
+/* Imports @i in the place of the damaged or missing kernel @id; -ESTALE: it is another by now. */
+int kernel_remake(struct store *s, const struct kernel_import *i, const struct digest *id);
 
 /* ---- kernel_keep.c ---- */
 
+/* The kernel that a top was noted to boot: false when it is none of the store's. */
+bool snapshot_kernel(struct store *s, const char *id, struct digest *ret);
 /* Whether a top boots it: its id in @ret. */
 bool kernel_user(struct store *s, const struct digest *id, char ret[KERNEL_USER_MAX]);
+
+/* ---- kernel_fsck.c ---- */
+
 /* Whether record and files are what was imported: they are read. */
 bool kernel_sound(struct store *s, const struct digest *id);
 

@@ -245,6 +245,20 @@ static int begin(struct importing *m, struct store *s)
 	return m->folder < 0 ? txn_write_err(m->t, -errno) : 0;
 }
 
+/* All but its place and its name. */
+static int make(struct importing *m, struct store *s, struct digest *ret)
+{
+	int r = begin(m, s);
+
+	if (r >= 0)
+		r = open_image(m);
+	if (r >= 0)
+		r = make_vmlinux(m);
+	if (r >= 0)
+		r = make_modules(m);
+	return r < 0 ? r : make_record(m, ret);
+}
+
 int kernel_import(struct store *s, const struct kernel_import *i, char **ret_name)
 {
 	_cleanup_(importing_done) struct importing m = { i, .folder = -1, .image = -1,
@@ -254,15 +268,7 @@ int kernel_import(struct store *s, const struct kernel_import *i, char **ret_nam
 	int r = i->name ? kernel_check_name(i->name) : 0;
 
 	if (r >= 0)
-		r = begin(&m, s);
-	if (r >= 0)
-		r = open_image(&m);
-	if (r >= 0)
-		r = make_vmlinux(&m);
-	if (r >= 0)
-		r = make_modules(&m);
-	if (r >= 0)
-		r = make_record(&m, &id);
+		r = make(&m, s, &id);
 	if (r < 0)
 		return r;
 	name = strdup(i->name ? i->name : m.look.version);
@@ -272,4 +278,17 @@ int kernel_import(struct store *s, const struct kernel_import *i, char **ret_nam
 	if (r >= 0)
 		*ret_name = take_ptr(name);
 	return r;
+}
+
+int kernel_remake(struct store *s, const struct kernel_import *i, const struct digest *id)
+{
+	_cleanup_(importing_done) struct importing m = { i, .folder = -1, .image = -1,
+							 .deb_modules = -1 };
+	struct digest got;
+	int r = make(&m, s, &got);
+
+	if (r < 0)
+		return r;
+	return digest_eq(&got, id) ? kernel_publish(m.t, id, i, NULL) :
+				     err(-ESTALE, "%s is another kernel by now", i->path);
 }

@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Keeping kernels: which tops boot them, gc, df, fsck. */
+/* Keeping kernels: which tops boot them, gc, df. */
 #include "imagestore/digest_set.h"
-#include "imagestore/fsck.h"
 #include "imagestore/kernel_.h"
 
 #include <sys/stat.h>
@@ -33,7 +32,7 @@ int snapshot_note_kernel(struct store *s, const char *id, const char *vmlinux)
 	return r < 0 ? err(r, "%s/%s/kernel: %s", s->path, path, strerror(-r)) : 0;
 }
 
-static bool snapshot_kernel(struct store *s, const char *id, struct digest *ret)
+bool snapshot_kernel(struct store *s, const char *id, struct digest *ret)
 {
 	_free_ char *path = str_fmt("snapshots/%s/kernel", id), *text = NULL;
 	size_t len;
@@ -141,99 +140,4 @@ void kernels_sum(struct store *s, struct df_total *t)
 	snapshot_each(s, mark_snapshot, &sum.live);
 	folder_each(s->dirfd, "kernels", sum_one, &sum);
 	digest_set_done(&sum.live.live);
-}
-
-/* ---- fsck ---- */
-
-struct checking {
-	struct fsck *f;
-	struct digest_set bad; /* a change of which was told */
-};
-
-static void check_file(struct fsck *f, const struct digest *id, const char *name, const char *want)
-{
-	struct digest digest;
-
-	if (digest_parse(want, &digest) < 0)
-		fsck_damage(f, NULL, "%s: no digest in its record", kernel_file(id, name).s);
-	else
-		fsck_file(f, f->s->dirfd, kernel_file(id, name).s, &digest, NULL);
-}
-
-static void check_kernel(struct fsck *f, const struct digest *id)
-{
-	_json_ json_t *record = NULL;
-	const char *file;
-	json_t *want;
-
-	f->result.checked++;
-	if (kernel_record_read(f->s, id, &record) < 0) {
-		fsck_failure(f, NULL, -EBADMSG);
-		return;
-	}
-	json_object_foreach(json_get_object(record, "files"), file, want)
-	{
-		if (strchr(file, '/') || !json_string_value(want))
-			fsck_damage(f, NULL, "%s: not a record", kernel_file(id, NULL).s);
-		else
-			check_file(f, id, file, json_string_value(want));
-	}
-}
-
-static int check_one(void *ctx, const char *name)
-{
-	struct checking *c = ctx;
-	uint64_t before = c->f->result.damaged;
-	struct digest id;
-
-	if (digest_parse_hex(name, strlen(name), &id) < 0)
-		return 0;
-	check_kernel(c->f, &id);
-	return c->f->result.damaged > before ? MIN(digest_set_add(&c->bad, &id), 0) : 0;
-}
-
-/* A folder that is not there was not looked at; who has what it was made of can mend either. */
-static int check_name(void *ctx, const char *name, const struct digest *id, const json_t *entry,
-		      _unused_ bool is_default)
-{
-	struct checking *c = ctx;
-	const char *source = json_get_str(entry, "source");
-	bool missing = !store_has(c->f->s, kernel_file(id, KERNEL_RECORD).s);
-	_free_ char *hint = NULL;
-
-	c->f->result.checked++;
-	if (missing && !digest_set_has(&c->bad, id))
-		fsck_damage(c->f, NULL, "kernel %s: missing", name);
-	if (!missing && !digest_set_has(&c->bad, id))
-		return 0;
-	hint = str_fmt("kernel %s: `strata kernel import --name %s` of what it was made of (%s) "
-		       "mends it",
-		       name, name, source ? source : "unknown");
-	if (hint)
-		c->f->fn(c->f->ctx, hint);
-	return 0;
-}
-
-int kernels_check(struct fsck *f)
-{
-	struct checking c = { .f = f };
-	int r = folder_each(f->s->dirfd, "kernels", check_one, &c), n;
-
-	n = kernel_each_name(f->s, check_name, &c);
-	if (n < 0)
-		fsck_failure(f, NULL, n);
-	digest_set_done(&c.bad);
-	return r == -ENOENT ? 0 : r;
-}
-
-static void no_line(_unused_ void *ctx, _unused_ const char *line)
-{
-}
-
-bool kernel_sound(struct store *s, const struct digest *id)
-{
-	struct fsck f = { .s = s, .fn = no_line };
-
-	check_kernel(&f, id);
-	return !f.result.damaged;
 }

@@ -38,6 +38,26 @@ int machine_remove(struct store *s, const struct digest *key)
 		       0;
 }
 
+struct each {
+	int (*fn)(void *ctx, const struct digest *key);
+	void *ctx;
+};
+
+static int each_one(void *ctx, const char *name)
+{
+	const struct each *e = ctx;
+	struct digest key;
+
+	return digest_parse_hex(name, strlen(name), &key) < 0 ? 0 : e->fn(e->ctx, &key);
+}
+
+int machine_each(struct store *s, int (*fn)(void *ctx, const struct digest *key), void *ctx)
+{
+	int r = folder_each(s->dirfd, FOLDER, each_one, &(struct each){ fn, ctx });
+
+	return r == -ENOENT ? 0 : r;
+}
+
 /* ---- making one ---- */
 
 int machine_create(struct txn *t)

@@ -66,5 +66,7 @@ int machine_create(struct txn *t);
 int machine_publish(struct txn *t, const struct digest *key);
 /* ENOENT is success. Who has begun from it goes on. */
 int machine_remove(struct store *s, const struct digest *key);
+/* Ends early on a value of @fn's other than 0 and gives it. */
+int machine_each(struct store *s, int (*fn)(void *ctx, const struct digest *key), void *ctx);
 
 #endif

@@ -20,7 +20,7 @@ void repair_tell(struct repair *p, const char *what, const struct digest *d, con
 	p->fn(p->ctx, line);
 }
 
-static int discard(struct repair *p, const char *path)
+int repair_discard(struct repair *p, const char *path)
 {
 	_close_ int lock = -1;
 	int r = store_lock(p->s, true, &lock);
@@ -116,10 +116,10 @@ static int discard_layer(struct repair *p, const struct digest *diff_id)
 
 	if (layer_objects(p->s->dirfd, layer_file(diff_id, "objects").s, &objects, &n) < 0)
 		err_clear();
-	r = discard(p, layer_file(diff_id, NULL).s);
+	r = repair_discard(p, layer_file(diff_id, NULL).s);
 	for (size_t i = 0; r >= 0 && i < n; i++) {
 		if (digest_set_has(&p->found->bad_objects, &objects[i]))
-			r = discard(p, object_file(&objects[i]).s);
+			r = repair_discard(p, object_file(&objects[i]).s);
 	}
 	return r;
 }
@@ -249,7 +249,7 @@ static int mend_all(struct repair *p, const struct digest_set *set,
 /* In its place one that is made again of a frame could not stand. */
 static int discard_blob(struct repair *p, const struct digest *blob)
 {
-	return discard(p, blob_file(blob).s);
+	return repair_discard(p, blob_file(blob).s);
 }
 
 /* One that no layer has is garbage. */
@@ -261,7 +261,7 @@ static int mend_object(struct repair *p, const struct digest *d)
 	if (fd < 0 || (sha256_of_fd(fd, 0, &got, NULL) == 0 && digest_eq(&got, d)))
 		return 0; /* its layer was made again, or dropped */
 	repair_tell(p, "object", d, "dropped");
-	return discard(p, object_file(d).s);
+	return repair_discard(p, object_file(d).s);
 }
 
 static void tell_nobody(void *ctx, const char *line)
@@ -299,6 +299,8 @@ static int mend(struct repair *p)
 		r = mend_all(p, &p->found->bad_objects, mend_object);
 	if (r >= 0)
 		r = mend_all(p, &p->found->bad_blobs, mend_blob);
+	if (r >= 0)
+		r = mend_all(p, &p->found->bad_kernels, repair_kernel);
 	trash_empty(p->s, &count);
 	return r;
 }

@@ -20,6 +20,11 @@ struct repair {
 void repair_tell(struct repair *p, const char *what, const struct digest *d, const char *fmt, ...)
 	__attribute__((format(printf, 4, 5)));
 
+/* Moves what is bad away, if it is there. */
+int repair_discard(struct repair *p, const char *path);
+/* repair_kernel.c */
+int repair_kernel(struct repair *p, const struct digest *id);
+
 /*
  * repair_pull.c: what is had again from the repository that an image was pulled from, into the
  * store, checked. 1: it was; 0: nobody knows where from, or there it is not to be had (which is

@@ -163,6 +163,14 @@ int vm_snapshot_verify(const struct vm_snapshot *s)
 	return r < 0 ? r : snapshot_file_verify(&f);
 }
 
+int vm_snapshot_check(int fd)
+{
+	_cleanup_(snapshot_file_done) struct snapshot_file f = { .fd = -1 };
+	int r = snapshot_file_open(fd, NULL, &f);
+
+	return r < 0 ? r : snapshot_file_verify(&f);
+}
+
 int vm_snapshot_note(const struct vm_snapshot *s, void *note, size_t len)
 {
 	_cleanup_(snapshot_file_done) struct snapshot_file f = { .fd = -1 };

@@ -34,5 +34,7 @@ int vm_snapshot_note(const struct vm_snapshot *s, void *note, size_t len);
  * version. vm_new() checks all but the contents of the memory, which would have to be read for it.
  */
 int vm_snapshot_verify(const struct vm_snapshot *s);
+/* The same of a file of any key. */
+int vm_snapshot_check(int fd);
 
 #endif

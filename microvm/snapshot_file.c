@@ -137,7 +137,7 @@ static int head_read(int fd, const struct digest *key, struct head *h)
 	d = head_digest(h);
 	if (!digest_eq(&d, &h->head))
 		return bad("its head is damaged");
-	if (memcmp(h->key, key->b, sizeof(h->key)) != 0)
+	if (key && memcmp(h->key, key->b, sizeof(h->key)) != 0)
 		return err(-ESTALE, "snapshot: of another machine");
 	if (h->nextents > SNAPSHOT_EXTENTS_MAX || h->records_len > STATE_MAX ||
 	    h->records_len % ALIGN || state_len(h) > STATE_MAX || h->memory > MEMORY_MAX ||

@@ -65,7 +65,10 @@ struct snapshot_file {
 	struct snapshot_extent *extents; /* in state */
 };
 
-/* Checks all but the memory. -EBADMSG: malformed; -ESTALE: of another key or version. */
+/*
+ * Checks all but the memory. -EBADMSG: malformed; -ESTALE: of another key (NULL: any will do) or
+ * version.
+ */
 int snapshot_file_open(int fd, const struct digest *key, struct snapshot_file *ret);
 void snapshot_file_done(struct snapshot_file *f);
 /* A record of a known length, copied to @data: 0 or -EBADMSG. */

@@ -348,6 +348,102 @@ static void fsck_sees_a_changed_byte(void **state)
 	kernel_files_done(&f);
 }
 
+/* ---- mending it ---- */
+
+struct said {
+	char text[4096];
+};
+
+static void keep_line(void *ctx, const char *line)
+{
+	struct said *s = ctx;
+	size_t len = strlen(s->text);
+
+	snprintf(s->text + len, sizeof(s->text) - len, "%s\n", line);
+}
+
+/* What a repair says; how many things are damaged after it. */
+static uint64_t repair(struct kit *k, struct said *ret)
+{
+	struct fsck_result r;
+
+	ret->text[0] = '\0';
+	assert_done(store_repair(k->s, keep_line, ret, &r));
+	return r.damaged;
+}
+
+static void spoil(const char *path)
+{
+	_close_ int fd = -1;
+
+	assert_ok(chmod(path, 0644));
+	fd = open(path, O_RDWR | O_CLOEXEC);
+	assert_int_equal(pwrite(fd, "xyz", 3, 300), 3);
+}
+
+/* From where it came, as it was asked for then: with that module, under its names. */
+static void repair_imports_it_once_more(void **state)
+{
+	struct kit *k = *state;
+	struct kernel_files f;
+	struct said said;
+	char *more[] = { (char *)"other", NULL };
+
+	put_distribution();
+	assert_done(import(k, "boot/vmlinuz-" RELEASE, AS(.name = "one", .more = more)));
+	assert_done(import(k, ".", AS(.name = "two", .use = true)));
+	assert_int_equal(df(k).kernels, 2);
+	assert_done(kernel_find(k->s, "one", &f));
+	spoil(f.modules);
+	assert_int_equal(repair(k, &said), 0);
+	assert_non_null(strstr(said.text, "one: made again of "));
+	spoil(f.vmlinux);
+	assert_ok(unlink(f.modules));
+	kernel_files_done(&f);
+	assert_done(kernel_find(k->s, NULL, &f));
+	spoil(f.vmlinux);
+	assert_int_equal(repair(k, &said), 0);
+	assert_non_null(strstr(said.text, "one: made again of "));
+	assert_non_null(strstr(said.text, "two: made again of "));
+	assert_int_equal(damaged(k, no_line), 0);
+	assert_int_equal(look(k).n, 2);
+	assert_int_equal(look(k).defaults, 1);
+	kernel_files_done(&f);
+}
+
+/* Where that is not to be had: it is dropped, and each who would boot it is told. */
+static void repair_drops_what_nothing_gives(void **state)
+{
+	struct kit *k = *state;
+	struct kernel_files f, g;
+	struct said said;
+
+	put_distribution();
+	put_kernel("own", "virtio-mmio");
+	assert_done(import(k, "own", AS(.name = "one", .use = true)));
+	assert_done(kernel_find(k->s, NULL, &f));
+	assert_done(snapshot_create(k->s, "abc", NULL, 0));
+	assert_done(snapshot_note_kernel(k->s, "abc", f.vmlinux));
+	spoil(f.vmlinux);
+	put_kernel("own", "virtio-mmio, and more");
+	assert_int_equal(repair(k, &said), 1);
+	assert_non_null(strstr(said.text, "instance abc: the kernel that it boots is damaged"));
+	assert_non_null(strstr(said.text, "own is another kernel by now"));
+	assert_non_null(strstr(said.text, "dropped\nkernel one: missing\n"));
+	assert_int_equal(access(f.vmlinux, F_OK), -1);
+	assert_err(kernel_find(k->s, NULL, &g), -EBADMSG, "import it again");
+	assert_err(kernel_find(k->s, "one", &g), -EBADMSG, "kernel one: it is missing");
+	/* Its name forgotten, the instance still wants it. */
+	assert_done(kernel_remove(k->s, "one", true));
+	assert_int_equal(repair(k, &said), 1);
+	assert_non_null(strstr(said.text, "instance abc: the kernel that it boots: missing"));
+	put_kernel("own", "virtio-mmio");
+	assert_done(import(k, "own", AS(.name = "again")));
+	assert_int_equal(repair(k, &said), 0);
+	assert_string_equal(said.text, "");
+	kernel_files_done(&f);
+}
+
 #define test(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
 
 int main(void)
@@ -360,6 +456,8 @@ int main(void)
 		test(names_and_the_default),
 		test(a_top_keeps_its_kernel),
 		test(fsck_sees_a_changed_byte),
+		test(repair_imports_it_once_more),
+		test(repair_drops_what_nothing_gives),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
