@@ -1,9 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * READDIR and READDIRPLUS. The kernel asks with PLUS at the beginning of each directory and after
- * LOOKUPs in it; filling in the attributes of every name costs a walker that does not want them 3
- * times what the walk costs. So they are filled in only while the walker proved, in the directory
- * that it listed last, that it looks most names up.
+ * LOOKUPs in it. Directories get their attributes there: who walks goes into each, by a LOOKUP
+ * otherwise, and who does not pays little, since PLUS is asked for the first names alone. Filling
+ * in those of every name costs a walker that does not want them 3 times what the walk costs: they
+ * are filled in only while the walker proved, in the directory that it listed last, that it looks
+ * most names up. Where nothing may be kept, all of that would be in vain.
  */
 #include "base/str.h"
 #include "unionfs/readdir.h"
@@ -22,20 +24,29 @@ struct encoding {
 	const struct inode *dir;
 	char *buf;
 	size_t len, max;
-	bool plus, fill;
-	uint32_t count;
+	bool plus, keeps, fill; /* keeps: the client may keep what it is told; fill: of all names */
+	uint32_t count;		/* names that it was told nothing of */
 };
+
+static int look_up(struct encoding *enc, const struct dir_entry *d, struct found *ret)
+{
+	struct ufs *u = enc->r->u;
+	char name[256];
+
+	if (d->lower && lower_get(&u->lower, d->lower) == 0)
+		return view_lower(u, d->lower, ret);
+	memcpy(name, d->name, d->namelen);
+	name[d->namelen] = 0;
+	return view_lookup(u, enc->dir, name, ret);
+}
 
 /* What PLUS says of a name: nothing (a nodeid of 0), or all, and then the client knows it. */
 static void fill_entry(struct encoding *enc, const struct dir_entry *d, struct wire_entry_out *ret)
 {
 	struct ufs *u = enc->r->u;
 	struct found f;
-	char name[256];
 
-	memcpy(name, d->name, d->namelen);
-	name[d->namelen] = 0;
-	if (view_lookup(u, enc->dir, name, &f) < 0)
+	if (str_is_dots(d->name, d->namelen) || look_up(enc, d, &f) < 0)
 		return;
 	request_entry(enc->r, inode_id(&f.inode), &f.st, ret);
 	view_remember(u, &f.inode);
@@ -50,21 +61,23 @@ static int encode(void *ctx, const struct dir_entry *d)
 	       all = ROUND_UP(used, WIRE_DIRENT_ALIGN);
 	struct wire_dirent w = { d->ino, d->next, (uint32_t)d->namelen, d->type };
 	char *at = enc->buf + enc->len;
+	bool told = false;
 
 	if (enc->len + all > enc->max)
 		return 1;
 	if (enc->plus) {
 		struct wire_entry_out entry = { 0 };
 
-		if (enc->fill && !str_is_dots(d->name, d->namelen))
+		if (enc->fill || (enc->keeps && d->type == DT_DIR))
 			fill_entry(enc, d, &entry);
+		told = entry.nodeid != 0;
 		memcpy(at, &entry, sizeof(entry));
 	}
 	memcpy(at + head, &w, sizeof(w));
 	memcpy(at + head + sizeof(w), d->name, d->namelen);
 	memset(at + used, 0, all - used);
 	enc->len += all;
-	enc->count++;
+	enc->count += !told;
 	return 0;
 }
 
@@ -118,7 +131,8 @@ static ssize_t readdir_request(struct request *r, bool plus)
 	enc.max = MIN(request_room(r), (size_t)REPLY_MAX);
 	enc.max = MIN(enc.max, (size_t)in->size);
 	enc.buf = reply_buffer(r, enc.max, &bounce);
-	enc.fill = plus && wants_attributes(r->conn, in->offset);
+	enc.keeps = r->u->valid.tv_sec || r->u->valid.tv_nsec;
+	enc.fill = plus && enc.keeps && wants_attributes(r->conn, in->offset);
 	if (enc.buf) {
 		ufs_lock_names(r->u);
 		e = dir_walk(r->u, &dir, in->offset, encode, &enc);
@@ -127,8 +141,7 @@ static ssize_t readdir_request(struct request *r, bool plus)
 		e = -ENOMEM;
 	}
 	inode_unpin(r->u, &dir);
-	if (!enc.fill)
-		r->conn->walk_listed += enc.count;
+	r->conn->walk_listed += enc.count;
 	/* What was put in must be told, or the client would not forget it. */
 	if (e < 0 && !enc.len)
 		return request_fail(r, e);

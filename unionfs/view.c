@@ -201,23 +201,28 @@ int view_made(struct ufs *u, struct node *dir, const struct at *at, struct node 
 	return 0;
 }
 
-/* A file that was copied up under another of its names, or while we looked. */
-static int lookup_lower(struct ufs *u, uint64_t dir, const char *name, struct found *ret)
+int view_lower(struct ufs *u, uint64_t id, struct found *ret)
 {
-	uint64_t id;
-	int e = lower_lookup(&u->lower, dir, name, &id);
-	struct node *n;
+	/* A file that was copied up under another of its names, or while we looked. */
+	struct node *n = u->mode == UFS_UPPER_NONE ? NULL : node_get(u, id);
+	int e;
 
-	if (e)
-		return e;
-	n = u->mode == UFS_UPPER_NONE ? NULL : node_get(u, id);
 	if (n)
 		lower_put(&u->lower, id);
+	ret->kind = UPPER_ABSENT;
 	ret->inode = (struct inode){ .node = n, .lower = n ? n->lower : id };
 	e = inode_stat(u, &ret->inode, &ret->st);
 	if (e)
 		inode_unpin(u, &ret->inode);
 	return e;
+}
+
+static int lookup_lower(struct ufs *u, uint64_t dir, const char *name, struct found *ret)
+{
+	uint64_t id;
+	int e = lower_lookup(&u->lower, dir, name, &id);
+
+	return e ? e : view_lower(u, id, ret);
 }
 
 int view_lookup(struct ufs *u, const struct inode *dir, const char *name, struct found *ret)

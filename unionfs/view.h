@@ -16,6 +16,8 @@ struct found {
 	enum upper_kind kind; /* with -ENOENT too */
 };
 int view_lookup(struct ufs *u, const struct inode *dir, const char *name, struct found *ret);
+/* The same of what a lower alone has at a name: @id, held, which is handed over. */
+int view_lower(struct ufs *u, uint64_t id, struct found *ret);
 /* Tells the client of @i: it may use the nodeid until it forgets it. */
 void view_remember(struct ufs *u, const struct inode *i);
 
