@@ -182,13 +182,32 @@ as_ordinary="setpriv --reuid 64321 --regid 64321 --clear-groups env -i PATH=\$PA
 	mount_union lowerdir=low,squash_to_uid=77
 	[ "$(stat -c %u:%g mnt/a)" = 77:4 ]
 	umount mnt
-	# With timeout=0 a lower may change beneath.
-	mount_union lowerdir=low,timeout=0
-	[ "$(cat mnt/a)" = low ]
-	echo changed >low/a
-	echo more >low/c
-	[ "$(cat mnt/a mnt/c)" = $'changed\nmore' ]
-	umount mnt
+}
+
+@test "with timeout=, lowers may change beneath" {
+	need_fuse
+	rm low2/a
+	for how in lowerdir=low lowerdir=low:low2 lowerdir=low2:low,upperdir=up,workdir=work; do
+		mkdir low/d
+		echo low >low/a
+		echo old >low/d/f
+		mount_union $how,timeout=0
+		[ "$(cat mnt/a)" = low ]
+		# Bytes, a new name, and another file and another folder in the place of one.
+		[ "$(ls mnt | grep -vx b | xargs) $(ls mnt/d)" = "a d f" ]
+		echo changed >low/a
+		echo more >low/c
+		echo new >low/d/g && mv low/d/g low/d/f
+		[ "$(cat mnt/a mnt/c mnt/d/f)" = $'changed\nmore\nnew' ]
+		[ "$(ls mnt | grep -vx b | xargs) $(ls mnt/d)" = "a c d f" ]
+		mkdir low/e && touch low/e/x && rm -r low/d && mv low/e low/d
+		[ "$(ls mnt | grep -vx b | xargs) $(ls mnt/d)" = "a c d x" ]
+		rm -r low/c low/d
+		[ "$(ls mnt | grep -vx b)" = a ]
+		not cat mnt/c
+		umount mnt
+		rm -rf up/* work/*
+	done
 }
 
 @test "size= bounds the top" {
@@ -223,6 +242,37 @@ except OSError as e:
 	[[ $output == *"No space left on device"* ]]
 	[ "$(du -s -B1 up | cut -f1)" -lt 2300000 ]
 	umount mnt
+}
+
+@test "copy-up and copies share blocks where the top's file system can" {
+	need_fuse
+	need mkfs.xfs
+	truncate -s 400M image
+	mkfs.xfs -q -m reflink=1 image
+	mkdir disk
+	cat >steps <<-END
+		set -e
+		mount -o loop image disk 2>/dev/null || { echo cannot; exit 0; }
+		mkdir disk/low disk/up disk/work
+		head -c 64M /dev/urandom >disk/low/big
+		sync -f disk
+		before=\$(df --output=used -k disk | tail -n 1)
+		$unionfs -o lowerdir=disk/low,upperdir=disk/up,workdir=disk/work mnt
+		chmod 600 mnt/big
+		cp mnt/big mnt/copy
+		cp --reflink=always mnt/big mnt/clone || true
+		cmp mnt/big mnt/copy
+		cmp -n 67108864 mnt/copy disk/low/big
+		sync -f disk
+		echo grew \$((\$(df --output=used -k disk | tail -n 1) - before))
+		umount mnt
+		umount -l disk
+	END
+	run unshare --mount bash steps
+	[ "$status" = 0 ]
+	[ "$output" != cannot ] || skip "no XFS on a loop device here"
+	[[ $output == *"Operation not supported"* ]]
+	[ "$(sed -n 's/^grew //p' <<<"$output")" -lt 8192 ]
 }
 
 @test "a signal ends it, and takes the mount away" {

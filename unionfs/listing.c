@@ -169,16 +169,26 @@ void listing_keep(struct listing_cache *c, struct listing *l, uint64_t stamp)
 	pthread_mutex_unlock(&c->lock);
 }
 
-void listing_changed(struct listing_cache *c, uint64_t dir)
+static void drop(struct listing_cache *c, uint64_t dir, bool upper)
 {
 	struct listing *l;
 
 	pthread_mutex_lock(&c->lock);
 	c->changes[dir % LISTING_STRIPES]++;
-	l = find(c, dir, true);
+	l = find(c, dir, upper);
 	if (l)
 		uncache(c, l);
 	pthread_mutex_unlock(&c->lock);
+}
+
+void listing_changed(struct listing_cache *c, uint64_t dir)
+{
+	drop(c, dir, true);
+}
+
+void listing_outdated(struct listing_cache *c, uint64_t dir)
+{
+	drop(c, dir, false);
 }
 
 void listing_removed(struct listing_cache *c, uint64_t dir, const char *name)

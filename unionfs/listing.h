@@ -67,6 +67,8 @@ void listing_keep(struct listing_cache *c, struct listing *l, uint64_t stamp);
 /* The directory's content changed: @name is there now with that type / is gone. */
 void listing_changed(struct listing_cache *c, uint64_t dir);
 void listing_removed(struct listing_cache *c, uint64_t dir, const char *name);
+/* The same of lower directory @dir, where others may have changed it. */
+void listing_outdated(struct listing_cache *c, uint64_t dir);
 
 const struct listing_name *listing_find(const struct listing *l, const char *name, size_t len);
 /* The first name with a cookie above @cookie, or NULL. */

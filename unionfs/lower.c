@@ -238,6 +238,8 @@ int lower_iter_init(struct lower *l, uint64_t dir, uint64_t cookie, struct lower
 	int e = 0;
 
 	if (!is_index(l)) {
+		if (!cookie && l->u->others)
+			listing_outdated(&l->u->listings, dir);
 		it.listing = lower_dirs_listing(l, dir, &e);
 		if (!it.listing)
 			return e;

@@ -24,6 +24,19 @@ static ssize_t op_nosys(struct request *r)
 	return request_fail(r, -ENOSYS);
 }
 
+/*
+ * Without a message the client keeps what it lists until the directory's time is another. Where
+ * others change the lowers, that is the time of its topmost part alone.
+ */
+static ssize_t op_opendir(struct request *r)
+{
+	const struct wire_open_out kept_by_nobody = { 0 };
+
+	if (!r->u->others || r->u->mode == UFS_UPPER_PLAIN)
+		return op_nosys(r);
+	return request_reply(r, 0, &kept_by_nobody, sizeof(kept_by_nobody));
+}
+
 static ssize_t op_destroy(struct request *r)
 {
 	r->conn->ready = false;
@@ -65,7 +78,7 @@ static const struct op {
 	[WIRE_REMOVEXATTR] = { op_removexattr, 0, "x", true },
 	[WIRE_FLUSH] = { op_nosys },
 	[WIRE_INIT] = { op_init, offsetof(struct wire_init_in, flags2) },
-	[WIRE_OPENDIR] = { op_nosys },
+	[WIRE_OPENDIR] = { op_opendir },
 	[WIRE_READDIR] = { op_readdir, sizeof(struct wire_read_in) },
 	[WIRE_RELEASEDIR] = { op_ok },
 	[WIRE_FSYNCDIR] = { op_fsyncdir, sizeof(struct wire_fsync_in) },
