@@ -1,7 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * A directory of 200,000 names, read while other threads remove and add some: every name that stays
- * is seen once. In the upper alone, and merged over an index. BIGDIR_NAMES chooses another number.
+ * is seen once, and places that telldir(3) told are found again. In the upper alone, and merged
+ * over an index; merged over a directory with a tenth of the names. BIGDIR_NAMES chooses another
+ * number.
  */
 #include "mounted.h"
 #include "tap.h"
@@ -11,7 +13,7 @@
 
 static struct mounted m;
 static int names = 200000;
-static bool with_index;
+static enum { UPPER_ALONE, MERGED, OVER_DIRECTORY } where;
 
 /* Every 97th name is removed meanwhile. */
 static bool stays(int i)
@@ -31,7 +33,7 @@ static void make_index(void)
 
 	FIXTURE_MUST(ftruncate(pack, 4096) == 0 && layer_tree_new(&t) == 0);
 	FIXTURE_MUST(layer_tree_put(t, layer_tree_root(t), "big", 3, &dir, &n) == 0);
-	for (int i = 0; with_index && i < names; i++) {
+	for (int i = 0; where == MERGED && i < names; i++) {
 		snprintf(name, sizeof(name), "n%06d", i);
 		FIXTURE_MUST(layer_tree_put(t, n, name, strlen(name), &file, &f) == 0);
 	}
@@ -41,21 +43,21 @@ static void make_index(void)
 	close(pack);
 }
 
-/* Behind the union's back, before it starts: what an earlier one has left. */
-static void make_upper(void)
+/* Behind the union's back, before it starts: of an upper, what an earlier one has left. */
+static void make_names(const char *root, bool opaque)
 {
-	int upper = mounted_open(&m, "upper", O_RDONLY | O_DIRECTORY), dir;
+	int base = mounted_open(&m, root, O_RDONLY | O_DIRECTORY), dir;
 	char name[32];
 
-	FIXTURE_MUST(mkdirat(upper, "big", 0755) == 0);
-	dir = openat(upper, "big", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-	FIXTURE_MUST(fsetxattr(dir, "trusted.overlay.opaque", "y", 1, 0) == 0);
+	FIXTURE_MUST(mkdirat(base, "big", 0755) == 0);
+	dir = openat(base, "big", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	FIXTURE_MUST(!opaque || fsetxattr(dir, "trusted.overlay.opaque", "y", 1, 0) == 0);
 	for (int i = 0; i < names; i++) {
 		snprintf(name, sizeof(name), "n%06d", i);
 		FIXTURE_MUST(mknodat(dir, name, S_IFREG | 0644, 0) == 0);
 	}
 	close(dir);
-	close(upper);
+	close(base);
 }
 
 static void *change(void *arg)
@@ -110,16 +112,53 @@ static void read_while_it_changes(void)
 	free(seen);
 }
 
-static void run(bool index)
+#define PLACES 50
+
+/* Back to places, from the last to the first and then all over. */
+static void seek_to_places(void)
 {
-	with_index = index;
+	char path[128], name[PLACES][NAME_MAX + 1];
+	long place[PLACES], before;
+	struct dirent *e;
+	int n = 0, every = names / PLACES;
+	DIR *d;
+
+	snprintf(path, sizeof(path), "%s/big", m.point);
+	d = opendir(path);
+	CHECK(d && every);
+	for (int i = 0; n < PLACES; i++) {
+		before = telldir(d);
+		e = readdir(d);
+		CHECK(e);
+		if (i % every)
+			continue;
+		place[n] = before;
+		snprintf(name[n++], sizeof(name[0]), "%s", e->d_name);
+	}
+	for (int i = 0; i < 2 * PLACES; i++) {
+		int k = i < PLACES ? PLACES - 1 - i : i * 17 % PLACES;
+
+		seekdir(d, place[k]);
+		e = readdir(d);
+		CHECK(e && strcmp(e->d_name, name[k]) == 0);
+	}
+	closedir(d);
+}
+
+static void run(const char *prefix)
+{
+	static const char *const dirs[] = { "bottom", NULL };
+
+	m = (struct mounted){ .dirs = dirs };
 	mounted_dir(&m);
 	make_index();
-	if (!index)
-		make_upper();
-	mounted_begin(&m, true, UFS_UPPER_NATIVE, 3);
-	tap_run(index ? "merged" : "upper alone", "read while names come and go",
-		read_while_it_changes);
+	if (where == UPPER_ALONE)
+		make_names("upper", true);
+	else if (where == OVER_DIRECTORY)
+		make_names("bottom", false);
+	mounted_begin(&m, where != OVER_DIRECTORY, UFS_UPPER_NATIVE, 3);
+	tap_run(prefix, "read while names come and go", read_while_it_changes);
+	tap_run(prefix, "places are found again", seek_to_places);
 	tap_failed |= mounted_end(&m) != 0;
 	mounted_remove(&m);
 }
@@ -132,7 +171,11 @@ int main(void)
 		return tap_skip(missing);
 	if (n)
 		names = (int)strtol(n, NULL, 10);
-	run(false);
-	run(true);
+	run("upper alone");
+	where = MERGED;
+	run("merged");
+	where = OVER_DIRECTORY;
+	names /= 10;
+	run("over a directory");
 	return tap_done();
 }
