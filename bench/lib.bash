@@ -66,7 +66,7 @@ build_helper() {
 	local program=$build/bench/$1
 	[ ! -x "$program" ] || [ "$here/$1.c" -nt "$program" ] || return 0
 	mkdir -p "$build/bench"
-	"${CC:-gcc}" -std=gnu17 -D_GNU_SOURCE -O2 -Wall -o "$program.$$" "$here/$1.c"
+	"${CC:-gcc}" -std=gnu17 -D_GNU_SOURCE -I"$top" -O2 -Wall -pthread -o "$program.$$" "$here/$1.c"
 	mv "$program.$$" "$program"
 }
 

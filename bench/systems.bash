@@ -73,12 +73,16 @@ mount_strata_fuse() {
 	server=$(tr -d ' ' <"/proc/$server/task/$server/children")
 }
 
-# No file system at all, but its messages: bench/nullfs.c.
+# No file system at all, but its messages: bench/nullfs.c. Where files may have ACLs, as in a writable top, there are more.
 mount_nothing() {
 	mkdir -p "$tmp/m"
-	"$build/bench/nullfs" "$tmp/m" &
+	"$build/bench/nullfs" ${2:+"$2"} "$tmp/m" &
 	server=$! mounted=nothing at=$tmp/m
 	wait_mounted nothing
+}
+
+mount_nothing_acls() {
+	mount_nothing "$1" -a
 }
 
 # The container's root is looked at from outside, so that the same programs walk it.
