@@ -361,6 +361,8 @@ int txn_merge(struct txn *t, const struct digest *diff_ids, size_t n)
 		r = write_merged(t, index.s, diff_ids, n);
 	if (r >= 0)
 		r = write_sums(t, index.s, sums.s);
+	if (r >= 0)
+		txn_share(t, diff_ids, n);
 	t->nfiles += 3;
 	return r;
 }

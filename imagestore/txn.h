@@ -86,6 +86,12 @@ int txn_add_name(struct txn *t, const char *name, const char *media_type,
 /* Merges a chain whose layers stand in the transaction; published by the commit. */
 int txn_merge(struct txn *t, const struct digest *diff_ids, size_t n);
 
+/*
+ * Has the objects of a chain's new layers share blocks with those of layers below, where the file
+ * system can.
+ */
+void txn_share(struct txn *t, const struct digest *diff_ids, size_t n);
+
 /* Switches fs-verity on for what is new, where the file system has it. */
 void txn_verity(struct txn *t);
 

@@ -5,7 +5,10 @@ bats_require_minimum_version 1.5.0
 load lib
 
 setup() { strata_setup; }
-teardown() { strata_teardown; }
+teardown() {
+	! mountpoint -q "${work-}/xfs" || umount -l "$work/xfs"
+	strata_teardown
+}
 
 @test "a directory becomes an image, and the store is an OCI layout that umoci and skopeo read" {
 	need_root
@@ -215,4 +218,51 @@ teardown() { strata_teardown; }
 	fails 125 "oci-dir or docker-archive" "$strata" save --format docker -o "$work/no" small
 	fails 125 "no image" "$strata" save --format docker-archive -o "$work/no" nosuch
 	[ ! -e "$work/no" ]
+}
+
+@test "a large file that a layer changes shares what stays the same, where the file system can (XFS)" {
+	local used
+	need_root
+	need mkfs.xfs jq
+	truncate -s 400M "$work/disk"
+	mkfs.xfs -q "$work/disk"
+	mkdir "$work/xfs" "$work/in"
+	mount -o loop "$work/disk" "$work/xfs" || skip "this kernel mounts no XFS from a file"
+	export STRATA_ROOT=$work/xfs/store
+	used() { sync -f "$work/xfs"; df --output=used -B1 "$work/xfs" | tail -n1; }
+	make_rootfs "$work/rootfs"
+	mkdir -p "$work/rootfs/var/cache"
+	head -c 20000000 /dev/urandom >"$work/rootfs/var/cache/grows"
+	head -c 3000000 /dev/urandom >"$work/rootfs/var/cache/another"
+	"$strata" import -q --drop-blobs "$work/rootfs" base
+	before=$(used)
+	# A block in the middle is another, and a tail that is no whole block; nothing of the other file stays.
+	cp "$work/rootfs/var/cache/grows" "$work/in/grows"
+	printf 'changed' | dd of="$work/in/grows" bs=1 seek=9000000 conv=notrunc status=none
+	echo tail >>"$work/in/grows"
+	head -c 3000000 /dev/urandom >"$work/in/another"
+	printf 'FROM base\nCOPY grows another /var/cache/\n' >"$work/in/Containerfile"
+	"$strata" build -q -t top "$work/in" >/dev/null
+	"$strata" save -o "$work/top.tar" top
+	"$strata" fsck
+	mkdir "$work/m"
+	"$strata" mount --read-only top "$work/m"
+	cmp "$work/in/grows" "$work/m/var/cache/grows"
+	cmp "$work/in/another" "$work/m/var/cache/another"
+	"$strata" umount "$work/m"
+	"$strata" rmi top
+	"$strata" gc -q
+	# Pulled or loaded, as a whole image: its blobs are no smaller, its objects are.
+	"$strata" load -q --drop-blobs -i "$work/top.tar"
+	echo "$(($(used) - before)) bytes more"
+	[ $(($(used) - before)) -lt 6000000 ]
+	"$strata" fsck
+	"$strata" mount --read-only top "$work/m"
+	cmp "$work/in/grows" "$work/m/var/cache/grows"
+	"$strata" umount "$work/m"
+	# The one goes, the other stays whole.
+	"$strata" rmi base
+	"$strata" gc -q
+	"$strata" fsck -q
+	umount "$work/xfs"
 }
