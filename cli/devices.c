@@ -81,6 +81,14 @@ json_t *devices_json(const struct device_stats *d, const json_t *config)
 		json_object_set_new(j, "vsock", vsock_json(&d->vsock));
 	if (j && (d->known & DEVICE_BALLOON))
 		json_object_set_new(j, "balloon", balloon_json(&d->balloon));
+	if (j && (d->known & DEVICE_CONSOLE))
+		json_object_set_new(j, "console",
+				    json_pack("{s:I, s:I}", "inBytes",
+					      (json_int_t)d->console.in_bytes, "outBytes",
+					      (json_int_t)d->console.out_bytes));
+	if (j && (d->known & DEVICE_RNG))
+		json_object_set_new(j, "rng",
+				    json_pack("{s:I}", "bytes", (json_int_t)d->rng_bytes));
 	return j;
 }
 

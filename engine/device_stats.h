@@ -14,6 +14,8 @@ enum {
 	DEVICE_VSOCK = 2,
 	DEVICE_BALLOON = 4,
 	DEVICE_DISKS = 8,
+	DEVICE_CONSOLE = 16,
+	DEVICE_RNG = 32,
 };
 
 /*
@@ -35,6 +37,10 @@ struct device_stats {
 	struct device_balloon {
 		uint64_t total, ballooned, reported, available;
 	} balloon;
+	struct device_console {
+		uint64_t in_bytes, out_bytes; /* of all ports, init's messages among them */
+	} console;
+	uint64_t rng_bytes;
 	struct device_fs {
 		uint64_t requests, in_bytes, out_bytes; /* answers, and what was asked */
 	} fs[DEVICE_FS_MAX];				/* the root's, then the volumes' */

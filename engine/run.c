@@ -75,8 +75,12 @@ static int check_kernel(const char *path)
 }
 
 /* What QEMU would pass over is refused, not forgotten. */
+#define EMULATED_MIN (UINT64_C(64) << 20) /* bytes: with less this guest does not boot there */
+
 static int check_emulated(const struct run_spec *spec)
 {
+	if (spec->limits.memory < EMULATED_MIN)
+		return err(-EINVAL, "a microVM that QEMU emulates has 64m of memory or more");
 	if (spec->dax)
 		return err(-EOPNOTSUPP, "--dax is for KVM, and this microVM would be emulated by "
 					"QEMU");

@@ -89,8 +89,8 @@ const char *spec_pages_name(enum vm_pages p);
 int spec_pages_parse(const char *name, enum vm_pages *ret);
 /* @s's limits, those of I/O for the disk that @store is on: 0 or -errno with a text. */
 int spec_limits(const struct run_spec *s, const struct store *store, struct run_limits *ret);
-/* Whether a limit of @bytes is one; 0 is none. -EINVAL with a text. */
-int spec_memory_check(uint64_t bytes);
+/* Whether a limit of @bytes is one, of a microVM its memory; 0 is none. -EINVAL with a text. */
+int spec_memory_check(enum run_kind kind, uint64_t bytes);
 /* "open" or "never"; NULL: what STRATA_VERIFY says, else open. -EINVAL. */
 int spec_verify_parse(const char *word, bool *ret_no_verify);
 

@@ -211,8 +211,11 @@ static int join_rest(struct run_spec *s, const struct run_options *o, const json
 	return r < 0 ? r : join_process(s, o);
 }
 
-int spec_memory_check(uint64_t bytes)
+int spec_memory_check(enum run_kind kind, uint64_t bytes)
 {
+	if (kind == RUN_VM && bytes && (bytes < VM_MEMORY_MIN || bytes > VM_MEMORY_MAX))
+		return err(-EINVAL, "memory of %llu bytes: a microVM has 32m to 1024g",
+			   (unsigned long long)bytes);
 	if (bytes && bytes < MEMORY_MIN)
 		return err(-EINVAL, "memory of %llu bytes: must be 6m or more",
 			   (unsigned long long)bytes);
@@ -224,8 +227,10 @@ static int copy_options(struct run_spec *s, const struct run_options *o, const j
 	const char *cwd = o->workdir ? o->workdir : json_get_str(config, "WorkingDir");
 	const char *user = o->user ? o->user : json_get_str(config, "User");
 
-	if (spec_memory_check(o->limits.memory) < 0)
+	if (spec_memory_check(o->kind, o->limits.memory) < 0)
 		return -EINVAL;
+	if (o->vcpus > VM_VCPUS_MAX)
+		return err(-EINVAL, "%u vCPUs: a microVM has 1 to %d", o->vcpus, VM_VCPUS_MAX);
 	if (o->workdir && o->workdir[0] != '/')
 		return err(-EINVAL, "working directory '%s': must be an absolute path", o->workdir);
 	if (spec_set(&s->name, o->name ? o->name : "") || spec_set(&s->hostname, o->hostname) ||

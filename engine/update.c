@@ -93,7 +93,7 @@ int engine_update(struct engine *e, const char *id_or_name, const struct run_lim
 			   id_or_name, spec_kind_name(spec->kind));
 	running = state.status == INST_RUNNING || state.status == INST_PAUSED;
 	if (!running || spec->kind == RUN_CONTAINER)
-		r = spec_memory_check(l->memory);
+		r = spec_memory_check(spec->kind, l->memory);
 	if (r >= 0 && running)
 		r = update_running(e, i, spec, id_or_name, l);
 	return r < 0 ? r : remember(e, i, spec, running, l);

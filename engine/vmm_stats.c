@@ -41,6 +41,17 @@ static void take_balloon(struct vm *vm, struct device_stats *d)
 	d->balloon = (struct device_balloon){ m.total, m.ballooned, m.reported, m.available };
 }
 
+static void take_small(const struct vm *vm, struct device_stats *d)
+{
+	struct vm_console_stats c;
+
+	vm_console_stats(vm, &c);
+	d->console = (struct device_console){ c.in_bytes, c.out_bytes };
+	d->known |= DEVICE_CONSOLE;
+	if (vm_rng_bytes(vm, &d->rng_bytes) == 0)
+		d->known |= DEVICE_RNG;
+}
+
 static void take_disks(const struct vm *vm, struct device_stats *d)
 {
 	for (size_t i = 0; i < d->ndisks; i++) {
@@ -68,6 +79,7 @@ void vmm_stats_take(const struct run_spec *s, struct vm *vm, struct vmm_qemu *qe
 		take_vsock(vm, ret);
 		take_balloon(vm, ret);
 		take_disks(vm, ret);
+		take_small(vm, ret);
 	}
 	err_clear(); /* of what is not there */
 }

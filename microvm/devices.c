@@ -96,7 +96,7 @@ static int console_new(struct vm *v, const struct virtio_bus *bus, const struct 
 	r = virtio_console_new(ports, (unsigned)cfg->nports + 1, bus, next_gpa(v), next_gsi(v),
 			       &v->devices[v->ndevices]);
 	if (r == 0)
-		v->ndevices++;
+		v->console = v->devices[v->ndevices++];
 	return r;
 }
 
@@ -105,7 +105,7 @@ static int rng_new(struct vm *v, const struct virtio_bus *bus)
 	int r = virtio_rng_new(bus, next_gpa(v), next_gsi(v), &v->devices[v->ndevices]);
 
 	if (r == 0)
-		v->ndevices++;
+		v->rng = v->devices[v->ndevices++];
 	return r;
 }
 
@@ -151,6 +151,22 @@ static int disk_new(struct vm *v, const struct virtio_bus *bus, size_t i, const 
 	if (r == 0)
 		v->ndevices++;
 	return r;
+}
+
+void vm_console_stats(const struct vm *v, struct vm_console_stats *ret)
+{
+	struct virtio_console_stats s;
+
+	virtio_console_stats(v->console, &s);
+	*ret = (struct vm_console_stats){ s.in_bytes, s.out_bytes };
+}
+
+int vm_rng_bytes(const struct vm *v, uint64_t *ret)
+{
+	if (!v->rng)
+		return err(-EOPNOTSUPP, "this microVM has no virtio-rng");
+	*ret = virtio_rng_bytes(v->rng);
+	return 0;
 }
 
 void vm_disk_stats(const struct vm *v, size_t i, struct vm_disk_stats *ret)

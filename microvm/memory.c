@@ -146,7 +146,7 @@ int vm_memory_new(struct vm *v, const struct vm_config *cfg, unsigned ndevices)
 	if (cfg->pages == VM_PAGES_HUGETLB && cfg->balloon)
 		return err(-EINVAL,
 			   "a balloon takes small pages, which huge ones set apart have not");
-	if (size < VM_MEMORY_MIN || size > UINT64_C(1) << 40)
+	if (size < VM_MEMORY_MIN || size > VM_MEMORY_MAX)
 		return err(-EINVAL, "a VM's memory is 32 MiB to 1 TiB, not %llu bytes",
 			   (unsigned long long)size);
 	size = ROUND_UP(size, HUGE);

@@ -47,6 +47,7 @@ enum vm_probe_result vm_probe(char *why, size_t size);
 #define VM_KICK_SIGNAL SIGRTMIN
 #define VM_VCPUS_MAX   32
 #define VM_MEMORY_MIN  (UINT64_C(32) << 20)
+#define VM_MEMORY_MAX  (UINT64_C(1) << 40)
 #define VM_FS_MAX      16
 #define VM_PORTS_MAX   15
 #define VM_DISKS_MAX   4
@@ -104,7 +105,7 @@ struct vm_config {
 	int modules_fd; /* an archive of modules, to go with it; -1 = none */
 	bool acpi; /* the kernel learns of its machine by ACPI, not by MP table and command line */
 	const char *cmdline; /* added to the machine's own; NULL = nothing */
-	uint64_t memory;     /* bytes, at least VM_MEMORY_MIN; rounded up to 2 MiB */
+	uint64_t memory;     /* bytes, VM_MEMORY_MIN to _MAX; rounded up to 2 MiB */
 	enum vm_pages pages; /* -EINVAL: HUGETLB with a balloon, which takes small pages */
 	unsigned vcpus;	     /* 1..VM_VCPUS_MAX */
 	const struct vm_fs *fs;
@@ -178,6 +179,14 @@ struct vm_memory_stats {
  * vm_config.balloon.
  */
 int vm_memory_stats(struct vm *v, struct vm_memory_stats *ret);
+
+struct vm_console_stats {
+	uint64_t in_bytes, out_bytes; /* to the guest, from the guest; hvc0 and all ports */
+};
+/* From any thread. */
+void vm_console_stats(const struct vm *v, struct vm_console_stats *ret);
+/* Bytes that the guest got from its virtio-rng: from any thread. -EOPNOTSUPP: it has none. */
+int vm_rng_bytes(const struct vm *v, uint64_t *ret);
 
 struct vm_net_stats {
 	uint64_t in_frames, in_bytes, out_frames, out_bytes, dropped; /* in: to the guest */

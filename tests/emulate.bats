@@ -81,6 +81,10 @@ END
 	head -c 5000000 "$STRATA_KERNEL" >"$work/cut"
 	fails 125 "$work/cut: kernel: segment beyond the file" vm --rm --kernel "$work/cut" small true
 	fails 125 "$build/strata-init: kernel: it has no PVH entry" vm --rm --kernel "$build/strata-init" small true
+	fails 125 "64m of memory or more" vm --rm -m 48m small true
+	fails 125 "33 vCPUs: a microVM has 1 to 32" vm --rm --vcpus 33 small true
+	fails 125 "a microVM has 32m to 1024g" vm --rm -m 16m small true
+	fails 125 "a microVM has 32m to 1024g" vm --rm -m 2t small true
 	fails 125 "VMM 'other'" "$strata" run --vm --vmm other small true
 	fails 125 "qemu-system-x86" env PATH="$build" "$strata" run --vm --vmm qemu small true
 }

@@ -57,6 +57,7 @@ prelude='
 		jq -e ".fs[1].target == \"/data\" and .fs[1].outBytes > 1000000" "$work/devices"
 		jq -e ".vsock.connections == 1 and .vsock.inBytes > 0 and .vsock.refused == 0" "$work/devices"
 		jq -e ".balloon.total == 128 * 1048576 and .balloon.reported >= 0 and (has(\"net\") | not)" "$work/devices"
+		jq -e ".console.outBytes > 0 and .console.inBytes > 100" "$work/devices" # STARTED; the config
 		"$strata" stats --no-stream c
 		"$strata" stats --no-stream --format json c | jq -e ".[0].devices | .balloon.available > 1000000 and .vsock.connections == 1"
 		"$strata" pause c

@@ -5,6 +5,7 @@
 #include "base/err.h"
 #include "base/fd.h"
 #include "base/mem.h"
+#include "virtio/mmio.h"
 #include <errno.h>
 #include <sys/epoll.h>
 #include <sys/eventfd.h>
@@ -208,4 +209,12 @@ int virtio_console_new(const struct virtio_console_port *ports, unsigned nports,
 	}
 	*ret = c->mmio;
 	return 0;
+}
+
+void virtio_console_stats(const struct virtio_mmio *m, struct virtio_console_stats *ret)
+{
+	const struct console *c = m->dev;
+
+	ret->in_bytes = __atomic_load_n(&c->stats.in_bytes, __ATOMIC_RELAXED);
+	ret->out_bytes = __atomic_load_n(&c->stats.out_bytes, __ATOMIC_RELAXED);
 }

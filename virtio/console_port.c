@@ -108,6 +108,8 @@ int console_port_in(struct console_port *p)
 		return r;
 	}
 	n = c->nout ? readv(p->in_fd, c->out, (int)c->nout) : -1;
+	if (n > 0)
+		__atomic_fetch_add(&p->console->stats.in_bytes, (uint64_t)n, __ATOMIC_RELAXED);
 	if (!c->nout || n > 0) {
 		r = virtq_push(q, mem, c->head, n > 0 ? (uint32_t)n : 0);
 		virtq_flush(q, mem);
@@ -170,10 +172,12 @@ static int chain_out(struct console_port *p)
 
 		if (r == -EAGAIN)
 			return 0;
-		if (r < 0)
+		if (r < 0) {
 			out_failed(p, r);
-		else
-			p->out_done += (uint32_t)r;
+			continue;
+		}
+		p->out_done += (uint32_t)r;
+		__atomic_fetch_add(&p->console->stats.out_bytes, (uint64_t)r, __ATOMIC_RELAXED);
 	}
 	return 1;
 }

@@ -57,9 +57,17 @@ int virtio_console_new(const struct virtio_console_port *ports, unsigned nports,
 		       const struct virtio_bus *bus, uint64_t gpa, unsigned gsi,
 		       struct virtio_mmio **ret);
 
+struct virtio_console_stats {
+	uint64_t in_bytes, out_bytes; /* to the guest, from the guest; of all ports */
+};
+/* Of the device behind @m, such a one. From any thread. */
+void virtio_console_stats(const struct virtio_mmio *m, struct virtio_console_stats *ret);
+
 /* rng (5.4), from getrandom(2). */
 int virtio_rng_new(const struct virtio_bus *bus, uint64_t gpa, unsigned gsi,
 		   struct virtio_mmio **ret);
+/* How many bytes the guest got of the device behind @m, such a one. From any thread. */
+uint64_t virtio_rng_bytes(const struct virtio_mmio *m);
 
 /*
  * balloon (5.5): takes pages from the guest and gives their memory back to the host

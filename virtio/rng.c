@@ -3,6 +3,7 @@
 #include "base/err.h"
 #include "base/fd.h"
 #include "base/mem.h"
+#include "virtio/mmio.h"
 #include "virtio/ring.h"
 #include "virtio/thread.h"
 #include "virtio/virtio.h"
@@ -20,14 +21,26 @@ struct rng {
 	struct virtio_thread thread;
 	int stop_fd;
 	struct virtq_chain chain;
+	uint64_t bytes; /* atomic */
 };
 
-static uint32_t fill(const struct virtq_chain *c)
+static uint32_t fill(struct rng *g)
 {
+	const struct virtq_chain *c = &g->chain;
 	size_t len = c->nout ? MIN(c->out[0].iov_len, (size_t)RNG_REQUEST_MAX) : 0;
 	ssize_t n = len ? getrandom(c->out[0].iov_base, len, 0) : 0;
 
-	return n > 0 ? (uint32_t)n : 0;
+	if (n <= 0)
+		return 0;
+	__atomic_fetch_add(&g->bytes, (uint64_t)n, __ATOMIC_RELAXED);
+	return (uint32_t)n;
+}
+
+uint64_t virtio_rng_bytes(const struct virtio_mmio *m)
+{
+	const struct rng *g = m->dev;
+
+	return __atomic_load_n(&g->bytes, __ATOMIC_RELAXED);
 }
 
 static void rng_event(void *ctx, _unused_ uint32_t tag, _unused_ uint32_t events)
@@ -40,7 +53,7 @@ static void rng_event(void *ctx, _unused_ uint32_t tag, _unused_ uint32_t events
 
 	eventfd_read(q->kick_fd, &count);
 	while ((r = virtq_pop(q, mem, &g->chain)) > 0)
-		virtq_push(q, mem, g->chain.head, fill(&g->chain));
+		virtq_push(q, mem, g->chain.head, fill(g));
 	virtq_flush(q, mem);
 	if (r < 0)
 		virtio_mmio_needs_reset(g->mmio);

@@ -422,7 +422,7 @@ static void stopped_from_outside(_unused_ void **state)
 
 	image_init(&i, guest_spins, guest_spins_end);
 	cfg = config(image_elf(&i, true));
-	cfg.vcpus = 4; /* the others wait to be started */
+	cfg.vcpus = VM_VCPUS_MAX; /* the others wait to be started */
 	v = machine(&cfg);
 	assert_ok(pthread_create(&t, NULL, stop_soon, v));
 	assert_int_equal(run(v), VM_END_STOPPED);

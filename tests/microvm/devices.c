@@ -23,6 +23,19 @@ __asm__(".pushsection .rodata\n"
 	".popsection\n");
 /* ---- good ---- */
 
+/* What a user may ask for: "tried", "hello"; 256 random bytes. */
+static void counted(const struct machine *m, unsigned kind)
+{
+	struct vm_console_stats c;
+	uint64_t random;
+
+	vm_console_stats(m->v, &c);
+	assert_int_equal(c.out_bytes, 5);
+	assert_int_equal(c.in_bytes, 0);
+	assert_ok(vm_rng_bytes(m->v, &random));
+	assert_int_equal(random, kind == RNG ? 256 : 0);
+}
+
 static void each_is_used(_unused_ void **state)
 {
 	static struct machine m;
@@ -35,6 +48,7 @@ static void each_is_used(_unused_ void **state)
 		another(&m, kind);
 		assert_true(machine_run(&m));
 		done(&m, kind);
+		counted(&m, kind);
 		machine_done(&m);
 	}
 }
