@@ -9,6 +9,7 @@
 #include <fcntl.h>
 #include <grp.h>
 #include <linux/capability.h>
+#include <sched.h>
 #include <signal.h>
 #include <sys/ioctl.h>
 #include <sys/prctl.h>
@@ -26,12 +27,22 @@ struct files {
 	bool tty;
 };
 
-/* What the child was at when it failed, through a pipe that an exec closes. */
+/* What the child was at when it failed; an error of 0: it was executed, or killed before. */
 enum stage { STAGE_FILES, STAGE_IDS, STAGE_CWD, STAGE_EXEC };
 struct report {
 	int error;
 	enum stage stage;
 };
+
+/* Of a child, which shares our memory until it is executed. */
+struct birth {
+	const struct config *config;
+	const struct user *user;
+	const struct files *files;
+	struct report report;
+};
+
+#define CHILD_STACK (64u << 10) /* PATH_MAX and what printf() takes, by far */
 
 /* ---- files ---- */
 
@@ -230,31 +241,35 @@ static int child_exec(const struct config *c)
 	return denied ? denied : -ENOENT;
 }
 
-static void child(const struct config *c, const struct user *u, const struct files *f,
-		  int report_fd)
+/*
+ * Begins with our signals, which are all blocked, so that no handler of anybody's runs in our
+ * memory; leaves nothing there but the report.
+ */
+static int child(void *arg)
 {
-	struct report report;
+	struct birth *b = arg;
+	struct report *report = &b->report;
+	const struct config *c = b->config;
 	sigset_t none;
 
 	machine_drop();
-	report.stage = STAGE_FILES;
-	report.error = child_files(f, u);
-	if (report.error == 0) {
-		report.stage = STAGE_IDS;
-		report.error = child_ids(c, u);
+	report->stage = STAGE_FILES;
+	report->error = child_files(b->files, b->user);
+	if (report->error == 0) {
+		report->stage = STAGE_IDS;
+		report->error = child_ids(c, b->user);
 	}
-	if (report.error == 0) {
-		report.stage = STAGE_CWD;
-		report.error = chdir(c->cwd && *c->cwd ? c->cwd : "/") < 0 ? -errno : 0;
+	if (report->error == 0) {
+		report->stage = STAGE_CWD;
+		report->error = chdir(c->cwd && *c->cwd ? c->cwd : "/") < 0 ? -errno : 0;
 	}
-	if (report.error == 0) {
-		report.stage = STAGE_EXEC;
+	if (report->error == 0) {
+		report->stage = STAGE_EXEC;
 		signal(SIGPIPE, SIG_DFL);
 		sigemptyset(&none);
 		sigprocmask(SIG_SETMASK, &none, NULL);
-		report.error = child_exec(c);
+		report->error = child_exec(c);
 	}
-	(void)!write(report_fd, &report, sizeof(report));
 	_exit(127);
 }
 
@@ -305,35 +320,28 @@ static int defaults(struct config *c, const struct user *u)
 	return r < 0 ? failing(r, "working directory \"%s\"", c->cwd ? c->cwd : "") : 0;
 }
 
-static int fork_and_watch(const struct config *c, const struct user *u, const struct files *f,
-			  struct command *ret)
+/*
+ * As vfork(2) does: nothing of us is copied, and we stand still until the child is executed or has
+ * failed. With a stack of its own it may call functions as it likes.
+ */
+static int give_birth(struct birth *b, pid_t *ret)
 {
-	struct report report;
-	int fds[2];
-	ssize_t n;
+	static uint8_t stack[CHILD_STACK] __attribute__((aligned(16)));
 
-	if (pipe2(fds, O_CLOEXEC) < 0)
-		return failing(-errno, "pipe");
-	ret->pid = fork();
-	if (ret->pid < 0)
+	*ret = clone(child, stack + sizeof(stack), CLONE_VM | CLONE_VFORK | SIGCHLD, b);
+	if (*ret < 0)
 		return failing(-errno, "fork");
-	if (ret->pid == 0)
-		child(c, u, f, fds[1]);
-	close(fds[1]);
-	do
-		n = read(fds[0], &report, sizeof(report));
-	while (n < 0 && errno == EINTR);
-	close(fds[0]);
-	if (n != sizeof(report))
+	if (b->report.error == 0)
 		return 0;
-	waitpid(ret->pid, NULL, 0);
-	return failed(c, &report);
+	waitpid(*ret, NULL, 0);
+	return failed(b->config, &b->report);
 }
 
 int command_start(struct config *c, struct command *ret)
 {
 	struct files files = { { -1, -1, -1 }, false };
 	struct user user;
+	struct birth birth = { .config = c, .user = &user, .files = &files };
 	int r = user_find(c->user, &user);
 
 	*ret = (struct command){ .in = -1, .out = -1, .err = -1 };
@@ -346,7 +354,7 @@ int command_start(struct config *c, struct command *ret)
 	r = c->flags & GUEST_FLAG_TTY ? tty_open(c, ret, &files) : pipes_open(c, ret, &files);
 	if (r < 0)
 		return r;
-	r = fork_and_watch(c, &user, &files, ret);
+	r = give_birth(&birth, &ret->pid);
 	files_close(&files);
 	return r;
 }

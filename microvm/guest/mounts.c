@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Mounts: /dev and /sys for ourselves, then the image's root, those two moved into it, and what a
- * container finds too. An image's /tmp and /run stay its own.
+ * Mounts: what a command finds besides its root, before the machine is ready, so that one that goes
+ * on from there has it; then the image's root, and the others moved into it. An image's /tmp and
+ * /run stay its own.
  */
 #include "microvm/guest/init.h"
 
@@ -58,34 +59,6 @@ static int mount_all(const struct mounted *m, size_t n)
 	return r;
 }
 
-int mounts_early(void)
-{
-	static const struct mounted early[] = {
-		{ "/dev", "devtmpfs", "mode=0755", MS_NOSUID },
-		{ "/sys", "sysfs", NULL, MS_NOSUID | MS_NODEV | MS_NOEXEC },
-	};
-
-	return mount_all(early, ARRAY_SIZE(early));
-}
-
-static int move(const char *from, const char *to)
-{
-	int r = mkdirs(to, 0755);
-
-	if (r == 0 && mount(from, to, NULL, MS_MOVE, NULL) < 0)
-		r = -errno;
-	return r < 0 ? failing(r, "%s of the image", from) : 0;
-}
-
-/* The root becomes /; the initramfs is below it, out of reach. */
-static int switch_root(void)
-{
-	if (chdir(NEW_ROOT) < 0 || mount(".", "/", NULL, MS_MOVE, NULL) < 0 || chroot(".") < 0 ||
-	    chdir("/") < 0)
-		return failing(-errno, "switch to the root");
-	return 0;
-}
-
 static void dev_links(void)
 {
 	static const char *const links[][2] = {
@@ -97,6 +70,49 @@ static void dev_links(void)
 
 	for (size_t i = 0; i < ARRAY_SIZE(links); i++)
 		(void)!symlink(links[i][0], links[i][1]);
+}
+
+int mounts_early(void)
+{
+	static const struct mounted early[] = {
+		{ "/dev", "devtmpfs", "mode=0755", MS_NOSUID },
+		{ "/dev/pts", "devpts", "newinstance,ptmxmode=0666,mode=0620,gid=5",
+		  MS_NOSUID | MS_NOEXEC },
+		{ "/dev/shm", "tmpfs", "mode=1777", MS_NOSUID | MS_NODEV | MS_NOEXEC },
+		{ "/dev/mqueue", "mqueue", NULL, MS_NOSUID | MS_NODEV | MS_NOEXEC },
+		{ "/sys", "sysfs", NULL, MS_NOSUID | MS_NODEV | MS_NOEXEC },
+		{ "/sys/fs/cgroup", "cgroup2", NULL, MS_NOSUID | MS_NODEV | MS_NOEXEC },
+		{ "/proc", "proc", NULL, MS_NOSUID | MS_NODEV | MS_NOEXEC },
+	};
+	int r = mount_all(early, ARRAY_SIZE(early));
+
+	if (r == 0) {
+		dev_links();
+		r = mkdirs(NEW_ROOT, 0755);
+	}
+	return r;
+}
+
+/* With what is mounted below it. */
+static int move(const char *path)
+{
+	char to[sizeof(NEW_ROOT) + 16];
+	int r;
+
+	snprintf(to, sizeof(to), NEW_ROOT "%s", path);
+	r = mkdirs(to, 0755);
+	if (r == 0 && mount(path, to, NULL, MS_MOVE, NULL) < 0)
+		r = -errno;
+	return r < 0 ? failing(r, "%s of the image", path) : 0;
+}
+
+/* The root becomes /; the initramfs is below it, out of reach. */
+static int switch_root(void)
+{
+	if (chdir(NEW_ROOT) < 0 || mount(".", "/", NULL, MS_MOVE, NULL) < 0 || chroot(".") < 0 ||
+	    chdir("/") < 0)
+		return failing(-errno, "switch to the root");
+	return 0;
 }
 
 static bool volume_is_disk(const struct volume *v)
@@ -136,32 +152,19 @@ static int volumes(const struct config *c)
 
 int mounts_root(const struct config *c)
 {
-	static const struct mounted inside[] = {
-		{ "/proc", "proc", NULL, MS_NOSUID | MS_NODEV | MS_NOEXEC },
-		{ "/dev/pts", "devpts", "newinstance,ptmxmode=0666,mode=0620,gid=5",
-		  MS_NOSUID | MS_NOEXEC },
-		{ "/dev/shm", "tmpfs", "mode=1777", MS_NOSUID | MS_NODEV | MS_NOEXEC },
-		{ "/dev/mqueue", "mqueue", NULL, MS_NOSUID | MS_NODEV | MS_NOEXEC },
-		{ "/sys/fs/cgroup", "cgroup2", NULL, MS_NOSUID | MS_NODEV | MS_NOEXEC },
-	};
-	int r = mkdirs(NEW_ROOT, 0755);
+	static const char *const moved[] = { "/dev", "/sys", "/proc" };
+	int r = 0;
 
-	if (r == 0 && mount(c->root, NEW_ROOT, "virtiofs", 0, NULL) < 0)
-		r = -errno;
-	if (r < 0)
-		return failing(r, "root file system \"%s\"", c->root);
-	r = move("/dev", NEW_ROOT "/dev");
-	if (r == 0)
-		r = move("/sys", NEW_ROOT "/sys");
+	if (mount(c->root, NEW_ROOT, "virtiofs", 0, NULL) < 0)
+		return failing(-errno, "root file system \"%s\"", c->root);
+	for (size_t i = 0; r == 0 && i < ARRAY_SIZE(moved); i++)
+		r = move(moved[i]);
 	if (r == 0)
 		r = switch_root();
-	if (r == 0)
-		r = mount_all(inside, ARRAY_SIZE(inside));
 	if (r == 0)
 		r = volumes(c);
 	if (r < 0)
 		return r;
-	dev_links();
 	/* Last, so that places to mount on could be made. */
 	if ((c->flags & GUEST_FLAG_ROOT_RO) &&
 	    mount(NULL, "/", NULL, MS_REMOUNT | MS_BIND | MS_RDONLY, NULL) < 0)
