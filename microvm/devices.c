@@ -63,6 +63,11 @@ static int bus_errand(void *ctx, int (*fn)(void *arg), void *arg)
 	return vm_errand(ctx, fn, arg);
 }
 
+static int bus_when(void *ctx, int fd, void (*fn)(void *arg), void *arg)
+{
+	return vm_when(ctx, fd, fn, arg);
+}
+
 static int bus_thread_begins(_unused_ void *ctx, const char *name)
 {
 	return vm_jail_thread(name);
@@ -237,6 +242,7 @@ int vm_devices_new(struct vm *v, const struct vm_config *cfg)
 		.coalesce = bus_coalesce,
 		.errand = bus_errand,
 		.thread_begins = bus_thread_begins,
+		.when = bus_when,
 		.ctx = v,
 	};
 	int r;

@@ -5,7 +5,9 @@
  * thread that touches a device does so before or after that, and is not narrowed.
  */
 #include "microvm/vm.h"
+#include "base/mem.h"
 #include <errno.h>
+#include <poll.h>
 #include <stdatomic.h>
 #include <sys/eventfd.h>
 
@@ -40,4 +42,51 @@ void vm_errand_do(struct vm *v)
 		pthread_cond_signal(&e->done);
 	}
 	pthread_mutex_unlock(&e->lock);
+}
+
+/* ---- what is done when a descriptor is readable ---- */
+
+static void drop(struct vm *v, unsigned i)
+{
+	v->late[i] = v->late[--v->nlate];
+}
+
+int vm_when(struct vm *v, int fd, void (*fn)(void *arg), void *arg)
+{
+	if (fd >= 0 && v->nlate == ARRAY_SIZE(v->late))
+		return -ENOSPC;
+	if (fd >= 0) {
+		v->late[v->nlate++] = (struct late){ fd, fn, arg };
+		return 0;
+	}
+	for (unsigned i = v->nlate; i--;)
+		if (v->late[i].arg == arg)
+			drop(v, i);
+	return 0;
+}
+
+void vm_errand_wait(struct vm *v)
+{
+	struct pollfd p[1 + VM_LATE_MAX];
+
+	for (;;) {
+		const unsigned n = v->nlate;
+
+		p[0] = (struct pollfd){ .fd = v->end_fd, .events = POLLIN };
+		for (unsigned i = 0; i < n; i++)
+			p[1 + i] = (struct pollfd){ .fd = v->late[i].fd, .events = POLLIN };
+		if (poll(p, 1 + n, -1) < 0 && errno != EINTR)
+			return;
+		/* From the last on, in whose place none comes that was not looked at. */
+		for (unsigned i = n; i--;) {
+			const struct late l = v->late[i];
+
+			if (!p[1 + i].revents)
+				continue;
+			drop(v, i);
+			l.fn(l.arg);
+		}
+		if (p[0].revents)
+			return;
+	}
 }

@@ -7,7 +7,7 @@
 #include <sys/stat.h>
 
 #define MAGIC	   "STRTSNAP"
-#define VERSION	   1u
+#define VERSION	   2u
 #define STATE_MAX  (8u << 20) /* 32 vCPUs with the largest XSAVE area take 1 MiB */
 #define MEMORY_MAX (UINT64_C(1) << 40)
 

@@ -284,6 +284,7 @@ static void wait_for_end(struct vm *v)
 	eventfd_t n;
 
 	while (!kicked || atomic_load(&v->nrunning)) {
+		vm_errand_wait(v);
 		eventfd_read(v->end_fd, &n);
 		vm_errand_do(v);
 		if (kicked || atomic_load(&v->end) == RUNNING)

@@ -37,6 +37,8 @@
 
 #define VM_SOON_MAX 8
 
+#define VM_LATE_MAX 32 /* threads that wait to be started: at most one of each device */
+
 /*
  * console, file systems, disks, rng, balloon, net, vsock; an interrupt each, from 1 on: 0 is none
  * for Linux
@@ -137,6 +139,13 @@ struct vm {
 	int unread_fd; /* eventfd of the writes that nobody has to see; -1 = none yet */
 	int end_fd;    /* eventfd: somebody has set end, an errand waits or a vCPU has ended */
 	struct errand errand;
+	/* Called when @fd is readable, once; of the thread in vm_run() alone, as errands are. */
+	struct late {
+		int fd;
+		void (*fn)(void *arg);
+		void *arg;
+	} late[VM_LATE_MAX];
+	unsigned nlate;
 	_Atomic unsigned nrunning; /* vCPUs */
 	_Atomic int end;	   /* an enum vm_end, -1 = running */
 	char why[160];
@@ -228,6 +237,10 @@ void vcpu_join(struct vcpu *c);
 int vm_errand(struct vm *v, int (*fn)(void *arg), void *arg);
 /* By that thread: does the one that waits, if any. */
 void vm_errand_do(struct vm *v);
+/* As struct virtio_bus has when(); in an errand, or while vm_run() does not run. */
+int vm_when(struct vm *v, int fd, void (*fn)(void *arg), void *arg);
+/* By the thread in vm_run(): until v->end_fd is readable; calls whoever's turn comes meanwhile. */
+void vm_errand_wait(struct vm *v);
 
 /* exits.c: handles the exit in c->run. */
 void vcpu_exit(struct vcpu *c);

@@ -258,7 +258,7 @@ static int balloon_activate(void *dev)
 	if (r == 0)
 		r = watch_all(b);
 	if (r == 0)
-		r = virtio_thread_start(&b->thread, b->mmio, b->stop_fd);
+		r = virtio_thread_start_late(&b->thread, b->mmio, b->stop_fd);
 	if (r < 0) {
 		virtio_thread_done(&b->thread);
 		b->stop_fd = fd_close(b->stop_fd);

@@ -178,7 +178,19 @@ int virtio_mmio_load(struct virtio_mmio *m, const void *data, size_t len)
 	return r;
 }
 
-/* A kick may have been on its way: each queue is looked at once. */
+/*
+ * A kick may have been on its way, for what waits there; one for all queues is not worth a look at
+ * each.
+ */
+static void kick(struct virtio_mmio *m, unsigned i)
+{
+	struct virtq *q = &m->queues[i];
+
+	if (m->ops->one_kick ||
+	    (!(m->ops->filled & 1u << i) && virtq_pending(q, m->bus.mem) != 0))
+		eventfd_write(q->kick_fd, 1);
+}
+
 int virtio_mmio_resume(struct virtio_mmio *m)
 {
 	int r = 0;
@@ -188,7 +200,7 @@ int virtio_mmio_resume(struct virtio_mmio *m)
 		mmio_activate(m);
 		r = m->active ? 0 : err(-EAGAIN, "virtio %s: cannot be resumed", m->ops->name);
 		for (unsigned i = 0; r == 0 && i < m->nqueues; i++)
-			eventfd_write(m->queues[i].kick_fd, 1);
+			kick(m, i);
 	}
 	pthread_mutex_unlock(&m->lock);
 	return r;

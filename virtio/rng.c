@@ -70,7 +70,7 @@ static int rng_activate(void *dev)
 		r = virtio_thread_watch(&g->thread, virtio_mmio_queue(g->mmio, 0)->kick_fd, EPOLLIN,
 					0);
 	if (r == 0)
-		r = virtio_thread_start(&g->thread, g->mmio, g->stop_fd);
+		r = virtio_thread_start_late(&g->thread, g->mmio, g->stop_fd);
 	if (r < 0) {
 		virtio_thread_done(&g->thread);
 		g->stop_fd = fd_close(g->stop_fd);

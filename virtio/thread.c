@@ -78,14 +78,11 @@ static void *thread_main(void *arg)
 	}
 }
 
-int virtio_thread_start(struct virtio_thread *t, struct virtio_mmio *m, int stop_fd)
+static int start(struct virtio_thread *t)
 {
 	sigset_t all, old;
-	int r = virtio_thread_watch(t, stop_fd, EPOLLIN, TAG_STOP);
+	int r;
 
-	if (r < 0)
-		return r;
-	t->mmio = m;
 	sigfillset(&all);
 	/*
 	 * What a thread does to itself: a lost page of a file under a map has a handler (layer/).
@@ -94,10 +91,44 @@ int virtio_thread_start(struct virtio_thread *t, struct virtio_mmio *m, int stop
 	pthread_sigmask(SIG_SETMASK, &all, &old);
 	r = pthread_create(&t->thread, NULL, thread_main, t);
 	pthread_sigmask(SIG_SETMASK, &old, NULL);
+	t->started = r == 0;
 	return -r;
+}
+
+int virtio_thread_start(struct virtio_thread *t, struct virtio_mmio *m, int stop_fd)
+{
+	int r = virtio_thread_watch(t, stop_fd, EPOLLIN, TAG_STOP);
+
+	t->mmio = m;
+	return r < 0 ? r : start(t);
+}
+
+static void start_now(void *arg)
+{
+	struct virtio_thread *t = arg;
+
+	if (start(t) < 0)
+		virtio_mmio_needs_reset(t->mmio);
+}
+
+int virtio_thread_start_late(struct virtio_thread *t, struct virtio_mmio *m, int stop_fd)
+{
+	int r;
+
+	if (!m->bus.when)
+		return virtio_thread_start(t, m, stop_fd);
+	r = virtio_thread_watch(t, stop_fd, EPOLLIN, TAG_STOP);
+	t->mmio = m;
+	return r < 0 ? r : m->bus.when(m->bus.ctx, t->epoll_fd, start_now, t);
 }
 
 void virtio_thread_join(struct virtio_thread *t)
 {
-	pthread_join(t->thread, NULL);
+	const struct virtio_bus *bus = &t->mmio->bus;
+
+	if (t->started)
+		pthread_join(t->thread, NULL);
+	else if (bus->when)
+		bus->when(bus->ctx, -1, NULL, t);
+	t->started = false;
 }

@@ -4,6 +4,7 @@
 #define VIRTIO_THREAD_H
 
 #include <pthread.h>
+#include <stdbool.h>
 #include <stdint.h>
 
 struct virtio_mmio;
@@ -12,6 +13,7 @@ struct virtio_thread {
 	pthread_t thread;
 	struct virtio_mmio *mmio;
 	int epoll_fd;
+	bool started;
 	/* Called for each event with the @tag that its descriptor was added with. */
 	void (*event)(void *ctx, uint32_t tag, uint32_t events);
 	void *ctx;
@@ -27,6 +29,11 @@ int virtio_thread_rewatch(struct virtio_thread *t, int fd, uint32_t events, uint
 void virtio_thread_unwatch(struct virtio_thread *t, int fd);
 /* Starts it, all signals blocked; it ends when @stop_fd becomes readable. */
 int virtio_thread_start(struct virtio_thread *t, struct virtio_mmio *m, int stop_fd);
+/*
+ * The same at the first event, where the bus can say when that is: for what many a guest never
+ * uses.
+ */
+int virtio_thread_start_late(struct virtio_thread *t, struct virtio_mmio *m, int stop_fd);
 void virtio_thread_join(struct virtio_thread *t);
 void virtio_thread_done(struct virtio_thread *t);
 

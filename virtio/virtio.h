@@ -104,6 +104,7 @@ struct virtio_ops {
 	uint32_t device_id;  /* virtio 1.2 section 5 */
 	uint16_t queue_size; /* entries offered for each queue */
 	bool one_kick;	     /* one eventfd for all queues: not over vhost-user */
+	uint32_t filled; /* queues, as bits, that hold buffers to be filled some day */
 	uint64_t features;   /* beside VERSION_1, EVENT_IDX and INDIRECT_DESC */
 	size_t config_len;
 	const void *(*config)(void *dev); /* config space, as the guest reads it */
@@ -162,6 +163,12 @@ struct virtio_bus {
 	 * reset and the thread does nothing more. NULL: nothing.
 	 */
 	int (*thread_begins)(void *ctx, const char *name);
+	/*
+	 * Has a thread that may start others call @fn once, when @fd becomes readable; a negative
+	 * @fd: what was to be called with @arg no longer is. By who may start threads himself, as
+	 * in an errand. NULL: threads are started before there is something to do for them.
+	 */
+	int (*when)(void *ctx, int fd, void (*fn)(void *arg), void *arg);
 	void *ctx;
 };
 #define VIRTIO_ANY_VALUE UINT32_MAX

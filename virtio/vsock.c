@@ -6,6 +6,7 @@
  */
 #include "virtio/vsock.h"
 
+#include "base/buf.h"
 #include "base/err.h"
 #include "base/fd.h"
 #include "base/mem.h"
@@ -152,6 +153,7 @@ static int send_event(struct virtio_vsock *v)
 static void refuse(struct virtio_vsock *v, const struct vsock_header *h)
 {
 	vsock_count(&v->stats.refused, 1);
+	v->met = true;
 	v->refused[v->nrefused++] = (struct vsock_key){ h->dst_port, h->src_port };
 }
 
@@ -340,11 +342,25 @@ static void all_end(struct virtio_vsock *v)
 	v->nrefused = 0;
 }
 
+/* What the guest gives to be filled some day wakes nobody. */
+static void awake(struct virtio_vsock *v)
+{
+	static const unsigned filled[] = { VSOCK_RX, VSOCK_EVENTS };
+
+	for (size_t i = 0; i < ARRAY_SIZE(filled) && !v->awake; i++)
+		virtio_thread_rewatch(&v->thread, virtio_mmio_queue(v->mmio, filled[i])->kick_fd,
+				      EPOLLIN, filled[i]);
+	v->awake = true;
+}
+
 static void vsock_event(void *ctx, uint32_t tag, uint32_t events)
 {
 	struct virtio_vsock *v = ctx;
 	bool starved = v->rx_starved;
-	int r = handle(v, tag, events);
+	int r;
+
+	awake(v);
+	r = handle(v, tag, events);
 
 	if (r == 0)
 		r = send_waiting(v);
@@ -370,8 +386,8 @@ static int watch_all(struct virtio_vsock *v)
 	int r = 0;
 
 	for (unsigned i = 0; r == 0 && i < VSOCK_QUEUES; i++)
-		r = virtio_thread_watch(&v->thread, virtio_mmio_queue(v->mmio, i)->kick_fd, EPOLLIN,
-					i);
+		r = virtio_thread_watch(&v->thread, virtio_mmio_queue(v->mmio, i)->kick_fd,
+					i == VSOCK_TX || v->restored ? EPOLLIN : 0, i);
 	if (r == 0 && v->cfg.listen_fd >= 0)
 		r = virtio_thread_watch(&v->thread, v->cfg.listen_fd, EPOLLIN, VSOCK_TAG_LISTEN);
 	v->listening = true;
@@ -383,7 +399,7 @@ static int vsock_activate(void *dev)
 	struct virtio_vsock *v = dev;
 	int r;
 
-	v->rx_starved = false;
+	v->rx_starved = v->awake = false;
 	if (v->restored)
 		eventfd_write(virtio_mmio_queue(v->mmio, VSOCK_EVENTS)->kick_fd, 1);
 	v->stop_fd = eventfd(0, EFD_CLOEXEC);
@@ -391,7 +407,7 @@ static int vsock_activate(void *dev)
 	if (r == 0)
 		r = watch_all(v);
 	if (r == 0)
-		r = virtio_thread_start(&v->thread, v->mmio, v->stop_fd);
+		r = virtio_thread_start_late(&v->thread, v->mmio, v->stop_fd);
 	if (r < 0) {
 		virtio_thread_done(&v->thread);
 		v->stop_fd = fd_close(v->stop_fd);
@@ -410,21 +426,25 @@ static void vsock_reset(void *dev)
 	v->stop_fd = fd_close(v->stop_fd);
 }
 
-/* No connection outlives a snapshot, so there is nothing to save but that. */
-static int vsock_save(void *dev, _unused_ struct buf *out)
+/* No connection outlives a snapshot, so there is nothing to save but that there was one. */
+static int vsock_save(void *dev, struct buf *out)
 {
 	struct virtio_vsock *v = dev;
+	uint8_t met = v->met;
 
-	v->restored = true;
+	v->restored = v->met;
+	buf_add(out, &met, sizeof(met));
 	return 0;
 }
 
-static int vsock_load(void *dev, _unused_ const uint8_t *data, size_t len)
+static int vsock_load(void *dev, const uint8_t *data, size_t len)
 {
 	struct virtio_vsock *v = dev;
 
-	v->restored = true;
-	return len ? -EBADMSG : 0;
+	if (len != 1 || *data > 1)
+		return -EBADMSG;
+	v->restored = v->met = *data;
+	return 0;
 }
 
 static const void *vsock_config(void *dev)
@@ -448,6 +468,7 @@ static const struct virtio_ops vsock_ops = {
 	.name = "vsock",
 	.device_id = VSOCK_DEVICE_ID,
 	.queue_size = VSOCK_QUEUE_SIZE,
+	.filled = 1u << VSOCK_RX | 1u << VSOCK_EVENTS,
 	.config_len = sizeof(((struct virtio_vsock *)NULL)->config),
 	.config = vsock_config,
 	.activate = vsock_activate,

@@ -101,7 +101,9 @@ struct virtio_vsock {
 	bool listening;	 /* the listening socket is watched */
 	bool deaf;	 /* no descriptor for another client: until something else happens */
 	bool rx_starved; /* the guest has no buffer for us */
+	bool met;	 /* there was a connection, or a wish for one, that the guest may know of */
 	bool restored;	 /* it is to hear that its connections are gone */
+	bool awake;	 /* the thread has begun */
 	uint32_t next_port;
 	struct vsock_conn conns[VIRTIO_VSOCK_CONNS];
 	uint8_t *buffers;

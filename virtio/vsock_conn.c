@@ -28,6 +28,7 @@ struct vsock_conn *vsock_conn_new(struct virtio_vsock *v, enum vsock_state state
 
 		if (c->state != VSOCK_FREE)
 			continue;
+		v->met = true;
 		*c = (struct vsock_conn){ .vsock = v,
 					  .state = state,
 					  .generation = (c->generation + 1) & 0x7fff,

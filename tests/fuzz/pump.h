@@ -83,6 +83,11 @@ int virtio_thread_start(struct virtio_thread *t, struct virtio_mmio *m, _unused_
 	return 0;
 }
 
+int virtio_thread_start_late(struct virtio_thread *t, struct virtio_mmio *m, int stop_fd)
+{
+	return virtio_thread_start(t, m, stop_fd);
+}
+
 void virtio_thread_join(_unused_ struct virtio_thread *t)
 {
 	pump_of.t = NULL;

@@ -41,7 +41,7 @@ static void sign(uint8_t *file, size_t size)
 {
 	uint64_t state = word(file + AT_RECORDS_LEN, 8) + word(file + AT_EXTENTS, 4) * 16;
 	struct digest d = sha256_of(file + SNAPSHOT_PAGE, MIN(state, size - SNAPSHOT_PAGE));
-	const uint32_t version = 1;
+	const uint32_t version = 2;
 
 	memcpy(file, "STRTSNAP", 8);
 	memcpy(file + AT_VERSION, &version, sizeof(version));

@@ -328,7 +328,7 @@ static void of_another_version(_unused_ void **state)
 {
 	int fd = saved(1);
 
-	assert_int_equal(pwrite(fd, "\2", 1, 8), 1);
+	assert_int_equal(pwrite(fd, "\3", 1, 8), 1);
 	refused(config(-1), fd, key, -ESTALE);
 	fd_close(fd);
 }

@@ -3,6 +3,7 @@
 
 #include "base/buf.h"
 #include "base/err.h"
+#include <poll.h>
 
 static void config(_unused_ void **state)
 {
@@ -131,6 +132,79 @@ static void restored(_unused_ void **state)
 	end(&f);
 }
 
+/* Without a connection there is nothing that could be gone, and the guest is left alone. */
+static void restored_untouched(_unused_ void **state)
+{
+	_buf_done_ struct buf saved = { 0 };
+	struct fixture f;
+	uint8_t met = 2;
+
+	start(&f);
+	ring_add(&f.d, &f.d.rings[VSOCK_EVENTS], driver_alloc(&f.d, 8), 8, true);
+	reg_put(&f.d, R_NOTIFY, VSOCK_EVENTS);
+	assert_ok(virtio_mmio_save(f.d.m, &saved));
+	assert_ok(virtio_mmio_load(f.d.m, saved.data, saved.len));
+	assert_ok(virtio_mmio_resume(f.d.m));
+	fd_close(connected(&f));
+	assert_false(ring_used(&f.d, &f.d.rings[VSOCK_EVENTS]));
+	/* The last byte says whether there was one. */
+	saved.data[saved.len - 1] = met;
+	assert_int_equal(virtio_mmio_load(f.d.m, saved.data, saved.len), -EBADMSG);
+	err_clear();
+	end(&f);
+}
+
+/* ---- a thread that is started when there is something to do ---- */
+
+static struct {
+	int fd; /* -1 = nothing waits */
+	void (*fn)(void *arg);
+	void *arg;
+} late;
+
+static int when(_unused_ void *ctx, int fd, void (*fn)(void *arg), void *arg)
+{
+	assert_true(fd >= 0 || late.arg == arg);
+	late.fd = fd;
+	late.fn = fn;
+	late.arg = arg;
+	return 0;
+}
+
+static bool is_wanted(void)
+{
+	struct pollfd p = { .fd = late.fd, .events = POLLIN };
+
+	return poll(&p, 1, 0) == 1;
+}
+
+static void late_thread(_unused_ void **state)
+{
+	struct fixture f;
+	int fd;
+
+	start_on(&f, when);
+	give_all(&f);
+	reg_put(&f.d, R_NOTIFY, VSOCK_EVENTS);
+	assert_true(late.fd >= 0);
+	/* Buffers for some day are no work; neither is an end that comes first. */
+	assert_false(is_wanted());
+	reg_put(&f.d, R_STATUS, 0);
+	assert_int_equal(late.fd, -1);
+	begin_again(&f, 0);
+	assert_false(is_wanted());
+	fd = client(&f, "CONNECT 5\n");
+	assert_true(is_wanted());
+	late.fn(late.arg);
+	hear(&f, VSOCK_OP_REQUEST);
+	say(&f, VSOCK_OP_RESPONSE, 0);
+	expect(fd, "OK ");
+	fd_close(fd);
+	/* More buffers are seen now. */
+	give(&f, 0);
+	end(&f);
+}
+
 static void reset_while_busy(_unused_ void **state)
 {
 	struct fixture f;
@@ -156,7 +230,8 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(config),   cmocka_unit_test(malformed),
 		cmocka_unit_test(flood),    cmocka_unit_test(all_taken),
-		cmocka_unit_test(restored), cmocka_unit_test(reset_while_busy),
+		cmocka_unit_test(restored), cmocka_unit_test(restored_untouched),
+		cmocka_unit_test(late_thread), cmocka_unit_test(reset_while_busy),
 	};
 
 	alarm(120);

@@ -56,7 +56,9 @@ static inline void give_all(struct fixture *f)
 	reg_put(&f->d, R_NOTIFY, VSOCK_RX);
 }
 
-static inline void start_without_buffers(struct fixture *f)
+/* @when: as struct virtio_bus has it, NULL = none. */
+static inline void start_on(struct fixture *f, int (*when)(void *ctx, int fd, void (*fn)(void *arg),
+							   void *arg))
 {
 	struct virtio_vsock_config cfg = { .connect = connect_server, .ctx = f };
 
@@ -70,9 +72,15 @@ static inline void start_without_buffers(struct fixture *f)
 	assert_ok(listen(f->listen_fd, 100));
 	cfg.listen_fd = f->listen_fd;
 	driver_init(&f->d);
+	f->d.bus.when = when;
 	assert_ok(virtio_vsock_new(&cfg, &f->d.bus, 0xd0000000, 1, &f->v, &f->d.m));
 	driver_start(&f->d, 0, VSOCK_QUEUES, 64);
 	f->out = driver_alloc(&f->d, HEAD + VSOCK_BUFFER + 1);
+}
+
+static inline void start_without_buffers(struct fixture *f)
+{
+	start_on(f, NULL);
 }
 
 static inline void start(struct fixture *f)
