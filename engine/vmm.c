@@ -82,6 +82,14 @@ static void tell_monitor(struct vmm *v, enum vmm_kind kind, int value, const cha
 	v->told = v->told || kind == VMM_FAILED || kind == VMM_EXITED || kind == VMM_SAVED;
 }
 
+/* The guest has begun, and waits for what it asks for. */
+static int open_files(void *ctx)
+{
+	struct vmm *v = ctx;
+
+	return vmm_files_open(v->files, v->restore ? &v->note.agreed : NULL, v->vm);
+}
+
 static int new_machine(struct vmm *v)
 {
 	bool layout = v->restore ? v->note.warm : v->warm;
@@ -93,7 +101,9 @@ static int new_machine(struct vmm *v)
 				 .end = vmm_files_end,
 				 .arg = v->files,
 				 .threads = v->arriving ? ARRIVAL_THREADS : 0,
-				 .connect = port_connect };
+				 .connect = port_connect,
+				 .begun = v->restore ? NULL : open_files,
+				 .begun_ctx = v };
 	int r = v->spec->emulated ? vmm_qemu_new(v->spec, &m, &v->qemu) :
 				    vmm_machine_new(v->spec, &m, &v->vm);
 
@@ -310,7 +320,7 @@ static void tell_end(struct vmm *v)
 	else
 		snprintf(text, sizeof(text), "the guest ended before its command: %s", end_word(v));
 	log_err("%s", text);
-	tell_monitor(v, VMM_FAILED, EIO, text);
+	tell_monitor(v, VMM_FAILED, v->run_result < 0 ? -v->run_result : EIO, text);
 }
 
 static int tell_guest(struct vmm *v)
@@ -386,10 +396,9 @@ static int run(struct vmm *v)
 	eventfd_t n;
 	int r = jail(v);
 
-	if (r >= 0)
-		r = vmm_files_open(v->files, v->restore, v->vm);
-	if (r >= 0 && v->restore)
-		vmm_files_resume(v->files, v->note.agreed);
+	/* What goes on from its own snapshot keeps that until all is well. */
+	if (r >= 0 && (v->qemu || v->restore))
+		r = open_files(v);
 	if (r >= 0)
 		r = v->restore ? tell_restored(v) : tell_guest(v);
 	v->ended_fd = eventfd(0, EFD_CLOEXEC);

@@ -12,6 +12,7 @@
 #include <sys/socket.h>
 
 struct served {
+	struct vmm_files *files;
 	struct ufs *u;
 	struct ufs_conn *conn;
 	struct device_fs stats; /* atomic */
@@ -20,7 +21,11 @@ struct served {
 struct vmm_files {
 	const struct run_spec *spec;
 	pthread_mutex_t objects_lock; /* one request at a time on VMM_OBJECTS */
+	pthread_mutex_t open_lock;
+	pthread_cond_t opened;
+	_Atomic enum { CLOSED, OPEN, FAILED } state;
 	bool arriving;
+	bool ended; /* under open_lock */
 	struct arrival_reader *reader;
 	struct ufs_arrivals arrivals;
 	size_t n;
@@ -37,7 +42,11 @@ int vmm_files_new(const struct run_spec *s, bool arriving, struct vmm_files **re
 	f->spec = s;
 	f->arriving = arriving;
 	f->n = n;
+	for (size_t i = 0; i < n; i++)
+		f->served[i].files = f;
 	pthread_mutex_init(&f->objects_lock, NULL);
+	pthread_mutex_init(&f->open_lock, NULL);
+	pthread_cond_init(&f->opened, NULL);
 	*ret = f;
 	return 0;
 }
@@ -57,8 +66,12 @@ void vmm_files_end(void *files)
 {
 	struct vmm_files *f = files;
 
-	if (f)
-		arrival_reader_shut(f->reader);
+	if (!f)
+		return;
+	pthread_mutex_lock(&f->open_lock);
+	f->ended = true;
+	arrival_reader_shut(f->reader);
+	pthread_mutex_unlock(&f->open_lock);
 }
 
 void *vmm_files_ctx(void *files, size_t i)
@@ -101,11 +114,23 @@ static uint64_t length(const struct iovec *v, int n)
 	return len;
 }
 
+/* The guest runs while they are opened, and may be quick. */
+static bool wait_opened(struct vmm_files *f)
+{
+	if (f->state == CLOSED) {
+		pthread_mutex_lock(&f->open_lock);
+		while (f->state == CLOSED)
+			pthread_cond_wait(&f->opened, &f->open_lock);
+		pthread_mutex_unlock(&f->open_lock);
+	}
+	return f->state == OPEN;
+}
+
 ssize_t vmm_files_serve(void *ctx, const struct iovec *in, int nin, const struct iovec *out,
 			int nout)
 {
 	struct served *s = ctx;
-	ssize_t n = ufs_serve(s->conn, in, nin, out, nout);
+	ssize_t n = wait_opened(s->files) ? ufs_serve(s->conn, in, nin, out, nout) : -EIO;
 
 	count(&s->stats.requests, 1);
 	count(&s->stats.out_bytes, length(in, nin));
@@ -154,18 +179,26 @@ static int volume_fd(const struct vmm_files *f, size_t i)
 /* Who fetches has the network, and stands outside the jail. */
 static int open_arrival(struct vmm_files *f, int at, struct ufs_lower *lower)
 {
+	struct arrival_reader *reader = NULL;
 	int r;
 
 	if (!f->arriving)
 		return 0;
 	r = arrival_reader_new(at + ARRIVAL_TABLE, at + ARRIVAL_STATE, at + ARRIVAL_DESK,
-			       at + ARRIVAL_DOOR, &f->reader);
+			       at + ARRIVAL_DOOR, &reader);
+	if (r < 0)
+		return r;
+	pthread_mutex_lock(&f->open_lock);
+	f->reader = reader;
+	if (f->ended)
+		arrival_reader_shut(reader);
+	pthread_mutex_unlock(&f->open_lock);
 	f->arrivals = (struct ufs_arrivals){ .fd = at + ARRIVAL_DATA,
 					     .find = arrival_find,
 					     .need = arrival_need,
 					     .ctx = f->reader };
 	lower->arrivals = &f->arrivals;
-	return r;
+	return 0;
 }
 
 static int serve_root(struct vmm_files *f, bool recover, struct vm *vm)
@@ -228,12 +261,18 @@ size_t vmm_files_folders(const struct run_spec *s, struct vm_folder *ret)
 	return n;
 }
 
-int vmm_files_open(struct vmm_files *f, bool recover, struct vm *vm)
+int vmm_files_open(struct vmm_files *f, const uint64_t *agreed, struct vm *vm)
 {
-	int r = serve_root(f, recover, vm);
+	int r = serve_root(f, agreed != NULL, vm);
 
+	if (r >= 0 && agreed)
+		ufs_conn_resume(f->served[0].conn, *agreed);
 	for (size_t i = 0; r >= 0 && i < f->spec->nvolumes; i++)
 		r = serve_volume(&f->served[1 + i], volume_fd(f, i), f->spec->volumes[i].rdonly);
+	pthread_mutex_lock(&f->open_lock);
+	f->state = r < 0 ? FAILED : OPEN;
+	pthread_cond_broadcast(&f->opened);
+	pthread_mutex_unlock(&f->open_lock);
 	return r;
 }
 
@@ -245,9 +284,4 @@ void vmm_files_leave(struct vmm_files *f)
 uint64_t vmm_files_agreed(const struct vmm_files *f)
 {
 	return ufs_conn_agreed(f->served[0].conn);
-}
-
-void vmm_files_resume(struct vmm_files *f, uint64_t agreed)
-{
-	ufs_conn_resume(f->served[0].conn, agreed);
 }

@@ -21,15 +21,16 @@ struct vm_folder;
 #define VMM_FILES_FOLDERS(s) (2 + (s)->nvolumes)
 size_t vmm_files_folders(const struct run_spec *s, struct vm_folder *ret);
 /*
- * Inside the jail, as the uid that owns the top: what the union makes there is its own. @recover:
- * the top's server before this one had clients that go on with us. @vm: has the root's DAX window,
- * when the spec has one. 0 or -errno with a text.
+ * Inside the jail, as the uid that owns the top: what the union makes there is its own; once, while
+ * other threads may serve already: they wait. @agreed: the top's server before this one had clients
+ * that go on with us, and agreed on that with the root's; NULL: there was none. @vm: has the root's
+ * DAX window, when the spec has one. 0 or -errno with a text.
  */
 struct vm;
-int vmm_files_open(struct vmm_files *f, bool recover, struct vm *vm);
+int vmm_files_open(struct vmm_files *f, const uint64_t *agreed, struct vm *vm);
 /*
  * The guest waits for nothing any more: what is being served for it fails rather than wait for who
- * fetches. From any thread, after vmm_files_open().
+ * fetches. From any thread.
  */
 void vmm_files_end(void *files);
 /* Syncs and closes; nothing calls vmm_files_serve() any more. */
@@ -46,6 +47,5 @@ void vmm_files_stats(const struct vmm_files *f, size_t i, struct device_fs *ret)
 void vmm_files_leave(struct vmm_files *f);
 /* What root server and guest have agreed on, and another one is to go on with. */
 uint64_t vmm_files_agreed(const struct vmm_files *f);
-void vmm_files_resume(struct vmm_files *f, uint64_t agreed);
 
 #endif

@@ -102,6 +102,8 @@ int vmm_machine_new(const struct run_spec *s, const struct vmm_machine *m, struc
 		.nports = ports_of(s, m, ports),
 		.verbose = getenv("STRATA_DEBUG") != NULL,
 		.snapshot = m->snapshot,
+		.begun = m->begun,
+		.begun_ctx = m->begun_ctx,
 		.stop_mark = m->kind == VMM_MADE ? VM_MARK_READY : 0,
 	};
 	int r = tags && fs ? 0 : -ENOMEM;

@@ -28,6 +28,8 @@ struct vmm_machine {
 	void *arg;
 	unsigned threads; /* that call serve for the root, 0 = as many as the device has */
 	int (*connect)(void *ctx, uint32_t port); /* as struct vm_vsock has it */
+	int (*begun)(void *ctx); /* as struct vm_config has it */
+	void *begun_ctx;
 };
 
 /* Its kernel and init are VMM_KERNEL and VMM_INIT. */

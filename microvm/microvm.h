@@ -126,6 +126,12 @@ struct vm_config {
 	 * is as it was when that was made. -ESTALE: not of this machine; -EBADMSG: damaged.
 	 */
 	const struct vm_snapshot *snapshot;
+	/*
+	 * Called once by the thread in vm_run(), when the guest has begun: for what the guest does not
+	 * wait for yet. Less than 0 ends vm_run() with it. NULL = nothing.
+	 */
+	int (*begun)(void *ctx);
+	void *begun_ctx;
 	unsigned stop_mark; /* ends vm_run() at this mark of the guest's (VM_END_MARK); 0 = none */
 };
 

@@ -167,6 +167,8 @@ static int vm_make(struct vm *v, const struct vm_config *cfg)
 	int r = kvm_open(v);
 
 	v->stop_mark = cfg->stop_mark;
+	v->begun = cfg->begun;
+	v->begun_ctx = cfg->begun_ctx;
 	v->gsi_first = cfg->acpi ? VM_GSI_ACPI : VM_GSI_FIRST;
 
 	if (r < 0)
@@ -295,6 +297,14 @@ static void wait_for_end(struct vm *v)
 	}
 }
 
+static int begun(struct vm *v)
+{
+	int (*fn)(void *ctx) = v->begun;
+
+	v->begun = NULL;
+	return fn ? fn(v->begun_ctx) : 0;
+}
+
 int vm_run(struct vm *v, enum vm_end *ret)
 {
 	int r = 0;
@@ -304,6 +314,8 @@ int vm_run(struct vm *v, enum vm_end *ret)
 		r = virtio_mmio_resume(v->devices[i]);
 	for (unsigned i = 0; r == 0 && i < v->nvcpus; i++)
 		r = vcpu_start(&v->vcpus[i]);
+	if (r == 0)
+		r = begun(v);
 	if (r < 0)
 		vm_stop(v);
 	vm_memory_own(v);
