@@ -115,21 +115,69 @@ static unsigned ranges_find(const struct filter *f, struct range *r)
 	return n;
 }
 
-/* As deep as the numbers of a table of constants have digits. */
+static void set_jump(struct filter *f, unsigned short at, bool yes, uint8_t by)
+{
+	if (f->failed)
+		return;
+	if (yes)
+		f->insns[at].jt = by;
+	else
+		f->insns[at].jf = by;
+}
+
+static void exit_by(struct filter *f, unsigned short at, bool yes, uint32_t action)
+{
+	f->exits[f->nexits++] = (struct filter_exit){ action, at, yes };
+}
+
+/* A return for each action that somebody waits for. */
+static void returns(struct filter *f)
+{
+	while (f->nexits) {
+		const uint32_t action = f->exits[0].action;
+		unsigned short left = 0;
+
+		for (unsigned short i = 0; i < f->nexits; i++) {
+			const struct filter_exit e = f->exits[i];
+
+			if (e.action == action)
+				set_jump(f, e.at, e.yes, distance(f, e.at));
+			else
+				f->exits[left++] = e;
+		}
+		ret(f, action);
+		f->nexits = left;
+	}
+}
+
+#define RETURNS_FAR 200 /* instructions: what else is on the way to a place for returns is less */
+
+/* Where nothing arrives but by a jump. */
+static void returns_if_far(struct filter *f)
+{
+	if (f->nexits && f->n - f->exits[0].at > RETURNS_FAR)
+		returns(f);
+}
+
+/* Of two ranges at least; as deep as the numbers of a table of constants have digits. */
 static void tree(struct filter *f, const struct range *r,
 		 unsigned n) /* NOLINT(misc-no-recursion) */
 {
+	const unsigned low = n / 2, high = n - low;
 	unsigned short at = f->n;
 
-	if (n == 1) {
-		ret(f, r->action);
+	insn(f, BPF_JMP | BPF_JGE | BPF_K, r[low].first, 0, 0);
+	if (low == 1)
+		exit_by(f, at, false, r->action);
+	else
+		tree(f, r, low);
+	if (high == 1) {
+		exit_by(f, at, true, r[low].action);
 		return;
 	}
-	insn(f, BPF_JMP | BPF_JGE | BPF_K, r[n / 2].first, 0, 0);
-	tree(f, r, n / 2);
-	if (!f->failed)
-		f->insns[at].jt = distance(f, at);
-	tree(f, r + n / 2, n - n / 2);
+	returns_if_far(f);
+	set_jump(f, at, true, distance(f, at));
+	tree(f, r + low, high);
 }
 
 int filter_install(struct filter *f, unsigned flags)
@@ -138,6 +186,7 @@ int filter_install(struct filter *f, unsigned flags)
 	struct sock_fprog program;
 
 	tree(f, ranges, ranges_find(f, ranges));
+	returns(f);
 	if (f->failed)
 		return err(-E2BIG, "VM's jail: the seccomp filter is too long");
 	program = (struct sock_fprog){ f->n, f->insns };
