@@ -206,8 +206,8 @@ static int read_record(struct store *s, const char *name, const struct digest *i
 	if (r != -ENOENT)
 		return r;
 	err_clear();
-	return err(-EBADMSG, "kernel %s: it is missing from the store: import it again",
-		   name ? name : "by default");
+	return err(-EBADMSG, "%s%s is missing from the store: import it again, or `kernel rm` it",
+		   name ? "kernel " : "the default kernel", name ? name : "");
 }
 
 int kernel_find(struct store *s, const char *name, struct kernel_files *ret)

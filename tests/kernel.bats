@@ -43,6 +43,35 @@ default() { kernel list --format json | jq -r '.[] | select(.default).name'; }
 	[ -z "$(find "$STRATA_ROOT/tmp" "$STRATA_ROOT/trash" -mindepth 1)" ]
 }
 
+@test "kernel: fsck names a damaged one; --repair imports it again from where it came, or drops it" {
+	need_root
+	cp "$vmlinux" "$work/own"
+	[ "$(kernel import --name one --use "$work/own")" = one ]
+	stored=$(echo "$STRATA_ROOT"/kernels/*/vmlinux)
+	damage() { chmod u+w "$stored" && printf X | dd of="$stored" bs=1 seek=5000 conv=notrunc status=none; }
+	damage
+	run "$strata" fsck
+	[ "$status" = 1 ]
+	[[ $output == *"digest mismatch"*"kernel one: "*"kernel import --name one"*"($work/own)"* ]]
+	run "$strata" fsck --repair
+	echo "$output"
+	[ "$status" = 0 ]
+	[[ $output == *"one: made again of $work/own"* ]]
+	cmp "$vmlinux" "$stored"
+	"$strata" fsck -q
+	damage
+	rm "$work/own"
+	run "$strata" fsck --repair
+	echo "$output"
+	[ "$status" = 1 ]
+	[[ $output == *"one: not to be made again: $work/own: No such file"*"dropped"*"kernel one: missing"* ]]
+	small_image
+	fails 125 "the default kernel is missing from the store" "$strata" run --rm --vm --vmm qemu small true
+	fails 125 "kernel one is missing from the store" "$strata" run --rm --vm --vmm qemu --kernel one small true
+	kernel rm one
+	"$strata" fsck -q
+}
+
 @test "kernel: a package and its modules" {
 	need dpkg-deb xz python3
 	mkdir -p "$work/p/DEBIAN" "$work/p/boot" "$work/p/lib/modules/9.9-t/kernel"

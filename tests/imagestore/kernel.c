@@ -432,7 +432,7 @@ static void repair_drops_what_nothing_gives(void **state)
 	assert_non_null(strstr(said.text, "dropped\nkernel one: missing\n"));
 	assert_int_equal(access(f.vmlinux, F_OK), -1);
 	assert_err(kernel_find(k->s, NULL, &g), -EBADMSG, "import it again");
-	assert_err(kernel_find(k->s, "one", &g), -EBADMSG, "kernel one: it is missing");
+	assert_err(kernel_find(k->s, "one", &g), -EBADMSG, "kernel one is missing");
 	/* Its name forgotten, the instance still wants it. */
 	assert_done(kernel_remove(k->s, "one", true));
 	assert_int_equal(repair(k, &said), 1);
