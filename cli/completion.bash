@@ -54,6 +54,7 @@ _strata() {
 		return
 		;;
 	--storage-opt) mapfile -t COMPREPLY < <(compgen -W 'size=' -- "$cur"); compopt -o nospace; return ;;
+	--with) mapfile -t COMPREPLY < <(compgen -W 'blk' -- "$cur"); return ;;
 	--vmm) mapfile -t COMPREPLY < <(compgen -W 'auto kvm qemu' -- "$cur"); return ;;
 	--huge-pages) mapfile -t COMPREPLY < <(compgen -W 'thp hugetlb' -- "$cur"); return ;;
 	--driver) mapfile -t COMPREPLY < <(compgen -W 'fuse overlay auto' -- "$cur"); return ;;

@@ -6,8 +6,8 @@
 #include "cli/cli.h"
 
 /*
- * {fs: [...], disks: [...], net, vsock, balloon, console, rng}: what is known of them; disks and file systems by
- * the paths that the instance's @config has.
+ * {fs: [...], disks: [...], net, vsock, balloon, console, rng}: what is known of them; disks and
+ * file systems by the paths that the instance's @config has.
  */
 json_t *devices_json(const struct device_stats *d, const json_t *config);
 

@@ -2,6 +2,7 @@
 #include "engine/relay.h"
 
 #include "base/err.h"
+#include "base/mem.h"
 #include <errno.h>
 #include <poll.h>
 #include <sys/ioctl.h>
@@ -60,13 +61,16 @@ static void *carry(void *ctx)
 {
 	struct relay *r = ctx;
 	char buf[CHUNK];
+	uint64_t some;
 	ssize_t n;
 
 	while ((n = take(r, buf)) != 0) {
 		if (n == -EINTR || n == -EAGAIN)
 			continue;
-		if (n < 0 || give(r->to, buf, (size_t)n) < 0)
+		some = n > 0 ? MIN((uint64_t)n, r->left) : 0;
+		if (n < 0 || give(r->to, buf, some) < 0)
 			break;
+		r->left -= some;
 		given(r, false);
 	}
 	/* QEMU believes that nobody reads when it reads the end; what it is given has no more. */
@@ -75,13 +79,14 @@ static void *carry(void *ctx)
 	return NULL;
 }
 
-int relay_start(struct relay *r, int from, int to, int ours)
+int relay_start(struct relay *r, int from, int to, int ours, uint64_t max)
 {
 	int e;
 
 	*r = (struct relay){ .from = from,
 			     .to = to,
 			     .ours = ours,
+			     .left = max ? max : UINT64_MAX,
 			     .lock = PTHREAD_MUTEX_INITIALIZER,
 			     .gave = PTHREAD_COND_INITIALIZER };
 	e = pthread_create(&r->thread, NULL, carry, r);

@@ -5,6 +5,7 @@
 
 #include <pthread.h>
 #include <stdbool.h>
+#include <stdint.h>
 
 /*
  * From @from until its end, to @to until nobody reads there. One of the two is a socket of ours,
@@ -13,6 +14,7 @@
  */
 struct relay {
 	int from, to, ours; /* the caller's */
+	uint64_t left; /* bytes that @to may still get */
 	pthread_t thread;
 	pthread_mutex_t lock; /* around taking bytes and saying so */
 	pthread_cond_t gave;
@@ -22,10 +24,10 @@ struct relay {
 };
 
 /*
- * @ours is one of the two. 0 or -errno with a text. @r does not move afterwards, and the thread
- * ends with the process.
+ * @ours is one of the two; @max: bytes that @to gets, the rest is dropped, 0 = any. 0 or -errno
+ * with a text. @r does not move afterwards, and the thread ends with the process.
  */
-int relay_start(struct relay *r, int from, int to, int ours);
+int relay_start(struct relay *r, int from, int to, int ours, uint64_t max);
 /* Waits for the thread's end, which comes with the end of @from or of who reads @to. */
 void relay_join(struct relay *r);
 /*

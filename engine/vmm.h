@@ -82,4 +82,10 @@ struct vmm_tag {
 struct vmm_tag vmm_volume_tag(size_t i);
 #define VMM_ROOT_TAG "/dev/root"
 
+/*
+ * Bytes of what the guest writes to its console, in all, that go to monitor.log: a kernel's last
+ * words, and not what somebody in the guest would fill the host's memory with.
+ */
+#define VMM_CONSOLE_MAX (UINT64_C(1) << 20)
+
 #endif

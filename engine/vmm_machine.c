@@ -98,6 +98,7 @@ int vmm_machine_new(const struct run_spec *s, const struct vmm_machine *m, struc
 		.fs = fs,
 		.nfs = nfs,
 		.console_out = VMM_LOG,
+		.console_max = VMM_CONSOLE_MAX,
 		.ports = ports,
 		.nports = ports_of(s, m, ports),
 		.verbose = getenv("STRATA_DEBUG") != NULL,

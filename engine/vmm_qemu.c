@@ -39,7 +39,7 @@ struct vmm_qemu {
 	int net_stop_fd;
 	pthread_t net_thread;
 	bool net_started;
-	uint64_t memory; /* bytes, of one with a balloon; else 0 */
+	uint64_t memory;	/* bytes, of one with a balloon; else 0 */
 	void (*end)(void *arg); /* of what the file systems wait for */
 	void *arg;
 	struct relay relays[RELAYS];
@@ -278,13 +278,14 @@ static int start_relays(struct vmm_qemu *q)
 	int r = 0;
 
 	for (unsigned i = 0; r >= 0 && i < IN; i++)
-		r = relay_start(&q->relays[i], q->socks[i], stdio[i], q->socks[i]);
+		r = relay_start(&q->relays[i], q->socks[i], stdio[i], q->socks[i],
+				i == CONSOLE ? VMM_CONSOLE_MAX : 0);
 	return r;
 }
 
 static int start_input(struct vmm_qemu *q)
 {
-	return q->socks[IN] < 0 ? 0 : relay_start(&q->relays[IN], 0, q->socks[IN], q->socks[IN]);
+	return q->socks[IN] < 0 ? 0 : relay_start(&q->relays[IN], 0, q->socks[IN], q->socks[IN], 0);
 }
 
 static int wait_end(struct vmm_qemu *q)

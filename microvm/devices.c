@@ -86,8 +86,9 @@ static unsigned next_gsi(const struct vm *v)
 
 static int console_new(struct vm *v, const struct virtio_bus *bus, const struct vm_config *cfg)
 {
-	struct virtio_console_port ports[1 + VM_PORTS_MAX] = { { .in_fd = -1,
-								 .out_fd = cfg->console_out } };
+	struct virtio_console_port ports[1 + VM_PORTS_MAX] = {
+		{ .in_fd = -1, .out_fd = cfg->console_out, .out_max = cfg->console_max }
+	};
 	int r;
 
 	for (size_t i = 0; i < cfg->nports; i++) {

@@ -111,6 +111,7 @@ struct vm_config {
 	const struct vm_fs *fs;
 	size_t nfs;
 	int console_out;	     /* where hvc0 goes (the kernel's messages), -1 = dropped */
+	uint64_t console_max; /* bytes of it in all, what comes behind is dropped; 0 = any */
 	const struct vm_port *ports; /* named console ports */
 	size_t nports;
 	bool rng;     /* a virtio-rng even where the CPU has RDRAND */

@@ -119,6 +119,8 @@ END
 	"$strata" cp "$work/f" e:/root/
 	[ "$("$strata" exec e cat /root/f)" = file ]
 	[[ $("$strata" top e) == *"sleep 1"* ]]
+	"$strata" exec e sh -c 'head -c 2000000 /dev/zero | tr "\0" x >/dev/hvc0'
+	[ "$(stat -c %s "$STRATA_RUNROOT/instances/$id/monitor.log")" -lt 1200000 ]
 	"$strata" pause e
 	for _ in {1..50}; do # its threads stop when they are next seen by the kernel
 		[[ $(cat "/proc/$qemu/stat") == *") T "* ]] && break

@@ -40,6 +40,7 @@ struct console_port {
 	int in_fd, out_fd; /* our duplicates */
 	enum out_kind out_kind;
 	bool out_gone; /* the reader has */
+	uint64_t out_left; /* bytes that it may still be given */
 
 	/* while active */
 	unsigned todo;

@@ -20,6 +20,7 @@ int console_port_init(struct console_port *p, struct console *c, unsigned index,
 		      const struct virtio_console_port *cfg)
 {
 	*p = (struct console_port){ .console = c, .index = index, .ordered = cfg->ordered };
+	p->out_left = cfg->out_max ? cfg->out_max : UINT64_MAX;
 	if (cfg->name && str_copy(p->name, sizeof(p->name), cfg->name) < 0)
 		return err(-EINVAL, "virtio console: the name of port %u is too long", index);
 	p->in_fd = dup_fd(cfg->in_fd);
@@ -134,20 +135,23 @@ static void watch_out(struct console_port *p)
 		virtio_thread_watch(t, p->out_fd, events, TAG_PORT_OUT(p->index));
 }
 
-/* What is left of the chain after what has been written of it. */
-static unsigned rest_of(const struct virtq_chain *c, uint64_t done, struct iovec iov[PIECES])
+/* What is left of the chain after what has been written of it, of all @max bytes. */
+static unsigned rest_of(const struct virtq_chain *c, uint64_t done, uint64_t max,
+			struct iovec iov[PIECES])
 {
 	unsigned n = 0;
 
-	for (unsigned i = 0; i < c->nin && n < PIECES; i++) {
+	for (unsigned i = 0; i < c->nin && n < PIECES && max; i++) {
 		size_t len = c->in[i].iov_len;
 
 		if (done >= len) {
 			done -= len;
 			continue;
 		}
-		iov[n++] = (struct iovec){ (char *)c->in[i].iov_base + done, len - done };
+		len = MIN(len - done, max);
+		iov[n++] = (struct iovec){ (char *)c->in[i].iov_base + done, len };
 		done = 0;
+		max -= len;
 	}
 	return n;
 }
@@ -167,7 +171,8 @@ static int chain_out(struct console_port *p)
 	struct iovec iov[PIECES];
 	unsigned n;
 
-	while (p->out_kind != OUT_NONE && !p->out_gone && (n = rest_of(c, p->out_done, iov)) > 0) {
+	while (p->out_kind != OUT_NONE && !p->out_gone &&
+	       (n = rest_of(c, p->out_done, p->out_left, iov)) > 0) {
 		ssize_t r = console_out_write(p->out_fd, &p->out_kind, iov, n);
 
 		if (r == -EAGAIN)
@@ -177,6 +182,7 @@ static int chain_out(struct console_port *p)
 			continue;
 		}
 		p->out_done += (uint32_t)r;
+		p->out_left -= (uint64_t)r;
 		__atomic_fetch_add(&p->console->stats.out_bytes, (uint64_t)r, __ATOMIC_RELAXED);
 	}
 	return 1;

@@ -48,6 +48,7 @@ struct virtio_console_port {
 	int in_fd, out_fd;
 	/* What the guest writes here comes after all that it wrote to other ports before. */
 	bool ordered;
+	uint64_t out_max; /* bytes that @out_fd gets at most, the rest is dropped; 0 = any */
 };
 
 #define VIRTIO_CONSOLE_PORTS_MAX 16

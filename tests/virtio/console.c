@@ -313,6 +313,31 @@ static void plain_file(_unused_ void **state)
 	fd_close(fd);
 }
 
+/* What is written beyond it is taken from the guest all the same, and dropped. */
+static void no_more_than_its_bound(_unused_ void **state)
+{
+	struct fixture f = { 0 };
+	char text[32] = "";
+	int p[2];
+
+	assert_ok(pipe2(p, O_CLOEXEC | O_NONBLOCK));
+	const struct virtio_console_port ports[] = { { NULL, -1, p[1], false, 10 } };
+	driver_init(&f.d);
+	assert_ok(virtio_console_new(ports, 1, &f.d.bus, 0xd0000000, 1, &f.d.m));
+	driver_start(&f.d, MULTIPORT, 4, NUM);
+	for (unsigned i = 0; i < 4; i++) {
+		put(&f, 0, "abcdefgh", 8);
+		kick(&f);
+		driver_take(&f.d, OUT(0));
+	}
+	assert_int_equal(read(p[0], text, sizeof(text)), 10);
+	assert_string_equal(text, "abcdefghab");
+	assert_int_equal(read(p[0], text, sizeof(text)), -1);
+	driver_done(&f.d);
+	fd_close(p[0]);
+	fd_close(p[1]);
+}
+
 static void hostile_control(void **state)
 {
 	struct fixture *f = *state;
@@ -366,6 +391,7 @@ int main(void)
 		test(reader_gone),
 		test(both_ways),
 		cmocka_unit_test(plain_file),
+		cmocka_unit_test(no_more_than_its_bound),
 		test(hostile_control),
 		test(malformed_ring),
 	};
