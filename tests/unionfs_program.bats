@@ -331,6 +331,18 @@ except OSError as e:
 	[ "$(stat -c %t,%T up/b)" = 0,0 ]
 }
 
+@test "an ordinary user's union under the random exercisers, in a user namespace" {
+	need_fuse
+	need setpriv unshare
+	[ -x "$build/tests/unionfs/exercise" ] || skip 'the tests are not built: make tests'
+	apart "for test in coherence exercise; do
+		$as_ordinary TMPDIR=\$PWD/home UNION_USERXATTR=1 EXERCISE_OPS=1000 EXERCISE_SEED=5 \\
+			unshare --user --map-root-user --mount $build/tests/unionfs/\$test
+		done"
+	[ "$(grep -c '^ok ' <<<"$output")" -ge 24 ]
+	not grep -q -e '^not ok' -e SKIP <<<"$output"
+}
+
 # ---- podman ----
 
 # Into the folder: a root of busybox as a tar, a Containerfile of steps that take away, and what to do with them: as

@@ -193,6 +193,8 @@ static inline void mounted_begin(struct mounted *m, bool index, enum ufs_upper_m
 	struct ufs_config cfg = { .lowers = lowers, .nlowers = 1, .upper = mode };
 
 	cfg.metacopy = !m->off;
+	/* In a user namespace nobody may set trusted.*. */
+	cfg.userxattr = getenv("UNION_USERXATTR") != NULL;
 	cfg.noacl = m->noacl;
 	cfg.redirect = m->off ? UFS_REDIRECT_FOLLOW : UFS_REDIRECT_ON;
 
