@@ -4,17 +4,20 @@
 #include "base/err.h"
 #include "base/fd.h"
 #include "base/mem.h"
+#define ZSTD_STATIC_LINKING_ONLY /* for ZSTD_d_forceIgnoreChecksum alone */
 #include <isa-l.h>
 #include <zstd.h>
 
 #define HEAD	       6	     /* bytes that tell what it is */
 #define CHUNK	       (256u << 10)  /* read and unpacked at once */
 #define WINDOW_LOG_MAX 25	     /* zstd: 32 MiB of memory; levels up to 19 need 8 */
+#define GZIP_TRAILER   8u	     /* bytes: CRC-32 and length (RFC 1952, 2.3.1) */
 #define RATIO_FROM     (64ull << 20) /* what is smaller than this cannot hurt */
 
 struct decompress {
 	struct decompress_bounds bounds;
 	int (*sink)(void *ctx, const void *data, size_t len);
+	void *(*room)(void *ctx, size_t *ret_len); /* NULL: buf */
 	void *ctx;
 	enum decompress_kind kind;
 	uint8_t head[HEAD];
@@ -22,6 +25,8 @@ struct decompress {
 	uint64_t in, out;
 	bool in_member; /* inside a gzip member or a zstd frame */
 	bool padding;	/* zeros behind the last gzip member */
+	bool unsummed;
+	uint32_t trailer; /* bytes of a gzip member's that are still to be passed over */
 	struct inflate_state *inflate;
 	ZSTD_DStream *zstd;
 	uint8_t buf[CHUNK];
@@ -43,6 +48,11 @@ int decompress_new(const struct decompress_bounds *b,
 	return 0;
 }
 
+void decompress_into(struct decompress *d, void *(*room)(void *ctx, size_t *ret_len))
+{
+	d->room = room;
+}
+
 void decompress_free(struct decompress *d)
 {
 	if (!d)
@@ -55,6 +65,18 @@ void decompress_free(struct decompress *d)
 enum decompress_kind decompress_kind(const struct decompress *d)
 {
 	return d->kind;
+}
+
+void decompress_unsummed(struct decompress *d)
+{
+	d->unsummed = true;
+}
+
+/* Where the next piece goes. */
+static uint8_t *place(struct decompress *d, size_t *ret_len)
+{
+	*ret_len = CHUNK;
+	return d->room ? d->room(d->ctx, ret_len) : d->buf;
 }
 
 static int emit(struct decompress *d, const void *data, size_t len)
@@ -104,19 +126,44 @@ static int gzip_between(struct decompress *d)
 	return 1;
 }
 
+/* Without a sum ISA-L stops at the end of the data, of the trailer it holds some bytes already. */
+static void end_member(struct decompress *d)
+{
+	uint32_t held = (uint32_t)d->inflate->read_in_length / 8;
+
+	if (d->inflate->crc_flag == ISAL_DEFLATE)
+		d->trailer = GZIP_TRAILER - MIN(held, GZIP_TRAILER);
+	d->in_member = d->trailer != 0;
+}
+
+static void pass_trailer(struct decompress *d)
+{
+	struct inflate_state *z = d->inflate;
+	uint32_t n = MIN(d->trailer, z->avail_in);
+
+	z->next_in += n;
+	z->avail_in -= n;
+	d->trailer -= n;
+	d->in_member = d->trailer != 0;
+}
+
 static int gzip_member(struct decompress *d)
 {
 	struct inflate_state *z = d->inflate;
+	size_t len;
+	uint8_t *to = place(d, &len);
 	int r;
 
-	z->next_out = d->buf;
-	z->avail_out = CHUNK;
+	z->next_out = to;
+	z->avail_out = (uint32_t)len;
 	r = isal_inflate(z);
 	if (r != ISAL_DECOMP_OK && r != ISAL_END_INPUT)
 		return err(-EBADMSG, "gzip: damaged data (%d)", r);
 	if (z->block_state == ISAL_BLOCK_FINISH)
-		d->in_member = false;
-	return emit(d, d->buf, CHUNK - z->avail_out);
+		end_member(d);
+	else if (d->unsummed && z->wrapper_flag) /* its header has been read */
+		z->crc_flag = ISAL_DEFLATE;
+	return emit(d, to, len - z->avail_out);
 }
 
 static int gzip_feed(struct decompress *d, const void *data, size_t len)
@@ -127,6 +174,10 @@ static int gzip_feed(struct decompress *d, const void *data, size_t len)
 	z->next_in = (uint8_t *)(uintptr_t)data; /* it is only read */
 	z->avail_in = (uint32_t)len;
 	for (;;) {
+		if (d->trailer)
+			pass_trailer(d);
+		if (d->trailer)
+			return 0;
 		if (!d->in_member) {
 			r = gzip_between(d);
 			if (r <= 0)
@@ -149,6 +200,9 @@ static int zstd_begin(struct decompress *d)
 	if (!d->zstd)
 		return -ENOMEM;
 	ZSTD_DCtx_setParameter(d->zstd, ZSTD_d_windowLogMax, WINDOW_LOG_MAX);
+	/* A library that knows it no more makes the sum, no harm. */
+	if (d->unsummed)
+		ZSTD_DCtx_setParameter(d->zstd, ZSTD_d_forceIgnoreChecksum, ZSTD_d_ignoreChecksum);
 	return 0;
 }
 
@@ -157,14 +211,16 @@ static int zstd_feed(struct decompress *d, const void *data, size_t len)
 	ZSTD_inBuffer in = { .src = data, .size = len };
 
 	for (;;) {
-		ZSTD_outBuffer out = { .dst = d->buf, .size = CHUNK };
-		size_t left = ZSTD_decompressStream(d->zstd, &out, &in);
+		ZSTD_outBuffer out = { .pos = 0 };
+		size_t left;
 		int r;
 
+		out.dst = place(d, &out.size);
+		left = ZSTD_decompressStream(d->zstd, &out, &in);
 		if (ZSTD_isError(left))
 			return err(-EBADMSG, "zstd: %s", ZSTD_getErrorName(left));
 		d->in_member = left != 0;
-		r = emit(d, d->buf, out.pos);
+		r = emit(d, out.dst, out.pos);
 		if (r)
 			return r;
 		/* Behind a frame's end another call would begin the next one, of no bytes. */

@@ -22,6 +22,16 @@ int decompress_new(const struct decompress_bounds *b,
 		   int (*sink)(void *ctx, const void *data, size_t len), void *ctx,
 		   struct decompress **ret);
 void decompress_free(struct decompress *d);
+/*
+ * What comes out of gzip and zstd goes where @room says, asked before each piece: so many bytes
+ * may stand there, and @sink gets them next. Without it a piece is gone when @sink returns.
+ */
+void decompress_into(struct decompress *d, void *(*room)(void *ctx, size_t *ret_len));
+/*
+ * The caller has a digest of what comes out: the sums that gzip and zstd have of it are not made.
+ * What does not end where its format says is still refused.
+ */
+void decompress_unsummed(struct decompress *d);
 int decompress_feed(struct decompress *d, const void *data, size_t len);
 /* -EBADMSG when the stream was cut off. */
 int decompress_finish(struct decompress *d);

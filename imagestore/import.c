@@ -21,7 +21,12 @@ struct import {
 	struct decompress *decompress;
 	struct compress *compress; /* of a plain tar */
 	struct out_file blob;
-	uint8_t *chunk;
+};
+
+/* A descriptor as a source. */
+struct fd_source {
+	int fd;
+	uint8_t chunk[CHUNK];
 };
 
 static void import_done(struct import *i)
@@ -30,7 +35,6 @@ static void import_done(struct import *i)
 	decompress_free(i->decompress);
 	compress_free(i->compress);
 	out_file_drop(&i->blob);
-	free(i->chunk);
 }
 
 static int import_sink(void *import, const void *data, size_t len)
@@ -39,6 +43,13 @@ static int import_sink(void *import, const void *data, size_t len)
 	int r = i->compress ? compress_write(i->compress, data, len) : 0;
 
 	return r < 0 ? r : unpack_feed(i->unpack, data, len);
+}
+
+static void *import_room(void *import, size_t *ret_len)
+{
+	struct import *i = import;
+
+	return unpack_room(i->unpack, ret_len);
 }
 
 /* After the first bytes: what is kept of it. */
@@ -51,30 +62,41 @@ static int decide(struct import *i, const uint8_t *head, size_t len)
 	return out_file_open(i->t, true, &i->blob);
 }
 
-static ssize_t read_fd(void *ctx, void *data, size_t len)
+static ssize_t read_fd(void *ctx, const void **ret)
 {
-	int *fd = ctx;
-	ssize_t n = fd_read_full(*fd, data, len);
+	struct fd_source *s = ctx;
+	ssize_t n = fd_read_full(s->fd, s->chunk, CHUNK);
 
+	*ret = s->chunk;
 	return n < 0 ? err(n, "reading the layer: %s", strerror((int)-n)) : n;
+}
+
+static struct fd_source *fd_source_new(int fd)
+{
+	struct fd_source *s = malloc(sizeof(*s));
+
+	if (s)
+		s->fd = fd;
+	return s;
 }
 
 static int import_stream(struct import *i, const struct import_source *source)
 {
+	const void *data = "";
 	bool first = true;
 	ssize_t n;
 	int r;
 
 	do {
-		n = source->read(source->ctx, i->chunk, CHUNK);
+		n = source->next(source->ctx, &data);
 		if (n < 0)
 			return (int)n;
-		r = first ? decide(i, i->chunk, (size_t)n) : 0;
+		r = first ? decide(i, data, (size_t)n) : 0;
 		first = false;
 		if (r >= 0 && i->blob.t)
-			r = out_file_write(&i->blob, i->chunk, (size_t)n);
+			r = out_file_write(&i->blob, data, (size_t)n);
 		if (r >= 0)
-			r = decompress_feed(i->decompress, i->chunk, (size_t)n);
+			r = decompress_feed(i->decompress, data, (size_t)n);
 		if (r < 0)
 			return r;
 	} while (n > 0);
@@ -126,10 +148,12 @@ static int run(struct import *i, const struct import_source *source, const struc
 
 	if (r >= 0)
 		r = decompress_new(&bounds, import_sink, i, &i->decompress);
-	i->chunk = r < 0 ? NULL : malloc(CHUNK);
-	if (!i->chunk)
-		return r < 0 ? r : -ENOMEM;
-	r = import_stream(i, source);
+	if (r >= 0)
+		decompress_into(i->decompress, import_room);
+	if (r >= 0 && expect_diff_id)
+		decompress_unsummed(i->decompress);
+	if (r >= 0)
+		r = import_stream(i, source);
 	if (r >= 0)
 		r = end_blob(i, expect_blob, layer);
 	return r < 0 ? r : unpack_finish(i->unpack, expect_diff_id, layer);
@@ -144,9 +168,10 @@ int layer_import(struct txn *t, int fd, const struct store_bounds *b,
 		.keep = expect_blob ? KEEP_AS_IT_CAME : KEEP_COMPRESSED,
 		.blob = OUT_FILE_NONE,
 	};
-	struct import_source source = { .read = read_fd, .ctx = &fd };
+	_free_ struct fd_source *in = fd_source_new(fd);
+	struct import_source source = { .next = read_fd, .ctx = in };
 	struct image_layer layer = { 0 };
-	int r = run(&i, &source, b, expect_blob, expect_diff_id, &layer);
+	int r = in ? run(&i, &source, b, expect_blob, expect_diff_id, &layer) : -ENOMEM;
 
 	if (r < 0)
 		return r;
@@ -173,11 +198,14 @@ int import_blob_of_txn(struct txn *t, const struct store_bounds *b, const struct
 		       const struct digest *expect_diff_id, struct image_layer *ret)
 {
 	_close_ int fd = openat(t->dirfd, txn_blob(blob).s, O_RDONLY | O_CLOEXEC);
-	struct import_source source = { .read = read_fd, .ctx = &fd };
+	_free_ struct fd_source *in = fd_source_new(fd);
+	struct import_source source = { .next = read_fd, .ctx = in };
 	struct image_layer layer = { .blob = *blob, .blob_size = ret->blob_size };
-	int r = fd < 0 ? err_sys("blob sha256:%s", digest_hex(blob).s) :
-			 import_layer_of(t, &source, b, expect_diff_id, &layer);
+	int r;
 
+	if (fd < 0)
+		return err_sys("blob sha256:%s", digest_hex(blob).s);
+	r = in ? import_layer_of(t, &source, b, expect_diff_id, &layer) : -ENOMEM;
 	if (r < 0)
 		return r;
 	*ret = layer;

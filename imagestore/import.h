@@ -4,9 +4,12 @@
 
 #include "imagestore/txn.h"
 
-/* Where a layer's bytes come from: up to @len of them, waited for; 0 at their end; -errno. */
+/*
+ * Where a layer's bytes come from: the next ones, waited for, at *@ret until it is asked again; how
+ * many, 0 at their end, -errno.
+ */
 struct import_source {
-	ssize_t (*read)(void *ctx, void *data, size_t len);
+	ssize_t (*next)(void *ctx, const void **ret);
 	void *ctx;
 };
 /*

@@ -2,19 +2,15 @@
 #include "imagestore/out_file.h"
 
 #define BUFFER (128u << 10)
+#define DIRECT (64u << 10) /* not copied when nothing waits before it */
 
 int out_file_open(struct txn *t, bool hashed, struct out_file *ret)
 {
 	struct out_file o = { .t = t, .hashed = hashed };
 
-	o.buf = malloc(BUFFER);
-	if (!o.buf)
-		return -ENOMEM;
 	o.fd = txn_create(t, &o.name);
-	if (o.fd < 0) {
-		free(o.buf);
+	if (o.fd < 0)
 		return o.fd;
-	}
 	if (hashed)
 		sha256_init(&o.hash);
 	*ret = o;
@@ -40,10 +36,12 @@ int out_file_write(struct out_file *o, const void *data, size_t len)
 		r = flush(o);
 	if (r < 0)
 		return r;
-	if (len >= BUFFER) {
+	if (len >= DIRECT && !o->used) {
 		r = fd_write_full(o->fd, data, len);
 		return r < 0 ? txn_write_err(o->t, r) : 0;
 	}
+	if (!o->buf && !(o->buf = malloc(BUFFER)))
+		return -ENOMEM;
 	memcpy(o->buf + o->used, data, len);
 	o->used += len;
 	return 0;

@@ -12,6 +12,19 @@ int unpack_raw(void *unpack, const void *data, size_t len)
 	return frame_raw(u->frame, data, len);
 }
 
+/* Its window is not zeroed: most of it is never touched. */
+static struct unpack *new_unpack(void)
+{
+	struct unpack *u = malloc(sizeof(*u));
+
+	if (!u)
+		return NULL;
+	memset(u, 0, offsetof(struct unpack, window));
+	u->pack = PACK_NONE;
+	u->object = OUT_FILE_NONE;
+	return u;
+}
+
 int unpack_new(struct txn *t, const struct store_bounds *b, struct unpack **ret)
 {
 	static const struct tar_ops ops = {
@@ -20,15 +33,13 @@ int unpack_new(struct txn *t, const struct store_bounds *b, struct unpack **ret)
 		.data = unpack_data,
 		.entry_end = unpack_entry_end,
 	};
-	struct unpack *u = new0(struct unpack);
+	struct unpack *u = new_unpack();
 	int r;
 
 	if (!u)
 		return -ENOMEM;
 	u->t = t;
 	u->bounds = store_bounds_of(t->s, b);
-	u->pack = PACK_NONE;
-	u->object = OUT_FILE_NONE;
 	sha256_init(&u->tar_hash);
 	r = tar_reader_new(&ops, u, &u->tar);
 	if (r >= 0)
@@ -48,14 +59,12 @@ int unpack_outline_new(const struct store_bounds *b,
 				      const struct tar_entry *),
 		       void *ctx, struct unpack **ret)
 {
-	struct unpack *u = new0(struct unpack);
+	struct unpack *u = new_unpack();
 	int r;
 
 	if (!u)
 		return -ENOMEM;
 	u->bounds = *b;
-	u->pack = PACK_NONE;
-	u->object = OUT_FILE_NONE;
 	u->outline = outline;
 	u->outline_ctx = ctx;
 	r = layer_tree_new(&u->tree);
@@ -76,7 +85,7 @@ void unpack_free(struct unpack *u)
 	pack_drop(&u->pack);
 	out_file_drop(&u->object);
 	free(u->segments);
-	free(u->whole);
+	free(u->sparse);
 	digest_set_done(&u->objects);
 	free(u);
 }

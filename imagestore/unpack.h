@@ -20,6 +20,11 @@
 #define INLINE_BUDGET (16u << 20) /* bytes of contents in one index; further ones go to the pack */
 #define METADATA_MAX  (512ull << 20) /* bytes of names, links and xattrs of one layer */
 
+/* Up to this, what the store has already is not written once more to find that out. */
+#define UNPACK_WHOLE_MAX (4u << 20)
+#define UNPACK_PIECE	 (256u << 10) /* unpacked at once: it is hashed while a cache has it */
+#define UNPACK_WINDOW	 (UNPACK_WHOLE_MAX + UNPACK_PIECE)
+
 enum unpack_place { PLACE_NONE, PLACE_RAW, PLACE_SMALL, PLACE_WHOLE, PLACE_OBJECT };
 
 struct unpack {
@@ -41,13 +46,14 @@ struct unpack {
 	enum unpack_place place;
 	uint64_t size;
 	size_t have;
-	uint8_t *whole; /* an object that is gathered before it is written; NULL until one is */
+	uint8_t *content; /* of PLACE_SMALL and PLACE_WHOLE: what there is of it, in the window */
 	struct out_file object;
-	struct sha256 hash; /* of an object that is not sparse */
+	struct sha256 hash;	      /* of an object that is not sparse */
 	struct tar_segment *segments; /* of a sparse file, else NULL */
 	size_t nsegments, segment;    /* segment: the one under way */
 	uint64_t at, expanded;	      /* at: in that file; expanded: zeros of all sparse files */
-	uint8_t small[LAYER_PACK_MAX];
+	uint8_t *sparse; /* LAYER_PACK_MAX bytes: a small one; NULL until there is one */
+	uint8_t window[UNPACK_WINDOW];
 };
 
 int unpack_new(struct txn *t, const struct store_bounds *b, struct unpack **ret);
@@ -59,6 +65,11 @@ int unpack_outline_new(const struct store_bounds *b,
 void unpack_free(struct unpack *u);
 /* Bytes of the tar; the signature of a sink. */
 int unpack_feed(void *unpack, const void *data, size_t len);
+/*
+ * Where the next bytes may be put that unpack_feed() gets, all of them and nothing between: then
+ * contents are not copied to be whole (decompress_into()).
+ */
+void *unpack_room(struct unpack *u, size_t *ret_len);
 /*
  * The end: the layer stands in the transaction, or one that was there is pinned. @layer has its
  * blob already and gets the diffID, which must be @expect unless that is NULL.

@@ -5,8 +5,8 @@
  */
 #include "imagestore/unpack.h"
 
-/* Up to this, what the store has already is not written once more to find that out. */
-#define WHOLE_MAX (4u << 20)
+#include <assert.h>
+
 #define EXPANDED_FREE \
 	(64ull << 20) /* zeros that any layer may claim: as the ratio's bound has it */
 
@@ -32,8 +32,12 @@ static int begin_sparse(struct unpack *u, const struct tar_entry *e)
 		return 0;
 	u->segments = mem_dup(e->segments, e->nsegments * sizeof(*e->segments));
 	u->nsegments = e->nsegments;
-	memset(u->small, 0, sizeof(u->small));
-	return u->segments ? 0 : -ENOMEM;
+	if (!u->sparse)
+		u->sparse = malloc(LAYER_PACK_MAX);
+	if (!u->segments || !u->sparse)
+		return -ENOMEM;
+	memset(u->sparse, 0, LAYER_PACK_MAX);
+	return 0;
 }
 
 int unpack_content(struct unpack *u, struct layer_node *node, const struct tar_entry *e)
@@ -58,12 +62,10 @@ int unpack_content(struct unpack *u, struct layer_node *node, const struct tar_e
 		u->place = PLACE_SMALL;
 		return 0;
 	}
-	if (!u->segments && e->size <= WHOLE_MAX) {
+	if (!u->segments && e->size <= UNPACK_WHOLE_MAX) {
 		u->place = PLACE_WHOLE;
 		sha256_init(&u->hash);
-		if (!u->whole)
-			u->whole = malloc(WHOLE_MAX);
-		return u->whole ? 0 : -ENOMEM;
+		return 0;
 	}
 	u->place = PLACE_OBJECT;
 	sha256_init(&u->hash);
@@ -77,7 +79,7 @@ static int put_piece(struct unpack *u, const void *data, size_t len)
 	int r = 0;
 
 	if (u->place == PLACE_SMALL) {
-		memcpy(u->small + MAX(u->at, g->off), data, len);
+		memcpy(u->sparse + MAX(u->at, g->off), data, len);
 		r = frame_raw(u->frame, data, len);
 	} else {
 		if (u->at < g->off)
@@ -109,6 +111,52 @@ static int put_sparse(struct unpack *u, const void *data, size_t len)
 	return 0;
 }
 
+/* ---- contents that are whole in memory before they go anywhere ---- */
+
+/* To the front of the window, where there is room for the rest of it. */
+static void to_front(struct unpack *u)
+{
+	if (u->content != u->window)
+		memmove(u->window, u->content, u->have);
+	u->content = u->window;
+}
+
+/*
+ * Behind what there is of a content. Little of one is moved to the front: what is written over and
+ * over stays in a cache.
+ */
+void *unpack_room(struct unpack *u, size_t *ret_len)
+{
+	bool under_way = (u->place == PLACE_SMALL || u->place == PLACE_WHOLE) && !u->segments;
+	size_t have = under_way ? u->have : 0;
+
+	*ret_len = UNPACK_PIECE;
+	if (!have)
+		return u->window;
+	if (have <= UNPACK_PIECE / 4 ||
+	    (size_t)(u->content - u->window) + have + UNPACK_PIECE > UNPACK_WINDOW)
+		to_front(u);
+	return u->content + have;
+}
+
+/* What was put where unpack_room() said is there already. */
+static void gather(struct unpack *u, const void *data, size_t len)
+{
+	size_t at = (size_t)((uintptr_t)data - (uintptr_t)u->window);
+
+	if (at < UNPACK_WINDOW) {
+		if (!u->have)
+			u->content = u->window + at;
+		assert(u->content + u->have == u->window + at);
+	} else {
+		if (u->have)
+			to_front(u);
+		u->content = u->window;
+		memcpy(u->content + u->have, data, len);
+	}
+	u->have += len;
+}
+
 int unpack_data(void *unpack, const void *data, size_t len)
 {
 	struct unpack *u = unpack;
@@ -120,13 +168,11 @@ int unpack_data(void *unpack, const void *data, size_t len)
 	/* The reader gives no more than the size it announced. */
 	switch (u->place) {
 	case PLACE_SMALL:
-		memcpy(u->small + u->have, data, len);
-		u->have += len;
+		gather(u, data, len);
 		return 0;
 	case PLACE_WHOLE:
 		sha256_update_both(&u->tar_hash, &u->hash, data, len);
-		memcpy(u->whole + u->have, data, len);
-		u->have += len;
+		gather(u, data, len);
 		return 0;
 	case PLACE_OBJECT:
 		sha256_update_both(&u->tar_hash, &u->hash, data, len);
@@ -148,13 +194,14 @@ static int end_small(struct unpack *u)
 {
 	struct sha256 *tar = u->segments ? NULL : &u->tar_hash;
 	struct layer_content c = { .kind = LAYER_PACK, .device = 1 };
+	const uint8_t *data = u->segments ? u->sparse : u->content;
 	int r;
 
 	if (unpack_inlines(u, u->size)) {
-		c = (struct layer_content){ .kind = LAYER_INLINE, .data = u->small };
-		r = u->segments ? 0 : unpack_raw(u, u->small, u->have);
+		c = (struct layer_content){ .kind = LAYER_INLINE, .data = data };
+		r = u->segments ? 0 : unpack_raw(u, data, u->have);
 	} else {
-		r = pack_add(u->t, &u->pack, u->small, (size_t)u->size, tar, &c.block);
+		r = pack_add(u->t, &u->pack, data, (size_t)u->size, tar, &c.block);
 		if (r >= 0 && !u->segments)
 			r = frame_packed(u->frame, c.block, u->size);
 	}
@@ -178,7 +225,7 @@ static int write_whole(struct unpack *u, const struct digest *d)
 	int r = out_file_open(u->t, false, &u->object);
 
 	if (r >= 0)
-		r = out_file_write(&u->object, u->whole, (size_t)u->size);
+		r = out_file_write(&u->object, u->content, (size_t)u->size);
 	if (r >= 0)
 		r = out_file_close(&u->object, NULL);
 	if (r >= 0)

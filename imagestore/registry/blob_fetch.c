@@ -2,10 +2,11 @@
 /* A blob into a file: hashed on the way, resumed where it stopped. */
 #include "base/clock.h"
 #include "imagestore/registry/registry.h"
+#include "imagestore/registry/ring.h"
 #include <sys/stat.h>
 
 #define HASH_CHUNK   (256u << 10)
-#define PIECE	     (128u << 10) /* gathered before it is written: libcurl gives 16 KiB at most */
+#define PIECE	     RING_PIECE /* gathered before it is written: libcurl gives 16 KiB at most */
 #define PIECE_NS     (250ull * 1000 * 1000) /* or written after so long */
 #define PROGRESS_MIN (1u << 20) /* less is no reason for more attempts: it would never end */
 
@@ -17,7 +18,8 @@ struct fetch {
 	uint64_t have; /* bytes that came and are hashed; the last of them are gathered: */
 	size_t ngathered;
 	uint64_t written_ns; /* when a piece was written last */
-	uint8_t *piece;
+	uint8_t *to;	     /* where they are gathered */
+	uint8_t *piece;	     /* or there, when nobody says where */
 };
 
 static int tell(struct fetch *f)
@@ -27,7 +29,7 @@ static int tell(struct fetch *f)
 
 static int write_piece(struct fetch *f)
 {
-	int r = fd_pwrite_full(f->p->fd, f->piece, f->ngathered, (off_t)(f->have - f->ngathered));
+	int r = fd_pwrite_full(f->p->fd, f->to, f->ngathered, (off_t)(f->have - f->ngathered));
 
 	f->written_ns = clock_ns();
 	if (r == -ENOSPC || r == -EDQUOT)
@@ -39,6 +41,13 @@ static int write_piece(struct fetch *f)
 	return tell(f);
 }
 
+static uint8_t *piece_room(struct fetch *f)
+{
+	uint8_t *to = f->p->room ? f->p->room(f->p->ctx, f->have) : NULL;
+
+	return to ? to : f->piece;
+}
+
 /* Pieces end at multiples of their size in the file: its pages are written whole, many at once. */
 static int gather(struct fetch *f, const uint8_t *data, size_t len)
 {
@@ -48,7 +57,9 @@ static int gather(struct fetch *f, const uint8_t *data, size_t len)
 	while (r >= 0 && len) {
 		size_t n = MIN(len, (size_t)(PIECE - f->have % PIECE));
 
-		memcpy(f->piece + f->ngathered, data, n);
+		if (!f->ngathered)
+			f->to = piece_room(f);
+		memcpy(f->to + f->ngathered, data, n);
 		f->ngathered += n;
 		f->have += n;
 		data += n;
@@ -173,7 +184,7 @@ static int check(struct fetch *f)
 int partial_fetch(struct registry *r, struct store *s, struct partial *p)
 {
 	_free_ uint8_t *piece = malloc(PIECE);
-	struct fetch f = { .s = s, .p = p, .piece = piece };
+	struct fetch f = { .s = s, .p = p, .to = piece, .piece = piece };
 	int e = piece ? take_up(&f) : -ENOMEM;
 
 	if (e >= 0 && f.have < p->size)

@@ -5,27 +5,21 @@
  * counts when both are done: its blob has the digest of the manifest, and its tar the diffID of the
  * config. The large ones begin first.
  *
+ * What came a moment ago is taken from memory (ring.h), which costs less than reading the file.
+ * Therefore a download that is faster than the unpacking waits for it: while every unpacker has
+ * enough to do nothing is lost by that. It waits for seconds at most, then goes on alone; and where
+ * unpackers wait for bytes half of their time, those that nobody unpacks yet do not wait at all.
+ *
  * One lock, for the jobs' progress and for who is told of it; nothing is done under it.
  */
-#include "imagestore/import.h"
-#include "imagestore/registry/pull.h"
-#include <pthread.h>
+#include "imagestore/registry/pipeline.h"
+
 #include <sched.h>
 
 #define FETCHERS      3
 #define UNPACKERS_MAX 4
-#define PIECE	      (128u << 10) /* what an unpacker waits for, at least */
-
-struct pipeline {
-	struct pull *p;
-	struct layer_job **jobs; /* the largest first */
-	size_t n;
-	pthread_mutex_t lock;
-	pthread_cond_t changed;
-	size_t next_fetch, next_unpack;
-	int failed;
-	char why[ERR_TEXT_MAX];
-};
+#define RINGS_MAX     (8 * RING_SIZE) /* bytes of all rings */
+#define HOLD_NS	      (5 * NS)	      /* a download waits for its unpacker so long */
 
 /* ---- under the lock ---- */
 
@@ -53,6 +47,45 @@ static void fail(struct pipeline *l, int r)
 		snprintf(l->why, sizeof(l->why), "%s", why);
 	}
 	pthread_cond_broadcast(&l->changed);
+	for (size_t i = 0; i < l->n; i++)
+		pthread_cond_broadcast(&l->jobs[i]->moved);
+}
+
+/* ---- rings ---- */
+
+void pipeline_drop_ring(struct pipeline *l, struct layer_job *j)
+{
+	if (j->ring)
+		l->rings -= j->ring->size;
+	free(take_ptr(j->ring));
+	j->ring_done = true;
+}
+
+/* The download of a job goes on at @at: *@ret_held says that it must wait. */
+static struct ring *ring_of(struct pipeline *l, struct layer_job *j, uint64_t at, bool *ret_held)
+{
+	*ret_held = false;
+	if (!j->ring && !j->ring_done && j->unpack && l->rings + RING_SIZE <= RINGS_MAX) {
+		j->ring = ring_new(at, j->part.size);
+		if (j->ring)
+			l->rings += j->ring->size;
+	}
+	j->ring_done |= !j->ring;
+	if (!j->ring || j->ring->closed)
+		return NULL;
+	*ret_held = l->failed >= 0 && (j->read || !pipeline_starves(l)) &&
+		    ring_is_full(j->ring, at, j->read ? j->at : 0);
+	return j->ring;
+}
+
+void pipeline_let_go(struct pipeline *l)
+{
+	if (!pipeline_starves(l))
+		return;
+	for (size_t i = 0; i < l->next_fetch; i++) {
+		if (l->jobs[i]->held && !l->jobs[i]->read)
+			pthread_cond_broadcast(&l->jobs[i]->moved);
+	}
 }
 
 /* ---- fetching ---- */
@@ -72,14 +105,53 @@ static int on_growth(void *ctx, uint64_t have)
 	if (r < 0)
 		return r;
 	pthread_mutex_lock(&f->l->lock);
-	if (have < f->j->have)
+	if (have < f->j->have) {
 		f->j->starts++;
+		if (f->j->ring)
+			ring_close(f->j->ring, 0);
+	}
 	f->j->have = have;
 	tell(f->l, f->j, TRANSFER_GOES, have);
-	pthread_cond_broadcast(&f->l->changed);
+	pthread_cond_broadcast(&f->j->moved);
 	r = f->l->failed < 0 ? -ECANCELED : 0;
 	pthread_mutex_unlock(&f->l->lock);
 	return r;
+}
+
+/* Until the reader is far enough, or for too long: the ring is left to him then. */
+static void hold(struct pipeline *l, struct layer_job *j, uint64_t at)
+{
+	uint64_t until_ns = clock_ns() + HOLD_NS;
+	const struct timespec until = { (time_t)(until_ns / NS), (long)(until_ns % NS) };
+	bool held = true;
+	int e = 0;
+
+	j->held = true;
+	while (held && e != ETIMEDOUT) {
+		e = pthread_cond_clockwait(&j->moved, &l->lock, CLOCK_MONOTONIC, &until);
+		ring_of(l, j, at, &held);
+	}
+	j->held = false;
+	if (held)
+		ring_close(j->ring, j->have);
+}
+
+static uint8_t *ring_room(void *ctx, uint64_t at)
+{
+	struct fetching *f = ctx;
+	struct pipeline *l = f->l;
+	struct ring *ring;
+	uint8_t *to = NULL;
+	bool held;
+
+	pthread_mutex_lock(&l->lock);
+	ring = ring_of(l, f->j, at, &held);
+	if (held)
+		hold(l, f->j, at);
+	if (ring && !ring->closed)
+		to = ring_claim(ring, at);
+	pthread_mutex_unlock(&l->lock);
+	return to;
 }
 
 static int fetch(struct pipeline *l, struct layer_job *j, struct registry **r)
@@ -92,10 +164,12 @@ static int fetch(struct pipeline *l, struct layer_job *j, struct registry **r)
 	if (!*r)
 		e = registry_clone(l->p->r, r);
 	j->part.grew = on_growth;
+	j->part.room = ring_room;
 	j->part.ctx = &f;
 	if (e >= 0)
 		e = partial_fetch(*r, l->p->s, &j->part);
 	j->part.grew = NULL;
+	j->part.room = NULL;
 	if (e == -EBADMSG)
 		layer_job_forget(l->p, j);
 	return e;
@@ -111,6 +185,7 @@ static void *fetcher(void *ctx)
 		struct layer_job *j = l->jobs[l->next_fetch++];
 		int r;
 
+		pthread_cond_broadcast(&l->changed);
 		pthread_mutex_unlock(&l->lock);
 		r = fetch(l, j, &own);
 		pthread_mutex_lock(&l->lock);
@@ -123,7 +198,7 @@ static void *fetcher(void *ctx)
 			tell(l, j, TRANSFER_HERE, j->part.size);
 		else
 			tell(l, j, j->unpack ? TRANSFER_UNPACKS : TRANSFER_DONE, j->part.size);
-		pthread_cond_broadcast(&l->changed);
+		pthread_cond_broadcast(&j->moved);
 	}
 	pthread_mutex_unlock(&l->lock);
 	registry_close(own);
@@ -131,109 +206,6 @@ static void *fetcher(void *ctx)
 }
 
 /* ---- unpacking ---- */
-
-/* Who reads a blob's file while it grows. */
-struct follower {
-	struct pipeline *l;
-	struct layer_job *j;
-	int fd;
-	uint64_t at;
-	unsigned starts; /* of the download, when this began */
-};
-
-/* The download began again: other bytes may come, or have been read already. */
-static bool is_stale(struct follower *w)
-{
-	bool stale;
-
-	pthread_mutex_lock(&w->l->lock);
-	stale = w->j->starts != w->starts;
-	pthread_mutex_unlock(&w->l->lock);
-	return stale;
-}
-
-/* -ESTALE: the download began again. */
-static int wait_for_bytes(struct follower *w, size_t want, uint64_t *ret_have)
-{
-	struct pipeline *l = w->l;
-	int r = 0;
-
-	pthread_mutex_lock(&l->lock);
-	while (l->failed >= 0 && !w->j->fetched && w->j->starts == w->starts &&
-	       w->j->have < w->at + want)
-		pthread_cond_wait(&l->changed, &l->lock);
-	if (l->failed < 0)
-		r = -ECANCELED;
-	else if (w->j->starts != w->starts)
-		r = -ESTALE;
-	*ret_have = w->j->fetched ? UINT64_MAX : w->j->have;
-	pthread_mutex_unlock(&l->lock);
-	return r;
-}
-
-static ssize_t follow(void *ctx, void *data, size_t len)
-{
-	struct follower *w = ctx;
-	uint64_t have = 0;
-	int r = wait_for_bytes(w, MIN(len, (size_t)PIECE), &have);
-	ssize_t n;
-
-	if (r < 0)
-		return r;
-	n = fd_pread_full(w->fd, data, (size_t)MIN((uint64_t)len, have - w->at), (off_t)w->at);
-	if (n > 0)
-		w->at += (uint64_t)n;
-	return n;
-}
-
-/* Bytes that are not those of the manifest are the registry's fault, and it is told by them. */
-static void wait_for_end(struct follower *w)
-{
-	pthread_mutex_lock(&w->l->lock);
-	while (w->l->failed >= 0 && !w->j->fetched)
-		pthread_cond_wait(&w->l->changed, &w->l->lock);
-	pthread_mutex_unlock(&w->l->lock);
-}
-
-static int unpack_once(struct follower *w)
-{
-	const struct image_layer *layer = w->j->layer;
-	struct pull *p = w->l->p;
-	struct image_layer got = *layer;
-	struct import_source source = { .read = follow, .ctx = w };
-
-	w->at = 0;
-	pthread_mutex_lock(&w->l->lock);
-	w->starts = w->j->starts;
-	pthread_mutex_unlock(&w->l->lock);
-	return import_layer_of(p->l.t, &source, &p->l.bounds, &layer->diff_id, &got);
-}
-
-static int unpack(struct pipeline *l, struct layer_job *j)
-{
-	struct follower w = { .l = l, .j = j, .fd = j->part.fd };
-	_close_ int own = -1;
-	char why[ERR_TEXT_MAX];
-	int r;
-
-	if (w.fd < 0) {
-		own = w.fd = txn_blob_open(l->p->l.t, &j->part.digest);
-		if (own < 0)
-			return own;
-	}
-	do {
-		err_clear();
-		r = unpack_once(&w);
-		if (r == -EBADMSG)
-			wait_for_end(&w);
-	} while (r < 0 && is_stale(&w));
-	j->refused = r == -EFBIG;
-	if (r != -EBADMSG)
-		return r;
-	j->refused = true;
-	snprintf(why, sizeof(why), "%s", err_take(r));
-	return err(r, "layer sha256:%.12s: %s", digest_hex(&j->part.digest).s, why);
-}
 
 static void *unpacker(void *ctx)
 {
@@ -253,7 +225,7 @@ static void *unpacker(void *ctx)
 		if (!j->unpack)
 			continue;
 		pthread_mutex_unlock(&l->lock);
-		r = unpack(l, j);
+		r = follower_unpack(l, j);
 		pthread_mutex_lock(&l->lock);
 		if (r < 0)
 			fail(l, r);
@@ -324,10 +296,15 @@ int pipeline_run(struct pull *p, struct layer_job *jobs, size_t n)
 		return -ENOMEM;
 	for (size_t i = 0; i < n; i++) {
 		l.jobs[i] = &jobs[i];
+		pthread_cond_init(&jobs[i].moved, NULL);
 		tell(&l, &jobs[i], TRANSFER_WAITS, 0);
 	}
 	qsort(l.jobs, n, sizeof(*l.jobs), by_size);
 	r = run(&l);
+	for (size_t i = 0; i < n; i++) {
+		pipeline_drop_ring(&l, &jobs[i]);
+		pthread_cond_destroy(&jobs[i].moved);
+	}
 	pthread_cond_destroy(&l.changed);
 	pthread_mutex_destroy(&l.lock);
 	free(l.jobs);

@@ -9,6 +9,8 @@
 
 #include "imagestore/load.h"
 #include "imagestore/registry/registry.h"
+#include "imagestore/registry/ring.h"
+#include <pthread.h>
 
 struct policy;
 struct pull {
@@ -43,7 +45,14 @@ struct layer_job {
 	uint64_t have;	 /* bytes in the file */
 	unsigned starts; /* how often the download began at 0 again */
 	bool fetched;	 /* all is there and checked */
-	bool refused;	 /* all came, but it is no layer, or not the one that it should be */
+	/* the newest bytes; NULL: none, or not yet */
+	struct ring *ring;
+	bool ring_done; /* no further one */
+	bool read;	/* somebody unpacks it, and needs what is behind: */
+	uint64_t at;
+	bool held;	      /* the download waits for him */
+	pthread_cond_t moved; /* of this job alone: bytes, reader, end */
+	bool refused;	      /* all came, but it is no layer, or not the one that it should be */
 };
 
 /* All jobs of @jobs: until the first failure. */

@@ -156,6 +156,11 @@ struct partial {
 	int fd; /* -1: not needed */
 	/* The file holds so many bytes of it; a negative value ends the download. NULL: nobody. */
 	int (*grew)(void *ctx, uint64_t have);
+	/*
+	 * Where the bytes from @at on are gathered, to the end of their piece (ring.h), before they
+	 * are written; NULL, also what it gives: in a buffer of their own.
+	 */
+	uint8_t *(*room)(void *ctx, uint64_t at);
 	void *ctx;
 };
 /* Appends what is missing to @p and checks it; -EBADMSG: what the file has is of no use. */

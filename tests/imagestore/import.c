@@ -121,6 +121,28 @@ static void full_buffer(void **state)
 	}
 }
 
+/* Contents around each border: of index and pack, of what is unpacked at once or gathered. */
+static void sizes(void **state)
+{
+	const size_t borders[] = { 1024,       65536,	   128 << 10, 256 << 10,
+				   1024 << 10, 4096 << 10, 4352 << 10 };
+	_buf_done_ struct buf tar = { 0 }, gzipped = { 0 }, zstded = { 0 };
+	char name[64];
+
+	for (size_t i = 0; i < 3 * ARRAY_SIZE(borders); i++) {
+		snprintf(name, sizeof(name), "d/%zu", i);
+		tar_big(&tar, name, borders[i / 3] + i % 3 - 1, (unsigned)i);
+		snprintf(name, sizeof(name), "s/%zu", i);
+		tar_big(&tar, name, 30000 * i, (unsigned)i + 100);
+	}
+	tar_end(&tar);
+	pack_gzip(&gzipped, tar.data, tar.len);
+	round_trip(*state, &tar, &gzipped, true);
+	pack_zstd(&zstded, tar.data, tar.len);
+	round_trip(*state, &tar, &zstded, true);
+	round_trip(*state, &tar, &tar, false);
+}
+
 static void a_sink(void **state)
 {
 	struct kit *k = *state;
@@ -441,11 +463,20 @@ static void gone_blob(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		kit_test(plain),	  kit_test(gzip),	    kit_test(gzip_members),
-		kit_test(zstd),		  kit_test(full_buffer),    kit_test(a_sink),
+		kit_test(plain),
+		kit_test(gzip),
+		kit_test(gzip_members),
+		kit_test(zstd),
+		kit_test(full_buffer),
+		kit_test(sizes),
+		kit_test(a_sink),
 		kit_test(without_end),
-		kit_test(tree),		  kit_test(whiteouts),	    kit_test(links_across_layers),
-		kit_test(below_symlinks), kit_test(dropped_xattrs), kit_test(shared_objects),
+		kit_test(tree),
+		kit_test(whiteouts),
+		kit_test(links_across_layers),
+		kit_test(below_symlinks),
+		kit_test(dropped_xattrs),
+		kit_test(shared_objects),
 		kit_test(gone_blob),
 	};
 
