@@ -2,6 +2,15 @@
 /* strata-image: the verbs that move and make images, with the libraries for it. Started by strata.
  */
 #include "cli/cli.h"
+#include <malloc.h>
+
+/*
+ * libc's heaps. A thread with one of its own keeps what it has freed from the others; and what is
+ * given back to the kernel is cleared and mapped again for the next layer. Most of a pull's memory
+ * is large buffers that come and go.
+ */
+#define HEAPS 2
+#define KEPT  (32 << 20) /* bytes that a heap keeps; the most that M_MMAP_THRESHOLD takes */
 
 static const struct verb verbs[] = {
 	{ "build", verb_build, "build an image from a Containerfile" },
@@ -21,5 +30,8 @@ static const struct verb verbs[] = {
 
 int main(int argc, char **argv)
 {
+	mallopt(M_ARENA_MAX, HEAPS);
+	mallopt(M_MMAP_THRESHOLD, KEPT);
+	mallopt(M_TRIM_THRESHOLD, KEPT);
 	return cli_main(verbs, argc, argv);
 }
