@@ -45,6 +45,7 @@ struct vmm {
 	bool arriving; /* what its root has may still be asked for */
 	bool warm;     /* it begins from the snapshot */
 	bool make;     /* it is for the snapshot */
+	bool rehearse; /* it is for those who will begin from that */
 	bool restore;  /* it goes on from its own */
 	struct checkpoint_note note;
 	int checkpoint_fd; /* what to save it to, -1 = nobody has asked */
@@ -455,7 +456,7 @@ static int run_all(struct vmm *v)
 	return r < 0 ? r : run(v);
 }
 
-/* "warm KEY", "make KEY" or "restore KEY": what VMM_SNAPSHOT is, or nothing. */
+/* "warm KEY", "make KEY", "rehearse KEY" or "restore KEY": what VMM_SNAPSHOT is, or nothing. */
 static bool parse_args(struct vmm *v, int argc, char **argv)
 {
 	v->snapshot.fd = VMM_SNAPSHOT;
@@ -464,9 +465,10 @@ static bool parse_args(struct vmm *v, int argc, char **argv)
 	if (argc == 1)
 		return true;
 	v->make = argc == 3 && streq(argv[1], "make");
+	v->rehearse = argc == 3 && streq(argv[1], "rehearse");
 	v->warm = argc == 3 && streq(argv[1], "warm");
 	v->restore = argc == 3 && streq(argv[1], "restore");
-	return (v->make || v->warm || v->restore) &&
+	return (v->make || v->rehearse || v->warm || v->restore) &&
 	       digest_parse_hex(argv[2], strlen(argv[2]), &v->snapshot.key) == 0;
 }
 
@@ -485,14 +487,16 @@ int vmm_main(int argc, char **argv)
 	log_setup("strata-vmm", VMM_LOG, LOG_INFO);
 	r = load_spec(&v);
 	if (r >= 0)
-		r = v.make ? vmm_make(v.spec, &v.snapshot.key) : run_all(&v);
-	if (r < 0 && v.make)
+		r = v.make     ? vmm_make(v.spec, &v.snapshot.key) :
+		    v.rehearse ? vmm_rehearse(v.spec, &v.snapshot.key) :
+				 run_all(&v);
+	if (r < 0 && (v.make || v.rehearse))
 		log_err("%s", err_take(r));
 	else if (r < 0)
 		tell_monitor(&v, VMM_FAILED, -r, err_take(r));
 	sync_files(&v);
 	v.trace.freed_ns = clock_ns();
-	if (r >= 0 && v.spec->trace && v.vm && !v.make)
+	if (r >= 0 && v.spec->trace && v.vm)
 		vmm_trace_print(&v.trace, STDERR_FILENO);
 	return r < 0;
 }

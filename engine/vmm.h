@@ -1,10 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * strata-vmm [warm KEY | make KEY | restore KEY] [arriving]: a machine that boots; one that begins
- * from the snapshot of that key; one that is made for it (engine/vmm_make.h); or one that goes on
- * from its own checkpoint, or as another's clone (engine/checkpoint.h). Its image is here, or
- * arriving (engine/vm_fetcher.h). Where the spec says so the machine is QEMU's
- * (engine/vmm_qemu.h), a process of its own in a process group with strata-vmm.
+ * strata-vmm [warm KEY | make KEY | rehearse KEY | restore KEY] [arriving]: a machine that boots;
+ * one that begins from the snapshot of that key; one that is made for it, or rehearses with it
+ * (engine/vmm_make.h); or one that goes on from its own checkpoint, or as another's clone
+ * (engine/checkpoint.h). Its image is here, or arriving (engine/vm_fetcher.h). Where the spec says
+ * so the machine is QEMU's (engine/vmm_qemu.h), a process of its own in a process group with
+ * strata-vmm.
  *
  * What a supervisor and its strata-vmm share: descriptors at the start, messages afterwards. The
  * VMM is not trusted once its guest runs: each message is one struct of fixed size, and an object

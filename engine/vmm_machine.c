@@ -33,7 +33,7 @@ static void fs_of(const struct run_spec *s, const struct vmm_machine *m, struct 
 		  struct vm_fs *fs, size_t n)
 {
 	for (size_t i = 0; i < n; i++) {
-		bool served = m->kind != VMM_MADE && i <= s->nvolumes;
+		bool served = m->serve && i <= s->nvolumes;
 
 		tags[i] = vmm_volume_tag(i);
 		fs[i] = (struct vm_fs){ .tag = i ? tags[i].s : VMM_ROOT_TAG,
@@ -105,7 +105,7 @@ int vmm_machine_new(const struct run_spec *s, const struct vmm_machine *m, struc
 		.snapshot = m->snapshot,
 		.begun = m->begun,
 		.begun_ctx = m->begun_ctx,
-		.stop_mark = m->kind == VMM_MADE ? VM_MARK_READY : 0,
+		.stop_mark = m->kind == VMM_MADE && !m->snapshot ? VM_MARK_READY : 0,
 	};
 	int r = tags && fs ? 0 : -ENOMEM;
 

@@ -14,7 +14,7 @@
 
 enum vmm_machine_kind {
 	VMM_BOOTS,
-	VMM_MADE, /* boots until a snapshot can be taken, for nobody */
+	VMM_MADE, /* for nobody: boots until a snapshot can be taken, or begins from that */
 	VMM_WARM, /* has what one of these has */
 };
 
@@ -22,7 +22,7 @@ struct vmm_machine {
 	enum vmm_machine_kind kind;
 	const struct vm_snapshot *snapshot; /* that it begins from; NULL: it boots */
 	int port_fd;			    /* the guest's end of the control port, -1 = none */
-	vm_fs_serve_fn *serve;		    /* of the root, then of each volume, with its ctx */
+	vm_fs_serve_fn *serve; /* of the root, then of each volume, with its ctx; NULL = none */
 	void *(*ctx)(void *arg, size_t i);
 	void (*end)(void *arg); /* nothing is waited for any more that is being served */
 	void *arg;

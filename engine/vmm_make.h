@@ -1,5 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* strata-vmm making a machine for others to begin from (engine/warm.h). */
+/*
+ * strata-vmm making a machine for others to begin from (engine/warm.h), and rehearsing with it what
+ * they will do.
+ */
 #ifndef ENGINE_VMM_MAKE_H
 #define ENGINE_VMM_MAKE_H
 
@@ -11,5 +14,10 @@
  * VMM_SNAPSHOT. Nothing of an image is there.
  */
 int vmm_make(const struct run_spec *s, const struct digest *key);
+/*
+ * Begins from it as a run does, in the jail: with VMM_UPPER as its root, read-only, and /init in
+ * there as its command. What memory that touched is added to VMM_SNAPSHOT.
+ */
+int vmm_rehearse(const struct run_spec *s, const struct digest *key);
 
 #endif

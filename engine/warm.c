@@ -138,12 +138,13 @@ static int wait_for(int pidfd)
 	return status ? err(-EIO, "no machine could be made: monitor.log has why") : 0;
 }
 
+/* @what: "make", or "rehearse" with @root. */
 static int spawn_maker(const struct iso_context *c, const struct vm_software *w,
-		       const struct vm_snapshot *s)
+		       const struct vm_snapshot *s, char *what, int root)
 {
 	_close_ int config = spec_memfd(c->spec), pidfd = -1;
 	struct digest_hex hex = digest_hex(&s->key);
-	char *argv[] = { (char[]){ "strata-vmm" }, (char[]){ "make" }, hex.s, NULL };
+	char *argv[] = { (char[]){ "strata-vmm" }, what, hex.s, NULL };
 	char *env[] = { getenv("STRATA_DEBUG") ? (char[]){ "STRATA_DEBUG=1" } : NULL, NULL };
 	_free_ char *path = NULL;
 	int fds[VMM_MORE];
@@ -159,12 +160,27 @@ static int spawn_maker(const struct iso_context *c, const struct vm_software *w,
 	fds[VMM_INIT] = w->init_fd;
 	fds[VMM_MODULES] = w->modules_fd;
 	fds[VMM_SNAPSHOT] = s->fd;
+	fds[VMM_UPPER] = root;
 	r = proc_spawn(path, argv, env, fds, ARRAY_SIZE(fds), &pid, &pidfd);
 	return r < 0 ? err(r, "%s: %s", path, strerror(-r)) : wait_for(pidfd);
 }
 
+/* One that does not succeed costs those who begin from it some time, and nothing else. */
+static void rehearse(const struct iso_context *c, const struct vm_software *w,
+		     const struct vm_snapshot *s, struct txn *t)
+{
+	_close_ int root = machine_rehearsal(t, w->init_fd);
+	char what[] = "rehearse";
+	int r = root < 0 ? root : spawn_maker(c, w, s, what, root);
+
+	if (r < 0)
+		log_warn("machine %.12s was not rehearsed with: %s", digest_hex(&s->key).s,
+			 err_take(r));
+}
+
 static int make(const struct iso_context *c, const struct vm_software *w, const struct digest *key)
 {
+	char what[] = "make";
 	struct vm_snapshot s = { -1, *key };
 	uint64_t began = clock_ns();
 	struct txn *t;
@@ -173,7 +189,9 @@ static int make(const struct iso_context *c, const struct vm_software *w, const 
 	if (r < 0)
 		return r;
 	s.fd = machine_create(t);
-	r = s.fd < 0 ? s.fd : spawn_maker(c, w, &s);
+	r = s.fd < 0 ? s.fd : spawn_maker(c, w, &s, what, -1);
+	if (r >= 0)
+		rehearse(c, w, &s, t);
 	if (r >= 0)
 		r = machine_publish(t, key);
 	fd_close(s.fd);

@@ -8,6 +8,9 @@
  * balloon and a network, which are devices that a guest sees. All images share it, and all
  * commands. What it does not cover boots: more than VMM_VOLUMES volumes, disks, --cold, QEMU.
  *
+ * A new one is rehearsed with: begun from, with a command that ends at once, so that the file says
+ * what memory that touched (microvm/snapshot.h). Without it is as good, and slower.
+ *
  * The file is hashed as a whole once a boot of the host (RUNROOT/machines, engine/verdict.h), what
  * is not memory in it each time; what is damaged or stale is made anew.
  */

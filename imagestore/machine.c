@@ -5,12 +5,15 @@
  */
 #include "imagestore/txn.h"
 
+#include <sys/sendfile.h>
 #include <sys/stat.h>
 #include <time.h>
 
-#define FOLDER	   "machines"
-#define MADE	   "machine"	   /* in its transaction */
-#define UNUSED_MAX (7 * 24 * 3600) /* seconds after which gc takes one */
+#define FOLDER	    "machines"
+#define MADE	    "machine"	    /* in its transaction */
+#define REHEARSAL   "root"	    /* the same */
+#define PROGRAM_MAX (16u << 20)	    /* bytes copied at a time */
+#define UNUSED_MAX  (7 * 24 * 3600) /* seconds after which gc takes one */
 
 static struct store_file machine_file(const struct digest *key)
 {
@@ -65,6 +68,39 @@ int machine_create(struct txn *t)
 	int fd = openat(t->dirfd, MADE, O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC, 0444);
 
 	return fd < 0 ? txn_write_err(t, -errno) : fd;
+}
+
+static int copy_program(int fd, int folder, const char *name)
+{
+	_close_ int to = openat(folder, name, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0755);
+	off_t off = 0;
+	ssize_t n;
+
+	if (to < 0)
+		return -errno;
+	do
+		n = sendfile(to, fd, &off, PROGRAM_MAX);
+	while (n > 0);
+	return n < 0 || fchmod(to, 0755) < 0 ? -errno : 0;
+}
+
+/* For whoever serves it: another user, whatever the umask. */
+int machine_rehearsal(struct txn *t, int init_fd)
+{
+	static const char *const places[] = { "dev", "proc", "sys" };
+	_close_ int fd = -1;
+	int r = 0;
+
+	if (mkdirat(t->dirfd, REHEARSAL, 0755) < 0)
+		return txn_write_err(t, -errno);
+	fd = openat(t->dirfd, REHEARSAL, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	if (fd < 0 || fchmod(fd, 0755) < 0)
+		return txn_write_err(t, -errno);
+	for (size_t i = 0; r == 0 && i < ARRAY_SIZE(places); i++)
+		r = mkdirat(fd, places[i], 0755) < 0 ? -errno : 0;
+	if (r == 0)
+		r = copy_program(init_fd, fd, "init");
+	return r < 0 ? txn_write_err(t, r) : take_fd(fd);
 }
 
 /* A store that is older has no folder for them. */

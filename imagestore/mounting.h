@@ -62,6 +62,11 @@ int snapshot_each(struct store *s, int (*fn)(void *ctx, const char *id), void *c
 int machine_open(struct store *s, const struct digest *key);
 /* A new file in @t to write one to. */
 int machine_create(struct txn *t);
+/*
+ * A folder in @t for one to rehearse with, as the root of its guest: @init_fd as /init, and places
+ * for what is mounted. A descriptor.
+ */
+int machine_rehearsal(struct txn *t, int init_fd);
 /* Gives it its name, in place of another that has it, once it is on disk. Then drop @t. */
 int machine_publish(struct txn *t, const struct digest *key);
 /* ENOENT is success. Who has begun from it goes on. */

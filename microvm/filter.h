@@ -4,7 +4,8 @@
  * a VM. Rules about arguments come first and each is a chain of comparisons; the rest is a tree
  * over the ranges of numbers that are answered alike, since the kernel asks the filter about every
  * number once when it is installed, to know which are allowed whatever their arguments. Its leaves
- * share few returns: what the kernel makes of a filter, machine code in the end, costs by its length.
+ * share few returns: what the kernel makes of a filter, machine code in the end, costs by its
+ * length.
  */
 #ifndef MICROVM_FILTER_H
 #define MICROVM_FILTER_H

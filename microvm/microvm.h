@@ -128,7 +128,7 @@ struct vm_config {
 	 */
 	const struct vm_snapshot *snapshot;
 	/*
-	 * Called once by the thread in vm_run(), when the guest has begun: for what the guest does not
+	 * Called once by the thread in vm_run(), when the guest has begun: for what that does not
 	 * wait for yet. Less than 0 ends vm_run() with it. NULL = nothing.
 	 */
 	int (*begun)(void *ctx);
@@ -194,24 +194,6 @@ struct vm_console_stats {
 void vm_console_stats(const struct vm *v, struct vm_console_stats *ret);
 /* Bytes that the guest got from its virtio-rng: from any thread. -EOPNOTSUPP: it has none. */
 int vm_rng_bytes(const struct vm *v, uint64_t *ret);
-
-struct vm_net_stats {
-	uint64_t in_frames, in_bytes, out_frames, out_bytes, dropped; /* in: to the guest */
-};
-/* From any thread. -EOPNOTSUPP without vm_config.net. */
-int vm_net_stats(const struct vm *v, struct vm_net_stats *ret);
-
-struct vm_disk_stats {
-	uint64_t reads, read_bytes, writes, write_bytes, flushes, discards, errors;
-};
-/* Of the disk @i of vm_config.disks. From any thread. */
-void vm_disk_stats(const struct vm *v, size_t i, struct vm_disk_stats *ret);
-
-struct vm_vsock_stats {
-	uint64_t connections, in_bytes, out_bytes, refused; /* as struct virtio_vsock_stats */
-};
-/* From any thread. -EOPNOTSUPP without vm_config.vsock. */
-int vm_vsock_stats(const struct vm *v, struct vm_vsock_stats *ret);
 
 /* ---- the jail ---- */
 

@@ -191,11 +191,15 @@ int vm_restore(struct vm *v, const struct vm_snapshot *s)
 	r = vm_check(v, &f, &vm);
 	if (r == 0)
 		r = vm_memory_restore(v, &f);
+	if (r == 0 && s->learn)
+		r = vm_touched_watch(v, &f);
 	if (r == 0)
 		r = ioapic_restore(&v->ioapic, &f);
 	if (r == 0)
 		r = devices_restore(v, &f);
 	for (unsigned i = 0; r == 0 && i < v->nvcpus; i++)
 		r = vcpu_restore(&v->vcpus[i], &f);
+	if (r == 0)
+		vm_touched_have(v, &f);
 	return r < 0 ? r : clock_restore(v, &vm);
 }

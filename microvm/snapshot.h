@@ -7,6 +7,7 @@
 #define MICROVM_SNAPSHOT_H
 
 #include "base/sha256.h"
+#include <stdbool.h>
 
 struct vm;
 
@@ -19,6 +20,7 @@ struct vm_snapshot {
 	struct digest key;
 	const void *note; /* for saving: @note_len bytes that vm_snapshot_note() gives back */
 	size_t note_len;
+	bool learn; /* for vm_new(): what is touched from here on is for vm_snapshot_learn() */
 };
 
 /*
@@ -27,6 +29,12 @@ struct vm_snapshot {
  */
 int vm_snapshot_save(struct vm *v, const struct vm_snapshot *s);
 void vm_again(struct vm *v);
+/*
+ * Adds to the file, which has none yet and is open for writing, which pages @v, that began from it
+ * with learn set and has run, has read and written: those that begin from it later have them at
+ * hand before their first instruction. 0 or -errno with a text.
+ */
+int vm_snapshot_learn(const struct vm *v, const struct vm_snapshot *s);
 /* What its maker noted: 0, -EBADMSG when that is not @len bytes or the file is damaged, -ESTALE. */
 int vm_snapshot_note(const struct vm_snapshot *s, void *note, size_t len);
 /*

@@ -16,7 +16,7 @@ struct head {
 	uint32_t version, nrecords;
 	uint8_t key[32];
 	uint64_t memory;
-	uint32_t nextents, reserved;
+	uint32_t nextents, nruns;
 	uint64_t records_len, data_len;
 	struct digest state, data;
 	struct digest head; /* of all before */
@@ -31,6 +31,11 @@ struct record {
 static uint64_t state_len(const struct head *h)
 {
 	return h->records_len + h->nextents * sizeof(struct snapshot_extent);
+}
+
+static uint64_t runs_len(const struct head *h)
+{
+	return h->nruns * sizeof(struct snapshot_run);
 }
 
 static uint64_t data_off(const struct head *h)
@@ -141,9 +146,9 @@ static int head_read(int fd, const struct digest *key, struct head *h)
 		return err(-ESTALE, "snapshot: of another machine");
 	if (h->nextents > SNAPSHOT_EXTENTS_MAX || h->records_len > STATE_MAX ||
 	    h->records_len % ALIGN || state_len(h) > STATE_MAX || h->memory > MEMORY_MAX ||
-	    h->data_len > h->memory)
+	    h->data_len > h->memory || h->nruns > SNAPSHOT_RUNS_MAX)
 		return bad("impossible sizes");
-	return (uint64_t)st.st_size != data_off(h) + h->data_len ? bad("cut off") : 0;
+	return (uint64_t)st.st_size != data_off(h) + h->data_len + runs_len(h) ? bad("cut off") : 0;
 }
 
 /* Ascending, apart, inside the memory, and as long as the data. */
@@ -161,6 +166,23 @@ static int extents_check(const struct snapshot_file *f)
 		sum += e->len;
 	}
 	return sum != f->data_len ? bad("extents of another length") : 0;
+}
+
+/* The same, and no more than a machine should have ahead. */
+static int runs_check(const struct snapshot_file *f, const struct snapshot_run *runs, uint32_t n)
+{
+	uint64_t at = 0, sum = 0;
+
+	for (uint32_t i = 0; i < n; i++) {
+		const struct snapshot_run *r = &runs[i];
+
+		if (r->page < at || !r->n || r->written > 1 ||
+		    (uint64_t)r->page + r->n > f->memory / SNAPSHOT_PAGE)
+			return bad("impossible run of pages");
+		at = (uint64_t)r->page + r->n;
+		sum += r->n;
+	}
+	return sum > SNAPSHOT_TOUCHED_MAX ? bad("too many pages ahead") : 0;
 }
 
 /* Each record is whole, and they fill their place. */
@@ -184,18 +206,21 @@ static int records_check(const struct snapshot_file *f)
 
 static int state_read(struct snapshot_file *f, const struct head *h)
 {
-	size_t len = state_len(h);
+	size_t len = state_len(h), runs = runs_len(h);
 	struct digest d;
 
-	f->state = mem_new(1, len);
+	f->state = mem_new(1, len + runs);
 	if (!f->state)
 		return err(-ENOMEM, "snapshot: no memory");
-	if (fd_pread_full(f->fd, f->state, len, SNAPSHOT_PAGE) != (ssize_t)len)
+	if (fd_pread_full(f->fd, f->state, len, SNAPSHOT_PAGE) != (ssize_t)len ||
+	    fd_pread_full(f->fd, f->state + len, runs, (off_t)(data_off(h) + h->data_len)) !=
+		    (ssize_t)runs)
 		return bad("cut off");
-	d = sha256_of(f->state, len);
+	d = sha256_of(f->state, len + runs);
 	if (!digest_eq(&d, &h->state))
 		return bad("its state is damaged");
 	f->extents = (struct snapshot_extent *)(f->state + f->records_len);
+	f->runs = (struct snapshot_run *)(f->state + len);
 	return 0;
 }
 
@@ -211,6 +236,7 @@ int snapshot_file_open(int fd, const struct digest *key, struct snapshot_file *r
 	f.nrecords = h.nrecords;
 	f.records_len = h.records_len;
 	f.nextents = h.nextents;
+	f.nruns = h.nruns;
 	f.data_off = data_off(&h);
 	f.data_len = h.data_len;
 	f.data_digest = h.data;
@@ -219,6 +245,8 @@ int snapshot_file_open(int fd, const struct digest *key, struct snapshot_file *r
 		r = records_check(&f);
 	if (r == 0)
 		r = extents_check(&f);
+	if (r == 0)
+		r = runs_check(&f, f.runs, f.nruns);
 	if (r < 0) {
 		snapshot_file_done(&f);
 		return r;
@@ -264,15 +292,65 @@ int snapshot_file_get(const struct snapshot_file *f, enum snapshot_record_type t
 	return 0;
 }
 
+/* ---- what is learnt later ---- */
+
+/* Runs first: until the head says that they are there, the file is one that is cut off. */
+int snapshot_file_add_runs(const struct snapshot_file *f, const struct snapshot_run *runs,
+			   uint32_t n)
+{
+	const size_t len = n * sizeof(*runs);
+	struct sha256 state;
+	struct head h;
+	int r = n > SNAPSHOT_RUNS_MAX || f->nruns ? bad("runs that it cannot have") :
+						    runs_check(f, runs, n);
+
+	if (r < 0)
+		return r;
+	if (fd_pread_full(f->fd, &h, sizeof(h), 0) != sizeof(h))
+		return bad("cut off");
+	sha256_init(&state);
+	sha256_update(&state, f->state, state_len(&h));
+	sha256_update(&state, runs, len);
+	h.nruns = n;
+	h.state = sha256_final(&state);
+	h.head = head_digest(&h);
+	r = fd_pwrite_full(f->fd, runs, len, (off_t)(f->data_off + f->data_len));
+	if (r >= 0)
+		r = fd_pwrite_full(f->fd, &h, sizeof(h), 0);
+	return r < 0 ? err(r, "snapshot: %s", strerror(-r)) : 0;
+}
+
+/* ---- the memory ---- */
+
+#define READ_SIZE (64u << 10)
+
+static int memory_digest(const struct snapshot_file *f, struct digest *ret)
+{
+	_free_ uint8_t *data = malloc(READ_SIZE);
+	struct sha256 hash;
+
+	if (!data)
+		return err(-ENOMEM, "snapshot: no memory");
+	sha256_init(&hash);
+	for (uint64_t at = 0; at < f->data_len; at += READ_SIZE) {
+		size_t len = (size_t)MIN(f->data_len - at, (uint64_t)READ_SIZE);
+		ssize_t n = fd_pread_full(f->fd, data, len, (off_t)(f->data_off + at));
+
+		if (n != (ssize_t)len)
+			return n < 0 ? err((int)n, "snapshot: %s", strerror((int)-n)) :
+				       bad("cut off");
+		sha256_update(&hash, data, len);
+	}
+	*ret = sha256_final(&hash);
+	return 0;
+}
+
 int snapshot_file_verify(const struct snapshot_file *f)
 {
 	struct digest d;
-	uint64_t len;
-	int r = sha256_of_fd(f->fd, f->data_off, &d, &len);
+	int r = memory_digest(f, &d);
 
 	if (r < 0)
-		return err(r, "snapshot: %s", strerror(-r));
-	return len != f->data_len || !digest_eq(&d, &f->data_digest) ?
-		       bad("its memory is damaged") :
-		       0;
+		return r;
+	return digest_eq(&d, &f->data_digest) ? 0 : bad("its memory is damaged");
 }

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * A snapshot as a file (docs/formats/snapshot.md): a head, records, extents of memory, the memory.
+ * A snapshot as a file (docs/formats/snapshot.md): a head, records, extents of memory, the memory,
+ * and, when somebody has learnt them, the runs of it that are touched first.
  * It may have been tampered with: the reader checks all that it gives.
  */
 #ifndef MICROVM_SNAPSHOT_FILE_H
@@ -37,6 +38,14 @@ struct snapshot_extent {
 	uint64_t off, len;
 };
 
+/* Pages, one after the other, that a machine touches which begins here. */
+struct snapshot_run {
+	uint32_t page;
+	uint16_t n, written; /* @written: 1 = they are written to, 0 = only read */
+};
+#define SNAPSHOT_RUNS_MAX    4096u
+#define SNAPSHOT_TOUCHED_MAX 16384u /* pages of all runs: 64 MiB */
+
 /* ---- writing ---- */
 
 struct snapshot_writer {
@@ -58,11 +67,12 @@ int snapshot_writer_finish(struct snapshot_writer *w, int fd, const struct diges
 struct snapshot_file {
 	int fd; /* the caller's */
 	uint64_t memory, data_off, data_len;
-	uint32_t nrecords, nextents;
+	uint32_t nrecords, nextents, nruns;
 	struct digest data_digest;
 	uint8_t *state;
 	size_t records_len;
 	struct snapshot_extent *extents; /* in state */
+	struct snapshot_run *runs;	 /* the same, behind them */
 };
 
 /*
@@ -77,6 +87,9 @@ int snapshot_file_get(const struct snapshot_file *f, enum snapshot_record_type t
 /* A record of any length, NULL = there is none. Aligned for 64-bit words. */
 const void *snapshot_file_find(const struct snapshot_file *f, enum snapshot_record_type type,
 			       uint32_t index, size_t *ret_len);
+/* Adds @runs, checked as a reader would, to a file that has none and is open for writing. */
+int snapshot_file_add_runs(const struct snapshot_file *f, const struct snapshot_run *runs,
+			   uint32_t n);
 /* The memory against its digest: 0 or -EBADMSG. */
 int snapshot_file_verify(const struct snapshot_file *f);
 

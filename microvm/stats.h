@@ -1,9 +1,12 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* A part of microvm/microvm.h: when a machine came how far, and its exits. */
+/* A part of microvm/microvm.h: when a machine came how far, its exits, and what its devices did. */
 #ifndef MICROVM_STATS_H
 #define MICROVM_STATS_H
 
+#include <stddef.h>
 #include <stdint.h>
+
+struct vm;
 
 /* Times are CLOCK_MONOTONIC in ns, 0 = not yet. */
 struct vm_stats {
@@ -22,5 +25,25 @@ struct vm_stats {
 
 /* What the guest's mark @n says, a static text; NULL when it says nothing. */
 const char *vm_mark_name(unsigned n);
+
+/* ---- devices ---- */
+
+struct vm_net_stats {
+	uint64_t in_frames, in_bytes, out_frames, out_bytes, dropped; /* in: to the guest */
+};
+/* From any thread. -EOPNOTSUPP without vm_config.net. */
+int vm_net_stats(const struct vm *v, struct vm_net_stats *ret);
+
+struct vm_disk_stats {
+	uint64_t reads, read_bytes, writes, write_bytes, flushes, discards, errors;
+};
+/* Of the disk @i of vm_config.disks. From any thread. */
+void vm_disk_stats(const struct vm *v, size_t i, struct vm_disk_stats *ret);
+
+struct vm_vsock_stats {
+	uint64_t connections, in_bytes, out_bytes, refused; /* as struct virtio_vsock_stats */
+};
+/* From any thread. -EOPNOTSUPP without vm_config.vsock. */
+int vm_vsock_stats(const struct vm *v, struct vm_vsock_stats *ret);
 
 #endif

@@ -215,7 +215,7 @@ int vm_new(const struct vm_config *cfg, struct vm **ret)
 	if (!v)
 		return err(-ENOMEM, "no memory");
 	v->stats.began_ns = clock_ns();
-	v->kvm_fd = v->fd = v->end_fd = v->unread_fd = -1;
+	v->kvm_fd = v->fd = v->end_fd = v->unread_fd = v->pagemap_fd = -1;
 	v->end = RUNNING;
 	pthread_mutex_init(&v->errand.turn, NULL);
 	pthread_mutex_init(&v->errand.lock, NULL);
@@ -249,6 +249,7 @@ void vm_free(struct vm *v)
 	vm_memory_free(v);
 	fd_close(v->end_fd);
 	fd_close(v->unread_fd);
+	fd_close(v->pagemap_fd);
 	pthread_mutex_destroy(&v->errand.turn);
 	pthread_mutex_destroy(&v->errand.lock);
 	pthread_cond_destroy(&v->errand.done);

@@ -136,6 +136,7 @@ struct vm {
 		uint64_t len;
 	} soon[VM_SOON_MAX];
 	unsigned nsoon;
+	int pagemap_fd; /* what of its memory is there (snapshot_touched.c); -1 = nobody asks */
 	int unread_fd; /* eventfd of the writes that nobody has to see; -1 = none yet */
 	int end_fd;    /* eventfd: somebody has set end, an errand waits or a vCPU has ended */
 	struct errand errand;

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * A snapshot whose digests are right and nothing else need be: the input is the head, from its
- * number of records on, then records and extents. Each record is sought, and a console and a
- * balloon load what says that it is a device's state, and go on with it.
+ * number of records on, then records, extents, memory and runs. Each record is sought, and a
+ * console and a balloon load what says that it is a device's state, and go on with it.
  */
 #include "microvm/snapshot_file.h"
 #include "base/err.h"
@@ -17,7 +17,14 @@
 #define KINDS	 (SNAPSHOT_EVENTS + 2u)
 
 /* Places in the head: docs/formats/snapshot.md. */
-enum { AT_VERSION = 8, AT_FREE = 12, AT_KEY = 16, AT_EXTENTS = 56, AT_RECORDS_LEN = 64 };
+enum {
+	AT_VERSION = 8,
+	AT_FREE = 12,
+	AT_KEY = 16,
+	AT_EXTENTS = 56,
+	AT_RUNS = 60,
+	AT_RECORDS_LEN = 64
+};
 enum { AT_DATA_LEN = 72, AT_STATE = 80, AT_HEAD = 144, HEAD_LEN = 176 };
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
@@ -36,13 +43,48 @@ static uint64_t word(const uint8_t *p, size_t len)
 	return v;
 }
 
-/* Makes the digests what they should be. */
-static void sign(uint8_t *file, size_t size)
+static uint64_t state_len(const uint8_t *file)
 {
-	uint64_t state = word(file + AT_RECORDS_LEN, 8) + word(file + AT_EXTENTS, 4) * 16;
-	struct digest d = sha256_of(file + SNAPSHOT_PAGE, MIN(state, size - SNAPSHOT_PAGE));
-	const uint32_t version = 2;
+	return word(file + AT_RECORDS_LEN, 8) + word(file + AT_EXTENTS, 4) * 16;
+}
 
+static uint64_t runs_off(const uint8_t *file)
+{
+	return SNAPSHOT_PAGE + ROUND_UP(state_len(file), (uint64_t)SNAPSHOT_PAGE) +
+	       word(file + AT_DATA_LEN, 8);
+}
+
+static uint64_t runs_len(const uint8_t *file)
+{
+	return word(file + AT_RUNS, 4) * 8;
+}
+
+static void add(struct sha256 *h, int fd, uint64_t off, uint64_t len)
+{
+	uint8_t data[4096];
+
+	while (len) {
+		size_t n = (size_t)MIN(len, (uint64_t)sizeof(data));
+
+		if (fd_pread_full(fd, data, n, (off_t)off) != (ssize_t)n)
+			return;
+		sha256_update(h, data, n);
+		off += n;
+		len -= n;
+	}
+}
+
+/* Makes the digests what they should be, of the file as it is in @fd. */
+static void sign(uint8_t *file, int fd)
+{
+	const uint32_t version = 2;
+	struct sha256 state;
+	struct digest d;
+
+	sha256_init(&state);
+	add(&state, fd, SNAPSHOT_PAGE, state_len(file));
+	add(&state, fd, runs_off(file), runs_len(file));
+	d = sha256_final(&state);
 	memcpy(file, "STRTSNAP", 8);
 	memcpy(file + AT_VERSION, &version, sizeof(version));
 	memcpy(file + AT_KEY, key.b, sizeof(key.b));
@@ -51,13 +93,18 @@ static void sign(uint8_t *file, size_t size)
 	memcpy(file + AT_HEAD, d.b, sizeof(d.b));
 }
 
-/* As large as its head says, if that is not too much. */
-static uint64_t whole(const uint8_t *file)
+/* As large as its head says, in @fd, if that is not too much. */
+static bool write_file(uint8_t *file, size_t len, int fd)
 {
-	uint64_t state = word(file + AT_RECORDS_LEN, 8) + word(file + AT_EXTENTS, 4) * 16;
+	const uint64_t state = state_len(file), runs = runs_len(file);
+	const uint64_t data = word(file + AT_DATA_LEN, 8);
 
-	return SNAPSHOT_PAGE + ROUND_UP(state, (uint64_t)SNAPSHOT_PAGE) +
-	       word(file + AT_DATA_LEN, 8);
+	if (state > FILE_MAX || data > FILE_MAX || runs_off(file) + runs > FILE_MAX ||
+	    fd_pwrite_full(fd, file, len, 0) < 0 ||
+	    ftruncate(fd, (off_t)(runs_off(file) + runs)) < 0)
+		return false;
+	sign(file, fd);
+	return fd_pwrite_full(fd, file, HEAD_LEN, 0) == 0;
 }
 
 static void device(int balloon, uint8_t *ram, const void *state, size_t len)
@@ -110,9 +157,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 		memcpy(file + SNAPSHOT_PAGE, data + HEAD_LEN, size - HEAD_LEN);
 		size -= HEAD_LEN;
 	}
-	sign(file, SNAPSHOT_PAGE + size);
-	if (fd_pwrite_full(fd, file, SNAPSHOT_PAGE + size, 0) == 0 && whole(file) < FILE_MAX &&
-	    ftruncate(fd, (off_t)whole(file)) == 0 && snapshot_file_open(fd, &key, &f) == 0) {
+	if (write_file(file, SNAPSHOT_PAGE + size, fd) && snapshot_file_open(fd, &key, &f) == 0) {
 		use(&f, ram);
 		snapshot_file_done(&f);
 	}

@@ -333,12 +333,95 @@ static void of_another_version(_unused_ void **state)
 	fd_close(fd);
 }
 
+/* ---- what is touched first ---- */
+
+#define READ_PAGE    (0x101000u / SNAPSHOT_PAGE) /* the guest's list */
+#define WRITTEN_PAGE (0x106000u / SNAPSHOT_PAGE) /* where it changes a letter */
+#define TOUCHED_MAX  32u /* pages that such a guest and its console come to */
+
+/* 1 = written, 0 = read, -1 = not known. */
+static int known(const struct snapshot_file *f, uint32_t page)
+{
+	for (uint32_t i = 0; i < f->nruns; i++)
+		if (page >= f->runs[i].page && page - f->runs[i].page < f->runs[i].n)
+			return f->runs[i].written;
+	return -1;
+}
+
+static uint32_t npages(const struct snapshot_file *f)
+{
+	uint32_t n = 0;
+
+	for (uint32_t i = 0; i < f->nruns; i++)
+		n += f->runs[i].n;
+	return n;
+}
+
+/* One goes on and tells; those after it have at hand what it touched, and do the same. */
+static void learnt(_unused_ void **state)
+{
+	struct vm_snapshot snap = { .fd = saved(1), .key = key, .learn = true };
+	struct snapshot_file f;
+	struct said s;
+	struct vm_config cfg = twice(&s);
+	struct vm *v;
+
+	cfg.snapshot = &snap;
+	v = machine(&cfg);
+	assert_int_equal(run(v), VM_END_POWEROFF);
+	assert_ok(vm_snapshot_learn(v, &snap));
+	assert_int_equal(vm_snapshot_learn(v, &snap), -EBADMSG);
+	err_clear();
+	vm_free(v);
+	assert_string_equal(said(&s), "Iello");
+	assert_ok(vm_snapshot_verify(&snap));
+	assert_ok(snapshot_file_open(snap.fd, &key, &f));
+	assert_int_equal(known(&f, READ_PAGE), 0);
+	assert_int_equal(known(&f, WRITTEN_PAGE), 1);
+	/* No neighbours, which Linux maps with what is read. */
+	assert_in_range(npages(&f), 2, TOUCHED_MAX);
+	snapshot_file_done(&f);
+	for (unsigned i = 0; i < 2; i++)
+		goes_on(snap.fd, 1, &s);
+	fd_close(snap.fd);
+}
+
+/* Each is one that nobody could have learnt. */
+static void impossible_runs(_unused_ void **state)
+{
+	static const struct snapshot_run all[][2] = {
+		{ { 5, 0, 0 }, { 9, 1, 0 } },	       /* of no page */
+		{ { 5, 4, 0 }, { 8, 1, 0 } },	       /* one in the other */
+		{ { 5, 1, 2 }, { 9, 1, 0 } },	       /* neither read nor written */
+		{ { 5, 1, 0 }, { UINT32_MAX, 1, 0 } }, /* behind the memory */
+		{ { 5, 1, 0 }, { 9, UINT16_MAX, 1 } }, /* the same, or more than may be ahead */
+	};
+	struct snapshot_file f;
+	int fd = saved(1);
+
+	assert_ok(snapshot_file_open(fd, &key, &f));
+	for (size_t i = 0; i < ARRAY_SIZE(all); i++) {
+		assert_int_equal(snapshot_file_add_runs(&f, all[i], 2), -EBADMSG);
+		err_clear();
+	}
+	assert_int_equal(snapshot_file_add_runs(&f, all[0], SNAPSHOT_RUNS_MAX + 1), -EBADMSG);
+	err_clear();
+	snapshot_file_done(&f);
+	goes_on(fd, 1, &(struct said){ .text = "" });
+	fd_close(fd);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(saved_and_restored), cmocka_unit_test(saved_and_goes_on),
-		cmocka_unit_test(several_vcpus),      cmocka_unit_test(fifty_at_once),
-		cmocka_unit_test(of_another_machine), cmocka_unit_test(tampered),
+		cmocka_unit_test(saved_and_restored),
+		cmocka_unit_test(saved_and_goes_on),
+		cmocka_unit_test(several_vcpus),
+		cmocka_unit_test(fifty_at_once),
+		cmocka_unit_test(of_another_machine),
+		cmocka_unit_test(tampered),
+		cmocka_unit_test(learnt),
+		cmocka_unit_test(impossible_runs),
 		cmocka_unit_test(of_another_version),
 	};
 

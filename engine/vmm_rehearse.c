@@ -1,0 +1,192 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "engine/vmm_make.h"
+
+#include "base/err.h"
+#include "base/fd.h"
+#include "base/log.h"
+#include "base/mem.h"
+#include "engine/vmm.h"
+#include "engine/vmm_guest.h"
+#include "engine/vmm_machine.h"
+#include "unionfs/unionfs.h"
+#include <poll.h>
+#include <pthread.h>
+#include <sys/eventfd.h>
+#include <sys/socket.h>
+
+struct rehearsal {
+	struct ufs *u;
+	struct ufs_conn *conn;
+	struct vm *vm;
+	struct vm_control *control;
+	int port_fd;  /* the guest's end of it */
+	int ended_fd; /* an eventfd: vm_run() has returned */
+	bool done;    /* the command was executed, and has ended */
+};
+
+static void rehearsal_done(struct rehearsal *h)
+{
+	vm_free(h->vm);
+	vm_control_free(h->control);
+	ufs_conn_free(h->conn);
+	ufs_free(h->u);
+	fd_close(h->port_fd);
+	fd_close(h->ended_fd);
+}
+
+/* ---- its parts ---- */
+
+static ssize_t serve(void *ctx, const struct iovec *in, int nin, const struct iovec *out, int nout)
+{
+	const struct rehearsal *h = ctx;
+
+	return ufs_serve(h->conn, in, nin, out, nout);
+}
+
+static void *serve_ctx(void *arg, _unused_ size_t i)
+{
+	return arg;
+}
+
+static int open_root(struct rehearsal *h)
+{
+	const struct ufs_config cfg = {
+		.upper = UFS_UPPER_PLAIN, .upper_fd = VMM_UPPER, .work_fd = -1, .rdonly = true
+	};
+	const struct ufs_carrier carrier = { .dax_len = 0 };
+	int r = ufs_new(&cfg, &h->u);
+
+	if (r < 0)
+		return r;
+	h->conn = ufs_conn_new(h->u, &carrier, NULL);
+	return h->conn ? 0 : -ENOMEM;
+}
+
+static int open_control(struct rehearsal *h)
+{
+	int pair[2];
+
+	h->ended_fd = eventfd(0, EFD_CLOEXEC);
+	if (h->ended_fd < 0 || socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, pair) < 0)
+		return err_sys("control port");
+	h->port_fd = pair[0];
+	return vm_control_new(pair[1], &h->control);
+}
+
+static int tell_guest(struct rehearsal *h, const struct run_spec *s)
+{
+	struct vm_guest_identity identity = { 0 };
+	int r = vmm_guest_identity(s, vm_stats(h->vm)->loaded_ns, &identity);
+
+	if (r >= 0)
+		r = vmm_guest_config(s, &identity, h->control);
+	explicit_bzero(&identity, sizeof(identity));
+	return r;
+}
+
+/* ---- the run ---- */
+
+static void hear_guest(struct rehearsal *h)
+{
+	struct vm_guest_event e;
+
+	while (vm_control_next(h->control, &e) == 1) {
+		h->done = h->done || e.kind == VM_GUEST_EXITED;
+		if (e.kind == VM_GUEST_FAILED)
+			log_warn("rehearsal: %s", e.text);
+		if (e.kind != VM_GUEST_STARTED)
+			vm_stop(h->vm);
+	}
+}
+
+/* In a thread that can do as little as the one that hears a guest of somebody's. */
+static void *hear(void *ctx)
+{
+	struct rehearsal *h = ctx;
+	struct pollfd fds[] = { { .fd = h->ended_fd, .events = POLLIN },
+				{ .fd = vm_control_fd(h->control) } };
+
+	if (vm_jail_thread("control") < 0) {
+		log_err("%s", err_take(-EPERM));
+		vm_stop(h->vm);
+		return NULL;
+	}
+	while (!fds[0].revents) {
+		fds[1].events = vm_control_events(h->control);
+		if (poll(fds, ARRAY_SIZE(fds), -1) < 0 && errno != EINTR)
+			break;
+		if (fds[1].revents)
+			hear_guest(h);
+		if (fds[1].revents & (POLLHUP | POLLERR))
+			fds[1].fd = -1;
+	}
+	return NULL;
+}
+
+static int run(struct rehearsal *h)
+{
+	enum vm_end end;
+	pthread_t thread;
+	int r = -pthread_create(&thread, NULL, hear, h);
+
+	if (r < 0)
+		return r;
+	r = vm_run(h->vm, &end);
+	eventfd_write(h->ended_fd, 1);
+	pthread_join(thread, NULL);
+	if (r < 0 || h->done)
+		return r;
+	return err(-EIO, "the guest ended before its command: %s",
+		   end == VM_END_CRASHED ? vm_why(h->vm) : "reset");
+}
+
+/* As @s has it, but for what is an image's or a user's. */
+static struct run_spec spec_of(const struct run_spec *s, char **argv, char **env)
+{
+	struct run_spec mine = *s;
+
+	mine.argv = argv;
+	mine.env = env;
+	mine.cwd = mine.user = NULL;
+	mine.nvolumes = mine.ndisks = 0;
+	mine.tty = mine.interactive = mine.read_only = false;
+	return mine;
+}
+
+static int rehearse(struct rehearsal *h, const struct run_spec *s, const struct digest *key)
+{
+	const struct vm_folder root = { VMM_UPPER, true };
+	const struct vm_jail jail = {
+		.uid = VMM_UID_BASE, .gid = VMM_UID_BASE, .folders = &root, .nfolders = 1
+	};
+	const struct vm_snapshot snapshot = { .fd = VMM_SNAPSHOT, .key = *key, .learn = true };
+	struct vmm_machine m = {
+		.kind = VMM_MADE, .snapshot = &snapshot, .serve = serve, .ctx = serve_ctx, .arg = h
+	};
+	char weak[256] = "";
+	int r = open_control(h);
+
+	m.port_fd = h->port_fd;
+	if (r >= 0)
+		r = vmm_machine_new(s, &m, &h->vm);
+	if (r >= 0)
+		r = vm_jail(&jail, weak, sizeof(weak));
+	if (r >= 0)
+		r = open_root(h);
+	if (r >= 0)
+		r = tell_guest(h, s);
+	if (r >= 0)
+		r = run(h);
+	return r < 0 ? r : vm_snapshot_learn(h->vm, &snapshot);
+}
+
+int vmm_rehearse(const struct run_spec *s, const struct digest *key)
+{
+	char init[] = "/init", *argv[] = { init, NULL }, *env[] = { NULL };
+	const struct run_spec mine = spec_of(s, argv, env);
+	struct rehearsal h = { .port_fd = -1, .ended_fd = -1 };
+	int r = rehearse(&h, &mine, key);
+
+	rehearsal_done(&h);
+	return r;
+}
