@@ -83,22 +83,22 @@ int relay_start(struct relay *r, int from, int to, int ours, uint64_t max)
 {
 	int e;
 
-	*r = (struct relay){ .from = from,
-			     .to = to,
-			     .ours = ours,
-			     .left = max ? max : UINT64_MAX,
-			     .lock = PTHREAD_MUTEX_INITIALIZER,
-			     .gave = PTHREAD_COND_INITIALIZER };
+	r->from = from;
+	r->to = to;
+	r->ours = ours;
+	r->left = max ? max : UINT64_MAX;
+	pthread_mutex_init(&r->lock, NULL);
+	pthread_cond_init(&r->gave, NULL);
 	e = pthread_create(&r->thread, NULL, carry, r);
 	if (e)
 		return err(-e, "thread: %s", strerror(e));
-	r->started = true;
+	atomic_store(&r->started, true);
 	return 0;
 }
 
 void relay_join(struct relay *r)
 {
-	if (r->started)
+	if (atomic_load(&r->started))
 		pthread_join(r->thread, NULL);
 }
 
@@ -114,7 +114,7 @@ bool relay_wait_idle(struct relay *r)
 {
 	bool waited = false;
 
-	if (!r->started)
+	if (!atomic_load(&r->started))
 		return false;
 	pthread_mutex_lock(&r->lock);
 	for (; busy(r); waited = true)

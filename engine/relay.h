@@ -4,6 +4,7 @@
 #define ENGINE_RELAY_H
 
 #include <pthread.h>
+#include <stdatomic.h>
 #include <stdbool.h>
 #include <stdint.h>
 
@@ -14,18 +15,19 @@
  */
 struct relay {
 	int from, to, ours; /* the caller's */
-	uint64_t left; /* bytes that @to may still get */
+	uint64_t left;	    /* bytes that @to may still get */
 	pthread_t thread;
 	pthread_mutex_t lock; /* around taking bytes and saying so */
 	pthread_cond_t gave;
-	bool holds; /* bytes that were taken and are not given yet */
-	bool over;  /* the thread takes no more */
-	bool started;
+	bool holds;	     /* bytes that were taken and are not given yet */
+	bool over;	     /* the thread takes no more */
+	atomic_bool started; /* last: who waits for it may come before */
 };
 
 /*
  * @ours is one of the two; @max: bytes that @to gets, the rest is dropped, 0 = any. 0 or -errno
- * with a text. @r does not move afterwards, and the thread ends with the process.
+ * with a text. @r is all zero before and does not move afterwards; the thread ends with the
+ * process.
  */
 int relay_start(struct relay *r, int from, int to, int ours, uint64_t max);
 /* Waits for the thread's end, which comes with the end of @from or of who reads @to. */
