@@ -7,6 +7,7 @@
  */
 #include "base/err.h"
 #include "base/mem.h"
+#include "microvm/boot.h"
 #include "microvm/vm.h"
 
 struct acpi_rsdp { /* 5.2.5.3 */

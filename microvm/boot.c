@@ -8,6 +8,7 @@
  */
 #include "base/err.h"
 #include "base/mem.h"
+#include "microvm/boot.h"
 #include "microvm/vm.h"
 #include <asm/bootparam.h>
 #include <sys/ioctl.h>

@@ -2,6 +2,7 @@
 /* The kernel's command line: what this machine is, its devices, then what the user adds. */
 #include "base/err.h"
 #include "base/mem.h"
+#include "microvm/boot.h"
 #include "microvm/vm.h"
 #include <stdarg.h>
 

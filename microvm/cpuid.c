@@ -2,6 +2,7 @@
 /* What CPUID says in the guest: all that KVM supports, with the numbers of this machine's vCPUs. */
 #include "base/err.h"
 #include "base/mem.h"
+#include "microvm/cpuid.h"
 #include "microvm/vm.h"
 #include <sys/ioctl.h>
 

@@ -7,6 +7,7 @@
  */
 #include "base/err.h"
 #include "base/mem.h"
+#include "microvm/memory.h"
 #include "microvm/vm.h"
 #include <sys/mman.h>
 

@@ -4,6 +4,7 @@
 #include "base/fd.h"
 #include "base/mem.h"
 #include "base/str.h"
+#include "microvm/jail.h"
 #include "microvm/vm.h"
 #include <grp.h>
 #include <linux/capability.h>

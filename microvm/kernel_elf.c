@@ -7,6 +7,8 @@
 #include "base/err.h"
 #include "base/fd.h"
 #include "base/mem.h"
+#include "microvm/boot.h"
+#include "microvm/memory.h"
 #include "microvm/vm.h"
 #include <elf.h>
 #include <sys/mman.h>

@@ -10,6 +10,7 @@
 #include "base/err.h"
 #include "base/fd.h"
 #include "base/mem.h"
+#include "microvm/jail.h"
 #include "microvm/vm.h"
 #include <linux/landlock.h>
 #include <sys/stat.h>
@@ -30,8 +31,7 @@
 
 int vm_landlock_abi(void)
 {
-	long abi = syscall(SYS_landlock_create_ruleset, NULL, 0,
-			   LANDLOCK_CREATE_RULESET_VERSION);
+	long abi = syscall(SYS_landlock_create_ruleset, NULL, 0, LANDLOCK_CREATE_RULESET_VERSION);
 
 	return abi < ABI_RENAMES ? -EOPNOTSUPP : (int)abi;
 }

@@ -6,6 +6,7 @@
 #include "base/err.h"
 #include "base/fd.h"
 #include "base/mem.h"
+#include "microvm/memory.h"
 #include "microvm/vm.h"
 #include <linux/mman.h>
 #include <sys/ioctl.h>

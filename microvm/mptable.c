@@ -5,6 +5,7 @@
  */
 #include "base/err.h"
 #include "base/mem.h"
+#include "microvm/boot.h"
 #include "microvm/vm.h"
 
 struct mp_pointer { /* 4.1 */

@@ -2,6 +2,7 @@
 /* The memory of a snapshot: which of its pages are in the file, and how they come back. */
 #include "base/err.h"
 #include "base/mem.h"
+#include "microvm/memory.h"
 #include "microvm/snapshot_file.h"
 #include "microvm/snapshot_machine.h"
 #include <sys/mman.h>

@@ -3,6 +3,7 @@
 #include "base/err.h"
 #include "base/fd.h"
 #include "base/mem.h"
+#include "microvm/cpuid.h"
 #include "microvm/vm.h"
 #include <stdatomic.h>
 #include <sys/eventfd.h>

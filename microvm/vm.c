@@ -1,5 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* A machine: made, run, ended, freed. */
+#include "microvm/cpuid.h"
+#include "microvm/boot.h"
+#include "microvm/memory.h"
 #include "microvm/vm.h"
 
 #include "base/clock.h"

@@ -7,6 +7,7 @@
 #include "base/fd.h"
 #include "base/str.h"
 #include "imagestore/kernel_.h"
+#include "microvm/boot.h"
 #include "microvm/vm.h"
 #include <sys/mman.h>
 

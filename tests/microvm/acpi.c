@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* ACPI tables: found by their pointers, whole by their sums, and they name what the machine has. */
+#include "microvm/boot.h"
 #include "microvm/vm.h"
 #include "tests/base/unit.h"
 

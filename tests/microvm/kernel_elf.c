@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Which of its entries a kernel is started at. */
 #include "base/fd.h"
+#include "microvm/boot.h"
 #include "microvm/vm.h"
 #include "tests/base/unit.h"
 #include <elf.h>
