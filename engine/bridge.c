@@ -103,8 +103,8 @@ static int bring_up(const char *runroot, const struct run_spec *spec, char *cons
 
 	for (size_t i = 0; r >= 0 && i < ARRAY_SIZE(words); i++)
 		r = strv_add(&argv, words[i]);
-	for (size_t i = 0; r >= 0 && i < strv_len(ports); i++)
-		r = strv_add(&argv, ports[i]);
+	for (char *const *p = ports; r >= 0 && p && *p; p++)
+		r = strv_add(&argv, *p);
 	if (r < 0)
 		return r;
 	if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, pair) < 0)

@@ -164,7 +164,7 @@ static int make_clone(const struct source *s, const char *name, struct inst **re
 
 static int start_clone(const struct source *s, const char *name, struct run *ret)
 {
-	struct inst *i;
+	struct inst *i = NULL;
 	int r = make_clone(s, name, &i);
 
 	if (r < 0)

@@ -100,7 +100,7 @@ int modules_load(void)
 
 	if (r == -ENOENT)
 		return 0;
-	if (r == 0)
+	if (r >= 0)
 		r = read_cmdline(&cmdline);
-	return r < 0 ? failing(r, "modules") : load_all(order, cmdline);
+	return cmdline ? load_all(order, cmdline) : failing(r, "modules");
 }
