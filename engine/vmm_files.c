@@ -71,6 +71,7 @@ void vmm_files_end(void *files)
 	pthread_mutex_lock(&f->open_lock);
 	f->ended = true;
 	arrival_reader_shut(f->reader);
+	pthread_cond_broadcast(&f->opened);
 	pthread_mutex_unlock(&f->open_lock);
 }
 
@@ -119,7 +120,7 @@ static bool wait_opened(struct vmm_files *f)
 {
 	if (f->state == CLOSED) {
 		pthread_mutex_lock(&f->open_lock);
-		while (f->state == CLOSED)
+		while (f->state == CLOSED && !f->ended)
 			pthread_cond_wait(&f->opened, &f->open_lock);
 		pthread_mutex_unlock(&f->open_lock);
 	}
