@@ -186,7 +186,7 @@ static void kick(struct virtio_mmio *m, unsigned i)
 {
 	struct virtq *q = &m->queues[i];
 
-	if (m->ops->one_kick || (!(m->ops->filled & 1u << i) && virtq_pending(q, m->bus.mem) != 0))
+	if (m->ops->one_kick || (!(m->ops->filled >> i & 1) && virtq_pending(q, m->bus.mem) != 0))
 		eventfd_write(q->kick_fd, 1);
 }
 

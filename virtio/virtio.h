@@ -104,7 +104,7 @@ struct virtio_ops {
 	uint32_t device_id;  /* virtio 1.2 section 5 */
 	uint16_t queue_size; /* entries offered for each queue */
 	bool one_kick;	     /* one eventfd for all queues: not over vhost-user */
-	uint32_t filled;     /* queues, as bits, that hold buffers to be filled some day */
+	uint64_t filled;     /* queues, as bits, that hold buffers to be filled some day */
 	uint64_t features;   /* beside VERSION_1, EVENT_IDX and INDIRECT_DESC */
 	size_t config_len;
 	const void *(*config)(void *dev); /* config space, as the guest reads it */

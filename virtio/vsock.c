@@ -342,14 +342,15 @@ static void all_end(struct virtio_vsock *v)
 	v->nrefused = 0;
 }
 
-/* What the guest gives to be filled some day wakes nobody. */
+/* Queues, as bits: what the guest gives there, to be filled some day, wakes nobody. */
+#define FILLED (1u << VSOCK_RX | 1u << VSOCK_EVENTS)
+
 static void awake(struct virtio_vsock *v)
 {
-	static const unsigned filled[] = { VSOCK_RX, VSOCK_EVENTS };
-
-	for (size_t i = 0; i < ARRAY_SIZE(filled) && !v->awake; i++)
-		virtio_thread_rewatch(&v->thread, virtio_mmio_queue(v->mmio, filled[i])->kick_fd,
-				      EPOLLIN, filled[i]);
+	for (unsigned i = 0; i < VSOCK_QUEUES && !v->awake; i++)
+		if (FILLED >> i & 1)
+			virtio_thread_rewatch(&v->thread, virtio_mmio_queue(v->mmio, i)->kick_fd,
+					      EPOLLIN, i);
 	v->awake = true;
 }
 
@@ -387,7 +388,7 @@ static int watch_all(struct virtio_vsock *v)
 
 	for (unsigned i = 0; r == 0 && i < VSOCK_QUEUES; i++)
 		r = virtio_thread_watch(&v->thread, virtio_mmio_queue(v->mmio, i)->kick_fd,
-					i == VSOCK_TX || v->restored ? EPOLLIN : 0, i);
+					v->restored || !(FILLED >> i & 1) ? EPOLLIN : 0, i);
 	if (r == 0 && v->cfg.listen_fd >= 0)
 		r = virtio_thread_watch(&v->thread, v->cfg.listen_fd, EPOLLIN, VSOCK_TAG_LISTEN);
 	v->listening = true;
@@ -468,7 +469,7 @@ static const struct virtio_ops vsock_ops = {
 	.name = "vsock",
 	.device_id = VSOCK_DEVICE_ID,
 	.queue_size = VSOCK_QUEUE_SIZE,
-	.filled = 1u << VSOCK_RX | 1u << VSOCK_EVENTS,
+	.filled = FILLED,
 	.config_len = sizeof(((struct virtio_vsock *)NULL)->config),
 	.config = vsock_config,
 	.activate = vsock_activate,
