@@ -53,8 +53,13 @@ struct digest sha256_of(const void *data, size_t len)
 
 int sha256_of_fd(int fd, uint64_t off, struct digest *ret, uint64_t *ret_len)
 {
+	return sha256_of_part(fd, off, UINT64_MAX, ret, ret_len);
+}
+
+int sha256_of_part(int fd, uint64_t off, uint64_t len, struct digest *ret, uint64_t *ret_len)
+{
 	_free_ char *data = malloc(READ_SIZE);
-	uint64_t begin = off;
+	uint64_t left = len;
 	struct sha256 h;
 	ssize_t n;
 
@@ -62,15 +67,16 @@ int sha256_of_fd(int fd, uint64_t off, struct digest *ret, uint64_t *ret_len)
 		return -ENOMEM;
 	sha256_init(&h);
 	do {
-		n = fd_pread_full(fd, data, READ_SIZE, (off_t)off);
+		n = fd_pread_full(fd, data, (size_t)MIN(left, (uint64_t)READ_SIZE), (off_t)off);
 		if (n < 0)
 			return (int)n;
 		sha256_update(&h, data, (size_t)n);
 		off += (uint64_t)n;
+		left -= (uint64_t)n;
 	} while (n == READ_SIZE);
 	*ret = sha256_final(&h);
 	if (ret_len)
-		*ret_len = off - begin;
+		*ret_len = len - left;
 	return 0;
 }
 

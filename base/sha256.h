@@ -34,6 +34,8 @@ struct digest sha256_final(struct sha256 *h);
 struct digest sha256_of(const void *data, size_t len);
 /* The digest of what @fd still holds from @off on; *@ret_len (may be NULL) is how many bytes. */
 int sha256_of_fd(int fd, uint64_t off, struct digest *ret, uint64_t *ret_len);
+/* Of @len bytes at most of that. */
+int sha256_of_part(int fd, uint64_t off, uint64_t len, struct digest *ret, uint64_t *ret_len);
 
 struct digest_hex digest_hex(const struct digest *d);
 /* Exactly 64 lower-case hexadecimal digits, @len = 64: 0 or -EINVAL. */

@@ -322,35 +322,15 @@ int snapshot_file_add_runs(const struct snapshot_file *f, const struct snapshot_
 
 /* ---- the memory ---- */
 
-#define READ_SIZE (64u << 10)
-
-static int memory_digest(const struct snapshot_file *f, struct digest *ret)
-{
-	_free_ uint8_t *data = malloc(READ_SIZE);
-	struct sha256 hash;
-
-	if (!data)
-		return err(-ENOMEM, "snapshot: no memory");
-	sha256_init(&hash);
-	for (uint64_t at = 0; at < f->data_len; at += READ_SIZE) {
-		size_t len = (size_t)MIN(f->data_len - at, (uint64_t)READ_SIZE);
-		ssize_t n = fd_pread_full(f->fd, data, len, (off_t)(f->data_off + at));
-
-		if (n != (ssize_t)len)
-			return n < 0 ? err((int)n, "snapshot: %s", strerror((int)-n)) :
-				       bad("cut off");
-		sha256_update(&hash, data, len);
-	}
-	*ret = sha256_final(&hash);
-	return 0;
-}
-
 int snapshot_file_verify(const struct snapshot_file *f)
 {
 	struct digest d;
-	int r = memory_digest(f, &d);
+	uint64_t len;
+	int r = sha256_of_part(f->fd, f->data_off, f->data_len, &d, &len);
 
 	if (r < 0)
-		return r;
-	return digest_eq(&d, &f->data_digest) ? 0 : bad("its memory is damaged");
+		return err(r, "snapshot: %s", strerror(-r));
+	return len != f->data_len || !digest_eq(&d, &f->data_digest) ?
+		       bad("its memory is damaged") :
+		       0;
 }

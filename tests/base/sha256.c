@@ -128,6 +128,17 @@ static void of_a_file(_unused_ void **state)
 	whole = sha256_of(data + 1, len - 1);
 	assert_int_equal(n, len - 1);
 	assert_true(digest_eq(&d, &whole));
+	assert_ok(sha256_of_part(fd, 1, 70000, &d, &n));
+	whole = sha256_of(data + 1, 70000);
+	assert_int_equal(n, 70000);
+	assert_true(digest_eq(&d, &whole));
+	assert_ok(sha256_of_part(fd, len - 3, 70000, &d, &n));
+	whole = sha256_of(data + len - 3, 3);
+	assert_int_equal(n, 3);
+	assert_true(digest_eq(&d, &whole));
+	assert_ok(sha256_of_part(fd, 1, 0, &d, &n));
+	assert_int_equal(n, 0);
+	assert_string_equal(digest_hex(&d).s, EMPTY);
 	assert_ok(sha256_of_fd(fd, len + 5, &d, NULL));
 	assert_string_equal(digest_hex(&d).s, EMPTY);
 	assert_int_equal(sha256_of_fd(-1, 0, &d, NULL), -EBADF);
