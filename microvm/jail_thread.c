@@ -8,8 +8,8 @@
 #include "base/err.h"
 #include "base/mem.h"
 #include "base/str.h"
-#include "microvm/jail.h"
 #include "microvm/filter.h"
+#include "microvm/jail.h"
 #include "microvm/vm.h"
 #include <asm/ioctls.h>
 #include <errno.h>

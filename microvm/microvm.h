@@ -111,7 +111,7 @@ struct vm_config {
 	const struct vm_fs *fs;
 	size_t nfs;
 	int console_out;	     /* where hvc0 goes (the kernel's messages), -1 = dropped */
-	uint64_t console_max; /* bytes of it in all, what comes behind is dropped; 0 = any */
+	uint64_t console_max;	     /* bytes of it in all, what comes behind is dropped; 0 = any */
 	const struct vm_port *ports; /* named console ports */
 	size_t nports;
 	bool rng;     /* a virtio-rng even where the CPU has RDRAND */
@@ -187,14 +187,6 @@ struct vm_memory_stats {
  */
 int vm_memory_stats(struct vm *v, struct vm_memory_stats *ret);
 
-struct vm_console_stats {
-	uint64_t in_bytes, out_bytes; /* to the guest, from the guest; hvc0 and all ports */
-};
-/* From any thread. */
-void vm_console_stats(const struct vm *v, struct vm_console_stats *ret);
-/* Bytes that the guest got from its virtio-rng: from any thread. -EOPNOTSUPP: it has none. */
-int vm_rng_bytes(const struct vm *v, uint64_t *ret);
-
 /* ---- the jail ---- */
 
 /* A folder, or a single file, whose names are the process' to open. */
@@ -212,9 +204,8 @@ struct vm_jail {
 /*
  * Between vm_new() and vm_run(), after all descriptors are open, while there is one thread: own
  * mount, net, ipc and uts namespaces, an empty root, no capabilities, no core file, a limit of
- * threads, no_new_privs, Landlock where
- * the host offers it (no name but those under @j's folders) and a seccomp
- * filter (microvm/seccomp.c: what is not listed fails with EPERM, what only an attacker calls
+ * threads, no_new_privs, Landlock where the host offers it (no name but those under @j's folders)
+ * and a seccomp filter (microvm/seccomp.c: what is not listed fails with EPERM, what only an attacker calls
  * kills), which each thread of the machine narrows further. One way. What this host does not let us
  * have is named in @weak, "" when nothing: one line, for the log. Privileges that could not be
  * given up are an error.

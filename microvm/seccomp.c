@@ -6,8 +6,8 @@
  * guest; what only an attacker calls kills the process.
  */
 #include "base/mem.h"
-#include "microvm/jail.h"
 #include "microvm/filter.h"
+#include "microvm/jail.h"
 #include "microvm/vm.h"
 #include <asm/ioctls.h>
 #include <errno.h>

@@ -46,4 +46,12 @@ struct vm_vsock_stats {
 /* From any thread. -EOPNOTSUPP without vm_config.vsock. */
 int vm_vsock_stats(const struct vm *v, struct vm_vsock_stats *ret);
 
+struct vm_console_stats {
+	uint64_t in_bytes, out_bytes; /* to the guest, from the guest; hvc0 and all ports */
+};
+/* From any thread. */
+void vm_console_stats(const struct vm *v, struct vm_console_stats *ret);
+/* Bytes that the guest got from its virtio-rng: from any thread. -EOPNOTSUPP: it has none. */
+int vm_rng_bytes(const struct vm *v, uint64_t *ret);
+
 #endif

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* A machine: made, run, ended, freed. */
-#include "microvm/cpuid.h"
 #include "microvm/boot.h"
+#include "microvm/cpuid.h"
 #include "microvm/memory.h"
 #include "microvm/vm.h"
 
