@@ -28,10 +28,8 @@ int engine_attach(struct engine *e, const char *id_or_name, struct attach *ret)
 {
 	_cleanup_(spec_freep) struct run_spec *spec = NULL;
 	_cleanup_(inst_closep) struct inst *i = NULL;
-	int r = inst_open(e->runroot_fd, id_or_name, &i);
+	int r = engine_find(e, id_or_name, &i, &spec);
 
-	if (r >= 0)
-		r = spec_from_json(inst_config(i), &spec);
 	if (r < 0)
 		return r;
 	if (spec->kind == RUN_MOUNT)

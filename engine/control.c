@@ -56,10 +56,8 @@ int engine_checkpoint(struct engine *e, const char *id_or_name)
 {
 	_cleanup_(inst_closep) struct inst *i = NULL;
 	_cleanup_(spec_freep) struct run_spec *spec = NULL;
-	int r = inst_open(e->runroot_fd, id_or_name, &i);
+	int r = engine_find(e, id_or_name, &i, &spec);
 
-	if (r >= 0)
-		r = spec_from_json(inst_config(i), &spec);
 	if (r >= 0)
 		r = checkpoint_check(spec);
 	if (r < 0)

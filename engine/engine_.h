@@ -22,6 +22,12 @@ int snapshots_lock(struct engine *e, bool exclusive);
 /* Writes what was asked for beside its top, snapshots/@id/config.json. */
 int keep_config(struct engine *e, const char *id, const json_t *config);
 
+struct inst;
+struct run_spec;
+/* An instance and what it was asked for; the caller closes the one and frees the other. */
+int engine_find(struct engine *e, const char *id_or_name, struct inst **ret,
+		struct run_spec **ret_spec);
+
 /* Starts the supervisor of instance @id. *@ret has no instance yet. */
 int spawn_monitor(struct engine *e, const char *id, const struct start_options *o, struct run *ret);
 /* What has not begun to run goes, with its snapshot; closes @i. */

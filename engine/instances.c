@@ -12,6 +12,20 @@
 #include <poll.h>
 #include <signal.h>
 
+int engine_find(struct engine *e, const char *id_or_name, struct inst **ret,
+		struct run_spec **ret_spec)
+{
+	_cleanup_(inst_closep) struct inst *i = NULL;
+	int r = inst_open(e->runroot_fd, id_or_name, &i);
+
+	if (r >= 0)
+		r = spec_from_json(inst_config(i), ret_spec);
+	if (r < 0)
+		return r;
+	*ret = take_ptr(i);
+	return 0;
+}
+
 struct ps_walk {
 	struct store *store;
 	int (*fn)(void *ctx, const struct ps_entry *p);
@@ -166,8 +180,8 @@ static int read_kept_config(struct engine *e, const char *id, json_t **ret)
 
 int snapshots_lock(struct engine *e, bool exclusive)
 {
-	_close_ int fd = openat(store_dirfd(e->store), "snapshots",
-				O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	_close_ int fd =
+		openat(store_dirfd(e->store), "snapshots", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 	int r = fd < 0 ? -errno : fd_lock(fd, exclusive, !exclusive);
 
 	return r < 0 ? err(r, "%s/snapshots: %s", e->root, strerror(-r)) : take_fd(fd);

@@ -33,17 +33,21 @@ int net_usage_parse(const char *text, struct net_usage *ret)
 	return 0;
 }
 
-static int read_usage(const struct inst *i, const struct inst_state *s, struct net_usage *ret)
+static int read_usage(const struct inst *i, struct net_usage *ret)
 {
 	_close_ int pidfd = -1;
 	_free_ char *text = NULL;
 	struct net_usage u = { 0 };
+	struct inst_state state;
 	char path[48];
 	int r = inst_process(i, &pidfd);
 
+	/* Its number when it is held already: not that of one before it, which is another's by now. */
+	if (r >= 0)
+		r = inst_state(i, &state);
 	if (r < 0)
 		return r;
-	snprintf(path, sizeof(path), "/proc/%d/net/dev", (int)s->pid);
+	snprintf(path, sizeof(path), "/proc/%d/net/dev", (int)state.pid);
 	r = file_read_all(AT_FDCWD, path, DEV_MAX, &text, NULL);
 	if (r >= 0)
 		r = net_usage_parse(text, &u);
@@ -59,17 +63,12 @@ int engine_net_usage(struct engine *e, const char *id_or_name, struct net_usage 
 {
 	_cleanup_(inst_closep) struct inst *i = NULL;
 	_cleanup_(spec_freep) struct run_spec *spec = NULL;
-	struct inst_state state;
-	int r = inst_open(e->runroot_fd, id_or_name, &i);
+	int r = engine_find(e, id_or_name, &i, &spec);
 
-	if (r >= 0)
-		r = inst_state(i, &state);
-	if (r >= 0)
-		r = spec_from_json(inst_config(i), &spec);
 	if (r < 0)
 		return r;
 	if (spec->kind != RUN_CONTAINER || !spec_has_eth0(spec))
 		return err(-EOPNOTSUPP, "%s has no network of a container's own", id_or_name);
-	r = read_usage(i, &state, ret);
+	r = read_usage(i, ret);
 	return r < 0 ? err(r, "%s: its network: %s", id_or_name, strerror(-r)) : 0;
 }

@@ -182,10 +182,8 @@ int engine_processes(struct engine *e, const char *id_or_name,
 	struct inst_state state;
 	_close_ int pidfd = -1;
 	enum run_kind kind;
-	int r = inst_open(e->runroot_fd, id_or_name, &i);
+	int r = engine_find(e, id_or_name, &i, &spec);
 
-	if (r >= 0)
-		r = spec_from_json(inst_config(i), &spec);
 	if (r < 0)
 		return r;
 	kind = spec->kind;

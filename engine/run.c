@@ -74,9 +74,9 @@ static int check_kernel(const char *path)
 	return err(r, "%s: %s", path, why);
 }
 
-/* What QEMU would pass over is refused, not forgotten. */
 #define EMULATED_MIN (UINT64_C(64) << 20) /* bytes: with less this guest does not boot there */
 
+/* What QEMU would pass over is refused, not forgotten. */
 static int check_emulated(const struct run_spec *spec)
 {
 	if (spec->limits.memory < EMULATED_MIN)
@@ -303,12 +303,10 @@ int engine_start(struct engine *e, const char *id_or_name, const struct start_op
 	_cleanup_(spec_freep) struct run_spec *spec = NULL;
 	_cleanup_(inst_closep) struct inst *i = NULL;
 	struct inst_state state;
-	int r = inst_open(e->runroot_fd, id_or_name, &i);
+	int r = engine_find(e, id_or_name, &i, &spec);
 
 	if (r >= 0)
 		r = inst_state(i, &state);
-	if (r >= 0)
-		r = spec_from_json(inst_config(i), &spec);
 	if (r < 0)
 		return r;
 	if (state.status == INST_RUNNING || state.status == INST_PAUSED)

@@ -80,12 +80,10 @@ int engine_update(struct engine *e, const char *id_or_name, const struct run_lim
 	_cleanup_(spec_freep) struct run_spec *spec = NULL;
 	struct inst_state state;
 	bool running;
-	int r = inst_open(e->runroot_fd, id_or_name, &i);
+	int r = engine_find(e, id_or_name, &i, &spec);
 
 	if (r >= 0)
 		r = inst_state(i, &state);
-	if (r >= 0)
-		r = spec_from_json(inst_config(i), &spec);
 	if (r < 0)
 		return r;
 	if (spec->kind == RUN_MOUNT)
