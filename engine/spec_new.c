@@ -140,7 +140,7 @@ static int parse_storage(struct run_spec *s, const char *text)
 {
 	const char *size = str_after(text, "size=");
 
-	if (!size || str_size(size, &s->top_size) < 0 || !s->top_size)
+	if (!size || str_size(size, &s->top_size) < 0 || !s->top_size || s->top_size > INT64_MAX)
 		return err(-EINVAL, "storage option '%s': must be size=BYTES[kmg]", text);
 	return 0;
 }

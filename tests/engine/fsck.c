@@ -7,18 +7,6 @@
 
 #define PAGES 4u
 
-struct said {
-	char text[1024];
-};
-
-static void keep_line(void *ctx, const char *line)
-{
-	struct said *s = ctx;
-	size_t len = strlen(s->text);
-
-	snprintf(s->text + len, sizeof(s->text) - len, "%s\n", line);
-}
-
 static uint64_t fsck(struct kit *k, bool repair, struct said *ret)
 {
 	struct engine e = { .store = k->s };

@@ -350,18 +350,6 @@ static void fsck_sees_a_changed_byte(void **state)
 
 /* ---- mending it ---- */
 
-struct said {
-	char text[4096];
-};
-
-static void keep_line(void *ctx, const char *line)
-{
-	struct said *s = ctx;
-	size_t len = strlen(s->text);
-
-	snprintf(s->text + len, sizeof(s->text) - len, "%s\n", line);
-}
-
 /* What a repair says; how many things are damaged after it. */
 static uint64_t repair(struct kit *k, struct said *ret)
 {

@@ -20,6 +20,19 @@ struct kit {
 	struct store *s;
 };
 
+/* What fsck and repair say, line by line. */
+struct said {
+	char text[4096];
+};
+
+static inline void keep_line(void *ctx, const char *line)
+{
+	struct said *s = ctx;
+	size_t len = strlen(s->text);
+
+	snprintf(s->text + len, sizeof(s->text) - len, "%s\n", line);
+}
+
 static inline void kit_open(struct kit *k)
 {
 	k->dirfd = temp_open(k->root);
