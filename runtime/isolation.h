@@ -93,7 +93,7 @@ struct supervise {
 	const char *detach_keys; /* typed there, it goes (base/detach_keys.h); NULL: none */
 	int report_fd; /* where struct run_report messages go for the waiting client, or -1 */
 	/*
-	 * After cleanup, before the supervisor ends; the lock is still held, so that it may
+	 * After cleanup, before anybody is told of the end; the lock is still held, so that it may
 	 * inst_delete() (--rm). NULL: nothing.
 	 */
 	void (*finished)(void *finished_ctx);

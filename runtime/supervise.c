@@ -204,11 +204,12 @@ static void supervisor_end(struct supervisor *v, int e)
 	if (v->created && v->s->iso->cleanup)
 		v->s->iso->cleanup(v->s->ctx);
 	supervisor_record_end(v, why);
+	/* Before anybody is told: whoever knows of the end may use its name again. */
+	if (v->s->finished)
+		v->s->finished(v->s->finished_ctx);
 	if (v->control)
 		control_ended(v->control, v->exit_code, v->record.state.oom_killed);
 	report(v, e < 0 ? RUN_FAILED : RUN_EXITED, e < 0 ? e : v->exit_code, why);
-	if (v->s->finished)
-		v->s->finished(v->s->finished_ctx);
 }
 
 static void supervisor_done(struct supervisor *v)

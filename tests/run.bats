@@ -241,6 +241,18 @@ both_drivers() {
 	[ "$(leftovers)" = 0 ]
 }
 
+@test "--rm: when the end is told the instance is gone, and its name is free" {
+	local n
+	for n in $(seq 20); do
+		"$strata" run --rm --name again small true
+		"$strata" run -d --rm --name again small sleep 100
+		"$strata" stop -t 0 again
+		"$strata" run -d --rm --name again small true
+		"$strata" wait again || true # it may be gone already
+	done
+	[ -z "$(leftovers | grep -v '^0$')" ]
+}
+
 @test "stop kills what does not listen" {
 	"$strata" run -d --name deaf small sh -c 'trap "" TERM; echo up; while :; do sleep 0.1; done'
 	for _ in $(seq 100); do [ "$("$strata" logs deaf)" = up ] && break; sleep 0.05; done
