@@ -149,7 +149,7 @@ int verb_bench(struct cli *c, int argc, char **argv)
 		return cli_fail_text("bench: unknown benchmark '%s'; there is: startup", argv[0]);
 	if (n < 1 || n > 100000)
 		return cli_fail_text("bench: --runs %u: must be 1 to 100000", n);
-	if (!cli_engine(c, STORE_CREATE))
+	if (!cli_root_engine(c, NULL))
 		return EXIT_ERROR;
 	if (b.tsv)
 		print_header();

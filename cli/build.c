@@ -44,7 +44,7 @@ int verb_build(struct cli *c, int argc, char **argv)
 	b.build_args = build_args;
 	b.quiet = quiet;
 	b.progress = quiet ? NULL : print_progress;
-	r = engine_own_mounts();
+	r = engine_own_mounts(&c->where, NULL);
 	if (r < 0)
 		return cli_fail(r);
 	if (!cli_engine(c, STORE_CREATE))

@@ -36,6 +36,13 @@ struct verb {
 int cli_main(const struct verb *verbs, int argc, char **argv);
 /* The engine, opened on first use; NULL after an error that was printed. */
 struct engine *cli_engine(struct cli *c, unsigned store_flags);
+/*
+ * The same where a verb starts something: an ordinary user becomes root (engine_become_root()), in
+ * the place of @instance or, NULL, in one of his own.
+ */
+struct engine *cli_root_engine(struct cli *c, const char *instance);
+/* And where it reads or removes tops: he becomes root if he can. A mount's top is his own. */
+struct engine *cli_tops_engine(struct cli *c);
 
 /* ---- options ---- */
 

@@ -41,7 +41,7 @@ int verb_clone(struct cli *c, int argc, char **argv)
 		return status;
 	if (o.count < 1 || o.count > CLONES_MAX)
 		return cli_fail_text("clone: -n %u: 1 to %u", o.count, CLONES_MAX);
-	if (!cli_engine(c, STORE_CREATE))
+	if (!cli_root_engine(c, NULL))
 		return EXIT_ERROR;
 	engine_revive(c->engine);
 	r = engine_clone(c->engine, argv[0], &o, tell, &failed);

@@ -31,7 +31,7 @@ int verb_commit(struct cli *c, int argc, char **argv)
 
 	if (options_parse(&u, argc, argv, &argv, &status))
 		return status;
-	if (!cli_engine(c, STORE_CREATE))
+	if (!cli_tops_engine(c))
 		return EXIT_ERROR;
 	engine_revive(c->engine);
 	o.name = argv[1];

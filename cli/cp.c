@@ -27,7 +27,7 @@ int verb_cp(struct cli *c, int argc, char **argv)
 	if (streq(argv[0], "-") || streq(argv[1], "-"))
 		return cli_fail_text("cp: no tar streams: copy to or from a folder");
 	/* Before the store is opened: it may have to be mounted. */
-	r = engine_own_mounts();
+	r = engine_cp_begin(&c->where, argv[0], argv[1]);
 	if (r < 0)
 		return cli_fail(r);
 	if (!cli_engine(c, STORE_CREATE))

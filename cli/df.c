@@ -97,7 +97,7 @@ int verb_df(struct cli *c, int argc, char **argv)
 	if (listing_init(&l, format,
 			 (const char *[]){ "IMAGE", "ID", "SIZE", "SHARED", "UNIQUE", "RECLAIMABLE",
 					   NULL }) < 0 ||
-	    !cli_engine(c, STORE_CREATE))
+	    !cli_tops_engine(c))
 		return EXIT_ERROR;
 	r = store_df(engine_store(c->engine), list_image, &l, &t);
 	if (r < 0)

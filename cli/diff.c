@@ -44,7 +44,7 @@ int verb_diff(struct cli *c, int argc, char **argv)
 
 	if (options_parse(&u, argc, argv, &argv, &status))
 		return status;
-	if (cli_format(format, &as_json) < 0 || !cli_engine(c, STORE_CREATE))
+	if (cli_format(format, &as_json) < 0 || !cli_tops_engine(c))
 		return EXIT_ERROR;
 	json = as_json ? json_array() : NULL;
 	engine_revive(c->engine);

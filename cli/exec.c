@@ -105,7 +105,9 @@ int verb_exec(struct cli *c, int argc, char **argv)
 		return status;
 	if (o.tty && !o.detach && (!isatty(0) || !isatty(1)))
 		return cli_fail_text("exec: -t needs a terminal as standard input and output");
-	r = exec_protect(c->argv);
+	r = engine_become_root(&c->where, argv[0]);
+	if (r >= 0)
+		r = exec_protect(c->argv);
 	if (r < 0)
 		return cli_fail(r);
 	if (!cli_engine(c, STORE_CREATE))

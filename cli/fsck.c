@@ -33,7 +33,7 @@ int verb_fsck(struct cli *c, int argc, char **argv)
 
 	if (options_parse(&u, argc, argv, &argv, &status))
 		return status;
-	if (!cli_engine(c, STORE_CREATE))
+	if (!cli_tops_engine(c))
 		return EXIT_ERROR;
 	r = engine_fsck(c->engine, repair, print_damage, NULL, &result);
 	if (r < 0)

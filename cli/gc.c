@@ -29,7 +29,7 @@ int verb_gc(struct cli *c, int argc, char **argv)
 
 	if (options_parse(&u, argc, argv, &argv, &status))
 		return status;
-	if (!cli_engine(c, STORE_CREATE))
+	if (!cli_tops_engine(c))
 		return EXIT_ERROR;
 	r = engine_gc(c->engine, keep, &result);
 	if (r < 0)

@@ -37,6 +37,22 @@ struct engine *cli_engine(struct cli *c, unsigned store_flags)
 	return c->engine;
 }
 
+struct engine *cli_root_engine(struct cli *c, const char *instance)
+{
+	int r = c->engine ? 0 : engine_become_root(&c->where, instance);
+
+	if (r < 0)
+		cli_fail(r);
+	return r < 0 ? NULL : cli_engine(c, STORE_CREATE);
+}
+
+struct engine *cli_tops_engine(struct cli *c)
+{
+	if (!c->engine && engine_become_root(&c->where, NULL) < 0)
+		err_clear();
+	return cli_engine(c, STORE_CREATE);
+}
+
 static int exec_heavy(char **argv)
 {
 	_free_ char *path = NULL;

@@ -33,5 +33,7 @@ int verb_rm(struct cli *c, int argc, char **argv)
 
 	if (options_parse(&u, argc, argv, &argv, &status))
 		return status;
+	if (!cli_tops_engine(c))
+		return EXIT_ERROR;
 	return cli_each_instance(c, argv, rm_one, &force);
 }

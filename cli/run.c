@@ -40,8 +40,6 @@ static int run_image(struct cli *c, struct run_options *o)
 		return cli_fail_text("run: --detach-keys cannot be %s", o->detach_keys);
 	if (o->tty && !o->detach && (!isatty(0) || !isatty(1)))
 		return cli_fail_text("run: -t needs a terminal as standard input and output");
-	if (!cli_engine(c, STORE_CREATE))
-		return EXIT_ERROR;
 	if (!o->detach)
 		return foreground(c->engine, o);
 	r = engine_run(c->engine, o, &run);
@@ -59,8 +57,6 @@ static int create_image(struct cli *c, struct run_options *o)
 	int r;
 
 	o->detach = true; /* nobody of its first days will be there to read what it prints */
-	if (!cli_engine(c, STORE_CREATE))
-		return EXIT_ERROR;
 	r = engine_create(c->engine, o, id);
 	if (r < 0)
 		return cli_fail(r);
@@ -79,8 +75,9 @@ static struct {
 } asked = { .o = { .detach_keys = DETACH_KEYS } };
 
 static const struct option_def detach_keys = {
-	0, "detach-keys", OPT_STR, &asked.o.detach_keys, "KEYS",
-	"typed on a terminal (-it), they leave it to itself (" DETACH_KEYS ")"
+	0,	 "detach-keys",
+	OPT_STR, &asked.o.detach_keys,
+	"KEYS",	 "typed on a terminal (-it), they leave it to itself (" DETACH_KEYS ")"
 };
 
 /* The one before the last is run's alone: who creates has no terminal to leave. */
@@ -197,7 +194,7 @@ static int verb(struct cli *c, int argc, char **argv, bool create)
 
 	if (parse(create, argc, argv, &status))
 		return status;
-	if (!cli_engine(c, STORE_CREATE) || run_pull(c, &asked.o, asked.pull))
+	if (!cli_root_engine(c, NULL) || run_pull(c, &asked.o, asked.pull))
 		return EXIT_ERROR;
 	return create ? create_image(c, &asked.o) : run_image(c, &asked.o);
 }

@@ -70,7 +70,7 @@ static int start_verb(struct cli *c, int argc, char **argv, bool restore)
 		return cli_fail_text("%s: one instance at a time can be attached to", u.verb);
 	if (detach_keys_parse(o.detach_keys, &keys) < 0)
 		return cli_fail_text("%s: --detach-keys cannot be %s", u.verb, o.detach_keys);
-	if (!cli_engine(c, STORE_CREATE))
+	if (!cli_root_engine(c, argv[0]))
 		return EXIT_ERROR;
 	engine_revive(c->engine);
 	if (o.attach || o.interactive) {
@@ -141,7 +141,7 @@ int verb_restart(struct cli *c, int argc, char **argv)
 		return status;
 	if (seconds > 86400)
 		return cli_fail_text("restart: --time %u: at most 86400", seconds);
-	if (!cli_engine(c, STORE_CREATE))
+	if (!cli_root_engine(c, argv[0]))
 		return EXIT_ERROR;
 	engine_revive(c->engine);
 	for (; *argv; argv++) {

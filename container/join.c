@@ -30,7 +30,11 @@ int join_end(struct join *j)
 {
 	int r = 0;
 
-	if (j->own >= 0 && setns(j->own, CLONE_NEWPID) < 0)
+	/*
+	 * Root of a user namespace alone has no right to the pid namespace that it came from: such
+	 * a process makes no other from here on.
+	 */
+	if (j->own >= 0 && setns(j->own, CLONE_NEWPID) < 0 && errno != EPERM)
 		r = err_sys("cannot return to the pid namespace");
 	if (j->dumpable == 1)
 		prctl(PR_SET_DUMPABLE, 1, 0, 0, 0);

@@ -10,6 +10,7 @@
 #include "container/container.h"
 #include "engine/commit.h"
 #include "engine/engine_.h"
+#include "engine/rootless.h"
 #include "engine/top.h"
 #include <signal.h>
 #include <sys/random.h>
@@ -141,6 +142,7 @@ static int step_begin(void *ctx, const json_t *config, struct build_step **ret, 
 	 * stays one. The driver overlay does neither, for a quarter of an empty step's 60 ms.
 	 */
 	s->spec.driver = RUN_DRIVER_FUSE;
+	s->spec.ids = rootless_ids();
 	s->spec.rm = true; /* what is kept of it is the layer, which the store syncs */
 	r = s->spec.image ? open_step(ctx, s, config) : -ENOMEM;
 	if (r < 0) {
@@ -260,7 +262,7 @@ static int step_commit(void *ctx, struct build_step *s, const struct digest *key
 
 	rootfs_unmount(&s->root);
 	if (r >= 0)
-		r = commit_layer(b->e->store, t, &s->root, false, &layer, &ret->empty);
+		r = commit_layer(b->e->store, t, &s->root, &s->spec, &layer, &ret->empty);
 	if (r >= 0 && !ret->empty)
 		r = txn_commit(t);
 	if (r >= 0 && !ret->empty)

@@ -118,19 +118,19 @@ static int clone_spec(const struct source *s, const char *name, struct run_spec 
 	return 0;
 }
 
-static int copy_top(const struct source *s, const char *id)
+static int copy_top(const struct source *s, const struct run_spec *spec)
 {
 	const struct ufs_top from = { s->kept.upper, s->kept.work };
 	_close_ int lock = -1, upper = -1, work = -1;
 	struct ufs_top to;
-	int r = snapshot_open(s->e->store, id, &lock, &upper, &work);
+	int r = snapshot_open(s->e->store, spec->id, &lock, &upper, &work);
 
 	if (r < 0)
 		return r;
 	to = (struct ufs_top){ upper, work };
-	r = ufs_clone_top(&from, &to, vmm_uid(id));
+	r = ufs_clone_top(&from, &to, vmm_uid(spec));
 	if (r >= 0 && linkat(s->kept.dir, "machine", lock, "machine", 0) < 0)
-		r = err_sys("machine of %s", id);
+		r = err_sys("machine of %s", spec->id);
 	return r;
 }
 
@@ -151,7 +151,7 @@ static int make_clone(const struct source *s, const char *name, struct inst **re
 		return r;
 	r = snapshot_create(s->e->store, spec->id, spec->layers, spec->nlayers);
 	if (r >= 0)
-		r = copy_top(s, spec->id);
+		r = copy_top(s, spec);
 	if (r >= 0)
 		r = keep_config(s->e, spec->id, config);
 	if (r < 0) {

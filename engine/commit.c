@@ -229,8 +229,8 @@ static void commit_done(struct commit *c)
 		layer_sink_close(c->sink, NULL);
 }
 
-int commit_layer(struct store *s, struct txn *t, const struct rootfs *r, bool mapped,
-		 struct image_layer *ret, bool *ret_empty)
+int commit_layer(struct store *s, struct txn *t, const struct rootfs *r,
+		 const struct run_spec *spec, struct image_layer *ret, bool *ret_empty)
 {
 	_cleanup_(commit_done) struct commit c = { 0 };
 	int e = layer_sink_open(t, NULL, &c.sink);
@@ -238,7 +238,7 @@ int commit_layer(struct store *s, struct txn *t, const struct rootfs *r, bool ma
 	if (e >= 0)
 		e = open_tar(&c);
 	if (e >= 0)
-		e = layers_changes(s, r, mapped, write_change, &c);
+		e = layers_changes(s, r, spec, write_change, &c);
 	if (e < 0)
 		return e;
 	*ret_empty = c.changes == 0;

@@ -10,7 +10,7 @@
  * into @t. What a metacopy file or a moved directory has in the image is told in full. *@ret_empty:
  * it changed nothing, and there is no layer.
  */
-int commit_layer(struct store *s, struct txn *t, const struct rootfs *r, bool mapped,
-		 struct image_layer *ret, bool *ret_empty);
+int commit_layer(struct store *s, struct txn *t, const struct rootfs *r,
+		 const struct run_spec *spec, struct image_layer *ret, bool *ret_empty);
 
 #endif

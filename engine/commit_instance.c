@@ -113,7 +113,7 @@ int engine_commit(struct engine *e, const char *id_or_name, const struct commit_
 			r = layer_find(e->store, &top.spec->layers[i], &layers[i]);
 	}
 	if (r >= 0)
-		r = commit_layer(e->store, t, &top.root, spec_mapped(top.spec), &layers[n], &empty);
+		r = commit_layer(e->store, t, &top.root, top.spec, &layers[n], &empty);
 	if (r >= 0)
 		r = name_image(e, t, top.spec, layers, n + !empty, o, ret_manifest);
 	return r < 0 ? r : txn_commit(t);

@@ -121,6 +121,14 @@ static int copy(const struct end *from, const struct end *to, struct tree_writer
 	return r;
 }
 
+int engine_cp_begin(const struct engine_options *o, const char *from, const char *to)
+{
+	const char *text = in_container(from) ? from : in_container(to) ? to : NULL;
+	_free_ char *name = text ? strndup(text, strcspn(text, ":")) : NULL;
+
+	return text && !name ? -ENOMEM : engine_own_mounts(o, name);
+}
+
 int engine_cp(struct engine *e, const char *from, const char *to, bool archive)
 {
 	_cleanup_(end_done) struct end a = END_NONE, b = END_NONE;

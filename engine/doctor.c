@@ -8,6 +8,7 @@
 #include "engine/image_mount.h"
 #include "engine/kernel.h"
 #include "engine/passt.h"
+#include "engine/rootless.h"
 #include "engine/qemu.h"
 #include "engine/union_mount.h"
 #include "layer/layer.h"
@@ -68,12 +69,18 @@ static void check_kernel(struct doctor *d)
 
 static void check_root(struct doctor *d)
 {
+	uint32_t ids = geteuid() == 0 ? 0 : rootless_ids_given();
+
 	if (geteuid() == 0)
 		say(d, "root", DOCTOR_YES, "runs as root");
+	else if (ids)
+		say(d, "root", DOCTOR_PARTLY,
+		    "uid %d: runs as root of a user namespace of %u ids (subuid(5))",
+		    (int)geteuid(), ids);
 	else
 		say(d, "root", DOCTOR_NO,
-		    "uid %d: images can be handled, and mounted by fusermount3; run needs root",
-		    (int)geteuid());
+		    "uid %d: images can be handled, and mounted by fusermount3. For run: %s",
+		    (int)geteuid(), err_take(-EPERM));
 }
 
 /* Its engine, the caller's, or NULL. */
@@ -183,7 +190,11 @@ static bool check_erofs(struct doctor *d, const char *store)
 		    d->minor);
 		return false;
 	}
-	r = store && geteuid() == 0 ? try_erofs(store) : 0;
+	if (geteuid() != 0) {
+		say(d, "erofs", DOCTOR_NO, "root's alone to mount: a user's images are FUSE");
+		return false;
+	}
+	r = store ? try_erofs(store) : 0;
 	if (r < 0)
 		say(d, "erofs", DOCTOR_NO, "not from a file of this store: %s", strerror(-r));
 	else
@@ -202,7 +213,7 @@ static void check_overlay(struct doctor *d, const char *store)
 	else
 		say(d, "overlay", DOCTOR_YES, "the driver overlay works, over %s; %s",
 		    erofs ? "EROFS" : "FUSE",
-		    kernel_at_least(d, 6, 15) ?
+		    geteuid() == 0 && kernel_at_least(d, 6, 15) ?
 			    "one mount for all instances of an image (Linux 6.15)" :
 			    "a mount for each instance (one for all: Linux 6.15)");
 }
@@ -219,6 +230,18 @@ static void list_v1(char *text, size_t size)
 		if (path && access(path, F_OK) == 0 && len < size)
 			len += snprintf(text + len, size - len, " %s", names[i]);
 	}
+}
+
+/* Who is not root has what systemd delegates to him, in version 2 alone (runtime/cgroup.h). */
+static void check_user_cgroups(struct doctor *d)
+{
+	struct statfs s;
+
+	if (statfs("/sys/fs/cgroup", &s) == 0 && s.f_type == CGROUP2_MAGIC)
+		say(d, "cgroups", DOCTOR_PARTLY,
+		    "version 2: limits where `systemd-run --user --scope` began the command");
+	else
+		say(d, "cgroups", DOCTOR_NO, "version 1: an ordinary user's runs have no limits");
 }
 
 static void check_cgroups(struct doctor *d)
@@ -335,7 +358,10 @@ int engine_doctor(const struct engine_options *o, int (*fn)(void *ctx, const str
 	check_fuse(&d);
 	check_unionfs(&d);
 	check_overlay(&d, s ? store_path(s) : NULL);
-	check_cgroups(&d);
+	if (geteuid() == 0)
+		check_cgroups(&d);
+	else
+		check_user_cgroups(&d);
 	check_userns(&d);
 	check_kvm(&d);
 	check_landlock(&d);

@@ -4,6 +4,7 @@
 #include "base/fd.h"
 #include "base/str.h"
 
+/* What @given or the environment says, else where such things are of root's, or of a user's. */
 static int default_path(const char *given, const char *variable, const char *of_root,
 			const char *home_variable, const char *below_home, char **ret)
 {
@@ -37,6 +38,20 @@ static int open_runroot(struct engine *e)
 	return e->runroot_fd < 0 ? err_sys("state folder %s", e->runroot) : 0;
 }
 
+int engine_paths(const struct engine_options *o, char **ret_root, char **ret_runroot)
+{
+	_free_ char *root = NULL;
+	int r = default_path(o->root, "STRATA_ROOT", "/var/lib/strata", "HOME",
+			     ".local/share/strata", &root);
+
+	if (r >= 0)
+		r = default_path(o->runroot, "STRATA_RUNROOT", "/run/strata", "XDG_RUNTIME_DIR",
+				 "strata", ret_runroot);
+	if (r >= 0)
+		*ret_root = take_ptr(root);
+	return r;
+}
+
 int engine_open(const struct engine_options *o, unsigned store_flags, struct engine **ret)
 {
 	_cleanup_(engine_closep) struct engine *e = new0(struct engine);
@@ -45,11 +60,7 @@ int engine_open(const struct engine_options *o, unsigned store_flags, struct eng
 	if (!e)
 		return -ENOMEM;
 	e->runroot_fd = -1;
-	r = default_path(o->root, "STRATA_ROOT", "/var/lib/strata", "HOME", ".local/share/strata",
-			 &e->root);
-	if (r >= 0)
-		r = default_path(o->runroot, "STRATA_RUNROOT", "/run/strata", "XDG_RUNTIME_DIR",
-				 "strata", &e->runroot);
+	r = engine_paths(o, &e->root, &e->runroot);
 	if (r >= 0)
 		r = store_open(e->root, store_flags, &e->store);
 	if (r >= 0 && getenv("STRATA_BOUNDS"))

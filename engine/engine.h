@@ -48,10 +48,13 @@ int engine_import(struct engine *e, const char *source, const char *name, char *
 		  struct digest *ret_manifest);
 
 /*
- * Gives this process a mount namespace of its own, for engine_build() and engine_cp(): before
- * engine_open().
+ * Makes an ordinary user root, as the verbs on instances need it (engine/rootless.h): where the
+ * instance @id_or_name runs, else (NULL, too) in a namespace of his own. Nothing for root, nor for
+ * an instance that is a user's mount. Before engine_open(), for a process of one thread.
  */
-int engine_own_mounts(void);
+int engine_become_root(const struct engine_options *o, const char *id_or_name);
+/* And gives this process a mount namespace of its own, for engine_build(). */
+int engine_own_mounts(const struct engine_options *o, const char *id_or_name);
 
 struct engine_build {
 	const char *name, *file, *context, *target, *network;

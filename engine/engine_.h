@@ -13,6 +13,9 @@ struct engine {
 	char note[256]; /* engine_note() */
 };
 
+/* Where store and state are, which the caller frees. */
+int engine_paths(const struct engine_options *o, char **ret_root, char **ret_runroot);
+
 /*
  * flock of the folder of all snapshots: shared (waits) while one is made and not yet locked itself,
  * exclusive (does not wait) to remove what looks like a leftover. A descriptor that holds it.

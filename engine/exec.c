@@ -12,6 +12,7 @@
 #include "engine/engine_.h"
 #include "engine/exec_vm.h"
 #include "engine/spec_process.h"
+#include <limits.h>
 #include <sys/statvfs.h>
 #include <unistd.h>
 
@@ -33,11 +34,18 @@ static bool is_protected(void)
  */
 int exec_protect(char *const *argv)
 {
+	char path[PATH_MAX];
 	_close_ int fd = -1;
+	ssize_t n;
 
 	if (is_protected())
 		return 0;
-	fd = ctr_program_open("/proc/self/exe");
+	/* By its name: it was executed before we had mounts of our own, if we just became root. */
+	n = readlink("/proc/self/exe", path, sizeof(path) - 1);
+	if (n < 0)
+		return err_sys("/proc/self/exe");
+	path[n] = '\0';
+	fd = ctr_program_open(path);
 	if (fd < 0)
 		return fd;
 	fexecve(fd, argv, environ);

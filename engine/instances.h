@@ -9,6 +9,7 @@
 #include <sys/types.h>
 
 struct engine;
+struct engine_options;
 
 struct ps_entry {
 	const char *id, *name, *image, *kind, *driver;
@@ -85,8 +86,9 @@ int engine_diff(struct engine *e, const char *id_or_name,
 /*
  * Copies between the host and an instance, one of @from and @to being "INSTANCE:PATH", with
  * docker's rules for what goes where; owners are kept with @archive, else the files are the copying
- * user's. After engine_own_mounts().
+ * user's. engine_cp_begin() comes before engine_open(), as engine_own_mounts() does.
  */
+int engine_cp_begin(const struct engine_options *o, const char *from, const char *to);
 int engine_cp(struct engine *e, const char *from, const char *to, bool archive);
 
 struct commit_options {

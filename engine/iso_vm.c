@@ -50,7 +50,7 @@ static int confine_top(struct iso_vm *v)
 {
 	_free_ char *path = str_fmt("%s/snapshots/%s", store_path(v->c.store), v->c.spec->id);
 	_close_ int top = path ? vm_open_confined(path, false) : -ENOMEM;
-	uid_t uid = vmm_uid(v->c.spec->id);
+	uid_t uid = vmm_uid(v->c.spec);
 	int r;
 
 	if (top < 0)
@@ -91,8 +91,7 @@ static int create(void *ctx, const int stdio[3], struct run_process *ret)
 	ret->pid = v->pid;
 	ret->pidfd = v->pidfd;
 	ret->console = v->console;
-	log_debug("%s: VMM %d, uid %u", v->c.spec->id, (int)v->pid,
-		  (unsigned)vmm_uid(v->c.spec->id));
+	log_debug("%s: VMM %d, uid %u", v->c.spec->id, (int)v->pid, (unsigned)vmm_uid(v->c.spec));
 	return 0;
 }
 

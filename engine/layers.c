@@ -38,7 +38,7 @@ struct ufs_lower layers_lower(const struct stack *k, int *objects_fd)
 				   .ctx = objects_fd };
 }
 
-int layers_changes(struct store *s, const struct rootfs *r, bool mapped,
+int layers_changes(struct store *s, const struct rootfs *r, const struct run_spec *spec,
 		   int (*fn)(void *ctx, const struct ufs_change *c), void *ctx)
 {
 	_close_ int objects = layers_open_objects(s);
@@ -47,7 +47,8 @@ int layers_changes(struct store *s, const struct rootfs *r, bool mapped,
 				  .nlowers = 1,
 				  .upper_fd = r->upper_fd,
 				  .work_fd = r->work_fd,
-				  .upper = mapped ? UFS_UPPER_MAPPED : UFS_UPPER_NATIVE };
+				  .upper = spec_mapped(spec) ? UFS_UPPER_MAPPED : UFS_UPPER_NATIVE,
+				  .userxattr = spec->ids != 0 };
 	struct ufs *u;
 	int e = objects < 0 ? objects : ufs_new(&cfg, &u);
 

@@ -19,10 +19,10 @@ int layers_object_open(void *objects_fd, uint64_t nid, const struct digest *d);
 struct ufs_lower layers_lower(const struct stack *k, int *objects_fd);
 
 /*
- * Tells @fn what the top of @r, which nobody serves, @mapped or native, changed in its layers, as
- * ufs_changes() does: 0, what @fn gave, or -errno.
+ * Tells @fn what the top @r of @spec, which nobody serves, changed in its layers, as ufs_changes()
+ * does: 0, what @fn gave, or -errno.
  */
-int layers_changes(struct store *s, const struct rootfs *r, bool mapped,
+int layers_changes(struct store *s, const struct rootfs *r, const struct run_spec *spec,
 		   int (*fn)(void *ctx, const struct ufs_change *c), void *ctx);
 
 #endif

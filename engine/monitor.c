@@ -97,7 +97,8 @@ static int open_all(struct monitor *m, const char *runroot, const char *id)
 	if (r >= 0)
 		r = open_log(m);
 	if (r >= 0 && needs_namespace(m->spec)) {
-		m->images = open_images(dir);
+		/* A mount is not cloned into another user namespace, and each run has its own. */
+		m->images = m->spec->ids ? -1 : open_images(dir);
 		r = rootfs_namespace();
 	}
 	if (r >= 0 && m->spec->kind == RUN_VM)

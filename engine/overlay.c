@@ -24,6 +24,11 @@ static int fs_set(int fs, const char *key, const char *value)
 	return syscall(SYS_fsconfig, fs, FSCONFIG_SET_STRING, key, value, 0) < 0 ? -errno : 0;
 }
 
+static int fs_flag(int fs, const char *key)
+{
+	return syscall(SYS_fsconfig, fs, FSCONFIG_SET_FLAG, key, NULL, 0) < 0 ? -errno : 0;
+}
+
 static int fs_mount(int fs, unsigned attr)
 {
 	int fd;
@@ -39,6 +44,14 @@ static int attach(int mount_fd, const char *path)
 	if (syscall(SYS_move_mount, mount_fd, "", AT_FDCWD, path, MOVE_MOUNT_F_EMPTY_PATH) < 0)
 		return err_sys("attaching the image at %s", path);
 	return 0;
+}
+
+/* Root of a user namespace writes no trusted.*; without that overlayfs moves and shares nothing. */
+static int set_marks(const struct run_spec *spec, int fs)
+{
+	int e = spec->ids ? fs_flag(fs, "userxattr") : fs_set(fs, "metacopy", "on");
+
+	return e < 0 || spec->ids ? e : fs_set(fs, "redirect_dir", "on");
 }
 
 /* @objects NULL: @lower has all its bytes itself. */
@@ -60,12 +73,8 @@ static int mount_union(const struct run_spec *spec, const char *lower, const cha
 		e = fs_set(fs, "workdir", work.s);
 	/* A top that will be thrown away need not be synced at its unmount (Linux 5.10). */
 	if (e == 0 && spec->rm && !rootfs_rdonly(spec))
-		e = syscall(SYS_fsconfig, fs, FSCONFIG_SET_FLAG, "volatile", NULL, 0) < 0 ? -errno :
-											    0;
-	if (e == 0)
-		e = fs_set(fs, "metacopy", "on");
-	if (e == 0)
-		e = fs_set(fs, "redirect_dir", "on");
+		e = fs_flag(fs, "volatile");
+	e = e < 0 ? e : set_marks(spec, fs);
 	if (e == 0)
 		e = fs_mount(fs, 0);
 	return e < 0 ? err(e, "overlayfs over %s: %s%s", objects ? "EROFS" : "FUSE", strerror(-e),
@@ -149,7 +158,8 @@ static int open_union(struct store *s, const struct run_spec *spec, const char *
 static int mount_image(struct store *s, const struct run_spec *spec, const char *index,
 		       char *const *packs, struct rootfs *r, bool *ret_erofs)
 {
-	int e = open_erofs(spec, index, packs, r);
+	/* No user namespace may mount it. */
+	int e = spec->ids ? -EPERM : open_erofs(spec, index, packs, r);
 
 	*ret_erofs = e == 0;
 	if (e == 0 || e == -EBADMSG || e == -ENOMEM)

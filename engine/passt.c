@@ -89,7 +89,7 @@ int passt_add_words(const struct run_spec *spec, char ***argv)
 static int arguments(const struct run_spec *spec, char ***argv)
 {
 	char user[32], fd[8];
-	unsigned uid = vmm_uid(spec->id);
+	unsigned uid = vmm_uid(spec);
 	int r = strv_add(argv, "passt");
 
 	snprintf(user, sizeof(user), "%u:%u", uid, uid);

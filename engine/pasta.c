@@ -8,6 +8,7 @@
 #include "network/network.h"
 #include "engine/passt.h"
 #include "engine/publish.h"
+#include "engine/rootless.h"
 #include "engine/vmm.h"
 #include <grp.h>
 #include <linux/sched.h>
@@ -116,6 +117,9 @@ static int make_mounts(void)
 		return err_sys("cannot mount /proc");
 	if (access(DEV_NET, F_OK) < 0)
 		return err(-EOPNOTSUPP, "this host has no " DEV_TUN);
+	/* In a user namespace nobody may: there the host's is for every user, or for none. */
+	if (rootless_ids())
+		return 0;
 	if (mount("tmpfs", DEV_NET, "tmpfs", MS_NOSUID | MS_NOEXEC, "mode=755") < 0 ||
 	    mknod(DEV_TUN, S_IFCHR | 0666, makedev(TUN_MAJOR, TUN_MINOR)) < 0 ||
 	    chmod(DEV_TUN, 0666) < 0)
@@ -242,7 +246,7 @@ int pasta_start(const struct run_spec *spec, int log_fd, struct pasta *ret)
 {
 	_strv_free_ char **argv = NULL;
 	_free_ char *path = NULL;
-	struct holder h = { .uid = vmm_uid(spec->id), .log_fd = log_fd };
+	struct holder h = { .uid = vmm_uid(spec), .log_fd = log_fd };
 	struct pasta p = PASTA_NONE;
 	int pair[2], r = passt_find("pasta", &path);
 

@@ -20,14 +20,6 @@ int rootfs_namespace(void)
 	return 0;
 }
 
-int engine_own_mounts(void)
-{
-	if (geteuid() != 0)
-		return err(-EPERM, "this needs root: as uid %u only images can be handled",
-			   (unsigned)geteuid());
-	return rootfs_namespace();
-}
-
 int rootfs_open_parts(struct store *s, const struct run_spec *spec, bool arriving,
 		      struct rootfs *ret)
 {
@@ -45,7 +37,7 @@ int rootfs_open_parts(struct store *s, const struct run_spec *spec, bool arrivin
 static void upper_kind(const struct run_spec *spec, char *word, size_t size)
 {
 	if (spec->kind == RUN_VM)
-		snprintf(word, size, "mapped:%u", (unsigned)vmm_uid(spec->id));
+		snprintf(word, size, "mapped:%u", (unsigned)vmm_uid(spec));
 	else if (spec->unprivileged)
 		snprintf(word, size, "%s", rootfs_rdonly(spec) ? "user:none" : "user");
 	else
@@ -61,6 +53,8 @@ static void upper_word(const struct run_spec *spec, char *word, size_t size)
 
 	upper_kind(spec, word, size);
 	len = strlen(word);
+	if (spec->ids)
+		len += (size_t)snprintf(word + len, size - len, ",userxattr");
 	if (spec->top_size)
 		snprintf(word + len, size - len, ",size=%llu", (unsigned long long)spec->top_size);
 }
@@ -92,9 +86,9 @@ static int mount_fuse(struct store *s, const struct run_spec *spec, int log_fd, 
 	int e = source ? 0 : -ENOMEM;
 
 	if (e == 0 && vm)
-		e = vmm_give_away(r->upper_fd, vmm_uid(spec->id));
+		e = vmm_give_away(r->upper_fd, vmm_uid(spec));
 	if (e == 0 && vm)
-		e = vmm_give_away(r->work_fd, vmm_uid(spec->id));
+		e = vmm_give_away(r->work_fd, vmm_uid(spec));
 	if (e == 0 && spec->unprivileged)
 		e = mount_for_user(spec, source, &fuse_fd);
 	else if (e == 0)

@@ -59,20 +59,37 @@ static int parse_kind(const char *word, struct server *s)
 	return 0;
 }
 
-/* One of these, and behind it what the top may hold: "native,size=BYTES". */
+static int parse_option(const char *word, struct server *s)
+{
+	const char *size = str_after(word, "size=");
+
+	if (size)
+		return str_u64(size, 1, INT64_MAX, &s->cfg.size);
+	if (!streq(word, "userxattr"))
+		return -EINVAL;
+	/* overlayfs, whose turn it may be next, then knows neither of these. */
+	s->cfg.userxattr = true;
+	s->cfg.metacopy = false;
+	s->cfg.redirect = UFS_REDIRECT_FOLLOW;
+	return 0;
+}
+
+/*
+ * One of these, and behind it that its marks are user.overlay.*, and what the top may hold:
+ * "native,userxattr,size=BYTES".
+ */
 static int parse_upper(const char *text, struct server *s)
 {
-	_free_ char *word = strdup(text);
-	char *size = word ? strchr(word, ',') : NULL;
+	_free_ char *words = strdup(text);
+	char *rest = words, *kind;
+	int r = 0;
 
-	if (!word)
+	if (!words)
 		return -ENOMEM;
-	if (size)
-		*size++ = '\0';
-	if (size && (!str_after(size, "size=") ||
-		     str_u64(str_after(size, "size="), 1, INT64_MAX, &s->cfg.size) < 0))
-		return -EINVAL;
-	return parse_kind(word, s);
+	kind = strsep(&rest, ",");
+	while (r >= 0 && rest)
+		r = parse_option(strsep(&rest, ","), s);
+	return r < 0 ? r : parse_kind(kind, s);
 }
 
 /*

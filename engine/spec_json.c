@@ -82,6 +82,8 @@ json_t *spec_to_json(const struct run_spec *s)
 		json_object_set_new(j, "verify", json_false());
 	if (j && s->unprivileged)
 		json_object_set_new(j, "unprivileged", json_true());
+	if (j && s->ids)
+		json_object_set_new(j, "ids", json_integer(s->ids));
 	if (j && (s->user_network || s->bridge_network)) {
 		json_object_set_new(j, s->user_network ? "userNetwork" : "bridgeNetwork",
 				    json_true());
@@ -198,6 +200,7 @@ static void numbers_from_json(const json_t *j, struct run_spec *s)
 	s->timeout = (unsigned)json_get_int(j, "timeout", 0);
 	s->dax = (uint64_t)json_get_int(j, "dax", 0);
 	s->top_size = (uint64_t)json_get_int(j, "topSize", 0);
+	s->ids = (uint32_t)json_get_int(j, "ids", 0);
 	s->no_verify = !json_get_bool(j, "verify", 1);
 }
 

@@ -8,6 +8,7 @@
 #include "base/mem.h"
 #include "base/str.h"
 #include "engine/publish.h"
+#include "engine/rootless.h"
 #include "microvm/microvm.h"
 #include <signal.h>
 
@@ -118,6 +119,8 @@ static int join_network(struct run_spec *s, const struct run_options *o)
 	s->bridge_network = streq(network, "bridge");
 	if (!s->host_network && !s->user_network && !s->bridge_network && !streq(network, "none"))
 		return err(-EINVAL, "network '%s': must be none, host, user or bridge", network);
+	if (s->bridge_network && s->ids)
+		return err(-EPERM, "network 'bridge' needs root: 'user' is for everybody");
 	if (s->host_network && o->kind == RUN_VM)
 		return err(-EOPNOTSUPP,
 			   "a microVM has no host network: use --network user, bridge or none");
@@ -180,6 +183,7 @@ static int join_rest(struct run_spec *s, const struct run_options *o, const json
 	if (!s->stop_signal)
 		return err(-EINVAL, "image %s: unknown StopSignal '%s'", s->image,
 			   json_get_str(config, "StopSignal"));
+	s->ids = rootless_ids();
 	r = join_network(s, o);
 	if (r < 0)
 		return r;

@@ -46,7 +46,7 @@ int engine_diff(struct engine *e, const char *id_or_name,
 		r = layer_index_open(t.root.stack.index_fd, &w.image);
 	if (r < 0)
 		return r;
-	r = layers_changes(engine_store(e), &t.root, spec_mapped(t.spec), tell_change, &w);
+	r = layers_changes(engine_store(e), &t.root, t.spec, tell_change, &w);
 	layer_index_close(w.image);
 	return r;
 }

@@ -177,7 +177,7 @@ static int hand_files(struct iso_vm *v, struct handout *h)
 		r = hand_own(h, VMM_MORE + i, spec_disk_open(&spec->disks[i]));
 	for (size_t i = 0; r >= 0 && i < spec->nvolumes; i++)
 		r = hand_own(h, VMM_MORE + spec->ndisks + i,
-			     vm_open_volume(&spec->volumes[i], vmm_uid(spec->id)));
+			     vm_open_volume(&spec->volumes[i], vmm_uid(spec)));
 	return r;
 }
 

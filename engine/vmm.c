@@ -144,7 +144,7 @@ static int jail(const struct vmm *v)
 {
 	char weak[256] = "";
 	_free_ struct vm_folder *folders = mem_new(VMM_FILES_FOLDERS(v->spec), sizeof(*folders));
-	struct vm_jail j = { .uid = vmm_uid(v->spec->id), .gid = vmm_uid(v->spec->id) };
+	struct vm_jail j = { .uid = vmm_uid(v->spec), .gid = vmm_uid(v->spec) };
 	int r;
 
 	if (!folders)

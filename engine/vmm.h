@@ -56,7 +56,7 @@ enum vmm_kind {
 	VMM_SIGNAL, /* value */
 	VMM_RESIZE,
 	VMM_MEMORY, /* value: MiB that the guest is to do with */
-	VMM_GO, /* it is in its cgroup, which QEMU's start waits for; or after VMM_KEPT */
+	VMM_GO,	    /* it is in its cgroup, which QEMU's start waits for; or after VMM_KEPT */
 	/* with a descriptor, to save the machine to (checkpoint.h); value: 1 = it runs on then */
 	VMM_CHECKPOINT,
 	VMM_STATS, /* with a descriptor, for one struct device_stats */
@@ -69,10 +69,13 @@ struct vmm_message {
 	char text[256];
 };
 
-/* Each VM's file server has a uid of its own, which owns its top and nothing else: this and 24 bits
- * of the id. */
+/*
+ * Each VM's file server has a uid of its own, which owns its top and nothing else: this and 24 bits
+ * of the id. In a user namespace one of the upper half of what that has: another VM of the same user
+ * may have it too then.
+ */
 #define VMM_UID_BASE 0x7e000000u
-uid_t vmm_uid(const char *id);
+uid_t vmm_uid(const struct run_spec *s);
 /* A folder of the top, which was made by us, as its own: 0 or -errno with a text. */
 int vmm_give_away(int fd, uid_t uid);
 

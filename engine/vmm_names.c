@@ -7,12 +7,15 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-uid_t vmm_uid(const char *id)
+uid_t vmm_uid(const struct run_spec *s)
 {
 	char digits[7];
+	uint32_t n;
 
-	snprintf(digits, sizeof(digits), "%.6s", id);
-	return VMM_UID_BASE + strtoul(digits, NULL, 16);
+	snprintf(digits, sizeof(digits), "%.6s", s->id);
+	n = (uint32_t)strtoul(digits, NULL, 16);
+	/* The upper half, where images seldom have users. */
+	return s->ids ? s->ids / 2 + n % (s->ids - s->ids / 2) : VMM_UID_BASE + n;
 }
 
 struct vmm_tag vmm_volume_tag(size_t i)

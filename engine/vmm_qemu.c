@@ -194,7 +194,7 @@ int vmm_qemu_new(const struct run_spec *s, const struct vmm_machine *m, struct v
 				 .qmp_fd = -1,
 				 .net_fd = -1,
 				 .log_fd = VMM_LOG,
-				 .uid = vmm_uid(s->id) };
+				 .uid = vmm_uid(s) };
 	int r;
 
 	if (!q)

@@ -113,15 +113,18 @@ static int join_mount(struct cgroup *g, const struct cgroup_mount *m, unsigned w
 
 	if (!wanted && !m->v2)
 		return 0;
-	r = m->rdonly ? -EROFS : add_dir(g, m, wanted);
+	r = m->rdonly ? -EROFS : m->outside ? -EACCES : add_dir(g, m, wanted);
 	if (r < 0 && !wanted) {
 		/* Nobody asked for anything: an unprivileged caller, a read-only /sys. */
 		err_clear();
 		return 0;
 	}
 	if (r < 0)
-		return err(r, "limit: no group of the cgroup controller %s can be made in %s: %s",
-			   cgroup_controller_name(wanted), m->path, strerror(-r));
+		return err(r, "limit: no group of the cgroup controller %s can be made in %s: %s%s",
+			   cgroup_controller_name(wanted), m->path, strerror(-r),
+			   m->v2 && r == -EACCES ? "; `systemd-run --user --scope strata ...` has "
+						   "a user's limits" :
+						   "");
 	return m->v2 ? cgroup_v2_limit(&g->dirs[g->n - 1], l) :
 		       cgroup_v1_limit(&g->dirs[g->n - 1], l);
 }

@@ -2,7 +2,7 @@
 /*
  * The inside of cgroups: where the hierarchies are, and what a group has in each of them. Every
  * group is a folder strata/<id> below the root of a mounted hierarchy, as docker's cgroupfs driver
- * has it.
+ * has it; an ordinary user's stands below the group that systemd gave him.
  */
 #ifndef RUNTIME_CGROUP_H
 #define RUNTIME_CGROUP_H
@@ -19,8 +19,9 @@ enum { CGROUP_MEMORY = 1, CGROUP_CPU = 2, CGROUP_PIDS = 4, CGROUP_IO = 8 };
 
 /* A mounted hierarchy: those of v1 that have one of our controllers, and v2. */
 struct cgroup_mount {
-	char *path;
+	char *path; /* where strata/ stands: its mount point, or in v2 what is delegated to us */
 	bool v2, rdonly;
+	bool outside;	      /* we are not below @path, so the kernel lets us bring nobody there */
 	unsigned controllers; /* CGROUP_ bits that it offers */
 };
 

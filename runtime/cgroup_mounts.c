@@ -77,6 +77,52 @@ static unsigned v2_controllers(const char *path)
 	return parse_list(list, " \n");
 }
 
+/* The host's number of who is root of this user namespace (proc(5), uid_map: "0 OUTSIDE COUNT"). */
+static unsigned long outside_uid(void)
+{
+	_free_ char *map = NULL;
+	char *end;
+
+	if (file_read_all(AT_FDCWD, "/proc/self/uid_map", 4096, &map, NULL) < 0)
+		return 0;
+	strtoul(map, &end, 10);
+	return strtoul(end, NULL, 10);
+}
+
+/* Whether our own group of v2, in @mount, is @dir or one below it. */
+static bool inside(const char *mount, const char *dir)
+{
+	_free_ char *text = NULL;
+	const char *below = str_after(dir, mount), *own, *rest;
+
+	if (file_read_all(AT_FDCWD, "/proc/self/cgroup", MOUNTINFO_MAX, &text, NULL) < 0)
+		return false;
+	own = str_after(text, "0::") ? text : strstr(text, "\n0::");
+	own = own ? strchr(own, '/') : NULL;
+	rest = own && below ? str_after(own, below) : NULL;
+	return rest && (*rest == '/' || *rest == '\n');
+}
+
+/*
+ * The root of the hierarchy is not ours to write: below it systemd gives each user who is logged in
+ * a group of his own, that of his manager (systemd's CGROUP_DELEGATION.md).
+ */
+static int find_delegated(struct cgroup_mount *m)
+{
+	const unsigned long uid = outside_uid();
+	_free_ char *dir =
+		str_fmt("%s/user.slice/user-%lu.slice/user@%lu.service", m->path, uid, uid);
+
+	if (!dir)
+		return -ENOMEM;
+	if (access(m->path, W_OK) == 0 || access(dir, W_OK) < 0)
+		return 0;
+	m->outside = !inside(m->path, dir);
+	free(m->path);
+	m->path = take_ptr(dir);
+	return 0;
+}
+
 /* Whether an earlier mount offers it all: the same hierarchy may be mounted twice. */
 static bool known(const struct cgroup_mounts *all, const struct cgroup_mount *m)
 {
@@ -99,9 +145,12 @@ static int add_mount(struct cgroup_mounts *all, const struct cgroup_mount *m, ch
 	new->path = strdup(path);
 	if (!new->path)
 		return -ENOMEM;
-	if (m->v2)
-		new->controllers = v2_controllers(path);
 	all->n++;
+	if (!m->v2)
+		return 0;
+	if (find_delegated(new) < 0)
+		return -ENOMEM;
+	new->controllers = v2_controllers(new->path);
 	return 0;
 }
 

@@ -3,8 +3,7 @@
 
 bats_require_minimum_version 1.5.0
 load lib
-
-uid=64322 # of the user that the tests make for themselves
+load ordinary
 
 # shellcheck disable=SC2154 # lib.bash sets them
 setup() {
@@ -12,31 +11,9 @@ setup() {
 	need fusermount3 setpriv unshare
 	strata_setup
 	make_rootfs "$work/rootfs"
-	mkdir -p "$work"/{bin,home/m,xdg,cache}
-	cp "$build"/strata* "$work/bin/"
-	cp /etc/passwd "$work/passwd"
-	echo "ordinary:x:$uid:$uid::$work/home:/bin/sh" >>"$work/passwd"
-	mknod "$work/fuse" c 10 229 && chmod 666 "$work/fuse"
-	chown "$uid:$uid" "$work"/{home,home/m,xdg,cache}
-	chmod 755 "$work"
+	ordinary_setup
 }
 teardown() { strata_teardown; }
-
-# Runs the script on stdin as that user, where /dev/fuse is everybody's; strata and $m are at hand.
-as_ordinary() {
-	{
-		# shellcheck disable=SC2016 # the script expands it
-		echo 'set -e; m=$HOME/m; rootfs=$HOME/../rootfs; [ "$(id -u)" != 0 ]'
-		cat
-	} >"$work/script"
-	# shellcheck disable=SC2016 # the inner shell expands it
-	timeout -k 5 100 env -u STRATA_ROOT -u STRATA_RUNROOT work="$work" uid=$uid unshare -m bash -ec '
-		mount --make-rprivate /
-		mount --bind "$work/fuse" /dev/fuse
-		mount --bind "$work/passwd" /etc/passwd
-		exec setpriv --reuid $uid --regid $uid --clear-groups env -i HOME="$work/home" XDG_RUNTIME_DIR="$work/xdg" \
-			STRATA_CACHE="$work/cache" PATH="$work/bin:$PATH" bash "$work/script"'
-}
 
 @test "mount, change what root owns, look at it, unmount" {
 	[ -u "$(command -v fusermount3)" ] || skip "fusermount3 is not set-user-id"
@@ -89,7 +66,7 @@ END
 }
 
 @test "where fusermount3 cannot: one line, and nothing left" {
-	chmod 600 "$work/fuse"
+	chmod 600 "$work/dev/fuse"
 	run as_ordinary <<'END'
 strata import -q "$rootfs" small
 ! strata mount small "$m" 2>"$HOME/said" || exit 1

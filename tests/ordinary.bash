@@ -1,0 +1,53 @@
+# shellcheck shell=bash
+# An ordinary user for tests: with a home, a runtime folder and programs that he can reach, where /dev/fuse is
+# everybody's, as on a distribution's host. All of it lies in a mount namespace of the test's own.
+
+# shellcheck disable=SC2154 # lib.bash sets them
+uid=64322 # of the user that the tests make for themselves
+
+# After strata_setup; ids: how many from 1000000 on are his to give away, 0 = he has none.
+ordinary_setup() {
+	local ids=${1:-0} node minor
+	mkdir -p "$work"/{bin,home/m,xdg,cache,dev}
+	cp -L "$build"/strata* "$work/bin/"
+	cp /etc/passwd "$work/passwd"
+	echo "ordinary:x:$uid:$uid::$work/home:/bin/sh" >>"$work/passwd"
+	[ "$ids" = 0 ] || echo "ordinary:1000000:$ids" >"$work/subids"
+	touch "$work/subids"
+	for node in fuse:229 net/tun:200 kvm:232; do
+		minor=${node#*:} node=${node%:*}
+		mknod -m 666 "$work/dev/${node#*/}" c 10 "$minor"
+	done
+	chown "$uid:$uid" "$work"/{home,home/m,xdg,cache}
+	chmod 755 "$work"
+}
+
+# Runs the script on stdin as that user; strata and $m, $rootfs are at hand.
+as_ordinary() {
+	{
+		# shellcheck disable=SC2016 # the script expands it
+		echo 'set -eE; trap '\''echo "line $LINENO: $BASH_COMMAND" >&2'\'' ERR
+			m=$HOME/m; rootfs=$HOME/../rootfs; [ "$(id -u)" != 0 ]'
+		cat
+	} >"$work/script"
+	# shellcheck disable=SC2016 # the inner shell expands it
+	timeout -k 5 "${ORDINARY_SECONDS:-100}" env -u STRATA_ROOT -u STRATA_RUNROOT work="$work" uid=$uid unshare -m bash -ec '
+		mount --make-rprivate /
+		mount --bind "$work/passwd" /etc/passwd
+		for node in fuse net/tun kvm; do
+			[ ! -e /dev/$node ] || mount --bind "$work/dev/${node#*/}" /dev/$node
+		done
+		for file in /etc/subuid /etc/subgid; do
+			[ ! -e $file ] || mount --bind "$work/subids" $file
+		done
+		exec setpriv --reuid $uid --regid $uid --clear-groups env -i HOME="$work/home" XDG_RUNTIME_DIR="$work/xdg" \
+			STRATA_CACHE="$work/cache" PATH="$work/bin:$PATH" bash "$work/script"'
+}
+
+# What an ordinary user's test needs of the host beside root.
+need_ordinary() {
+	need setpriv unshare newuidmap newgidmap
+	[ -u "$(command -v newuidmap)" ] || skip "newuidmap is not set-user-id"
+	[ -e /etc/subuid ] && [ -e /etc/subgid ] || skip "no /etc/subuid"
+	unshare -U true 2>/dev/null || skip "no user namespaces"
+}

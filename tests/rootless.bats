@@ -1,0 +1,229 @@
+#!/usr/bin/env bats
+# Containers and microVMs of an ordinary user: root of a user namespace, whose other ids are those of /etc/subuid.
+
+bats_require_minimum_version 1.5.0
+load lib
+load ordinary
+
+# shellcheck disable=SC2154 # lib.bash sets them
+setup() {
+	need_fuse
+	need_ordinary
+	strata_setup
+	make_rootfs "$work/rootfs"
+	ordinary_setup 65536
+}
+teardown() { strata_teardown; }
+
+# Processes of his or of his ids, tops and instances that the user left.
+leftovers() {
+	local pid owner left
+	for pid in /proc/[0-9]*; do
+		owner=$(stat -c %u "$pid" 2>/dev/null) || continue
+		[ "$owner" != "$uid" ] && { [ "$owner" -lt 1000000 ] || [ "$owner" -ge 1065536 ]; } ||
+			echo "$pid $(tr '\0' ' ' <"$pid/cmdline")"
+	done
+	for left in "$work"/home/.local/share/strata/snapshots/* "$work"/xdg/strata/instances/*; do
+		[ ! -e "$left" ] || ls -lR "$left"
+	done
+}
+
+# A process that was told to end, or has just told its end, takes a moment.
+nothing_is_left() {
+	local left
+	for _ in $(seq 100); do
+		left=$(leftovers)
+		[ -n "$left" ] || return 0
+		sleep 0.05
+	done
+	echo "$left"
+	return 1
+}
+
+# The script on stdin does what it says to the end, and leaves nothing.
+ordinary_does() {
+	run as_ordinary
+	echo "$output"
+	[ "$status" = 0 ] && [[ $output == *done ]]
+	nothing_is_left
+}
+
+@test "a container has users of its own, each with files of its own" {
+	ordinary_does <<'END'
+strata import -q "$rootfs" small
+[ "$(strata run --rm small id -u)" = 0 ]
+[ "$(strata run --rm --user user small id -u)" = 1000 ]
+[ "$(strata run --rm small sh -c 'touch /x; chown 33:44 /x; stat -c %u:%g /x /etc/greeting' | tr '\n' ' ')" = "33:44 0:0 " ]
+[ "$(strata run --rm --user user small sh -c 'touch /tmp/mine; stat -c %u /tmp/mine; cat /bin/setuid >/x 2>&1 || echo no')" = $'1000\nno' ]
+strata run --rm small sh -c 'rm /etc/greeting; mv /usr/lib/large /usr/lib/big; chmod 600 /usr/lib/big; echo x >>/usr/lib/big'
+status=0; strata run --rm small sh -c 'exit 7' || status=$?; [ $status = 7 ]
+status=0; strata run --rm small nonesuch 2>/dev/null || status=$?; [ $status = 127 ]
+echo text | strata run -i --rm small cat | grep -qx text
+echo done
+END
+}
+
+@test "each driver: exec, cp, top, logs, stop, diff, commit, start, rm" {
+	ordinary_does <<'END'
+strata import -q "$rootfs" small
+for driver in fuse overlay; do
+	strata run -d --driver $driver --name one small sh -c 'echo begun; exec sleep 100' >/dev/null
+	[ "$(strata ps --format json | jq -r '.[].driver')" = $driver ]
+	strata exec one sh -c 'touch /y; chown 5:6 /y; mkdir /d; ln -s y /link; rm /etc/greeting; echo more >>/usr/lib/large'
+	[ "$(strata exec --user user one id -u)" = 1000 ]
+	strata exec -d one touch /detached
+	echo from-host >"$HOME/f"
+	strata cp "$HOME/f" one:/f
+	strata cp one:/etc/passwd "$HOME/passwd" && cmp -s "$HOME/passwd" "$rootfs/etc/passwd"
+	strata top one | grep -q 'sleep 100'
+	strata logs one | grep -qx begun
+	strata pause one 2>/dev/null && strata unpause one
+	for try in $(seq 100); do strata exec one test -e /detached && break; sleep 0.05; done
+	strata stop -t 1 one >/dev/null
+	strata diff one >"$HOME/diff"
+	grep -qx 'D /etc/greeting' "$HOME/diff" && grep -qx 'A /y' "$HOME/diff" && grep -qx 'C /usr/lib/large' "$HOME/diff"
+	strata cp one:/f "$HOME/g" && cmp -s "$HOME/f" "$HOME/g"
+	strata commit -q one changed:$driver
+	[ "$(strata run --rm changed:$driver sh -c 'stat -c %u:%g /y; readlink /link; cat /f; tail -n 1 /usr/lib/large | grep -o more
+		ls /etc')" = $'5:6\ny\nfrom-host\nmore\ngreeting-link\ngroup\npasswd' ]
+	strata start one >/dev/null
+	strata exec one test -e /y
+	strata restart -t 1 one >/dev/null
+	strata exec one test -e /y
+	strata rm -f one >/dev/null
+done
+strata gc >/dev/null && strata fsck -q && strata df >/dev/null
+echo done
+END
+}
+
+@test "the drivers take turns at one top" {
+	ordinary_does <<'END'
+strata import -q "$rootfs" small
+id=$(strata run -d --driver fuse --name one small sh -c 'chmod 700 /usr/lib/large; mv /etc /conf 2>/dev/null; exec sleep 100')
+for driver in overlay fuse overlay; do
+	strata stop -t 1 one >/dev/null
+	sed -i "s/\"driver\": *\"[a-z]*\"/\"driver\": \"$driver\"/" "$XDG_RUNTIME_DIR"/strata/instances/$id/config.json
+	strata start one >/dev/null
+	[ "$(strata ps --format json | jq -r '.[].driver')" = $driver ]
+	[ "$(strata exec one stat -c %a:%s /usr/lib/large)" = 700:200000 ]
+	[ "$(strata exec one sh -c 'tr -d x </usr/lib/large | wc -c; cat /conf/greeting; ls /etc 2>/dev/null')" = $'0\nhello' ]
+done
+strata rm -f one >/dev/null
+echo done
+END
+}
+
+@test "build: RUN and COPY with owners" {
+	ordinary_does <<'END'
+strata import -q "$rootfs" small
+mkdir -p "$HOME/ctx"
+printf 'FROM small\nRUN touch /a && chown 7:8 /a\nCOPY --chown=9:10 Containerfile /c\nUSER user\nCMD ["id","-u"]\n' \
+	>"$HOME/ctx/Containerfile"
+strata build -q -t built "$HOME/ctx" >/dev/null
+[ "$(strata run --rm built)" = 1000 ]
+[ "$(strata run --rm built stat -c %u:%g /a /c | tr '\n' ' ')" = "7:8 9:10 " ]
+echo done
+END
+}
+
+@test "volumes are the user's own files; a terminal" {
+	need script
+	ordinary_does <<'END'
+strata import -q "$rootfs" small
+mkdir -p "$HOME/v" && echo mine >"$HOME/v/file"
+[ "$(strata run --rm -v "$HOME/v:/v" small sh -c 'cat /v/file; touch /v/new; stat -c %u /v/new')" = $'mine\n0' ]
+[ "$(stat -c %u "$HOME/v/new")" = "$(id -u)" ]
+! strata run --rm -v "$HOME/v:/v:ro" small touch /v/no 2>/dev/null
+script -qec 'strata run --rm -it small tty' /dev/null </dev/null | grep -q /dev/pts/0
+echo done
+END
+}
+
+@test "a network of its own by pasta, and the host's" {
+	need pasta
+	[ -c /dev/net/tun ] || skip "needs /dev/net/tun"
+	ordinary_does <<'END'
+strata import -q "$rootfs" small
+[ "$(strata run --rm small sh -c 'ls /sys/class/net')" = lo ]
+strata run --rm --network user small sh -c 'ls /sys/class/net; cat /etc/resolv.conf' >"$HOME/said"
+grep -qx eth0 "$HOME/said" && grep -q nameserver "$HOME/said"
+strata run --rm --network host small true
+echo done
+END
+}
+
+@test "what is root's alone is refused in one line" {
+	ordinary_does <<'END'
+strata import -q "$rootfs" small
+refused() {
+	local text=$1; shift
+	! strata run --rm "$@" small true 2>"$HOME/said" || return 1
+	cat "$HOME/said"
+	[ "$(wc -l <"$HOME/said")" = 1 ] && grep -q "$text" "$HOME/said"
+}
+refused "network 'bridge' needs root" --network bridge
+case $(stat -fc %T /sys/fs/cgroup) in tmpfs) refused "limit: no group" --memory 64m ;; esac
+strata doctor | grep -q '^root .*partly .*65537 ids'
+echo done
+END
+}
+
+@test "without ids of his own, or newuidmap: one line with the remedy; images and mounts go on" {
+	: >"$work/subids"
+	run as_ordinary <<'END'
+strata import -q "$rootfs" small
+for verb in "run --rm small true" "create small true" "build $HOME"; do
+	! strata $verb 2>"$HOME/said" || exit 1
+	cat "$HOME/said"
+	[ "$(wc -l <"$HOME/said")" = 1 ] && grep -q "needs root, or ids for user ordinary in /etc/subuid: .usermod" "$HOME/said"
+done
+strata gc >/dev/null; strata fsck -q; strata df >/dev/null
+strata doctor | grep -q '^root .* no .*usermod'
+echo done
+END
+	echo "$output"
+	[ "$status" = 0 ] && [[ $output == *done ]]
+	echo "ordinary:1000000:65536" >"$work/subids"
+	run as_ordinary <<'END'
+! PATH=$HOME/../bin $HOME/../bin/strata run --rm small true 2>"$HOME/said"
+PATH=/usr/bin:/bin; cat "$HOME/said"
+grep -q 'install the package uidmap' "$HOME/said" && echo done
+END
+	echo "$output"
+	[ "$status" = 0 ] && [[ $output == *done ]]
+}
+
+@test "kill -9 of its programs: the next command works, rm -f clears" {
+	ordinary_does <<'END'
+strata import -q "$rootfs" small
+for victim in strata-monitor strata-server; do
+	strata run -d --driver fuse --name one small sleep 100 >/dev/null
+	pgrep -u "$(id -u)" -x $victim | xargs kill -9
+	strata ps -a >/dev/null
+	strata rm -f one >/dev/null
+	strata run --rm small true
+done
+echo done
+END
+}
+
+@test "a microVM, emulated: its users, exec, cp, diff" {
+	need jq
+	[ -e "$build/vmlinux" ] || skip "no guest kernel: make kernel"
+	command -v qemu-system-x86_64 >/dev/null || skip "no QEMU"
+	cp -L "$build/vmlinux" "$work/bin/vmlinux"
+	ORDINARY_SECONDS=250 ordinary_does <<'END'
+export STRATA_KERNEL=$HOME/../bin/vmlinux
+strata import -q "$rootfs" small
+strata run -d --vm --vmm qemu --name vm small sleep 1000 >/dev/null
+strata exec vm sh -c 'touch /y; chown 5:6 /y'
+[ "$(strata exec vm stat -c %u:%g /y)" = 5:6 ]
+[ "$(strata exec --user user vm id -u)" = 1000 ]
+strata cp vm:/etc/passwd "$HOME/passwd" && cmp -s "$HOME/passwd" "$rootfs/etc/passwd"
+strata stop -t 5 vm >/dev/null
+strata diff vm | grep -qx 'A /y'
+strata rm vm >/dev/null
+echo done
+END
+}
