@@ -38,7 +38,7 @@ struct device_stats {
 		uint64_t total, ballooned, reported, available;
 	} balloon;
 	struct device_console {
-		uint64_t in_bytes, out_bytes; /* of all ports, init's messages among them */
+		uint64_t in_bytes, out_bytes; /* of all ports; on KVM with init's messages */
 	} console;
 	uint64_t rng_bytes;
 	struct device_fs {

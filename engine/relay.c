@@ -24,6 +24,8 @@ static ssize_t take(struct relay *r, char *buf)
 	if (n < 0)
 		n = -errno;
 	r->holds = n > 0;
+	if (n > 0)
+		__atomic_fetch_add(&r->took, (uint64_t)n, __ATOMIC_RELAXED);
 	pthread_mutex_unlock(&r->lock);
 	return n;
 }
@@ -121,4 +123,9 @@ bool relay_wait_idle(struct relay *r)
 		pthread_cond_wait(&r->gave, &r->lock);
 	pthread_mutex_unlock(&r->lock);
 	return waited;
+}
+
+uint64_t relay_bytes(const struct relay *r)
+{
+	return __atomic_load_n(&r->took, __ATOMIC_RELAXED);
 }

@@ -16,6 +16,7 @@
 struct relay {
 	int from, to, ours; /* the caller's */
 	uint64_t left;	    /* bytes that @to may still get */
+	uint64_t took;	    /* bytes from @from; atomic */
 	pthread_t thread;
 	pthread_mutex_t lock; /* around taking bytes and saying so */
 	pthread_cond_t gave;
@@ -37,5 +38,7 @@ void relay_join(struct relay *r);
  * over. Whether that was not so at once; never of one that was not started.
  */
 bool relay_wait_idle(struct relay *r);
+/* Bytes that came from @from so far, what was dropped among them. From any thread. */
+uint64_t relay_bytes(const struct relay *r);
 
 #endif

@@ -481,6 +481,15 @@ static void balloon_stats(struct vmm_qemu *q, struct device_stats *d)
 	d->known |= DEVICE_BALLOON;
 }
 
+/* The control port is not relayed, and not counted. */
+static void console_stats(const struct vmm_qemu *q, struct device_stats *d)
+{
+	d->console.in_bytes = relay_bytes(&q->relays[IN]);
+	for (unsigned i = 0; i < IN; i++)
+		d->console.out_bytes += relay_bytes(&q->relays[i]);
+	d->known |= DEVICE_CONSOLE;
+}
+
 void vmm_qemu_stats(struct vmm_qemu *q, struct device_stats *d)
 {
 	struct virtio_vsock_stats v;
@@ -488,6 +497,7 @@ void vmm_qemu_stats(struct vmm_qemu *q, struct device_stats *d)
 	vhost_user_vsock_stats(q->backs[VSOCK].device, &v);
 	d->vsock = (struct device_vsock){ v.connections, v.in_bytes, v.out_bytes, v.refused };
 	d->known |= DEVICE_VSOCK;
+	console_stats(q, d);
 	net_stats(q, d);
 	disks_stats(q, d);
 	balloon_stats(q, d);
