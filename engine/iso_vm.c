@@ -228,13 +228,8 @@ static int start(void *ctx)
 		r = 0;
 	else if (r < 0)
 		r = err(r, "the microVM: %s", strerror(-r));
-	else if (v->failure.kind == VMM_FAILED)
-		r = iso_vm_failed(&v->failure);
-	else if (v->cut)
-		r = err(-EIO, "the microVM was ended before its command ran");
 	else
-		r = err(-EIO, "the microVM ended before its command ran; monitor.log of the "
-			      "instance says more");
+		r = iso_vm_unstarted(v);
 	if (v->restored)
 		checkpoint_used(v->c.store, v->c.spec->id, r >= 0);
 	return r;

@@ -41,6 +41,8 @@ int vm_handout_spawn(struct iso_vm *v, const int stdio[3]);
 
 /* iso_vm_end.c: what ended it, as struct isolation has it. */
 const char *iso_vm_why(void *ctx);
+/* The error of one whose command was not started. */
+int iso_vm_unstarted(const struct iso_vm *v);
 
 /* iso_vm_save.c: the machine into a file, and its end; or with its top copied, and it runs on. */
 int iso_vm_checkpoint(void *ctx);

@@ -11,6 +11,7 @@
 
 #define LOG_TAIL 8192 /* bytes in which its last words are looked for */
 #define PANIC	 "Kernel panic - "
+#define QEMU	 "qemu-system-x86_64: "
 
 /* The end of the instance's log, of what this life wrote, a string. */
 static void read_tail(const struct iso_vm *v, char *ret, size_t size)
@@ -27,14 +28,14 @@ static void read_tail(const struct iso_vm *v, char *ret, size_t size)
 			ret[i] = ' ';
 }
 
-/* The line in which the guest's kernel says why it panicked: false, there is none. */
-static bool panicked(const struct iso_vm *v, char *ret, size_t size)
+/* The rest of the last line that has @mark: false, there is none. */
+static bool last_words(const struct iso_vm *v, const char *mark, char *ret, size_t size)
 {
 	char tail[LOG_TAIL], *line = NULL;
 
 	read_tail(v, tail, sizeof(tail));
-	for (char *at = tail; (at = strstr(at, PANIC)); at += strlen(PANIC))
-		line = at + strlen(PANIC);
+	for (char *at = tail; (at = strstr(at, mark)); at += strlen(mark))
+		line = at + strlen(mark);
 	if (!line)
 		return false;
 	line[strcspn(line, "\r\n")] = '\0';
@@ -52,7 +53,7 @@ static void describe(struct iso_vm *v)
 			 v->cgroup && cgroup_oom_killed(v->cgroup) ?
 				 ", for want of memory in its cgroup" :
 				 "");
-	else if (panicked(v, words, sizeof(words)))
+	else if (last_words(v, PANIC, words, sizeof(words)))
 		snprintf(v->why, sizeof(v->why), "its kernel panicked: %s", words);
 	else if (v->failure.kind == VMM_FAILED)
 		snprintf(v->why, sizeof(v->why), "%s", v->failure.text);
@@ -69,4 +70,20 @@ const char *iso_vm_why(void *ctx)
 		return NULL;
 	describe(v);
 	return v->why;
+}
+
+int iso_vm_unstarted(const struct iso_vm *v)
+{
+	char words[160];
+
+	if (v->cut)
+		return err(-EIO, "the microVM was ended before its command ran");
+	if (last_words(v, PANIC, words, sizeof(words)))
+		return err(-EIO, "its kernel panicked before the command ran: %s", words);
+	if (v->c.spec->emulated && last_words(v, QEMU, words, sizeof(words)))
+		return err(-EIO, "QEMU ended before the command ran: %s", words);
+	if (v->failure.kind == VMM_FAILED)
+		return iso_vm_failed(&v->failure);
+	return err(-EIO, "the microVM ended before its command ran; monitor.log of the instance "
+			 "says more");
 }

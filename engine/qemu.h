@@ -12,9 +12,12 @@
 #include <stdint.h>
 #include <sys/types.h>
 
-#define QEMU_FS_MAX    17u /* the root, and volumes */
-#define QEMU_PORTS_MAX 4u
-#define QEMU_DISKS_MAX 4u
+/* virtio-mmio windows of its machine where ACPI does not tell of a second IOAPIC. */
+#define QEMU_DEVICES_MAX    8u
+#define QEMU_DEVICES_ALWAYS 3u			   /* console, vsock, the root */
+#define QEMU_FS_MAX	    (QEMU_DEVICES_MAX - 2) /* the root, and volumes */
+#define QEMU_PORTS_MAX	    4u
+#define QEMU_DISKS_MAX	    4u
 
 /* A stream socket whose other end is ours, as a named port of the guest's console device. */
 struct qemu_port {
@@ -39,7 +42,7 @@ struct qemu_config {
 	} disks[QEMU_DISKS_MAX];
 	size_t ndisks;
 	uint64_t disk_rate; /* bytes a second of each, 0 = any */
-	int vsock_fd; /* as these, of a vsock */
+	int vsock_fd;	    /* as these, of a vsock */
 	struct qemu_port ports[QEMU_PORTS_MAX];
 	size_t nports;
 	int console_fd; /* a stream socket: hvc0 */

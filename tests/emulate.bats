@@ -82,6 +82,10 @@ END
 	fails 125 "$work/cut: kernel: segment beyond the file" vm --rm --kernel "$work/cut" small true
 	fails 125 "$build/strata-init: kernel: it has no PVH entry" vm --rm --kernel "$build/strata-init" small true
 	fails 125 "64m of memory or more" vm --rm -m 48m small true
+	mkdir -p "$work"/v/{1..5}
+	fails 125 "at most 5 volumes, disks, network and balloon together, not 6" vm --rm --balloon \
+		-v "$work/v/1:/1" -v "$work/v/2:/2" -v "$work/v/3:/3" -v "$work/v/4:/4" -v "$work/v/5:/5" small true
+	fails 125 "QEMU ended before the command ran: unable to map" vm --rm -m 500g --huge-pages hugetlb small true
 	fails 125 "33 vCPUs: a microVM has 1 to 32" vm --rm --vcpus 33 small true
 	fails 125 "a microVM has 32m to 1024g" vm --rm -m 16m small true
 	fails 125 "a microVM has 32m to 1024g" vm --rm -m 2t small true
@@ -98,6 +102,23 @@ END
 	[ "$status" = 125 ]
 	[ "${lines[*]:0:2}" = "123 456" ]
 	[[ $output == *000001ffffffefff*refused*"No space left"*room*"its kernel panicked: not syncing: Out of memory"* ]]
+}
+
+@test "emulated: 32 CPUs; without memory for them the guest's kernel panics, and says so" {
+	run vm --rm --vcpus 32 small sh -c 'grep -c ^processor /proc/cpuinfo
+		grep ^apicid /proc/cpuinfo | sort -u | wc -l; cat /sys/devices/system/cpu/online'
+	echo "$output"
+	[ "$status" = 0 ]
+	[ "${lines[*]}" = "32 32 0-31" ]
+	fails 125 "its kernel panicked before the command ran: not syncing:" vm --rm --vcpus 32 -m 64m small true
+}
+
+@test "emulated: as many volumes as it has places for, with least memory" {
+	local i volumes=()
+	for i in {1..5}; do
+		mkdir -p "$work/v/$i" && echo "$i" >"$work/v/$i/f" && volumes+=(-v "$work/v/$i:/v/$i")
+	done
+	[ "$(vm --rm -m 64m -i "${volumes[@]}" small sh -c 'cat /v/*/f' </dev/null | tr -d '\n')" = 12345 ]
 }
 
 @test "emulated: exec, cp, top, pause, memory, stop; nothing is left" {
@@ -140,13 +161,17 @@ END
 @test "emulated: inspect and stats show what its devices moved, as far as it is ours or QEMU tells" {
 	local json
 	mkdir "$work/v"
-	vm -d --balloon -m 256m --name e -v "$work/v:/data" small sh -c 'while :; do sleep 1; done'
+	vm -d -i --balloon -m 256m --name e -v "$work/v:/data" small sh -c 'read x; echo "$x $x"; while :; do sleep 1; done'
+	echo 0123456789 | timeout 30 "$strata" attach --sig-proxy=false e >"$work/out" &
+	until grep -q 9 "$work/out"; do sleep 0.1; done
+	kill %1
 	"$strata" exec e sh -c 'head -c 1000000 /dev/zero >/data/f'
 	json=$("$strata" inspect e)
 	jq .[0].devices <<<"$json"
 	jq -e '.[0].devices |
 		.fs[0].target == "/" and .fs[0].requests > 10 and .fs[0].inBytes > .fs[0].outBytes and
 		.fs[1].target == "/data" and .fs[1].requests > 1 and .fs[1].outBytes > 1000000 and
+		.console == { inBytes: 11, outBytes: 22 } and (has("rng") | not) and
 		.vsock.connections == 1 and .vsock.inBytes > 0 and .vsock.outBytes > 0 and
 		.balloon.total == 256 * 1048576 and .balloon.ballooned == 0 and
 		(.balloon | has("reported") | not) and (has("disks") | not)' <<<"$json"
