@@ -22,26 +22,38 @@ ordinary_setup() {
 	chmod 755 "$work"
 }
 
+# What he finds in place of the host's own, in the mount namespace that we are in.
+ordinary_mounts() {
+	local node file
+	mount --make-rprivate /
+	mount --bind "$work/passwd" /etc/passwd
+	for node in fuse net/tun kvm; do
+		[ ! -e /dev/$node ] || mount --bind "$work/dev/${node#*/}" /dev/$node
+	done
+	for file in /etc/subuid /etc/subgid; do
+		[ ! -e $file ] || mount --bind "$work/subids" $file
+	done
+}
+
+# The words that make a command his, into the array ordinary.
+ordinary_words() {
+	ordinary=(setpriv --reuid $uid --regid $uid --clear-groups env -i HOME="$work/home" XDG_RUNTIME_DIR="$work/xdg"
+		STRATA_CACHE="$work/cache" PATH="$work/bin:$PATH")
+}
+
 # Runs the script on stdin as that user; strata and $m, $rootfs are at hand.
 as_ordinary() {
+	local ordinary
 	{
 		# shellcheck disable=SC2016 # the script expands it
 		echo 'set -eE; trap '\''echo "line $LINENO: $BASH_COMMAND" >&2'\'' ERR
 			m=$HOME/m; rootfs=$HOME/../rootfs; [ "$(id -u)" != 0 ]'
 		cat
 	} >"$work/script"
-	# shellcheck disable=SC2016 # the inner shell expands it
-	timeout -k 5 "${ORDINARY_SECONDS:-100}" env -u STRATA_ROOT -u STRATA_RUNROOT work="$work" uid=$uid unshare -m bash -ec '
-		mount --make-rprivate /
-		mount --bind "$work/passwd" /etc/passwd
-		for node in fuse net/tun kvm; do
-			[ ! -e /dev/$node ] || mount --bind "$work/dev/${node#*/}" /dev/$node
-		done
-		for file in /etc/subuid /etc/subgid; do
-			[ ! -e $file ] || mount --bind "$work/subids" $file
-		done
-		exec setpriv --reuid $uid --regid $uid --clear-groups env -i HOME="$work/home" XDG_RUNTIME_DIR="$work/xdg" \
-			STRATA_CACHE="$work/cache" PATH="$work/bin:$PATH" bash "$work/script"'
+	ordinary_words
+	export -f ordinary_mounts
+	timeout -k 5 "${ORDINARY_SECONDS:-100}" env -u STRATA_ROOT -u STRATA_RUNROOT work="$work" \
+		unshare -m bash -ec 'ordinary_mounts; exec "$@"' - "${ordinary[@]}" bash "$work/script"
 }
 
 # What an ordinary user's test needs of the host beside root.

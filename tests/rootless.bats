@@ -227,3 +227,44 @@ strata rm vm >/dev/null
 echo done
 END
 }
+
+# The emulated machine has cgroup v2 alone, and nobody's systemd: it is given the group that logging in would give.
+@test "limits are kept in the group that systemd delegates, and refused outside of it" {
+	"$top/tests/testbed" --probe || skip "no testbed"
+	cat >"$work/inside" <<'END'
+set -e
+. "$top/tests/lib.bash"
+. "$top/tests/ordinary.bash"
+export TMPDIR=/run
+strata_setup
+make_rootfs "$work/rootfs"
+ordinary_setup 65536
+slice=/sys/fs/cgroup/user.slice/user-$uid.slice
+group=$slice/user@$uid.service
+mkdir -p "$group/shell"
+for dir in /sys/fs/cgroup /sys/fs/cgroup/user.slice "$slice"; do echo '+memory +pids' >"$dir/cgroup.subtree_control"; done
+chown "$uid" "$group" "$group"/cgroup.{procs,subtree_control} "$group"/shell "$group"/shell/cgroup.procs
+sh -c 'echo $$ >"$0"; exec "$@"' "$group/shell/cgroup.procs" bash -ec '. "$top/tests/ordinary.bash"; as_ordinary' <<'IN'
+strata import -q "$rootfs" small
+[ "$(strata run --rm --memory 32m --pids-limit 20 small cat /sys/fs/cgroup/memory.max /sys/fs/cgroup/pids.max)" = $'33554432\n20' ]
+strata run -d --memory 32m --name one small sleep 100 >/dev/null
+strata stats --no-stream one | grep -q '33.6 MB'
+strata update --memory 48m one >/dev/null
+[ "$(strata exec one cat /sys/fs/cgroup/memory.max)" = 50331648 ]
+strata pause one && strata unpause one
+strata rm -f one >/dev/null
+IN
+[ "$(find "$group/strata" -mindepth 1 -type d | wc -l)" = 0 ]
+as_ordinary <<'IN'
+! strata run --rm --memory 32m small true 2>"$HOME/said"
+cat "$HOME/said"
+[ "$(wc -l <"$HOME/said")" = 1 ] && grep -q 'systemd-run --user --scope' "$HOME/said"
+strata run --rm small true
+IN
+echo done
+END
+	export top build work uid
+	run "$top/tests/testbed" -t 250 -- bash "$work/inside"
+	echo "$output"
+	[ "$status" = 0 ] && [[ $output == *done ]]
+}
