@@ -77,16 +77,17 @@ static unsigned v2_controllers(const char *path)
 	return parse_list(list, " \n");
 }
 
-/* The host's number of who is root of this user namespace (proc(5), uid_map: "0 OUTSIDE COUNT"). */
+/* The host's number of our user, by the first line of proc(5)'s uid_map: "INSIDE OUTSIDE COUNT". */
 static unsigned long outside_uid(void)
 {
 	_free_ char *map = NULL;
+	unsigned long inside;
 	char *end;
 
 	if (file_read_all(AT_FDCWD, "/proc/self/uid_map", 4096, &map, NULL) < 0)
-		return 0;
-	strtoul(map, &end, 10);
-	return strtoul(end, NULL, 10);
+		return geteuid();
+	inside = strtoul(map, &end, 10);
+	return strtoul(end, NULL, 10) + (geteuid() - inside);
 }
 
 /* Whether our own group of v2, in @mount, is @dir or one below it. */
