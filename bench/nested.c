@@ -5,12 +5,14 @@
  * programs are among the host's, so look at these before the guest has any. One CPU, a host kernel
  * at a fixed address.
  *
- *     -plugin nested.so,out=FILE,marks=FILE
+ *     -plugin nested.so,out=FILE,marks=FILE[,blocks=FILE]
  *
  * The file of marks has a line "ADDRESS BYTES NAME" for each function of a host's program (both
  * hexadecimal, BYTES what stands there, by which it is told from other programs). FILE gets a line
  * "NAME HOST-KERNEL PROGRAMS GUEST-KERNEL" each time that one is entered: how many instructions
- * went before.
+ * went before. The file of blocks gets a line "NAME" at the same time, and behind it for each place
+ * that the host's kernel has jumped to since the last one "COUNT ADDRESS": how many instructions it
+ * executed from there on.
  */
 #include "plugin.h"
 #include <stdbool.h>
@@ -29,9 +31,16 @@ static struct mark {
 	char name[32];
 } marks[MARKS_MAX];
 
+/* What is executed in one go. Kept for ever: translated code refers to it. */
+struct block {
+	uint64_t vaddr, insns, times;
+	struct block *next;
+};
+
 static uint64_t counts[CLASSES];
 static unsigned nmarks;
-static FILE *out;
+static FILE *out, *blocks_out; /* blocks_out: or NULL */
+static struct block *blocks;
 static uint64_t host_offset; /* of the host's kernel in QEMU's memory; 0 = it has not begun */
 
 /*
@@ -61,6 +70,38 @@ static void executed(unsigned vcpu, void *data)
 	counts[word & 3] += word >> 2;
 }
 
+static void block_executed(unsigned vcpu, void *data)
+{
+	struct block *b = data;
+
+	(void)vcpu;
+	b->times++;
+}
+
+static void block_count(struct qemu_plugin_tb *tb)
+{
+	struct block *b = calloc(1, sizeof(*b));
+
+	if (!b)
+		abort();
+	b->vaddr = qemu_plugin_tb_vaddr(tb);
+	b->insns = qemu_plugin_tb_n_insns(tb);
+	b->next = blocks;
+	blocks = b;
+	qemu_plugin_register_vcpu_tb_exec_cb(tb, block_executed, 0, b);
+}
+
+static void blocks_write(const char *name)
+{
+	fprintf(blocks_out, "%s\n", name);
+	for (struct block *b = blocks; b; b = b->next) {
+		if (b->times)
+			fprintf(blocks_out, "%llu %llx\n", (unsigned long long)(b->times * b->insns),
+				(unsigned long long)b->vaddr);
+		b->times = 0;
+	}
+}
+
 static void marked(unsigned vcpu, void *data)
 {
 	const struct mark *m = data;
@@ -68,6 +109,8 @@ static void marked(unsigned vcpu, void *data)
 	(void)vcpu;
 	fprintf(out, "%s %llu %llu %llu\n", m->name, (unsigned long long)counts[HOST_KERNEL],
 		(unsigned long long)counts[PROGRAMS], (unsigned long long)counts[GUEST_KERNEL]);
+	if (blocks_out)
+		blocks_write(m->name);
 }
 
 /* At most 15 (Intel SDM 2A, 2.3.11). */
@@ -100,13 +143,16 @@ static bool is_there(const struct mark *m, const struct qemu_plugin_tb *tb)
 
 static void translated(qemu_plugin_id_t id, struct qemu_plugin_tb *tb)
 {
-	uintptr_t word = qemu_plugin_tb_n_insns(tb) << 2 | class_of(tb);
+	unsigned class = class_of(tb);
+	uintptr_t word = qemu_plugin_tb_n_insns(tb) << 2 | class;
 
 	(void)id;
 	for (unsigned i = 0; i < nmarks; i++)
 		if (is_there(&marks[i], tb))
 			qemu_plugin_register_vcpu_tb_exec_cb(tb, marked, 0, &marks[i]);
 	qemu_plugin_register_vcpu_tb_exec_cb(tb, executed, 0, (void *)word);
+	if (blocks_out && class == HOST_KERNEL)
+		block_count(tb);
 }
 
 static void ended(qemu_plugin_id_t id, void *data)
@@ -114,6 +160,8 @@ static void ended(qemu_plugin_id_t id, void *data)
 	(void)id;
 	(void)data;
 	fclose(out);
+	if (blocks_out)
+		fclose(blocks_out);
 }
 
 static int read_marks(const char *path)
@@ -147,6 +195,8 @@ qemu_plugin_install(qemu_plugin_id_t id, const qemu_info_t *info, int argc, char
 	for (int i = 0; i < argc; i++) {
 		if (strncmp(argv[i], "out=", 4) == 0)
 			out = fopen(argv[i] + 4, "we");
+		else if (strncmp(argv[i], "blocks=", 7) == 0)
+			blocks_out = fopen(argv[i] + 7, "we");
 		else if (strncmp(argv[i], "marks=", 6) != 0 || read_marks(argv[i] + 6) < 0)
 			return -1;
 	}
