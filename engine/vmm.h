@@ -70,11 +70,11 @@ struct vmm_message {
 };
 
 /*
- * Each VM's file server has a uid of its own, which owns its top and nothing else: this and 24 bits
- * of the id. In a user namespace one of the upper half of what that has: another VM of the same user
- * may have it too then.
+ * Each VM's file server has a uid of its own, which owns its top and nothing else: the first of
+ * many, which machines are made by, and 24 bits of the id. In a user namespace it is one of the
+ * upper half of what that has: another VM of the same user may have it too then.
  */
-#define VMM_UID_BASE 0x7e000000u
+uid_t vmm_uid_base(const struct run_spec *s);
 uid_t vmm_uid(const struct run_spec *s);
 /* A folder of the top, which was made by us, as its own: 0 or -errno with a text. */
 int vmm_give_away(int fd, uid_t uid);

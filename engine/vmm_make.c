@@ -20,7 +20,7 @@ static int boot(struct vm *v)
 
 int vmm_make(const struct run_spec *s, const struct digest *key)
 {
-	const struct vm_jail jail = { .uid = VMM_UID_BASE, .gid = VMM_UID_BASE };
+	const struct vm_jail jail = { .uid = vmm_uid_base(s), .gid = vmm_uid_base(s) };
 	const struct vm_snapshot snapshot = { VMM_SNAPSHOT, *key };
 	const struct vmm_machine m = { .kind = VMM_MADE, .port_fd = -1 };
 	char weak[256] = "";

@@ -7,6 +7,14 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#define HOST_BASE 0x7e000000u /* 24 bits of ids up, no distribution has users there */
+
+uid_t vmm_uid_base(const struct run_spec *s)
+{
+	/* The upper half, where images seldom have users. */
+	return s->ids ? s->ids / 2 : HOST_BASE;
+}
+
 uid_t vmm_uid(const struct run_spec *s)
 {
 	char digits[7];
@@ -14,8 +22,7 @@ uid_t vmm_uid(const struct run_spec *s)
 
 	snprintf(digits, sizeof(digits), "%.6s", s->id);
 	n = (uint32_t)strtoul(digits, NULL, 16);
-	/* The upper half, where images seldom have users. */
-	return s->ids ? s->ids / 2 + n % (s->ids - s->ids / 2) : VMM_UID_BASE + n;
+	return vmm_uid_base(s) + (s->ids ? n % (s->ids - s->ids / 2) : n);
 }
 
 struct vmm_tag vmm_volume_tag(size_t i)

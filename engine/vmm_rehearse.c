@@ -157,7 +157,7 @@ static int rehearse(struct rehearsal *h, const struct run_spec *s, const struct 
 {
 	const struct vm_folder root = { VMM_UPPER, true };
 	const struct vm_jail jail = {
-		.uid = VMM_UID_BASE, .gid = VMM_UID_BASE, .folders = &root, .nfolders = 1
+		.uid = vmm_uid_base(s), .gid = vmm_uid_base(s), .folders = &root, .nfolders = 1
 	};
 	const struct vm_snapshot snapshot = { .fd = VMM_SNAPSHOT, .key = *key, .learn = true };
 	struct vmm_machine m = {

@@ -268,3 +268,37 @@ END
 	echo "$output"
 	[ "$status" = 0 ] && [[ $output == *done ]]
 }
+
+@test "a microVM by KVM: boots, goes on from a machine, is checkpointed" {
+	[ -e "$build/vmlinux" ] || skip "no guest kernel: make kernel"
+	"$top/tests/testbed" --probe || skip "no testbed"
+	cat >"$work/inside" <<'END'
+set -e
+. "$top/tests/lib.bash"
+. "$top/tests/ordinary.bash"
+export TMPDIR=/run
+strata_setup
+make_rootfs "$work/rootfs"
+ordinary_setup 65536
+cp -L "$build/vmlinux" "$work/bin/vmlinux"
+ORDINARY_SECONDS=280 as_ordinary <<'IN'
+export STRATA_KERNEL=$HOME/../bin/vmlinux
+strata import -q "$rootfs" small
+[ "$(strata run --rm --vm --vmm kvm --cold small id -u)" = 0 ]
+strata run -d --vm --vmm kvm --name vm small sleep 1000 >/dev/null
+[ "$(ls "$HOME"/.local/share/strata/machines | wc -l)" = 1 ]
+strata exec vm sh -c 'touch /y; chown 5:6 /y'
+strata checkpoint vm >/dev/null
+strata restore vm >/dev/null
+[ "$(strata exec vm stat -c %u:%g /y)" = 5:6 ]
+strata clone --name other vm >/dev/null
+[ "$(strata exec other stat -c %u:%g /y)" = 5:6 ]
+strata rm -f vm other >/dev/null
+IN
+echo done
+END
+	export top build work uid
+	run "$top/tests/testbed" -t 300 -- bash "$work/inside"
+	echo "$output"
+	[ "$status" = 0 ] && [[ $output == *done ]]
+}
