@@ -64,6 +64,9 @@ int user_become(struct child *c)
 	if (syscall(SYS_setresgid, u->gid, u->gid, u->gid) < 0)
 		return err_sys("cannot become group %u", u->gid);
 	if (syscall(SYS_setresuid, u->uid, u->uid, u->uid) < 0)
-		return err_sys("cannot become user %u", u->uid);
+		return errno == EINVAL ?
+			       err(-EINVAL, "cannot become user %u: this user namespace has no such id",
+				   u->uid) :
+			       err_sys("cannot become user %u", u->uid);
 	return set_caps(u->uid ? 0 : c->spec->caps);
 }

@@ -163,6 +163,7 @@ refused() {
 	[ "$(wc -l <"$HOME/said")" = 1 ] && grep -q "$text" "$HOME/said"
 }
 refused "network 'bridge' needs root" --network bridge
+refused "user 70000: this user namespace has no such id" --user 70000:0
 case $(stat -fc %T /sys/fs/cgroup) in tmpfs) refused "limit: no group" --memory 64m ;; esac
 strata doctor | grep -q '^root .*partly .*65537 ids'
 echo done
