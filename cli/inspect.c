@@ -50,14 +50,13 @@ static const char *vsock_path(const struct inst *i, char *path, size_t size)
 }
 
 /* Of a running microVM; NULL: it is none, or does not say. */
-static json_t *devices(struct engine *e, const struct inst *i, const struct inst_state *s)
+static json_t *devices(const struct inst *i, const struct inst_state *s)
 {
-	const char *kind = json_get_str(inst_config(i), "kind");
 	struct device_stats d;
 
-	if (s->status != INST_RUNNING || !kind || !streq(kind, "vm"))
+	if (s->status != INST_RUNNING)
 		return NULL;
-	if (engine_device_stats(e, inst_id(i), &d) < 0) {
+	if (engine_device_stats(i, &d) < 0) {
 		err_clear();
 		return NULL;
 	}
@@ -76,7 +75,7 @@ static json_t *network(const struct inst *i, const struct inst_state *s)
 	return j;
 }
 
-static json_t *instance_json(struct engine *e, const struct inst *i, const struct inst_state *s)
+static json_t *instance_json(const struct inst *i, const struct inst_state *s)
 {
 	char vsock[4096];
 
@@ -88,7 +87,7 @@ static json_t *instance_json(struct engine *e, const struct inst *i, const struc
 		s->created.tv_sec ? clock_text(s->created).s : NULL, "started",
 		s->started.tv_sec ? clock_text(s->started).s : NULL, "finished",
 		s->finished.tv_sec ? clock_text(s->finished).s : NULL, "vsock",
-		vsock_path(i, vsock, sizeof(vsock)), "devices", devices(e, i, s), "network",
+		vsock_path(i, vsock, sizeof(vsock)), "devices", devices(i, s), "network",
 		network(i, s), "config", inst_config(i));
 }
 
@@ -101,8 +100,7 @@ static int inspect_one(struct cli *c, const char *what, json_t *out)
 
 	if (r == 0) {
 		r = inst_state(inst, &state);
-		return r < 0 ? r :
-			       json_array_append_new(out, instance_json(c->engine, inst, &state));
+		return r < 0 ? r : json_array_append_new(out, instance_json(inst, &state));
 	}
 	if (r != -ENOENT)
 		return r;

@@ -16,10 +16,8 @@
 
 struct sample {
 	struct cgroup_usage now;
-	double cpus; /* since the look before */
-	/* Of a microVM that answers. */
-	bool has_devices;
-	struct device_stats devices;
+	double cpus;	 /* since the look before */
+	json_t *devices; /* of a microVM that answers, or NULL */
 	/* Bytes in and out, where somebody counts them. */
 	bool has_net, has_block;
 	struct device_io net, block;
@@ -32,32 +30,46 @@ static int collect_id(void *ctx, const struct ps_entry *p)
 	return strv_add(ctx, p->id);
 }
 
-static void look_at_devices(struct engine *e, const char *name, struct sample *s)
+static void samples_free(struct sample *samples, size_t n)
 {
-	const struct device_stats *d = &s->devices;
-
-	s->has_devices = engine_device_stats(e, name, &s->devices) == 0;
-	err_clear();
-	s->has_net = s->has_devices && (d->known & DEVICE_NET);
-	s->has_block = s->has_devices && (d->known & DEVICE_DISKS);
-	s->net = devices_net_io(d);
-	s->block = devices_block_io(d);
+	for (size_t i = 0; samples && i < n; i++)
+		json_decref(samples[i].devices);
+	free(samples);
 }
 
 /* A microVM's network and disks are its devices; a container's its namespace and its cgroup. */
-static void look_at_io(struct engine *e, const char *name, struct sample *s)
+static void look_at_io(const struct inst *i, struct sample *s)
 {
+	struct device_stats d;
 	struct net_usage n;
 
-	look_at_devices(e, name, s);
-	if (s->has_devices)
+	if (engine_device_stats(i, &d) == 0) {
+		s->devices = devices_json(&d, inst_config(i));
+		s->has_net = d.known & DEVICE_NET;
+		s->net = devices_net_io(&d);
+		s->has_block = d.known & DEVICE_DISKS;
+		s->block = devices_block_io(&d);
 		return;
-	s->has_net = engine_net_usage(e, name, &n) == 0;
-	err_clear();
+	}
+	s->has_net = engine_net_usage(i, &n) == 0;
 	if (s->has_net)
 		s->net = (struct device_io){ n.in, n.out };
 	s->has_block = s->now.has_io;
 	s->block = (struct device_io){ s->now.io_read, s->now.io_written };
+	err_clear();
+}
+
+/* Opens it once for all that is asked, and holds nothing: there may be more than descriptors. */
+static int look_at(struct engine *e, const char *name, bool io, struct sample *s)
+{
+	_cleanup_(inst_closep) struct inst *i = NULL;
+	int r = inst_open(engine_runroot(e), name, &i);
+
+	if (r >= 0)
+		r = engine_stats(i, &s->now);
+	if (r >= 0 && io)
+		look_at_io(i, s);
+	return r;
 }
 
 /* Two looks, an interval apart, at each; what cannot be looked at has no cpus (-1). */
@@ -67,7 +79,7 @@ static int look(struct engine *e, char *const *names, size_t n, struct sample *s
 	int worst = 0;
 
 	for (size_t i = 0; i < n; i++) {
-		int r = engine_stats(e, names[i], &samples[i].now);
+		int r = look_at(e, names[i], false, &samples[i]);
 
 		samples[i].cpus = r < 0 ? -1 : 0;
 		if (r < 0)
@@ -76,30 +88,20 @@ static int look(struct engine *e, char *const *names, size_t n, struct sample *s
 	poll(NULL, 0, INTERVAL_MS);
 	end = clock_ns();
 	for (size_t i = 0; i < n; i++) {
-		uint64_t before = samples[i].now.cpu_ns;
+		struct sample *s = &samples[i];
+		uint64_t before = s->now.cpu_ns;
 
 		/* Ended meanwhile: what it used until then stands. */
-		if (samples[i].cpus < 0 || engine_stats(e, names[i], &samples[i].now) < 0) {
+		if (s->cpus < 0 || look_at(e, names[i], true, s) < 0) {
 			err_clear();
 			continue;
 		}
-		samples[i].cpus = (double)(samples[i].now.cpu_ns - before) / (double)(end - begin);
-		look_at_io(e, names[i], &samples[i]);
+		s->cpus = (double)(s->now.cpu_ns - before) / (double)(end - begin);
 	}
 	return worst;
 }
 
-static void add_devices(struct engine *e, const char *name, const struct device_stats *d,
-			json_t *sample)
-{
-	_cleanup_(inst_closep) struct inst *i = NULL;
-
-	if (inst_open(engine_runroot(e), name, &i) == 0)
-		json_object_set_new(sample, "devices", devices_json(d, inst_config(i)));
-	err_clear();
-}
-
-static json_t *sample_json(struct engine *e, const char *name, const struct sample *s)
+static json_t *sample_json(const char *name, const struct sample *s)
 {
 	const struct cgroup_usage *u = &s->now;
 	json_t *j = json_pack("{s:s, s:f, s:I, s:I, s:I, s:I}", "instance", name, "cpuPercent",
@@ -111,18 +113,18 @@ static json_t *sample_json(struct engine *e, const char *name, const struct samp
 		json_object_set_new(j, "netIO", device_io_json(s->net));
 	if (j && s->has_block)
 		json_object_set_new(j, "blockIO", device_io_json(s->block));
-	if (j && s->has_devices)
-		add_devices(e, name, &s->devices, j);
+	if (j && s->devices)
+		json_object_set(j, "devices", s->devices);
 	return j;
 }
 
-static void show_json(struct engine *e, char *const *names, size_t n, const struct sample *samples)
+static void show_json(char *const *names, size_t n, const struct sample *samples)
 {
 	_json_ json_t *list = json_array();
 
 	for (size_t i = 0; i < n; i++)
 		if (samples[i].cpus >= 0)
-			json_array_append_new(list, sample_json(e, names[i], &samples[i]));
+			json_array_append_new(list, sample_json(names[i], &samples[i]));
 	cli_print_json(list);
 }
 
@@ -155,7 +157,7 @@ static void show_table(char *const *names, size_t n, const struct sample *sample
 static int show_once(struct engine *e, char *const *given, bool as_json, bool clear)
 {
 	_strv_free_ char **all = NULL;
-	_free_ struct sample *samples = NULL;
+	struct sample *samples;
 	char *const *names = given;
 	size_t n;
 	int r;
@@ -174,9 +176,10 @@ static int show_once(struct engine *e, char *const *given, bool as_json, bool cl
 	if (clear)
 		printf("\033[H\033[J");
 	if (as_json)
-		show_json(e, names, n, samples);
+		show_json(names, n, samples);
 	else
 		show_table(names, n, samples);
+	samples_free(samples, n);
 	return r;
 }
 

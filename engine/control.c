@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* kill, wait, pause, stats, rename: small things asked of an instance. */
 #include "base/err.h"
+#include "base/json.h"
+#include "base/str.h"
 #include "engine/checkpoint.h"
 #include "engine/engine_.h"
 
@@ -78,24 +80,21 @@ int engine_rename(struct engine *e, const char *id_or_name, const char *name)
 	return r < 0 ? r : keep_config(e, inst_id(i), inst_config(i));
 }
 
-int engine_stats(struct engine *e, const char *id_or_name, struct cgroup_usage *ret)
+int engine_stats(const struct inst *i, struct cgroup_usage *ret)
 {
-	_cleanup_(inst_closep) struct inst *i = NULL;
 	struct inst_state state;
 	struct cgroup *g = NULL;
-	int r = inst_open(e->runroot_fd, id_or_name, &i);
+	int r = inst_state(i, &state);
 
-	if (r >= 0)
-		r = inst_state(i, &state);
 	if (r >= 0 && state.status != INST_RUNNING && state.status != INST_PAUSED)
-		r = err(-ESRCH, "%s is not running", id_or_name);
+		r = err(-ESRCH, "%s is not running", inst_called(i));
 	if (r >= 0)
 		r = cgroup_open(inst_id(i), &g);
 	if (r < 0)
 		return r;
 	r = cgroup_usage(g, ret);
 	cgroup_close(g);
-	return r < 0 ? err(r, "stats: %s has no cgroup", id_or_name) : 0;
+	return r < 0 ? err(r, "stats: %s has no cgroup", inst_called(i)) : 0;
 }
 
 /* A VMM of the guest's by now may say anything. */
@@ -104,24 +103,23 @@ static bool plausible(const struct device_stats *d)
 	return d->nfs <= DEVICE_FS_MAX && d->ndisks <= DEVICE_DISKS_MAX;
 }
 
-int engine_device_stats(struct engine *e, const char *id_or_name, struct device_stats *ret)
+int engine_device_stats(const struct inst *i, struct device_stats *ret)
 {
-	_cleanup_(inst_closep) struct inst *i = NULL;
+	const char *kind = json_get_str(inst_config(i), "kind");
 	struct device_stats d;
-	int r = inst_open(e->runroot_fd, id_or_name, &i);
+	int r = -EOPNOTSUPP;
 
-	if (r < 0)
-		return r;
-	r = inst_stats(i, &d, sizeof(d));
+	if (kind && streq(kind, spec_kind_name(RUN_VM)))
+		r = inst_stats(i, &d, sizeof(d));
 	if (r >= 0 && !plausible(&d))
 		r = -EBADMSG;
 	if (r == -EBUSY)
-		return err(r, "%s is paused", id_or_name);
+		return err(r, "%s is paused", inst_called(i));
 	/* A supervisor of an older strata. */
 	if (r == -EINVAL)
 		r = -EOPNOTSUPP;
 	if (r < 0)
-		return err(r, "%s: its devices: %s", id_or_name, strerror(-r));
+		return err(r, "%s: its devices: %s", inst_called(i), strerror(-r));
 	*ret = d;
 	return 0;
 }

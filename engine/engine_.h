@@ -51,4 +51,10 @@ static inline void inst_closep(struct inst **i)
 	inst_close(*i);
 }
 
+/* As a person calls it. */
+static inline const char *inst_called(const struct inst *i)
+{
+	return *inst_name(i) ? inst_name(i) : inst_id(i);
+}
+
 #endif

@@ -100,7 +100,7 @@ int engine_commit(struct engine *e, const char *id_or_name, const struct commit_
 		  struct digest *ret_manifest);
 
 /* What an instance uses now; -ESRCH with a text: it does not run. */
-int engine_stats(struct engine *e, const char *id_or_name, struct cgroup_usage *ret);
+int engine_stats(const struct inst *i, struct cgroup_usage *ret);
 /*
  * Bytes that the eth0 of a running container has received and sent. -EOPNOTSUPP: it is none, or has
  * no network of its own; -ESRCH: it does not run; with a text.
@@ -108,12 +108,12 @@ int engine_stats(struct engine *e, const char *id_or_name, struct cgroup_usage *
 struct net_usage {
 	uint64_t in, out;
 };
-int engine_net_usage(struct engine *e, const char *id_or_name, struct net_usage *ret);
+int engine_net_usage(const struct inst *i, struct net_usage *ret);
 /*
  * What the devices of a running microVM have moved. -EOPNOTSUPP: it is none; -EBUSY: it is paused;
  * -ETIMEDOUT: it does not answer, within two seconds; with a text.
  */
-int engine_device_stats(struct engine *e, const char *id_or_name, struct device_stats *ret);
+int engine_device_stats(const struct inst *i, struct device_stats *ret);
 
 struct process_entry {
 	pid_t pid, ppid;

@@ -42,7 +42,7 @@ static int read_usage(const struct inst *i, struct net_usage *ret)
 	char path[48];
 	int r = inst_process(i, &pidfd);
 
-	/* Its number when it is held already: not that of one before it, which is another's by now. */
+	/* Its number when it is held already: not that of one before it, another's by now. */
 	if (r >= 0)
 		r = inst_state(i, &state);
 	if (r < 0)
@@ -59,16 +59,15 @@ static int read_usage(const struct inst *i, struct net_usage *ret)
 	return r;
 }
 
-int engine_net_usage(struct engine *e, const char *id_or_name, struct net_usage *ret)
+int engine_net_usage(const struct inst *i, struct net_usage *ret)
 {
-	_cleanup_(inst_closep) struct inst *i = NULL;
 	_cleanup_(spec_freep) struct run_spec *spec = NULL;
-	int r = engine_find(e, id_or_name, &i, &spec);
+	int r = spec_from_json(inst_config(i), &spec);
 
 	if (r < 0)
 		return r;
 	if (spec->kind != RUN_CONTAINER || !spec_has_eth0(spec))
-		return err(-EOPNOTSUPP, "%s has no network of a container's own", id_or_name);
+		return err(-EOPNOTSUPP, "%s has no network of a container's own", inst_called(i));
 	r = read_usage(i, ret);
-	return r < 0 ? err(r, "%s: its network: %s", id_or_name, strerror(-r)) : 0;
+	return r < 0 ? err(r, "%s: its network: %s", inst_called(i), strerror(-r)) : 0;
 }

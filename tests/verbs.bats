@@ -159,6 +159,10 @@ status_of() { "$strata" ps -a --format json | grep -A20 "\"name\": \"$1\"" | sed
 	[[ $("$strata" stats --no-stream c) == *"CPU %"*c* ]]
 	run "$strata" stats --no-stream --format json
 	[[ $output == *'"pids": '[3-9]* && $output != *devices* ]]
+	need strace
+	id=$("$strata" ps -q)
+	strace -e trace=openat -o "$work/trace" "$strata" stats --no-stream "$id"
+	[ "$(grep -c "\"instances/$id\"" "$work/trace")" = 3 ] # after a reboot?, and once a look
 	"$strata" stop -t 0 c
 	fails 125 "not running" "$strata" top c
 	fails 125 "not running" "$strata" stats --no-stream c
