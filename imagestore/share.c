@@ -11,6 +11,7 @@
 #include <linux/fs.h>
 #include <sys/ioctl.h>
 #include <sys/stat.h>
+#include <sys/statfs.h>
 
 #define CHUNK	 (256u << 10)	    /* compared at once */
 #define CALL_MAX (16u << 20)	    /* what a kernel takes in one call */
@@ -23,6 +24,7 @@ struct sharing {
 	size_t at;		    /* the layer at hand */
 	char path[PATH_MAX];	    /* in it, "/" in front of each name */
 	uint8_t *chunks;	    /* two of CHUNK */
+	uint64_t block;		    /* of the file system, which shares whole ones */
 	bool impossible;	    /* this file system does not */
 };
 
@@ -49,14 +51,20 @@ static uint64_t dedupe(int from, int to, uint64_t off, uint64_t len, int *ret_er
 	return 0;
 }
 
+/*
+ * For every range, that is. EINVAL is not: it is about this one, or about these two files (Btrfs,
+ * where one of them has no checksums), since can_share() has seen another be taken.
+ */
 static bool is_impossible(int error)
 {
-	return error == -EOPNOTSUPP || error == -ENOTTY || error == -EXDEV || error == -EINVAL;
+	return error == -EOPNOTSUPP || error == -ENOTTY || error == -EXDEV;
 }
 
 static void share_run(struct sharing *s, int from, int to, uint64_t off, uint64_t end)
 {
-	while (end - off >= RUN_MIN && !s->impossible) {
+	off = ROUND_UP(off, s->block);
+	end = end / s->block * s->block;
+	while (off + RUN_MIN <= end && !s->impossible) {
 		int error = 0;
 		uint64_t n = dedupe(from, to, off, MIN(end - off, (uint64_t)CALL_MAX), &error);
 
@@ -205,18 +213,36 @@ static bool is_new(const struct txn *t, const struct digest *diff_id)
 	return fstatat(t->dirfd, layer_file(diff_id, "index").s, &st, 0) == 0 && st.st_nlink == 1;
 }
 
-/* Asked with nothing to share: whether the file system knows what that is. */
-static bool can_share(const struct txn *t, const struct digest *diff_ids)
+/*
+ * Asked with a range beyond doubt, the first blocks of two files of ours, which it compares: an
+ * error is about the file system. An overlay above one that cannot says EINVAL for that.
+ */
+static bool can_share(const struct txn *t, const struct digest *one, const struct digest *other,
+		      uint64_t *ret_block)
 {
-	_close_ int from =
-		openat(t->dirfd, layer_file(&diff_ids[0], "index").s, O_RDONLY | O_CLOEXEC);
-	_close_ int to =
-		openat(t->dirfd, layer_file(&diff_ids[1], "index").s, O_RDONLY | O_CLOEXEC);
-	int error = from < 0 || to < 0 ? -ENOENT : 0;
+	_close_ int from = openat(t->dirfd, layer_file(one, "index").s, O_RDONLY | O_CLOEXEC);
+	_close_ int to = openat(t->dirfd, layer_file(other, "index").s, O_RDONLY | O_CLOEXEC);
+	struct stat a, b;
+	struct statfs fs;
+	uint64_t block;
+	int error = 0;
 
-	if (!error)
-		dedupe(from, to, 0, 0, &error);
+	if (from < 0 || to < 0 || fstat(from, &a) < 0 || fstat(to, &b) < 0 || fstatfs(to, &fs) < 0)
+		return false;
+	block = MAX((uint64_t)fs.f_bsize, (uint64_t)LAYER_BLOCK);
+	dedupe(from, to, 0, (uint64_t)MIN(a.st_size, b.st_size) < block ? 0 : block, &error);
+	*ret_block = block;
 	return !error;
+}
+
+/* The lowest layer that is not the first once more, or @n. */
+static size_t find_other(const struct digest *diff_ids, size_t n)
+{
+	size_t i = 1;
+
+	while (i < n && digest_eq(&diff_ids[i], &diff_ids[0]))
+		i++;
+	return i;
 }
 
 static void share_layers(struct sharing *s, const struct digest *diff_ids, size_t n)
@@ -237,12 +263,15 @@ static void share_layers(struct sharing *s, const struct digest *diff_ids, size_
 void txn_share(struct txn *t, const struct digest *diff_ids, size_t n)
 {
 	struct sharing *s = NULL;
+	size_t other = find_other(diff_ids, n);
+	uint64_t block;
 
-	if (n < 2 || !can_share(t, diff_ids))
+	if (other >= n || !can_share(t, &diff_ids[0], &diff_ids[other], &block))
 		return;
 	s = new0(struct sharing);
 	if (s) {
 		s->t = t;
+		s->block = block;
 		s->stack = mem_new(n, sizeof(*s->stack));
 		s->chunks = mem_new(2, CHUNK);
 	}
