@@ -53,10 +53,12 @@ static inline void list_remove(struct list *l)
 }
 
 #define list_entry(l, type, member) container_of(l, type, member)
-#define list_for_each(l, head)	    for (struct list *l = (head)->next; l != (head); l = l->next)
+/* NOLINTBEGIN(bugprone-macro-parentheses): @l is a name, which is declared here. */
+#define list_for_each(l, head) for (struct list *l = (head)->next; l != (head); l = l->next)
 /* As list_for_each, where the body may remove @l. */
 #define list_for_each_safe(l, head)                                            \
 	for (struct list *l = (head)->next, *l##_next_ = l->next; l != (head); \
 	     l = l##_next_, l##_next_ = l->next)
+/* NOLINTEND(bugprone-macro-parentheses) */
 
 #endif

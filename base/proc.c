@@ -3,6 +3,7 @@
 
 #include "base/err.h"
 #include "base/fd.h"
+#include "base/proc_stat.h"
 #include "base/str.h"
 #include <errno.h>
 #include <stdio.h>
@@ -12,8 +13,6 @@
 #ifndef LIBEXECDIR
 #define LIBEXECDIR "/usr/local/libexec/strata"
 #endif
-
-#define STAT_MAX 4096 /* bytes of /proc/PID/stat: 52 numbers and a name */
 
 int proc_boot_id(struct boot_id *ret)
 {
@@ -33,64 +32,24 @@ int proc_boot_id(struct boot_id *ret)
 	return 0;
 }
 
-/* What /proc/PID/stat says, of which there is more. */
-struct stat_fields {
-	char state;	/* field 3 */
-	uint64_t start; /* field 22 */
-};
-
-/* From the space before field 3 on. */
-static int parse_fields(const char *text, struct stat_fields *ret)
-{
-	const char *field = text;
-
-	for (int i = 3; field && i < 22; i++)
-		field = strchr(field + 1, ' ');
-	if (!field || *text != ' ')
-		return -EBADMSG;
-	ret->state = text[1];
-	ret->start = strtoull(field, NULL, 10);
-	return 0;
-}
-
-static int read_stat(pid_t pid, struct stat_fields *ret)
-{
-	_close_ int fd = -1;
-	char path[32], text[STAT_MAX];
-	const char *rest;
-	ssize_t n;
-
-	snprintf(path, sizeof(path), "/proc/%d/stat", pid);
-	fd = open(path, O_RDONLY | O_CLOEXEC);
-	if (fd < 0)
-		return errno == ENOENT ? -ESRCH : -errno;
-	n = fd_read_full(fd, text, sizeof(text) - 1);
-	if (n < 0)
-		return (int)n;
-	text[n] = '\0';
-	/* The name, field 2, stands in parentheses and may hold anything, parentheses too. */
-	rest = strrchr(text, ')');
-	return rest ? parse_fields(rest + 1, ret) : -EBADMSG;
-}
-
 int proc_start_time(pid_t pid, uint64_t *ret)
 {
-	struct stat_fields fields = { 0 };
-	int r = read_stat(pid, &fields);
+	struct proc_stat s = { 0 };
+	int r = proc_stat(pid, &s);
 
 	if (r < 0)
 		return r;
-	*ret = fields.start;
+	*ret = s.start;
 	return 0;
 }
 
 bool proc_alive(pid_t pid, uint64_t start_time)
 {
-	struct stat_fields fields = { 0 };
+	struct proc_stat s = { 0 };
 
-	if (pid <= 0 || read_stat(pid, &fields) < 0)
+	if (pid <= 0 || proc_stat(pid, &s) < 0)
 		return false;
-	return fields.start == start_time && fields.state != 'Z' && fields.state != 'X';
+	return s.start == start_time && s.state != 'Z' && s.state != 'X';
 }
 
 int proc_pidfd(pid_t pid)

@@ -39,19 +39,36 @@ char *str_fmt(const char *fmt, ...)
 	return s;
 }
 
-/* The decimal number that *@s begins with; moves *@s behind it. */
-static int take_u64(const char **s, uint64_t *ret)
+int str_number(const char **s, unsigned base, uint64_t max, uint64_t *ret)
 {
+	static const char digits[] = "0123456789abcdef";
+	const char *digit, *at = *s;
 	uint64_t n = 0;
 
-	if (!isdigit((unsigned char)**s))
-		return -EINVAL;
-	for (; isdigit((unsigned char)**s); (*s)++) {
-		if (__builtin_mul_overflow(n, 10, &n) || __builtin_add_overflow(n, **s - '0', &n))
+	for (; *at && (digit = strchr(digits, tolower((unsigned char)*at))); at++) {
+		uint64_t d = (uint64_t)(digit - digits);
+
+		if (d >= base)
+			break;
+		if (__builtin_mul_overflow(n, base, &n) || __builtin_add_overflow(n, d, &n) ||
+		    n > max)
 			return -ERANGE;
 	}
+	if (at == *s)
+		return -EINVAL;
+	*s = at;
 	*ret = n;
 	return 0;
+}
+
+const char *str_word(const char *s, unsigned n)
+{
+	s += strspn(s, " \t");
+	while (n-- > 0) {
+		s += strcspn(s, " \t\n");
+		s += strspn(s, " \t");
+	}
+	return s;
 }
 
 int str_u64(const char *s, uint64_t min, uint64_t max, uint64_t *ret)
@@ -61,7 +78,7 @@ int str_u64(const char *s, uint64_t min, uint64_t max, uint64_t *ret)
 
 	if (s[strspn(s, "0123456789")])
 		return -EINVAL;
-	r = take_u64(&s, &n);
+	r = str_number(&s, 10, UINT64_MAX, &n);
 	if (r < 0)
 		return r;
 	if (n < min || n > max)
@@ -110,7 +127,7 @@ int str_size(const char *s, uint64_t *ret)
 	uint64_t whole, billionths;
 	int r, shift;
 
-	r = take_u64(&s, &whole);
+	r = str_number(&s, 10, UINT64_MAX, &whole);
 	if (r < 0)
 		return r;
 	r = take_fraction(&s, &billionths);

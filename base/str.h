@@ -29,6 +29,13 @@ char *str_fmt(const char *fmt, ...) __attribute__((format(printf, 1, 2)));
 /* A decimal number in [min, max], the whole string: 0, -EINVAL or -ERANGE. */
 int str_u64(const char *s, uint64_t min, uint64_t max, uint64_t *ret);
 /*
+ * The number of base 8, 10 or 16 that *@s begins with, without sign, blank or prefix, up to @max;
+ * *@s is behind it then. 0, -EINVAL or -ERANGE.
+ */
+int str_number(const char **s, unsigned base, uint64_t max, uint64_t *ret);
+/* The @n-th word of a line, from 0 on, with what is behind it; words are between blanks and tabs. */
+const char *str_word(const char *s, unsigned n);
+/*
  * A size as docker takes it: a decimal number ("1.5" too), optionally with b, k, m, g, t or p
  * (powers of 1024; kb and kib are k). In bytes: 0, -EINVAL or -ERANGE.
  */

@@ -121,7 +121,7 @@ static void blocks_write(void)
 		return;
 	for (const struct block *b = blocks; b; b = b->next)
 		if (b->times)
-			fprintf(f, "%llu %llx\n", (unsigned long long)(b->times * b->insns),
+			fprintf(f, "%llu %llx\n", (unsigned long long)b->times * b->insns,
 				(unsigned long long)b->vaddr);
 	fclose(f);
 }

@@ -74,13 +74,13 @@ static const struct verb *find_verb(const struct verb *verbs, const char *name)
 }
 
 /* The value of `--name VALUE` or `--name=VALUE` at argv[*i], or NULL. */
-static const char *global_value(const char *name, int argc, char **argv, int *i)
+static const char *global_value(const char *name, char **argv, int *i)
 {
 	const char *rest = str_after(argv[*i], name);
 
 	if (rest && *rest == '=')
 		return rest + 1;
-	if (rest && !*rest && *i + 1 < argc)
+	if (rest && !*rest && argv[*i + 1])
 		return argv[++*i];
 	return NULL;
 }
@@ -108,9 +108,9 @@ static int global_options(struct cli *c, const struct verb *verbs, int argc, cha
 			setenv("STRATA_DEBUG", "1", 1); /* for the programs that we start, too */
 			continue;
 		}
-		if ((value = global_value("--root", argc, argv, &i)))
+		if ((value = global_value("--root", argv, &i)))
 			c->where.root = value;
-		else if ((value = global_value("--runroot", argc, argv, &i)))
+		else if ((value = global_value("--runroot", argv, &i)))
 			c->where.runroot = value;
 		else {
 			*ret_status =

@@ -170,7 +170,7 @@ static void drop_kept(int folder)
 
 	if (!d)
 		return;
-	fd = -1;
+	take_fd(fd);
 	while ((entry = readdir(d)))
 		if (str_after(entry->d_name, KEPT))
 			fd_remove_tree(folder, entry->d_name);

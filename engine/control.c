@@ -107,10 +107,11 @@ int engine_device_stats(const struct inst *i, struct device_stats *ret)
 {
 	const char *kind = json_get_str(inst_config(i), "kind");
 	struct device_stats d;
-	int r = -EOPNOTSUPP;
+	int r;
 
-	if (kind && streq(kind, spec_kind_name(RUN_VM)))
-		r = inst_stats(i, &d, sizeof(d));
+	if (!kind || !streq(kind, spec_kind_name(RUN_VM)))
+		return err(-EOPNOTSUPP, "%s is no microVM", inst_called(i));
+	r = inst_stats(i, &d, sizeof(d));
 	if (r >= 0 && !plausible(&d))
 		r = -EBADMSG;
 	if (r == -EBUSY)

@@ -156,7 +156,7 @@ static bool has_fs(const char *name)
  */
 static int try_erofs(const char *store)
 {
-	_close_ int fd = open(store, O_TMPFILE | O_RDWR | O_CLOEXEC, 0600), mount_fd = -1;
+	_close_ int fd = open(store, O_TMPFILE | O_RDWR | O_CLOEXEC, 0600);
 	struct layer_tree *tree;
 	struct fd_path path = fd_path(fd);
 	struct image_erofs erofs = { .index = path.s, .packs = (char *[]){ NULL } };
@@ -171,8 +171,11 @@ static int try_erofs(const char *store)
 	r = layer_tree_write(tree, NULL, 0, fd);
 	layer_tree_free(tree);
 	if (r >= 0)
-		mount_fd = r = kind.mount(kind.ctx);
-	return r < 0 ? r : 0;
+		r = kind.mount(kind.ctx);
+	if (r < 0)
+		return r;
+	fd_close(r);
+	return 0;
 }
 
 /* Whether the driver overlay stands on EROFS here. */

@@ -151,7 +151,7 @@ int image_mount_open(int dir, const char *name, const struct image_kind *kind, i
 
 bool image_mount_leave(int dir, const char *name)
 {
-	struct holders l;
+	struct holders l = { .file = -1 };
 	bool last;
 
 	if (dir < 0 || holders_open(dir, name, 0, &l) < 0)

@@ -3,6 +3,7 @@
 #include "base/err.h"
 #include "base/fd.h"
 #include "base/proc.h"
+#include "base/str.h"
 #include "engine/engine_.h"
 #include "engine/net_usage.h"
 #include "engine/spec.h"
@@ -23,13 +24,17 @@ static const char *find_interface(const char *text)
 /* Behind the name: eight numbers received, of which the first is bytes; then those sent. */
 int net_usage_parse(const char *text, struct net_usage *ret)
 {
-	const char *at = find_interface(text);
-	unsigned long long in, out;
+	const char *at = find_interface(text), *in, *out;
+	struct net_usage u;
 
-	if (!at ||
-	    sscanf(at + strlen(INTERFACE), "%llu %*u %*u %*u %*u %*u %*u %*u %llu", &in, &out) != 2)
+	if (!at)
 		return -ENOENT;
-	*ret = (struct net_usage){ in, out };
+	in = str_word(at + strlen(INTERFACE), 0);
+	out = str_word(at + strlen(INTERFACE), 8);
+	if (str_number(&in, 10, UINT64_MAX, &u.in) < 0 ||
+	    str_number(&out, 10, UINT64_MAX, &u.out) < 0)
+		return -ENOENT;
+	*ret = u;
 	return 0;
 }
 

@@ -7,6 +7,7 @@
 #include "base/err.h"
 #include "base/fd.h"
 #include "base/mem.h"
+#include "base/proc_stat.h"
 #include "base/str.h"
 #include "engine/engine_.h"
 #include "engine/processes_vm.h"
@@ -48,27 +49,16 @@ static ino_t namespace_of(pid_t pid)
 	return stat(path, &st) < 0 ? 0 : st.st_ino;
 }
 
-/* proc(5), stat: fields 4 (ppid), 14 and 15 (user and system time, ticks) behind (the name). */
 static int read_process(pid_t pid, struct process *ret)
 {
-	unsigned long long user, system;
-	_free_ char *text = NULL;
-	char path[48], *after;
+	struct proc_stat s;
+	char path[48];
 	struct stat st;
-	int ppid;
 
 	snprintf(path, sizeof(path), "/proc/%d/stat", (int)pid);
-	if (stat(path, &st) < 0 || file_read_all(AT_FDCWD, path, 4096, &text, NULL) < 0)
+	if (stat(path, &st) < 0 || proc_stat(pid, &s) < 0)
 		return -ESRCH;
-	after = strrchr(text, ')');
-	if (!after || sscanf(after + 1, " %*c %d %*d %*d %*d %*d %*u %*u %*u %*u %*u %llu %llu",
-			     &ppid, &user, &system) != 3)
-		return -ESRCH;
-	*ret = (struct process){ .pid = pid,
-				 .ppid = ppid,
-				 .uid = st.st_uid,
-				 .cpu_ns = (user + system) *
-					   (1000000000u / (unsigned)sysconf(_SC_CLK_TCK)) };
+	*ret = (struct process){ .pid = pid, .ppid = s.ppid, .uid = st.st_uid, .cpu_ns = s.cpu_ns };
 	return 0;
 }
 
@@ -106,7 +96,8 @@ static void add_descendants(struct processes *all)
 {
 	bool more = true;
 
-	qsort(all->p, all->n, sizeof(*all->p), by_pid);
+	if (all->n) /* qsort(3) takes no NULL */
+		qsort(all->p, all->n, sizeof(*all->p), by_pid);
 	while (more) {
 		more = false;
 		for (size_t i = 0; i < all->n; i++) {

@@ -5,6 +5,7 @@
 #include "base/fd.h"
 #include "base/json.h"
 #include "base/log.h"
+#include "base/str.h"
 #include "network/network.h"
 #include "engine/passt.h"
 #include "engine/qemu.h"
@@ -457,10 +458,11 @@ static void disks_stats(struct vmm_qemu *q, struct device_stats *d)
 		return;
 	json_array_foreach(all, i, j)
 	{
-		const char *name = json_get_str(j, "device");
-		unsigned n;
+		const char *name = json_get_str(j, "device"),
+			   *number = name ? str_after(name, "disk") : NULL;
+		uint64_t n;
 
-		if (name && sscanf(name, "disk%u", &n) == 1 && n < d->ndisks)
+		if (number && str_u64(number, 0, d->ndisks - 1, &n) == 0)
 			d->disks[n] = disk_of(json_get_object(j, "stats"));
 	}
 	d->known |= DEVICE_DISKS;

@@ -81,9 +81,9 @@ int image_pull(struct store *s, const char *name, const struct pull_options *o,
 /* @to NULL: where its name says. The manifest arrives as it is, byte for byte. */
 int image_push(struct store *s, const char *ref, const char *to, const struct pull_options *o,
 	       struct digest *ret_manifest);
-/* Tries the password, then keeps it in podman's auth.json. */
-int registry_login(const char *host, const char *user, const char *password);
+/* Tries the password at the registry, as the user @said it, then keeps it in podman's auth.json. */
+int registry_login(const char *said, const char *user, const char *password);
 /* -ENOENT: was not logged in. */
-int registry_logout(const char *host);
+int registry_logout(const char *said);
 
 #endif

@@ -30,8 +30,7 @@ static void entry_write(uint8_t *at, const char *name, unsigned name_len, unsign
 	memcpy(at + CPIO_HEAD, name, strlen(name) + 1);
 }
 
-/* The size of the file @fd, or -errno. */
-static int64_t file_size(int fd, const char *what)
+static int file_size(int fd, const char *what, uint64_t *ret)
 {
 	struct stat st;
 
@@ -39,7 +38,8 @@ static int64_t file_size(int fd, const char *what)
 		return err_sys("%s", what);
 	if (!S_ISREG(st.st_mode) || st.st_size <= 0 || (uint64_t)st.st_size > FILE_MAX)
 		return err(-EINVAL, "%s: not a file of a possible size", what);
-	return st.st_size;
+	*ret = (uint64_t)st.st_size;
+	return 0;
 }
 
 /* Where all lies, from the begin of the archives: init at PAGE, the modules at a page too. */
@@ -49,13 +49,13 @@ struct layout {
 
 static int layout_of(int init, int modules, struct layout *ret)
 {
-	int64_t init_len = file_size(init, "guest init");
-	int64_t modules_len = modules < 0 ? 0 : file_size(modules, "guest modules");
-	struct layout l;
+	struct layout l = { 0 };
+	int r = file_size(init, "guest init", &l.init_len);
 
-	if (init_len < 0 || modules_len < 0)
-		return (int)MIN(init_len, modules_len);
-	l = (struct layout){ (uint64_t)init_len, (uint64_t)modules_len };
+	if (r >= 0 && modules >= 0)
+		r = file_size(modules, "guest modules", &l.modules_len);
+	if (r < 0)
+		return r;
 	l.len = PAGE + ROUND_UP(l.init_len, CPIO_ALIGN) +
 		ROUND_UP(CPIO_HEAD + sizeof(end), CPIO_ALIGN);
 	if (modules >= 0) {

@@ -81,8 +81,8 @@ static const unsigned long file_ioctls[] = {
 	FS_IOC_SETFLAGS, FS_IOC_FSGETXATTR, FS_IOC_FSSETXATTR,
 };
 
-#define CALLS(list)  .calls = list, .ncalls = ARRAY_SIZE(list)
-#define IOCTLS(list) .ioctls = list, .nioctls = ARRAY_SIZE(list)
+#define CALLS(list)  .calls = (list), .ncalls = ARRAY_SIZE(list)
+#define IOCTLS(list) .ioctls = (list), .nioctls = ARRAY_SIZE(list)
 
 static const struct kind {
 	const char *name; /* as struct virtio_ops has it; of the two that are no devices, ours */

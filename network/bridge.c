@@ -19,15 +19,16 @@ enum { PREFIX_MIN = 8, PREFIX_MAX = 29 };
 int bridge_parse(const char *word, struct bridge *ret)
 {
 	struct bridge b = { 0 };
-	char address[16], net[INET_ADDRSTRLEN], end;
+	const char *s = word;
+	char net[INET_ADDRSTRLEN];
 	uint32_t host, mask;
+	uint64_t prefix;
 
-	if (sscanf(word, "%15[0-9.]/%2u%c", address, &b.prefix, &end) != 2 ||
-	    b.prefix < PREFIX_MIN || b.prefix > PREFIX_MAX ||
-	    inet_pton(AF_INET, address, &b.address) != 1)
+	if (!address_take(&s, &b.address) || str_u64(s, PREFIX_MIN, PREFIX_MAX, &prefix) < 0)
 		return err(-EINVAL,
 			   "bridge '%s': must be ADDRESS/PREFIX of IPv4, such as " NETWORK_DEFAULT,
 			   word);
+	b.prefix = (unsigned)prefix;
 	mask = UINT32_MAX << (32 - b.prefix);
 	host = ntohl(b.address.s_addr) & ~mask;
 	if (!host || host == ~mask)
@@ -47,13 +48,18 @@ static void make_alias(const struct bridge *b, const char *runroot, char alias[2
 	snprintf(alias, 256, ALIAS " %s/%u %.200s", address, b->prefix, runroot);
 }
 
-/* A line of /proc/net/route (Linux: net/ipv4/fib_trie.c): numbers of the host's byte order. */
-static bool overlaps(const struct bridge *b, const char *line, char name[IFNAMSIZ])
+/*
+ * A line of /proc/net/route (Linux: net/ipv4/fib_trie.c): name, net, five words, mask; numbers of
+ * the host's byte order.
+ */
+static bool overlaps(const struct bridge *b, const char *line)
 {
 	const uint32_t ours = htonl(UINT32_MAX << (32 - b->prefix));
-	unsigned to, mask;
+	const char *to_word = str_word(line, 1), *mask_word = str_word(line, 7);
+	uint64_t to, mask;
 
-	if (sscanf(line, "%15s %x %*x %*x %*d %*d %*d %x", name, &to, &mask) != 3)
+	if (str_number(&to_word, 16, UINT32_MAX, &to) < 0 ||
+	    str_number(&mask_word, 16, UINT32_MAX, &mask) < 0)
 		return false;
 	/* A default route leads everywhere. */
 	return mask && !((to ^ b->net.s_addr) & mask & ours);
@@ -62,17 +68,17 @@ static bool overlaps(const struct bridge *b, const char *line, char name[IFNAMSI
 static int check_routes(const struct bridge *b)
 {
 	FILE *f = fopen("/proc/net/route", "re");
-	char line[256], name[IFNAMSIZ];
+	char line[256];
 	int r = 0;
 
 	if (!f)
 		return err_sys("/proc/net/route");
 	while (r >= 0 && fgets(line, sizeof(line), f))
-		if (overlaps(b, line, name))
+		if (overlaps(b, line))
 			r = err(-EADDRINUSE,
-				"network 'bridge': the host has a route into %s, by %s: "
+				"network 'bridge': the host has a route into %s, by %.*s: "
 				"STRATA_BRIDGE=ADDRESS/PREFIX chooses another net",
-				b->text, name);
+				b->text, (int)strcspn(line, " \t"), line);
 	fclose(f);
 	return r;
 }

@@ -14,19 +14,28 @@
 #define LEASE_MAX (1u << 20) /* bytes of a file of ours */
 #define LOCK	  "lock"
 
+bool address_take(const char **s, struct in_addr *ret)
+{
+	size_t len = strcspn(*s, "/");
+	char text[INET_ADDRSTRLEN];
+
+	if (len >= sizeof(text) || (*s)[len] != '/')
+		return false;
+	memcpy(text, *s, len);
+	text[len] = '\0';
+	*s += len + 1;
+	return inet_pton(AF_INET, text, ret) == 1;
+}
+
 int lease_port_parse(const char *word, struct lease_port *ret)
 {
-	struct lease_port p = { 0 };
-	char protocol[4], address[16], end;
-	unsigned host, guest;
+	const char *udp = str_after(word, "udp/"), *s = udp ? udp : str_after(word, "tcp/");
+	struct lease_port p = { .udp = udp != NULL };
+	uint64_t host, guest;
 
-	if (sscanf(word, "%3[a-z]/%15[0-9.]/%5u/%5u%c", protocol, address, &host, &guest, &end) !=
-		    4 ||
-	    host - 1 >= UINT16_MAX || guest - 1 >= UINT16_MAX ||
-	    inet_pton(AF_INET, address, &p.address) != 1 ||
-	    (!streq(protocol, "tcp") && !streq(protocol, "udp")))
+	if (!s || !address_take(&s, &p.address) || str_number(&s, 10, UINT16_MAX, &host) < 0 ||
+	    *s++ != '/' || str_u64(s, 1, UINT16_MAX, &guest) < 0 || !host)
 		return err(-EINVAL, "'%s' is no port to publish", word);
-	p.udp = streq(protocol, "udp");
 	p.host = (uint16_t)host;
 	p.guest = (uint16_t)guest;
 	*ret = p;

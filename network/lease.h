@@ -31,6 +31,8 @@ struct leases {
 	size_t n, cap;
 };
 
+/* The address that *@s begins with, and a slash; *@s is behind it then. */
+bool address_take(const char **s, struct in_addr *ret);
 /* Of this word: 0 or -EINVAL with a text. */
 int lease_port_parse(const char *word, struct lease_port *ret);
 void lease_done(struct lease *l);

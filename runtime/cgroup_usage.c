@@ -25,17 +25,16 @@ static int read_number(const struct cgroup_dir *d, const char *file, uint64_t *r
 	return r;
 }
 
+/* Bytes: the second number of proc(5)'s statm, which are pages. */
 static uint64_t resident(long pid)
 {
 	char path[48];
 	_free_ char *text = NULL;
-	unsigned long long total, pages;
 
 	snprintf(path, sizeof(path), "/proc/%ld/statm", pid);
-	if (file_read_all(AT_FDCWD, path, 256, &text, NULL) < 0 ||
-	    sscanf(text, "%llu %llu", &total, &pages) != 2)
+	if (file_read_all(AT_FDCWD, path, 256, &text, NULL) < 0)
 		return 0;
-	return pages * (uint64_t)sysconf(_SC_PAGESIZE);
+	return strtoull(str_word(text, 1), NULL, 10) * (uint64_t)sysconf(_SC_PAGESIZE);
 }
 
 static int count_processes(const struct cgroup_dir *d, uint64_t *ret_pids, uint64_t *ret_memory)
@@ -69,15 +68,11 @@ static void add_io_v2(const char *line, struct cgroup_usage *u)
 /* Of v1's blkio: "8:0 Read 1". */
 static void add_io_v1(const char *line, struct cgroup_usage *u)
 {
-	unsigned long long n;
-	char word[16];
+	const char *what = str_word(line, 1), *r = str_after(what, "Read "),
+		   *w = str_after(what, "Write ");
 
-	if (sscanf(line, "%*u:%*u %15s %llu", word, &n) != 2)
-		return;
-	if (streq(word, "Read"))
-		u->io_read += n;
-	else if (streq(word, "Write"))
-		u->io_written += n;
+	u->io_read += r ? strtoull(r, NULL, 10) : 0;
+	u->io_written += w ? strtoull(w, NULL, 10) : 0;
 }
 
 static void read_io(const struct cgroup_dir *d, struct cgroup_usage *u)

@@ -4,6 +4,7 @@
 
 #include "base/err.h"
 #include "base/fd.h"
+#include "base/str.h"
 #include <sys/stat.h>
 #include <sys/sysmacros.h>
 
@@ -11,12 +12,14 @@
 static int number_of(const char *path, dev_t *ret)
 {
 	_free_ char *text = NULL;
-	unsigned ma, mi;
+	uint64_t ma, mi;
 	int r = file_read_all(AT_FDCWD, path, 64, &text, NULL);
+	const char *s = text;
 
 	if (r < 0)
 		return r;
-	if (sscanf(text, "%u:%u", &ma, &mi) != 2)
+	if (str_number(&s, 10, UINT32_MAX, &ma) < 0 || *s++ != ':' ||
+	    str_number(&s, 10, UINT32_MAX, &mi) < 0)
 		return -EBADMSG;
 	*ret = makedev(ma, mi);
 	return 0;

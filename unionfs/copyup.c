@@ -89,13 +89,12 @@ static int copy_attributes(struct ufs *u, uint64_t id, const struct stat *st, st
 static int copy_data(struct ufs *u, uint64_t id, const struct stat *st, const struct made *m,
 		     uint64_t limit)
 {
-	_close_ int opened = -1;
-	uint64_t want;
-	int fd = m->fd, e;
+	_close_ int opened =
+		m->fd >= 0 ? -1 : openat(u->upper.tmp, m->tmp.s, O_RDWR | O_NOFOLLOW | O_CLOEXEC);
+	int fd = m->fd >= 0 ? m->fd : opened, e;
 	struct lower_data d;
+	uint64_t want;
 
-	if (fd < 0)
-		fd = opened = openat(u->upper.tmp, m->tmp.s, O_RDWR | O_NOFOLLOW | O_CLOEXEC);
 	if (fd < 0)
 		return -errno;
 	if (limit == COPYUP_META)

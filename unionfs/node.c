@@ -387,19 +387,24 @@ void node_table_reset(struct ufs *u)
 	lower_reset(&u->lower);
 }
 
+/* One without a parent. */
+static void drop_top(struct node_table *t, struct node **n)
+{
+	if (*n) {
+		hash_table_remove(&t->by_id, &(*n)->by_id);
+		hash_table_remove(&t->by_ino, &(*n)->by_ino);
+	}
+	free(*n);
+	*n = NULL;
+}
+
 void node_table_done(struct ufs *u)
 {
 	struct node_table *t = &u->nodes;
 
 	drop_unpinned(u);
-	for (struct node **p = &t->root; p; p = p == &t->root ? &t->orphans : NULL) {
-		if (!*p)
-			continue;
-		hash_table_remove(&t->by_id, &(*p)->by_id);
-		hash_table_remove(&t->by_ino, &(*p)->by_ino);
-		free(*p);
-		*p = NULL;
-	}
+	drop_top(t, &t->root);
+	drop_top(t, &t->orphans);
 	hash_table_done(&t->by_id);
 	hash_table_done(&t->by_ino);
 	pthread_mutex_destroy(&t->lock);

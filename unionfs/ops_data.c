@@ -362,9 +362,9 @@ ssize_t op_copy_file_range(struct request *r)
 	if (!n) {
 		n = copy_range_to(r->u, &from, in->off_in, file->fd, in->off_out, in->len);
 		fdcache_put(&r->u->fds, file);
+		if (n > 0)
+			kill_for_caller(r, to.node);
 	}
-	if (n > 0)
-		kill_for_caller(r, to.node);
 	inode_unpin(r->u, &from);
 	inode_unpin(r->u, &to);
 	if (n < 0)

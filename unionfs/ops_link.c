@@ -193,7 +193,7 @@ ssize_t op_tmpfile(struct request *r)
 		struct wire_entry_out entry;
 		struct wire_open_out open;
 	} o = { 0 };
-	struct node *n;
+	struct node *n = NULL;
 	struct stat st;
 	int e;
 
@@ -203,7 +203,7 @@ ssize_t op_tmpfile(struct request *r)
 	pthread_rwlock_wrlock(&r->u->tree);
 	e = make_nameless(r, &m, &n, &st);
 	pthread_rwlock_unlock(&r->u->tree);
-	if (e)
+	if (!n)
 		return request_fail(r, e);
 	request_entry(r, n->id, &st, &o.entry);
 	node_put(r->u, n);

@@ -44,8 +44,8 @@ static int parse_type(const char *s, struct perm *p)
 		{ "file", S_IFREG }, { "dir", S_IFDIR },     { "symlink", S_IFLNK },
 		{ "pipe", S_IFIFO }, { "socket", S_IFSOCK },
 	};
-	unsigned int major, minor;
-	char end;
+	const char *number;
+	uint64_t major, minor;
 
 	for (size_t i = 0; i < ARRAY_SIZE(types); i++) {
 		if (streq(s, types[i].name)) {
@@ -53,11 +53,12 @@ static int parse_type(const char *s, struct perm *p)
 			return 0;
 		}
 	}
-	if (sscanf(s, "char-%u-%u%c", &major, &minor, &end) == 2)
-		p->mode |= S_IFCHR;
-	else if (sscanf(s, "block-%u-%u%c", &major, &minor, &end) == 2)
-		p->mode |= S_IFBLK;
-	else
+	number = str_after(s, "char-");
+	p->mode |= number ? S_IFCHR : S_IFBLK;
+	if (!number)
+		number = str_after(s, "block-");
+	if (!number || str_number(&number, 10, UINT32_MAX, &major) < 0 || *number++ != '-' ||
+	    str_number(&number, 10, UINT32_MAX, &minor) < 0 || *number)
 		return -EIO;
 	p->rdev = makedev(major, minor);
 	return 0;
@@ -66,14 +67,17 @@ static int parse_type(const char *s, struct perm *p)
 /* The upper is ours, but a damaged one must not make a directory of a file. */
 static int parse(const char *text, uint32_t real, struct perm *ret)
 {
-	struct perm p = { 0 };
-	int used = 0;
+	uint64_t uid, gid, mode;
+	struct perm p;
 
-	if (sscanf(text, "%u:%u:%o%n", &p.uid, &p.gid, &p.mode, &used) != 3 || p.mode & ~07777u)
+	if (str_number(&text, 10, UINT32_MAX, &uid) < 0 || *text++ != ':' ||
+	    str_number(&text, 10, UINT32_MAX, &gid) < 0 || *text++ != ':' ||
+	    str_number(&text, 8, 07777, &mode) < 0)
 		return -EIO;
-	if (text[used] == 0)
+	p = (struct perm){ .uid = (uint32_t)uid, .gid = (uint32_t)gid, .mode = (uint32_t)mode };
+	if (!*text)
 		p.mode |= real & S_IFMT;
-	else if (text[used] != ':' || parse_type(text + used + 1, &p) < 0)
+	else if (*text++ != ':' || parse_type(text, &p) < 0)
 		return -EIO;
 	if (S_ISDIR(p.mode) != S_ISDIR(real))
 		return -EIO;

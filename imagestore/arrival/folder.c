@@ -80,7 +80,7 @@ static int copy_text(const json_t *doc, const char *key, char **ret)
 int arrival_note_read(int dirfd, struct arrival_note *ret)
 {
 	_json_ json_t *doc = NULL;
-	_cleanup_(arrival_note_done) struct arrival_note n = { 0 };
+	struct arrival_note n = { 0 };
 	const char *asked;
 	int r = json_parse_file(dirfd, "image", "arriving image", &doc);
 
@@ -90,14 +90,14 @@ int arrival_note_read(int dirfd, struct arrival_note *ret)
 		r = copy_text(doc, "platform", &n.platform);
 	if (r >= 0 && json_object_get(doc, "name"))
 		r = copy_text(doc, "name", &n.name);
-	if (r < 0)
-		return r;
 	asked = json_get_str(doc, "asked");
-	if (!asked || digest_parse(asked, &n.asked) < 0)
-		return err(-EBADMSG, "an arriving image without its \"asked\"");
-	*ret = n;
-	n = (struct arrival_note){ 0 };
-	return 0;
+	if (r >= 0 && (!asked || digest_parse(asked, &n.asked) < 0))
+		r = err(-EBADMSG, "an arriving image without its \"asked\"");
+	if (r < 0)
+		arrival_note_done(&n);
+	else
+		*ret = n;
+	return r < 0 ? r : 0;
 }
 
 int arrival_note_write(int dirfd, const struct arrival_note *n)

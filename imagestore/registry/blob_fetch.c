@@ -13,7 +13,7 @@
 struct fetch {
 	struct store *s;
 	struct partial *p;
-	struct http_reply *reply;
+	struct http_reply reply;
 	struct sha256 hash;
 	uint64_t have; /* bytes that came and are hashed; the last of them are gathered: */
 	size_t ngathered;
@@ -112,12 +112,12 @@ static int on_bytes(void *ctx, long status, const void *data, size_t len)
 	uint64_t asked = f->have;
 	int r = 0;
 
-	if (status != 206 && asked && f->reply->status == 0) {
+	if (status != 206 && asked && f->reply.status == 0) {
 		r = start_over(f); /* a server without ranges sends all again */
-	} else if (status == 206 && f->reply->status == 0 && f->reply->range_from != asked) {
+	} else if (status == 206 && f->reply.status == 0 && f->reply.range_from != asked) {
 		return err(-EPROTO, "the registry sent another range than was asked for");
 	}
-	f->reply->status = status; /* known from now on */
+	f->reply.status = status; /* known from now on */
 	if (r < 0)
 		return r;
 	if (len > f->p->size - f->have)
@@ -130,7 +130,7 @@ static int on_bytes(void *ctx, long status, const void *data, size_t len)
 
 static int download(struct registry *r, struct fetch *f)
 {
-	_cleanup_(http_reply_done) struct http_reply p = { 0 };
+	struct http_reply *p = &f->reply;
 	_free_ char *url =
 		str_fmt("%s/v2/%s/blobs/sha256:%s", r->base, r->repo, digest_hex(&f->p->digest).s);
 	struct http_request q = { .url = url, .sink = on_bytes, .ctx = f };
@@ -140,23 +140,21 @@ static int download(struct registry *r, struct fetch *f)
 
 	if (!url)
 		return -ENOMEM;
-	/* cppcheck-suppress autoVariables ; for the sink, which is called below only */
-	f->reply = &p;
 	do {
 		q.from = f->have;
 		e = tell(f); /* who waits between attempts hears of another's failure here */
 		if (e >= 0)
-			e = registry_try(r, "pull", &q, &p);
+			e = registry_try(r, "pull", &q, p);
 		wrote = write_piece(f);
 		if (wrote < 0)
 			e = wrote;
-		if (e >= 0 && p.status == 416 && f->have)
+		if (e >= 0 && p->status == 416 && f->have)
 			e = start_over(f) ?: -EAGAIN;
 		if (f->have > counted + PROGRESS_MIN) {
 			counted = f->have;
 			n = 0;
 		}
-	} while (f->have < f->p->size && registry_again(r, ++n, e, &p));
+	} while (f->have < f->p->size && registry_again(r, ++n, e, p));
 	/* Whether it broke off behind the last byte or not: the digest tells. */
 	if (e == -EAGAIN && f->have == f->p->size) {
 		err_clear();
@@ -164,7 +162,7 @@ static int download(struct registry *r, struct fetch *f)
 	}
 	if (e < 0)
 		return e == -EAGAIN ? -EIO : e;
-	return p.status == 200 || p.status == 206 ? 0 : registry_status_err(r, url, &p);
+	return p->status == 200 || p->status == 206 ? 0 : registry_status_err(r, url, p);
 }
 
 static int check(struct fetch *f)
@@ -189,5 +187,6 @@ int partial_fetch(struct registry *r, struct store *s, struct partial *p)
 
 	if (e >= 0 && f.have < p->size)
 		e = download(r, &f);
+	http_reply_done(&f.reply);
 	return e < 0 ? e : check(&f);
 }

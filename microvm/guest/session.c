@@ -44,7 +44,7 @@ bool session_write(int fd, struct iovec *iov, unsigned n)
 			return false;
 		while (i < n && done >= (ssize_t)iov[i].iov_len)
 			done -= (ssize_t)iov[i++].iov_len;
-		if (done > 0) {
+		if (i < n && done > 0) {
 			iov[i].iov_base = (uint8_t *)iov[i].iov_base + done;
 			iov[i].iov_len -= (size_t)done;
 		}
@@ -74,8 +74,7 @@ static int keep_only(int fd)
 {
 	int null;
 
-	if ((fd > 0 && close_all(0, (unsigned)fd - 1) < 0) ||
-	    close_all((unsigned)fd + 1, ~0u) < 0)
+	if ((fd > 0 && close_all(0, (unsigned)fd - 1) < 0) || close_all((unsigned)fd + 1, ~0u) < 0)
 		return -errno;
 	fd = fcntl(fd, F_DUPFD_CLOEXEC, 3);
 	close_all(0, 2);

@@ -72,7 +72,7 @@ static int copy_out(int fd, const struct config *c)
 	uint32_t directory;
 	int r = tree_path_init(&path, c->argv[0]);
 
-	if (r == 0)
+	if (r >= 0)
 		r = tree_source_open(-1, &path, &source);
 	if (r < 0)
 		return r;

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* The processes of the machine, for `top`: all but the kernel's threads and init's own. */
+#include "base/proc_stat.h"
 #include "microvm/guest/init.h"
 
 #include <ctype.h>
@@ -11,13 +12,13 @@
 
 #define KTHREADD 2u /* the kernel's threads are its children */
 
-static ssize_t read_file(const char *pid, const char *name, char *buf, size_t size)
+static ssize_t read_command(const char *pid, char *buf, size_t size)
 {
 	char path[300];
 	ssize_t n;
 	int fd;
 
-	snprintf(path, sizeof(path), "/proc/%s/%s", pid, name);
+	snprintf(path, sizeof(path), "/proc/%s/cmdline", pid);
 	fd = open(path, O_RDONLY | O_CLOEXEC);
 	if (fd < 0)
 		return -1;
@@ -38,27 +39,20 @@ static bool is_init(const char *pid)
 	       own.st_dev == its.st_dev && own.st_ino == its.st_ino;
 }
 
-/* proc(5), stat: fields 4 (ppid), 14 and 15 (user and system time, ticks) behind (the name). */
 static bool read_process(const char *pid, struct guest_process *ret)
 {
-	unsigned long long user, system;
-	char path[300], text[1024], *after;
+	struct proc_stat s;
+	char path[300];
 	struct stat st;
-	unsigned ppid;
 
 	snprintf(path, sizeof(path), "/proc/%s", pid);
-	if (stat(path, &st) < 0 || read_file(pid, "stat", text, sizeof(text)) <= 0)
-		return false;
-	after = strrchr(text, ')');
-	if (!after || sscanf(after + 1, " %*c %u %*d %*d %*d %*d %*u %*u %*u %*u %*u %llu %llu",
-			     &ppid, &user, &system) != 3)
+	if (stat(path, &st) < 0 || proc_stat((pid_t)strtoul(pid, NULL, 10), &s) < 0)
 		return false;
 	*ret = (struct guest_process){ .pid = (uint32_t)strtoul(pid, NULL, 10),
-				       .ppid = ppid,
+				       .ppid = (uint32_t)s.ppid,
 				       .uid = st.st_uid,
-				       .cpu_ns = (user + system) *
-						 (1000000000u / (unsigned)sysconf(_SC_CLK_TCK)) };
-	return ret->pid != KTHREADD && ppid != KTHREADD && !is_init(pid);
+				       .cpu_ns = s.cpu_ns };
+	return ret->pid != KTHREADD && ret->ppid != KTHREADD && !is_init(pid);
 }
 
 static bool tell(int fd, const char *pid)
@@ -69,7 +63,7 @@ static bool tell(int fd, const char *pid)
 
 	if (!read_process(pid, &p))
 		return true;
-	len = read_file(pid, "cmdline", command, sizeof(command));
+	len = read_command(pid, command, sizeof(command));
 	for (ssize_t i = 0; i + 1 < len; i++)
 		if (!command[i])
 			command[i] = ' ';

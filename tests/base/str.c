@@ -38,6 +38,53 @@ static void numbers(_unused_ void **state)
 	assert_int_equal(n, 7);
 }
 
+static void numbers_begun(_unused_ void **state)
+{
+	static const struct {
+		const char *text;
+		unsigned base;
+		uint64_t max;
+		int r;
+		uint64_t n;
+		const char *rest;
+	} of[] = {
+		{ "10.1", 10, 10, 0, 10, ".1" },
+		{ "11", 10, 10, -ERANGE, 77, "11" },
+		{ "18446744073709551616", 10, UINT64_MAX, -ERANGE, 77, "18446744073709551616" },
+		{ "17:8", 8, 07777, 0, 017, ":8" },
+		{ "78", 8, 07777, 0, 7, "8" },
+		{ "00FfGg", 16, UINT32_MAX, 0, 255, "Gg" },
+		{ "10000000000000000", 16, UINT64_MAX, -ERANGE, 77, "10000000000000000" },
+		{ "a", 10, 10, -EINVAL, 77, "a" },
+		{ "-1", 10, 10, -EINVAL, 77, "-1" },
+		{ " 1", 10, 10, -EINVAL, 77, " 1" },
+		{ "", 16, 10, -EINVAL, 77, "" },
+	};
+
+	for (size_t i = 0; i < ARRAY_SIZE(of); i++) {
+		const char *s = of[i].text;
+		uint64_t n = 77;
+
+		assert_int_equal(str_number(&s, of[i].base, of[i].max, &n), of[i].r);
+		assert_int_equal(n, of[i].n);
+		assert_string_equal(s, of[i].rest);
+	}
+}
+
+static void words(_unused_ void **state)
+{
+	const char *line = " eth0\t1  22 \nother 4 5 6 7";
+
+	assert_true(str_word(line, 0) == line + 1);
+	assert_true(str_word(line, 1) == line + 6);
+	assert_true(str_word(line, 2) == line + 9);
+	/* None is taken from the next line, however many are asked for. */
+	for (unsigned n = 3; n < 6; n++)
+		assert_int_equal(*str_word(line, n), '\n');
+	assert_string_equal(str_word("a", 1), "");
+	assert_string_equal(str_word("", 9), "");
+}
+
 static void sizes(_unused_ void **state)
 {
 	static const struct {
@@ -171,7 +218,8 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(prefixes),	cmocka_unit_test(formats),
-		cmocka_unit_test(numbers),	cmocka_unit_test(sizes),
+		cmocka_unit_test(numbers),	cmocka_unit_test(numbers_begun),
+		cmocka_unit_test(words),	cmocka_unit_test(sizes),
 		cmocka_unit_test(human_sizes),	cmocka_unit_test(copies),
 		cmocka_unit_test(printable),	cmocka_unit_test(vectors),
 		cmocka_unit_test(environments),
