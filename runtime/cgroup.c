@@ -93,6 +93,7 @@ static int add_dir(struct cgroup *g, const struct cgroup_mount *m, unsigned cont
 		r = cgroup_v2_enable(root, folder, controllers);
 		if (r < 0)
 			return r;
+		cgroup_v2_count(folder);
 	}
 	r = make_group(folder, g->id);
 	if (r < 0)

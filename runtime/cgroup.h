@@ -61,6 +61,11 @@ int cgroup_v1_limit(const struct cgroup_dir *d, const struct run_limits *l);
 int cgroup_v2_limit(const struct cgroup_dir *d, const struct run_limits *l);
 /* Lets the groups below @root's strata/ have these controllers. */
 int cgroup_v2_enable(int root, int folder, unsigned controllers);
+/*
+ * Has those below strata/ count what they read from disks and write to them, if whose hierarchy it
+ * is gives strata/ the controllers; no run fails for want of that.
+ */
+void cgroup_v2_count(int folder);
 /* How many times the kernel killed for want of memory. */
 uint64_t cgroup_v1_oom_kills(const struct cgroup_dir *d);
 uint64_t cgroup_v2_oom_kills(const struct cgroup_dir *d);

@@ -71,13 +71,13 @@ int cgroup_v2_limit(const struct cgroup_dir *d, const struct run_limits *l)
 	return r;
 }
 
-/* Which of our controllers the groups below @dir have. */
-static unsigned enabled(int dir)
+/* Which of our controllers a file of @dir names. */
+static unsigned named_in(int dir, const char *file)
 {
 	_free_ char *list = NULL;
 	unsigned bits = 0;
 
-	if (file_read_all(dir, "cgroup.subtree_control", 4096, &list, NULL) < 0)
+	if (file_read_all(dir, file, 4096, &list, NULL) < 0)
 		return 0;
 	for (const char *s = list; *s;) {
 		size_t len = strcspn(s, " \n");
@@ -91,7 +91,7 @@ static unsigned enabled(int dir)
 /* Only what is missing: each such write stops every fork of the machine for a moment. */
 static int enable(int dir, unsigned controllers)
 {
-	unsigned missing = controllers & ~enabled(dir);
+	unsigned missing = controllers & ~named_in(dir, "cgroup.subtree_control");
 
 	for (unsigned bit = 1; bit <= missing; bit <<= 1) {
 		char text[16];
@@ -119,6 +119,18 @@ int cgroup_v2_enable(int root, int folder, unsigned controllers)
 		controllers |= CGROUP_MEMORY;
 	r = enable(root, controllers);
 	return r < 0 ? r : enable(folder, controllers);
+}
+
+void cgroup_v2_count(int folder)
+{
+	unsigned offered;
+
+	if (named_in(folder, "cgroup.subtree_control") & CGROUP_IO)
+		return;
+	offered = named_in(folder, "cgroup.controllers");
+	if (offered & CGROUP_IO)
+		enable(folder, offered & (CGROUP_IO | CGROUP_MEMORY));
+	err_clear();
 }
 
 uint64_t cgroup_v2_oom_kills(const struct cgroup_dir *d)

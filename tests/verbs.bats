@@ -169,6 +169,38 @@ status_of() { "$strata" ps -a --format json | grep -A20 "\"name\": \"$1\"" | sed
 	fails 125 "no such instance" "$strata" top nosuch
 }
 
+# Pure cgroup v2, a disk of its own under the store, and nobody who gives groups controllers but this script.
+@test "stats: BLOCK IO of a container, by cgroup v2, where its root has io for who is below" {
+	need jq mke2fs
+	"$top/tests/testbed" --probe || skip "no testbed here"
+	export strata work
+	{
+		echo "$strict"
+		cat <<-'END'
+			truncate -s 100m /run/disk; mke2fs -q -t ext4 /run/disk; mkdir /run/m
+			mount "$(losetup -f --show /run/disk)" /run/m
+			export STRATA_ROOT=/run/m/store STRATA_RUNROOT=/run/r
+			"$strata" import -q "$work/rootfs" small
+			cd /sys/fs/cgroup
+			up() { "$strata" run -d --name "$1" --driver overlay small sleep 1000 >/dev/null; }
+			stats() { "$strata" stats --no-stream --format json "$1" | jq -e ".[0] | $2"; }
+			up none
+			stats none '.blockIO | not'
+			not grep -w io cgroup.subtree_control strata/cgroup.subtree_control
+			"$strata" rm -f none
+			echo "+io +memory" >cgroup.subtree_control
+			up c
+			"$strata" exec c dd if=/dev/zero of=/x bs=64k count=32 conv=fsync
+			stats c '.blockIO.output >= 2097152 and .memoryLimit == 0'
+			"$strata" stats --no-stream c | grep -E "[0-9.]+ MB +[0-9]+$"
+			"$strata" rm -f c
+		END
+	} >"$work/script"
+	run "$top/tests/testbed" -w "$work" -t 200 -- bash "$work/script"
+	echo "$output"
+	[ "$status" = 0 ]
+}
+
 @test "diff and commit" {
 	"$strata" run --name c small sh -c 'echo n >/root/new; rm /etc/greeting; echo more >>/etc/group; mkdir /made; true'
 	run "$strata" diff c
