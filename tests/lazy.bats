@@ -97,12 +97,12 @@ same_as_whole() {
 		[[ $output == *"$(md5sum <"$work/$file" | cut -d' ' -f1)"* ]]
 	done
 	[ -z "$(ls "$STRATA_ROOT/layers")" ]
-	! grep rest "$work/knobs/log"
+	not grep -E "rest [0-9]+ [0-9]{5}" "$work/knobs/log" # its configuration came
 	"$strata" fsck
 	rm "$work/knobs/hold"
 	until_gone
 	"$strata" images | grep /lazy
-	! "$strata" images | grep arriving
+	"$strata" images | not grep arriving
 	"$strata" fsck
 	same_as_whole
 }
@@ -116,7 +116,7 @@ same_as_whole() {
 	export STRATA_ROOT=$work/second
 	run -0 --separate-stderr "$strata" pull -q --lazy "$host/plain:1"
 	[[ $stderr == *"has no table of contents"*"pulled whole"* ]]
-	! arriving
+	not arriving
 	"$strata" run --rm "$host/plain:1" true
 	fails 125 "exclude one another" "$strata" pull --lazy --drop-blobs "$host/lazy:1"
 	fails 125 "must be keep or zstd:chunked" "$strata" push --compression gzip "$host/plain:1"
@@ -125,7 +125,7 @@ same_as_whole() {
 	"$strata" pull -q "$host/lazy:1"
 	# All of it is here: lazy is the pull of a name.
 	"$strata" pull -q --lazy "$host/lazy:1"
-	! arriving
+	not arriving
 	"$strata" fsck
 }
 
@@ -145,7 +145,7 @@ same_as_whole() {
 	export STRATA_ROOT=$work/second
 	run -0 --separate-stderr "$strata" pull -q --lazy "$host/z:2"
 	[[ $stderr == *"tables of contents have over 128 MiB"*"pulled whole"* ]]
-	! arriving
+	not arriving
 	[ "$("$strata" run --rm "$host/z:2" cat /1 /2 | tr -d '\n')" = 12 ]
 	"$strata" fsck
 }
@@ -193,7 +193,7 @@ put_blob() {
 	"$strata" images | grep -E "/z +2 .*arriving"
 	: >"$work/knobs/log"
 	[ "$("$strata" run --rm "$host/z:2" cat /etc/greeting)" = hello ]
-	! grep -E "rest [0-9]+ [0-9]{5}" "$work/knobs/log"
+	not grep -E "rest [0-9]+ [0-9]{5}" "$work/knobs/log"
 	"$strata" rmi "$host/z:2"
 	until_gone
 	"$strata" fsck
@@ -361,7 +361,7 @@ put_blob() {
 	[ "$("$strata" exec c cat /etc/greeting)" = hello ]
 	"$strata" rm -f c
 	"$strata" rmi "$host/lazy:1"
-	! arriving
+	not arriving
 	# Who brought the rest gives up.
 	rm "$work/knobs/hold"
 	for _ in $(seq 100); do
@@ -571,7 +571,7 @@ put_blob() {
 		"$strata" logs v >"$work/out"
 		printf "ready\n%s\n%s\n" "$(md5sum <"$work/rootfs/var/file13")" "$(wc -l <"$work/rootfs/var/file14")" |
 			diff - "$work/out"
-		! grep "error" "$STRATA_RUNROOT"/instances/*/monitor.log
+		not grep "error" "$STRATA_RUNROOT"/instances/*/monitor.log
 		"$strata" rm v
 	'
 }

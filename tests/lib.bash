@@ -81,6 +81,14 @@ fails() {
 	[ "$(grep -c . <<<"$stderr")" = 1 ]
 }
 
+# A command that has to fail: set -e, and so bats, goes on behind "! COMMAND", whatever it gives.
+not() { ! "$@"; }
+
+# What scripts begin with that a shell of its own runs.
+# shellcheck disable=SC2016,SC2034 # expanded where the script runs; *.bats have it too
+strict='set -e
+not() { ! "$@"; }'
+
 # What the scripts of vm_host have too: fails, as above; the log of an instance, waited for until it says something.
 # shellcheck disable=SC2016 # expanded where the script runs
 vm_helpers='
@@ -99,7 +107,7 @@ vm_helpers='
 # Runs a script where microVMs can run; $strata, $work and the store are there, and errors end it.
 vm_host() {
 	export strata work
-	printf 'set -e\n%s\n%s\n' "$vm_helpers" "$1" >"$work/script"
+	printf '%s\n' "$strict" "$vm_helpers" "$1" >"$work/script"
 	if "$strata" doctor --format json | jq -e '.[] | select(.name == "kvm") | .verdict == "yes"' >/dev/null; then
 		run bash "$work/script"
 	else

@@ -56,9 +56,10 @@ strata umount "$m"
 strata rm keep >/dev/null
 strata mount --read-only other:1 "$m" >/dev/null
 [ "$(stat -c %u:%g "$m/kept")" = 7:8 ]
-! touch "$m/new" 2>/dev/null
+not touch "$m/new" 2>/dev/null
 strata umount "$m"
-! strata run other:1 true 2>"$HOME/run" && grep -q "needs root" "$HOME/run"
+not strata run other:1 true 2>"$HOME/run"
+grep -q "needs root" "$HOME/run"
 echo done
 END
 	echo "$output"

@@ -26,7 +26,7 @@ host_network='
 vm_netns() {
 	[ -e "$build/vmlinux" ] || skip "no guest kernel: make kernel"
 	need jq passt ip unshare
-	printf 'set -e\n%s\n' "$1" >"$work/inner"
+	printf '%s\n' "$strict" "$1" >"$work/inner"
 	printf '%s\n' "$host_network" >"$work/outer"
 	vm_host 'unshare -n bash "$work/outer"'
 }
@@ -41,7 +41,7 @@ ctr_helpers='
 ctr_netns() {
 	need jq pasta ip ss unshare nsenter python3
 	export strata work
-	printf 'set -e\n%s\n%s\n%s\n' "$vm_helpers" "$ctr_helpers" "$1" >"$work/inner"
+	printf '%s\n' "$strict" "$vm_helpers" "$ctr_helpers" "$1" >"$work/inner"
 	run timeout -k 5 120 unshare -n bash -c "$host_network"
 	echo "$output"
 	[ "$status" = 0 ]
@@ -68,12 +68,12 @@ ctr_netns() {
 		grep -q "inet 10.0.2.15/24" "$work/out"; grep -q "default via 10.0.2.2 dev eth0" "$work/out"
 		grep -qx "nameserver 10.0.2.3" "$work/out"; grep -qx 65520 "$work/out"
 		grep -qx "$(md5sum <"$work/www/x")" "$work/out"
-		! grep "reached the loopback" "$work/out"
+		not grep "reached the loopback" "$work/out"
 		# The image and the top know nothing of the resolver, but for the place that it was bound to.
 		id=$("$strata" ps -aq)
 		[ ! -s "$STRATA_ROOT/snapshots/$id/upper/etc/resolv.conf" ]
 		"$strata" rm n
-		! pgrep -f "^passt.*--runas.*--address 10.0.2.15" | grep .'
+		pgrep -f "^passt.*--runas.*--address 10.0.2.15" | not grep .'
 }
 
 @test "a checkpointed microVM has its network again; two from one machine have two addresses" {
@@ -113,7 +113,7 @@ ctr_netns() {
 		for _ in $(seq 400); do [ "$("$strata" logs srv)" = up ] && break; sleep 0.05; done
 		sleep 1 # until it listens: nothing tells
 		sum=$(md5sum <"$work/data")
-		! busybox nc 10.9.0.2 18081 </dev/null
+		not busybox nc 10.9.0.2 18081 </dev/null
 		[ "$(timeout 60 busybox nc 127.0.0.1 18081 <"$work/data" | md5sum)" = "$sum" ]
 		[ "$(timeout 60 busybox nc 10.9.0.2 18080 <"$work/data")" = "$sum" ]
 		"$strata" rm -f srv
@@ -122,7 +122,7 @@ ctr_netns() {
 		ss -ltn | grep -q :18080
 		kill -9 "$("$strata" inspect k | jq -r ".[0].pid")"
 		for _ in $(seq 200); do ss -ltn | grep -q :18080 || break; sleep 0.05; done
-		! ss -ltn | grep :18080
+		ss -ltn | not grep :18080
 		"$strata" rm -f k'
 }
 
@@ -153,7 +153,7 @@ ctr_netns() {
 		grep -q "inet 10.0.2.15/24" "$work/out"; grep -q "default via 10.0.2.2 dev eth0" "$work/out"
 		grep -qx "nameserver 10.0.2.3" "$work/out"; grep -qx 65520 "$work/out"; grep -qx "02:.*" "$work/out"
 		grep -qx "$(md5sum <"$work/www/x")" "$work/out"
-		! grep "reached the loopback\|may arrange" "$work/out"
+		not grep "reached the loopback\|may arrange" "$work/out"
 		id=$("$strata" ps -aq)
 		[ ! -s "$STRATA_ROOT/snapshots/$id/upper/etc/resolv.conf" ]
 		"$strata" rm n
@@ -185,7 +185,7 @@ s = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
 s.bind((\"\", 82))
 s.sendto(*s.recvfrom(100))" >/dev/null 2>&1 &
 		for _ in $(seq 100); do [ "$("$strata" exec srv busybox netstat -lntu | grep -c :8)" = 3 ] && break; sleep 0.1; done
-		! busybox nc 10.9.0.2 18081 </dev/null
+		not busybox nc 10.9.0.2 18081 </dev/null
 		[ "$(timeout 60 busybox nc 10.9.0.2 18080 <"$work/data")" = "$sum" ]
 		[ "$(timeout 60 busybox nc 127.0.0.1 18081 <"$work/data" | md5sum)" = "$sum" ]
 		"$strata" stats --no-stream --format json srv | jq -e ".[0].netIO | .input > 2000000 and .output > 1000" # what came by the loopback went by its own
@@ -197,12 +197,12 @@ s.sendto(b\"datagram\", (\"10.9.0.2\", 18082))
 assert s.recv(100) == b\"datagram\""
 		ss -ltn | grep -q ":18080 "; fails 125 "pasta made no network" "$strata" run --rm -p 18080:80 small true
 		"$strata" rm -f srv
-		! ss -ltn | grep :1808
+		ss -ltn | not grep :1808
 		"$strata" run -d --name k -p 18080:80 small sleep 1000 >/dev/null
 		ss -ltn | grep -q :18080
 		kill -9 $(ps -o ppid= -p "$("$strata" inspect k | jq -r ".[0].pid")")
 		for _ in $(seq 200); do ss -ltn | grep -q :18080 || break; sleep 0.05; done
-		! ss -ltn | grep :18080
+		ss -ltn | not grep :18080
 		[ -z "$(pastas)" ]
 		"$strata" start k >/dev/null
 		ss -ltn | grep -q :18080
@@ -221,7 +221,7 @@ assert s.recv(100) == b\"datagram\""
 bridge_script() {
 	need jq ip ss unshare nsenter python3 nft
 	export strata work
-	printf 'set -e\n%s\n%s\n%s\n' "$vm_helpers" "$bridge_helpers" "$1" >"$work/inner"
+	printf '%s\n' "$strict" "$vm_helpers" "$bridge_helpers" "$1" >"$work/inner"
 }
 bridge_netns() {
 	bridge_script "$1"
@@ -280,7 +280,7 @@ bridge_helpers='
 		serving b 80
 		[ "$("$strata" exec a busybox nc $b 80)" = "from b" ]
 		[ "$(busybox nc $b 80)" = "from b" ]
-		! outside timeout 2 busybox nc $b 80
+		not outside timeout 2 busybox nc $b 80
 		"$strata" rm -f a
 		[ "$(busybox nc $b 80)" = "from b" ]
 		"$strata" rm -f b
@@ -296,7 +296,7 @@ bridge_helpers='
 		[ "$(busybox nc 10.9.0.2 8080)" = hit ]
 		[ "$(busybox nc 127.0.0.1 8080)" = hit ]
 		[ "$(busybox nc 127.0.0.1 8081)" = hit ]
-		! outside timeout 2 busybox nc 10.9.0.2 8081
+		not outside timeout 2 busybox nc 10.9.0.2 8081
 		"$strata" run -d --name c --network bridge small sh -c "while :; do sleep 1; done" >/dev/null
 		[ "$("$strata" exec c busybox nc 10.9.0.2 8080)" = hit ]
 		[ "$("$strata" exec s busybox nc 10.77.0.1 8080)" = hit ]
@@ -319,7 +319,7 @@ assert s.recv(100) == b\"datagram\""
 		fails 125 "port 9000: Address already in use" "$strata" run --rm --network bridge -p 9000:1 small true
 		kill $other
 		"$strata" rm -f s
-		! outside timeout 2 busybox nc 10.9.0.2 8080
+		not outside timeout 2 busybox nc 10.9.0.2 8080
 		"$strata" rm -f c
 		nothing_left'
 }
@@ -329,19 +329,19 @@ assert s.recv(100) == b\"datagram\""
 		mkdir "$work/local"; echo loopback >"$work/local/x"
 		busybox httpd -f -p 127.0.0.1:8001 -h "$work/local" & local=$!
 		for c in a d; do "$strata" run -d --name $c --network bridge small sh -c "while :; do sleep 1; done" >/dev/null; done
-		! "$strata" exec a busybox ip link set eth0 down
-		! "$strata" exec a busybox ip addr add 10.77.0.9/22 dev eth0
+		not "$strata" exec a busybox ip link set eth0 down
+		not "$strata" exec a busybox ip addr add 10.77.0.9/22 dev eth0
 		# As root of the host, in the container'"'"'s namespace: what a container with more rights could try.
 		in_a() { nsenter -t "$("$strata" inspect a | jq -r ".[0].pid")" -n "$@"; }
 		in_a busybox ping -c1 -W2 "$(address d)" >/dev/null
 		in_a ip route add 127.0.0.1/32 via 10.77.0.1 table 7; in_a ip rule add to 127.0.0.1 table 7 pref 0; in_a ip rule del pref 0 table local || true
 		in_a sysctl -qw net.ipv4.conf.eth0.route_localnet=1 2>/dev/null || true
-		! in_a timeout 2 busybox wget -qO- http://127.0.0.1:8001/x | grep loopback
+		in_a timeout 2 busybox wget -qO- http://127.0.0.1:8001/x | not grep loopback
 		# A foreign address, and a foreign MAC.
 		in_a ip addr add 10.77.0.9/22 dev eth0
-		! in_a busybox ping -c1 -W1 -I 10.77.0.9 "$(address d)" >/dev/null
+		not in_a busybox ping -c1 -W1 -I 10.77.0.9 "$(address d)" >/dev/null
 		in_a ip link set eth0 down; in_a ip link set eth0 address 02:00:00:00:00:09; in_a ip link set eth0 up
-		! in_a busybox ping -c1 -W1 "$(address d)" >/dev/null
+		not in_a busybox ping -c1 -W1 "$(address d)" >/dev/null
 		kill $local
 		"$strata" rm -f a d
 		nothing_left'
@@ -364,9 +364,9 @@ bridge_vm='
 	[ "$(busybox nc 127.0.0.1 8080)" = guest ]
 	# As root of the guest: another address, another MAC.
 	"$strata" exec v busybox ip addr add 10.77.0.9/22 dev eth0
-	! "$strata" exec v busybox ping -c1 -W1 -I 10.77.0.9 "$(address c)" >/dev/null
+	not "$strata" exec v busybox ping -c1 -W1 -I 10.77.0.9 "$(address c)" >/dev/null
 	"$strata" exec v busybox sh -c "busybox ip link set eth0 down; busybox ip link set eth0 address 02:00:00:00:00:09; busybox ip link set eth0 up"
-	! "$strata" exec v busybox ping -c1 -W1 "$(address c)" >/dev/null
+	not "$strata" exec v busybox ping -c1 -W1 "$(address c)" >/dev/null
 	fails 125 "has an address at the bridge" "$strata" clone v
 	fails 125 "has an address at the bridge" "$strata" checkpoint v
 	kill -9 $(supervisor v)
@@ -406,7 +406,7 @@ bridge_vm='
 		was=$(address a)
 		kill -9 $(supervisor a)
 		for _ in $(seq 100); do ip -br link | grep -q ^stra-[^t] || break; sleep 0.05; done
-		! ip -br link | grep ^stra-[^t]
+		ip -br link | not grep ^stra-[^t]
 		[ "$(ls "$STRATA_RUNROOT/network" | wc -l)" = 2 ]
 		run b 8080
 		[ "$(ls "$STRATA_RUNROOT/network" | wc -l)" = 2 ]

@@ -2,7 +2,7 @@
 # An ordinary user for tests: with a home, a runtime folder and programs that he can reach, where /dev/fuse is
 # everybody's, as on a distribution's host. All of it lies in a mount namespace of the test's own.
 
-# shellcheck disable=SC2154 # lib.bash sets them
+# shellcheck disable=SC2154 # lib.bash sets them: work, build, strict
 uid=64322 # of the user that the tests make for themselves
 
 # After strata_setup; ids: how many from 1000000 on are his to give away, 0 = he has none.
@@ -36,6 +36,7 @@ ordinary_mounts() {
 }
 
 # The words that make a command his, into the array ordinary.
+# shellcheck disable=SC2206 # a number without blanks
 ordinary_words() {
 	ordinary=(setpriv --reuid $uid --regid $uid --clear-groups env -i HOME="$work/home" XDG_RUNTIME_DIR="$work/xdg"
 		STRATA_CACHE="$work/cache" PATH="$work/bin:$PATH")
@@ -45,8 +46,9 @@ ordinary_words() {
 as_ordinary() {
 	local ordinary
 	{
+		echo "$strict"
 		# shellcheck disable=SC2016 # the script expands it
-		echo 'set -eE; trap '\''echo "line $LINENO: $BASH_COMMAND" >&2'\'' ERR
+		echo 'set -E; trap '\''echo "line $LINENO: $BASH_COMMAND" >&2'\'' ERR
 			m=$HOME/m; rootfs=$HOME/../rootfs; [ "$(id -u)" != 0 ]'
 		cat
 	} >"$work/script"
@@ -60,6 +62,6 @@ as_ordinary() {
 need_ordinary() {
 	need setpriv unshare newuidmap newgidmap
 	[ -u "$(command -v newuidmap)" ] || skip "newuidmap is not set-user-id"
-	[ -e /etc/subuid ] && [ -e /etc/subgid ] || skip "no /etc/subuid"
+	[[ -e /etc/subuid && -e /etc/subgid ]] || skip "no /etc/subuid"
 	unshare -U true 2>/dev/null || skip "no user namespaces"
 }

@@ -61,7 +61,7 @@ cold() { "$strata" exec "$1" sh -c 'cat /usr/lib/large | md5sum'; }
 	for _ in $(seq 50); do [ -z "$(keepers)" ] && break || sleep 0.1; done
 	[ -z "$(keepers)" ]
 	[ -z "$(ls -I "*.sound" "$images")" ]
-	! grep "$work" /proc/self/mountinfo
+	not grep "$work" /proc/self/mountinfo
 }
 
 @test "kill -9 of its server: no instance sees it" {

@@ -1,5 +1,6 @@
 # shellcheck shell=bash
 # Registries on loopback: Debian's docker-registry, and tests/fake_registry.py, which lies. After lib.bash.
+# shellcheck disable=SC2154,SC2119,SC2120 # its variables; arguments come from *.bats
 
 registries_setup() {
 	export STRATA_CONFIG=$work/registries.json REGISTRY_AUTH_FILE=$work/auth.json

@@ -134,7 +134,7 @@ strata import -q "$rootfs" small
 mkdir -p "$HOME/v" && echo mine >"$HOME/v/file"
 [ "$(strata run --rm -v "$HOME/v:/v" small sh -c 'cat /v/file; touch /v/new; stat -c %u /v/new')" = $'mine\n0' ]
 [ "$(stat -c %u "$HOME/v/new")" = "$(id -u)" ]
-! strata run --rm -v "$HOME/v:/v:ro" small touch /v/no 2>/dev/null
+not strata run --rm -v "$HOME/v:/v:ro" small touch /v/no 2>/dev/null
 script -qec 'strata run --rm -it small tty' /dev/null </dev/null | grep -q /dev/pts/0
 echo done
 END
@@ -187,7 +187,7 @@ END
 	[ "$status" = 0 ] && [[ $output == *done ]]
 	echo "ordinary:1000000:65536" >"$work/subids"
 	run as_ordinary <<'END'
-! PATH=$HOME/../bin $HOME/../bin/strata run --rm small true 2>"$HOME/said"
+PATH=$HOME/../bin not strata run --rm small true 2>"$HOME/said"
 PATH=/usr/bin:/bin; cat "$HOME/said"
 grep -q 'install the package uidmap' "$HOME/said" && echo done
 END
@@ -257,14 +257,14 @@ strata rm -f one >/dev/null
 IN
 [ "$(find "$group/strata" -mindepth 1 -type d | wc -l)" = 0 ]
 as_ordinary <<'IN'
-! strata run --rm --memory 32m small true 2>"$HOME/said"
+not strata run --rm --memory 32m small true 2>"$HOME/said"
 cat "$HOME/said"
 [ "$(wc -l <"$HOME/said")" = 1 ] && grep -q 'systemd-run --user --scope' "$HOME/said"
 strata run --rm small true
 IN
 echo done
 END
-	export top build work uid
+	export top build work uid strict
 	run "$top/tests/testbed" -t 250 -- bash "$work/inside"
 	echo "$output"
 	[ "$status" = 0 ] && [[ $output == *done ]]

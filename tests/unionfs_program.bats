@@ -23,11 +23,6 @@ teardown() {
 	strata_teardown
 }
 
-# bats does not fail by a command behind "!".
-not() {
-	! "$@"
-}
-
 # Whether the process is there and no zombie.
 runs() {
 	[ -e "/proc/$1/stat" ] && [ "$(sed 's/.*) //; s/ .*//' "/proc/$1/stat")" != Z ]
