@@ -233,6 +233,7 @@ static void hear_guest(struct vmm *v)
 	while (vm_control_next(v->control, &e) == 1) {
 		switch (e.kind) {
 		case VM_GUEST_STARTED:
+			vmm_files_started(v->files);
 			if (v->qemu)
 				vmm_qemu_started(v->qemu);
 			tell_monitor(v, VMM_STARTED, 0, "");
@@ -344,6 +345,7 @@ static int tell_restored(struct vmm *v)
 	if (r >= 0)
 		r = vmm_guest_restored(v->spec, &v->snapshot.key, &identity, v->control);
 	explicit_bzero(&identity, sizeof(identity));
+	vmm_files_started(v->files);
 	if (r >= 0)
 		tell_monitor(v, VMM_STARTED, 0, "");
 	return r;

@@ -212,7 +212,7 @@ static int serve_root(struct vmm_files *f, bool recover, struct vm *vm)
 				  .nlowers = 1,
 				  .upper_fd = VMM_UPPER,
 				  .work_fd = VMM_WORK,
-				  .upper = f->spec->read_only ? UFS_UPPER_NONE : UFS_UPPER_MAPPED,
+				  .upper = UFS_UPPER_MAPPED,
 				  .metacopy = true,
 				  .redirect = UFS_REDIRECT_ON,
 				  .is_volatile = f->spec->rm,
@@ -252,10 +252,8 @@ size_t vmm_files_folders(const struct run_spec *s, struct vm_folder *ret)
 {
 	size_t n = 0;
 
-	if (!s->read_only) {
-		ret[n++] = (struct vm_folder){ VMM_UPPER, false };
-		ret[n++] = (struct vm_folder){ VMM_WORK, false };
-	}
+	ret[n++] = (struct vm_folder){ VMM_UPPER, false };
+	ret[n++] = (struct vm_folder){ VMM_WORK, false };
 	for (size_t i = 0; i < s->nvolumes; i++)
 		ret[n++] =
 			(struct vm_folder){ VMM_MORE + (int)(s->ndisks + i), s->volumes[i].rdonly };
@@ -275,6 +273,14 @@ int vmm_files_open(struct vmm_files *f, const uint64_t *agreed, struct vm *vm)
 	pthread_cond_broadcast(&f->opened);
 	pthread_mutex_unlock(&f->open_lock);
 	return r;
+}
+
+void vmm_files_started(struct vmm_files *f)
+{
+	pthread_mutex_lock(&f->open_lock);
+	if (f->spec->read_only && f->state == OPEN)
+		ufs_set_rdonly(f->served[0].u);
+	pthread_mutex_unlock(&f->open_lock);
 }
 
 void vmm_files_leave(struct vmm_files *f)

@@ -29,6 +29,11 @@ size_t vmm_files_folders(const struct run_spec *s, struct vm_folder *ret);
 struct vm;
 int vmm_files_open(struct vmm_files *f, const uint64_t *agreed, struct vm *vm);
 /*
+ * The command runs: what its root needs has been made, and one that is read-only is so from now on.
+ * From any thread.
+ */
+void vmm_files_started(struct vmm_files *f);
+/*
  * The guest waits for nothing any more: what is being served for it fails rather than wait for who
  * fetches. From any thread.
  */

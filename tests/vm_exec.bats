@@ -28,7 +28,7 @@ prelude='
 		fails 127 "exec \"nosuchcommand\": executable file not found in \$PATH" "$strata" exec v nosuchcommand
 		fails 126 "exec \"/etc/passwd\": permission denied" "$strata" exec v /etc/passwd
 		fails 125 "terminal" "$strata" exec -t v true
-		fails 125 "no user \"nobodyhere\"" "$strata" exec -u nobodyhere v true
+		fails 125 "unable to find user nobodyhere" "$strata" exec -u nobodyhere v true
 		# Megabytes both ways at once, byte for byte.
 		head -c 5000000 /dev/urandom >"$work/random"
 		"$strata" exec -i v cat <"$work/random" | cmp - "$work/random"

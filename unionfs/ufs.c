@@ -187,6 +187,11 @@ void ufs_leave(struct ufs *u)
 	u->left = true;
 }
 
+void ufs_set_rdonly(struct ufs *u)
+{
+	atomic_store(&u->rdonly, true);
+}
+
 void ufs_free(struct ufs *u)
 {
 	if (!u)

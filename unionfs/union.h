@@ -28,7 +28,8 @@
 struct ufs {
 	struct lower lower;
 	enum ufs_upper_mode mode;
-	bool userxattr, is_volatile, rdonly;
+	bool userxattr, is_volatile;
+	atomic_bool rdonly;
 	bool left;     /* ufs_leave() */
 	bool metacopy; /* copies of attributes leave the bytes in the lower */
 	bool noacl, static_nlink;

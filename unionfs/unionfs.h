@@ -43,6 +43,8 @@ void ufs_free(struct ufs *u);
  * begins with recover.
  */
 void ufs_leave(struct ufs *u);
+/* From now on clients change nothing: EROFS. From any thread. */
+void ufs_set_rdonly(struct ufs *u);
 
 /*
  * What a carrier can do beside bringing requests; each may be NULL. @ctx is the one given to

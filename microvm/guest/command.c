@@ -302,7 +302,7 @@ static int failed(const struct config *c, const struct report *r)
 	case STAGE_IDS:
 		return failing(r->error, "ids and limits of the command");
 	case STAGE_CWD:
-		return failing(r->error, "working directory \"%s\"", c->cwd);
+		return failing(r->error, "cannot enter the working directory %s", c->cwd);
 	default:
 		return exec_failed(c->argv[0], r->error);
 	}
@@ -317,7 +317,7 @@ static int defaults(struct config *c, const struct user *u)
 		r = config_addenv(c, "HOME", u->home);
 	if (r == 0 && c->cwd && c->cwd[0] == '/')
 		r = mkdirs(c->cwd, 0755);
-	return r < 0 ? failing(r, "working directory \"%s\"", c->cwd ? c->cwd : "") : 0;
+	return r < 0 ? failing(r, "cannot make the working directory %s", c->cwd ? c->cwd : "") : 0;
 }
 
 /*
@@ -349,6 +349,8 @@ int command_start(struct config *c, struct command *ret)
 		r = defaults(c, &user);
 	if (r == 0)
 		r = cgroup_make(c);
+	if (r == 0)
+		r = mounts_seal(c);
 	if (r < 0)
 		return r;
 	r = c->flags & GUEST_FLAG_TTY ? tty_open(c, ret, &files) : pipes_open(c, ret, &files);

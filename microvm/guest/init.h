@@ -116,6 +116,8 @@ void control_exited(int fd, unsigned status);
 int mounts_early(void);
 /* Root and all that a command expects to find in it, then / is that root. */
 int mounts_root(const struct config *c);
+/* The root is read-only, if it is to be: when all places to mount on are made. */
+int mounts_seal(const struct config *c);
 /* Lets disks go, when nothing runs any more. */
 void mounts_end(const struct config *c);
 int mkdirs(const char *path, mode_t mode);

@@ -161,11 +161,11 @@ int mounts_root(const struct config *c)
 		r = move(moved[i]);
 	if (r == 0)
 		r = switch_root();
-	if (r == 0)
-		r = volumes(c);
-	if (r < 0)
-		return r;
-	/* Last, so that places to mount on could be made. */
+	return r == 0 ? volumes(c) : r;
+}
+
+int mounts_seal(const struct config *c)
+{
 	if ((c->flags & GUEST_FLAG_ROOT_RO) &&
 	    mount(NULL, "/", NULL, MS_REMOUNT | MS_BIND | MS_RDONLY, NULL) < 0)
 		return failing(-errno, "root read-only");

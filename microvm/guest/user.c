@@ -114,8 +114,10 @@ static int find_group(const char *name, struct user *u)
 
 	s.numeric = parse_id(name, &s.id);
 	each("/etc/group", group_line, &s);
-	if (!s.found && !s.numeric)
-		return failing(-EINVAL, "no group \"%s\" in the image", name);
+	if (!s.found && !s.numeric) {
+		failing_why = "no matching entries in group file";
+		return failing(-EINVAL, "unable to find group %s", name);
+	}
 	if (!s.found)
 		u->gid = s.id;
 	return 0;
@@ -134,8 +136,10 @@ int user_find(const char *spec, struct user *ret)
 		snprintf(name, sizeof(name), "0");
 	s.numeric = parse_id(name, &s.id);
 	each("/etc/passwd", passwd_line, &s);
-	if (!s.found && !s.numeric)
-		return failing(-EINVAL, "no user \"%s\" in the image", name);
+	if (!s.found && !s.numeric) {
+		failing_why = "no matching entries in passwd file";
+		return failing(-EINVAL, "unable to find user %s", name);
+	}
 	if (!s.found)
 		ret->uid = s.id;
 	if (!ret->home[0])
