@@ -305,7 +305,7 @@ static void trace_take(struct vmm *v)
 static const char *end_word(const struct vmm *v)
 {
 	return v->end == VM_END_CRASHED	 ? vm_why(v->vm) :
-	       v->end == VM_END_POWEROFF ? "turned off" :
+	       v->end == VM_END_POWEROFF ? "shut down" :
 					   "reset";
 }
 
@@ -388,6 +388,7 @@ static int run_once(struct vmm *v)
 
 	if (r < 0)
 		return r;
+	v->end = VM_END_POWEROFF; /* as QEMU's ends are called */
 	v->run_result = v->qemu ? vmm_qemu_run(v->qemu) : vm_run(v->vm, &v->end);
 	eventfd_write(v->ended_fd, 1);
 	pthread_join(thread, NULL);

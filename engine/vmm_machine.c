@@ -37,6 +37,7 @@ static void fs_of(const struct run_spec *s, const struct vmm_machine *m, struct 
 
 		tags[i] = vmm_volume_tag(i);
 		fs[i] = (struct vm_fs){ .tag = i ? tags[i].s : VMM_ROOT_TAG,
+					.root = i == 0,
 					.dax = i ? 0 : s->dax };
 		if (served) {
 			fs[i].serve = m->serve;

@@ -21,6 +21,7 @@
 struct back_end {
 	struct vhost_user *device;
 	int sock, stop_fd;
+	int gone_fd; /* the root's: an eventfd that says that nobody serves it any more; else -1 */
 	pthread_t thread;
 	bool started;
 };
@@ -30,10 +31,12 @@ enum { CONSOLE, OUT, ERR, IN, RELAYS };
 
 #define VSOCK 0
 
+#define GONE_MS 1000 /* for QEMU to end by itself when its guest has let go of its root */
+
 struct vmm_qemu {
 	pid_t pid;
 	int pidfd;
-	int started_fd;				/* an eventfd: the command runs */
+	int started_fd, gone_fd;		/* eventfds: the command runs; its root has gone */
 	struct back_end backs[1 + QEMU_FS_MAX]; /* VSOCK, then the file systems */
 	size_t nbacks;
 	struct net_relay *net; /* between passt and QEMU; NULL = no network */
@@ -140,6 +143,12 @@ static int add_files(struct vmm_qemu *q, const struct run_spec *s, const struct 
 
 	if (s->nvolumes >= QEMU_FS_MAX)
 		return err(-E2BIG, "more than %u volumes", QEMU_FS_MAX - 1);
+	if (r >= 0) {
+		struct back_end *root = &q->backs[q->nbacks - 1];
+
+		root->gone_fd = q->gone_fd;
+		vhost_user_until_reset(root->device);
+	}
 	for (size_t i = 1; r >= 0 && i <= s->nvolumes; i++) {
 		tags[i] = vmm_volume_tag(i);
 		r = add_fs(q, m, i, tags[i].s, c);
@@ -205,15 +214,16 @@ int vmm_qemu_new(const struct run_spec *s, const struct vmm_machine *m, struct v
 	q->end = m->end;
 	q->arg = m->arg;
 	q->started_fd = eventfd(0, EFD_CLOEXEC);
+	q->gone_fd = eventfd(0, EFD_CLOEXEC);
 	for (unsigned i = 0; i < RELAYS; i++)
 		q->socks[i] = -1;
 	for (size_t i = 0; i < ARRAY_SIZE(q->backs); i++)
-		q->backs[i] = (struct back_end){ .sock = -1, .stop_fd = -1 };
+		q->backs[i] = (struct back_end){ .sock = -1, .stop_fd = -1, .gone_fd = -1 };
 	for (; c.ndisks < s->ndisks && c.ndisks < QEMU_DISKS_MAX; c.ndisks++)
 		c.disks[c.ndisks] =
 			(struct qemu_disk){ VMM_MORE + (int)c.ndisks, s->disks[c.ndisks].rdonly };
 	network_mac(s->id, c.mac);
-	r = q->started_fd < 0 ? err_sys("eventfd") : add_vsock(q, m, &c);
+	r = q->started_fd < 0 || q->gone_fd < 0 ? err_sys("eventfd") : add_vsock(q, m, &c);
 	if (r >= 0)
 		r = add_files(q, s, m, tags, &c);
 	if (r >= 0)
@@ -240,6 +250,8 @@ static void *serve(void *ctx)
 	if (vhost_user_serve(b->device, b->sock, b->stop_fd) < 0)
 		log_err("%s", err_take(-EIO));
 	shutdown(b->sock, SHUT_RDWR);
+	if (b->gone_fd >= 0)
+		eventfd_write(b->gone_fd, 1);
 	return NULL;
 }
 
@@ -289,15 +301,30 @@ static int start_input(struct vmm_qemu *q)
 	return q->socks[IN] < 0 ? 0 : relay_start(&q->relays[IN], 0, q->socks[IN], q->socks[IN], 0);
 }
 
+/*
+ * A guest that halts lets go of its devices and stands still for ever: what QEMU may say yet does
+ * not come, and QEMU ends with us.
+ */
+static void wait_gone(struct vmm_qemu *q)
+{
+	struct pollfd p = { .fd = q->pidfd, .events = POLLIN };
+
+	if (poll(&p, 1, GONE_MS) > 0)
+		return;
+	for (unsigned i = 0; i < IN; i++)
+		shutdown(q->socks[i], SHUT_RDWR);
+}
+
 static int wait_end(struct vmm_qemu *q)
 {
 	struct pollfd fds[] = {
 		{ .fd = q->pidfd, .events = POLLIN },
 		{ .fd = q->started_fd, .events = POLLIN },
+		{ .fd = q->gone_fd, .events = POLLIN },
 	};
 	int r = 0;
 
-	while (r >= 0 && !fds[0].revents) {
+	while (r >= 0 && !fds[0].revents && !fds[2].revents) {
 		if (poll(fds, ARRAY_SIZE(fds), -1) < 0) {
 			r = errno == EINTR ? 0 : err_sys("poll");
 		} else if (fds[1].revents) {
@@ -318,6 +345,7 @@ int vmm_qemu_run(struct vmm_qemu *q)
 		r = start_net(q);
 	if (r >= 0)
 		r = wait_end(q);
+	wait_gone(q);
 	if (q->net_started) {
 		eventfd_write(q->net_stop_fd, 1);
 		pthread_join(q->net_thread, NULL);
@@ -519,6 +547,7 @@ void vmm_qemu_free(struct vmm_qemu *q)
 	net_relay_free(q->net);
 	fd_close(q->net_stop_fd);
 	fd_close(q->started_fd);
+	fd_close(q->gone_fd);
 	fd_close(q->qmp_fd);
 	fd_close(q->pidfd);
 	free(q);

@@ -227,9 +227,12 @@ static int fs_new(struct vm *v, const struct virtio_bus *bus, const struct vm_fs
 		own.ioeventfd = NULL;
 	r = virtio_fs_new(&cfg, &own, next_gpa(v), next_gsi(v), &v->devices[v->ndevices]);
 
-	if (r == 0)
-		v->ndevices++;
-	return r;
+	if (r < 0)
+		return r;
+	if (fs->root)
+		v->root = v->devices[v->ndevices];
+	v->ndevices++;
+	return 0;
 }
 
 int vm_devices_new(struct vm *v, const struct vm_config *cfg)

@@ -43,12 +43,26 @@ static void exit_io(struct vcpu *c)
 		vm_port_out(c->vm, c->run->io.port, data[0]);
 }
 
+/*
+ * Linux resets all devices when it halts (6.15 and its stable kernels), and then stands still for
+ * ever with interrupts off, which nobody sees. Without its root it can do nothing anyway.
+ */
+static void device_access(struct vm *v, struct virtio_mmio *m, uint64_t off, void *data,
+			  unsigned len, bool write)
+{
+	bool root = m == v->root && virtio_mmio_active(m);
+
+	virtio_mmio_access(m, off, data, len, write);
+	if (root && !virtio_mmio_active(m))
+		vm_ended(v, VM_END_POWEROFF);
+}
+
 void vm_mmio(struct vm *v, uint64_t gpa, void *data, unsigned len, bool write)
 {
 	uint64_t i = (gpa - VM_HOLE_START) / VIRTIO_MMIO_SIZE;
 
 	if (gpa >= VM_HOLE_START && i < v->ndevices)
-		virtio_mmio_access(v->devices[i], gpa % VIRTIO_MMIO_SIZE, data, len, write);
+		device_access(v, v->devices[i], gpa % VIRTIO_MMIO_SIZE, data, len, write);
 	else if (gpa >= VM_IOAPIC_GPA && gpa - VM_IOAPIC_GPA < VIRTIO_MMIO_SIZE)
 		ioapic_access(&v->ioapic, gpa - VM_IOAPIC_GPA, data, len, write);
 	else if (!write)

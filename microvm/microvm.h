@@ -59,6 +59,7 @@ struct vm_fs {
 	const char *tag;       /* at most 36 bytes; by it the guest's config names it */
 	vm_fs_serve_fn *serve; /* NULL: its place is kept for a snapshot, and nobody serves it */
 	void *ctx;
+	bool root;	  /* VM_END_POWEROFF when its driver lets it go: that guest is at its end */
 	unsigned threads; /* that call serve; 0 = 2 */
 	uint64_t dax;	  /* bytes of its DAX window, a multiple of VM_DAX_UNIT; one may have it */
 };

@@ -46,6 +46,7 @@ struct vm {
 	struct virtio_mmio *devices[VM_DEVICES_MAX];
 	unsigned ndevices, gsi_first;
 	struct virtio_mmio *console, *rng; /* of these, or NULL */
+	struct virtio_mmio *root;	   /* of that vm_fs, or NULL */
 	struct virtio_balloon *balloon;	   /* one of them, or NULL */
 	struct virtio_net *net;		   /* the same */
 	struct virtio_blk *disks[VM_DISKS_MAX];

@@ -113,6 +113,17 @@ END
 	fails 125 "its kernel panicked before the command ran: not syncing:" vm --rm --vcpus 32 -m 64m small true
 }
 
+@test "emulated: a guest that is turned off from inside ends, and a read-only root has what is mounted on it" {
+	fails 125 "the guest ended before its command: shut down" vm --rm small busybox poweroff -f
+	fails 125 "unable to find user nobody2: no matching entries in passwd file" vm --rm -u nobody2 small true
+	mkdir "$work/v" && echo there >"$work/v/f"
+	run --separate-stderr vm --rm --read-only -v "$work/v:/new/place" -w /made/here small sh -c '
+		pwd; cat /new/place/f; echo x >/x; busybox mount -o remount,rw /; echo x >/x'
+	echo "$output $stderr"
+	[ "${lines[*]}" = "/made/here there" ]
+	[ "$(grep -c "Read-only file system" <<<"$stderr")" = 2 ]
+}
+
 @test "emulated: as many volumes as it has places for, with least memory" {
 	local i volumes=()
 	for i in {1..5}; do

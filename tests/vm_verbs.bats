@@ -112,8 +112,9 @@ prelude='
 		"$strata" run -d --name other --vm small sh -c "echo up; exec sleep 1000"; until_log other up
 		fails 125 "its kernel panicked: not syncing: Out of memory" \
 			"$strata" run --rm --vm -m 64m small sh -c "echo 2 >/proc/sys/vm/panic_on_oom; busybox tail /dev/zero"
-		fails 125 "the guest ended before its command: reset" "$strata" run --name r --vm small busybox reboot -f
-		"$strata" inspect r | jq -e ".[0] | .exitCode == 125 and .error == \"the guest ended before its command: reset\""
+		fails 125 "the guest ended before its command: shut down" "$strata" run --name r --vm small busybox reboot -f
+		"$strata" inspect r | jq -e ".[0] | .exitCode == 125 and .error == \"the guest ended before its command: shut down\""
+		fails 125 "the guest ended before its command: shut down" "$strata" run --rm --vm small busybox poweroff -f
 		fails 137 "time-out" "$strata" run --rm --timeout 15 --vm small sh -c "while :; do :; done"
 		# What it writes to its console is bounded, or it would fill the memory that the state folder is in.
 		"$strata" exec other sh -c "head -c 3000000 /dev/zero | tr \"\\\\0\" x >/dev/hvc0"

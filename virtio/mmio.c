@@ -45,6 +45,11 @@ unsigned virtio_mmio_gsi(const struct virtio_mmio *m)
 	return m->gsi;
 }
 
+bool virtio_mmio_active(const struct virtio_mmio *m)
+{
+	return m->active;
+}
+
 static void interrupt(struct virtio_mmio *m, uint32_t why)
 {
 	reg_or(m, REG_INTERRUPT_STATUS, why);

@@ -237,6 +237,7 @@ static int get_base(struct vhost_user *u, struct message *m)
 {
 	struct vring *v = &u->rings[m->p.state.index];
 
+	u->taken_back |= v->started;
 	v->started = v->ready = false;
 	m->p.state.num = v->base;
 	return 0;
@@ -428,8 +429,15 @@ static int connection_serve(struct vhost_user *u, int sock, int stop_fd)
 			return err(-EPROTO, "vhost-user: malformed ring");
 		if (fds[0].revents)
 			r = message_serve(u, sock);
+		if (u->until_reset && u->taken_back)
+			return 0;
 	}
 	return r;
+}
+
+void vhost_user_until_reset(struct vhost_user *u)
+{
+	u->until_reset = true;
 }
 
 int vhost_user_serve(struct vhost_user *u, int sock, int stop_fd)

@@ -18,6 +18,8 @@ int vhost_user_vsock_new(const struct virtio_vsock_config *cfg, struct vhost_use
 /* Of a vsock; from any thread. */
 void vhost_user_vsock_stats(const struct vhost_user *u, struct virtio_vsock_stats *ret);
 void vhost_user_free(struct vhost_user *u);
+/* Before it is served: vhost_user_serve() ends, too, when the guest lets go of the device. */
+void vhost_user_until_reset(struct vhost_user *u);
 /*
  * Serves the front end at @sock (SOCK_STREAM, the caller's) until it hangs up or @stop_fd is
  * readable: 0. A malformed message or ring ends it with -EPROTO and a text. May be called again

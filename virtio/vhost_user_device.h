@@ -32,6 +32,8 @@ struct vhost_user {
 	struct vring rings[QUEUES_MAX];
 	uint64_t features, protocol;
 	bool running;
+	bool until_reset;
+	bool taken_back; /* a ring that was in use, by a driver that lets the device go */
 };
 
 /*

@@ -233,6 +233,21 @@ static void reset_and_used(_unused_ void **state)
 	}
 }
 
+/* As Linux does before it halts: what comes behind it is not done any more. */
+static void root_let_go(_unused_ void **state)
+{
+	static struct machine m;
+
+	machine_init(&m);
+	m.fs.root = true;
+	good_chain(&m, FS);
+	start(&m, FS);
+	say(&m, FS, STATUS, 0);
+	another(&m, FS);
+	assert_false(machine_run(&m));
+	machine_done(&m);
+}
+
 /* ---- lies that a ring can carry ---- */
 
 /* Pages that the guest has not, of which one is another's in any address space. */
@@ -370,6 +385,7 @@ int main(void)
 		cmocka_unit_test(feature_games),  cmocka_unit_test(moved_while_live),
 		cmocka_unit_test(reset_and_used), cmocka_unit_test(balloon_lies),
 		cmocka_unit_test(fuse_lies),	  cmocka_unit_test(vsock_flood),
+		cmocka_unit_test(root_let_go),
 	};
 
 	if (access("/dev/kvm", R_OK | W_OK) < 0) {
