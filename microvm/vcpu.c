@@ -3,6 +3,7 @@
 #include "base/err.h"
 #include "base/fd.h"
 #include "base/mem.h"
+#include "base/thread.h"
 #include "microvm/cpuid.h"
 #include "microvm/vm.h"
 #include <stdatomic.h>
@@ -101,20 +102,15 @@ static int kick_handler(void)
 
 int vcpu_start(struct vcpu *c)
 {
-	sigset_t mask, old;
 	int r = kick_handler();
 
 	if (r < 0)
 		return r;
-	sigfillset(&mask);
-	sigdelset(&mask, VM_KICK_SIGNAL);
-	pthread_sigmask(SIG_SETMASK, &mask, &old);
 	atomic_fetch_add(&c->vm->nrunning, 1);
-	r = pthread_create(&c->thread, NULL, vcpu_main, c);
-	pthread_sigmask(SIG_SETMASK, &old, NULL);
-	if (r != 0) {
+	r = thread_start(vcpu_main, c, VM_KICK_SIGNAL, &c->thread);
+	if (r < 0) {
 		atomic_fetch_sub(&c->vm->nrunning, 1);
-		return err(-r, "vCPU %u: no thread", c->index);
+		return err(r, "vCPU %u: no thread", c->index);
 	}
 	c->started = true;
 	return 0;

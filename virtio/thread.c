@@ -3,6 +3,7 @@
 
 #include "base/fd.h"
 #include "base/mem.h"
+#include "base/thread.h"
 #include "virtio/mmio.h"
 #include <errno.h>
 #include <signal.h>
@@ -80,19 +81,13 @@ static void *thread_main(void *arg)
 
 static int start(struct virtio_thread *t)
 {
-	sigset_t all, old;
-	int r;
-
-	sigfillset(&all);
 	/*
 	 * What a thread does to itself: a lost page of a file under a map has a handler (layer/).
 	 */
-	sigdelset(&all, SIGBUS);
-	pthread_sigmask(SIG_SETMASK, &all, &old);
-	r = pthread_create(&t->thread, NULL, thread_main, t);
-	pthread_sigmask(SIG_SETMASK, &old, NULL);
+	int r = thread_start(thread_main, t, SIGBUS, &t->thread);
+
 	t->started = r == 0;
-	return -r;
+	return r;
 }
 
 int virtio_thread_start(struct virtio_thread *t, struct virtio_mmio *m, int stop_fd)
