@@ -34,14 +34,17 @@ static bool count_all;
 
 /* The process that it is about, once it runs. */
 static pid_t target;
+struct sample {
+	unsigned long long cpu_ns, faults, dirty_kib, ncalls;
+};
+
 static struct thread {
 	pid_t tid;
 	unsigned ncalls;
+	struct sample before; /* what it cost until this one began, by all */
 } threads[THREADS_MAX];
 
-static struct sample {
-	unsigned long long cpu_ns, faults, dirty_kib, ncalls;
-} at_exec, at_thread; /* when its last thread began */
+static struct sample at_exec;
 
 static void die(const char *what)
 {
@@ -109,13 +112,14 @@ static struct thread *thread_of(pid_t tid)
 	return NULL;
 }
 
-static void thread_add(pid_t tid)
+static struct thread *thread_add(pid_t tid)
 {
 	struct thread *t = thread_of(0);
 
 	if (!t)
 		die("too many threads");
 	*t = (struct thread){ .tid = tid };
+	return t;
 }
 
 static bool is_program(pid_t pid)
@@ -159,13 +163,14 @@ static void take(struct sample *ret)
 
 static void report(const struct thread *t)
 {
-	unsigned long long cpu = at_thread.cpu_ns - at_exec.cpu_ns + thread_cpu_ns(t->tid);
+	const struct sample *before = &t->before;
+	unsigned long long cpu = before->cpu_ns - at_exec.cpu_ns + thread_cpu_ns(t->tid);
 
 	if (count_all)
-		printf("%llu\t-", at_thread.ncalls + t->ncalls);
+		printf("%llu\t-", before->ncalls + t->ncalls);
 	else
 		printf("-\t%llu", cpu / 1000);
-	printf("\t%llu\t%llu\n", at_thread.dirty_kib, at_thread.faults - at_exec.faults);
+	printf("\t%llu\t%llu\n", before->dirty_kib, before->faults - at_exec.faults);
 }
 
 /* At the begin or end of a call of one of its threads: true when it is the one. */
@@ -180,6 +185,25 @@ static bool at_call(struct thread *t)
 		return true;
 	t->ncalls++;
 	return false;
+}
+
+/* Of a new one and its maker either may be the first to stop; the other does little until it has. */
+static void thread_begins(pid_t tid)
+{
+	struct sample s;
+
+	take(&s);
+	thread_add(tid)->before = s;
+}
+
+static void makes_thread(pid_t maker)
+{
+	unsigned long tid;
+
+	if (ptrace(PTRACE_GETEVENTMSG, maker, 0, &tid) < 0)
+		die("ptrace");
+	if (!thread_of((pid_t)tid))
+		thread_begins((pid_t)tid);
 }
 
 static void begins(pid_t pid)
@@ -199,7 +223,7 @@ static int next(pid_t tid, int status)
 	if (event == PTRACE_EVENT_EXEC && !target && is_program(tid))
 		begins(tid);
 	else if (t && event == PTRACE_EVENT_CLONE)
-		take(&at_thread);
+		makes_thread(tid);
 	else if (t && sig == (SIGTRAP | 0x80) && at_call(t)) {
 		report(t);
 		return 0;
@@ -228,7 +252,7 @@ static void follow(void)
 		if (!WIFSTOPPED(status))
 			continue;
 		if (target && !thread_of(tid) && thread_group(tid) == target)
-			thread_add(tid);
+			thread_begins(tid);
 		r = next(tid, status);
 	}
 	if (r < 0)
