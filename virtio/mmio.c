@@ -100,16 +100,78 @@ static void queues_reset(struct virtio_mmio *m)
 	}
 }
 
-static int errand(const struct virtio_mmio *m, int (*fn)(void *arg))
+static unsigned kicks(const struct virtio_mmio *m)
 {
-	return m->bus.errand ? m->bus.errand(m->bus.ctx, fn, (void *)m) : fn((void *)m);
+	return m->ops->one_kick ? 1 : m->nqueues;
+}
+
+static uint32_t kick_value(const struct virtio_mmio *m, unsigned i)
+{
+	return m->ops->one_kick ? VIRTIO_ANY_VALUE : i;
+}
+
+static int kick_open(struct virtio_mmio *m, unsigned i)
+{
+	int fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK), r = 0;
+
+	if (fd < 0)
+		return err_sys("virtio %s: eventfd", m->ops->name);
+	if (m->bus.ioeventfd)
+		r = m->bus.ioeventfd(m->bus.ctx, m->gpa + REG_QUEUE_NOTIFY, kick_value(m, i), fd,
+				     true);
+	if (r < 0) {
+		fd_close(fd);
+		return r;
+	}
+	return fd;
+}
+
+static void kick_close(struct virtio_mmio *m, unsigned i)
+{
+	int fd = m->queues[i].kick_fd;
+
+	if (fd >= 0 && m->bus.ioeventfd)
+		m->bus.ioeventfd(m->bus.ctx, m->gpa + REG_QUEUE_NOTIFY, kick_value(m, i), fd,
+				 false);
+	fd_close(fd);
+}
+
+/* Once. */
+static int swallow(struct virtio_mmio *m)
+{
+	int r = 0;
+
+	if (!m->swallows && m->bus.ioeventfd && m->bus.swallow)
+		r = m->bus.swallow(m->bus.ctx, m->gpa + REG_INTERRUPT_ACK, INTERRUPT_QUEUE);
+	m->swallows = r == 0;
+	return r;
+}
+
+int mmio_kicks_open(struct virtio_mmio *m)
+{
+	for (unsigned i = 0; i < kicks(m); i++) {
+		int fd = m->queues[i].kick_fd < 0 ? kick_open(m, i) : m->queues[i].kick_fd;
+
+		if (fd < 0)
+			return fd;
+		m->queues[i].kick_fd = fd;
+	}
+	for (unsigned i = kicks(m); i < m->nqueues; i++)
+		m->queues[i].kick_fd = m->queues[0].kick_fd;
+	return swallow(m);
+}
+
+static int errand(struct virtio_mmio *m, int (*fn)(void *arg))
+{
+	return m->bus.errand ? m->bus.errand(m->bus.ctx, fn, m) : fn(m);
 }
 
 static int threads_start(void *arg)
 {
-	const struct virtio_mmio *m = arg;
+	struct virtio_mmio *m = arg;
+	int r = mmio_kicks_open(m);
 
-	return m->ops->activate(m->dev);
+	return r < 0 ? r : m->ops->activate(m->dev);
 }
 
 static int threads_end(void *arg)
@@ -148,59 +210,7 @@ void mmio_activate(struct virtio_mmio *m)
 		virtio_mmio_needs_reset(m);
 }
 
-static unsigned kicks(const struct virtio_mmio *m)
-{
-	return m->ops->one_kick ? 1 : m->nqueues;
-}
-
-static uint32_t kick_value(const struct virtio_mmio *m, unsigned i)
-{
-	return m->ops->one_kick ? VIRTIO_ANY_VALUE : i;
-}
-
-static int kick_open(struct virtio_mmio *m, unsigned i)
-{
-	int fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK), r = 0;
-
-	if (fd < 0)
-		return err_sys("virtio %s: eventfd", m->ops->name);
-	if (m->bus.ioeventfd)
-		r = m->bus.ioeventfd(m->bus.ctx, m->gpa + REG_QUEUE_NOTIFY, kick_value(m, i), fd,
-				     true);
-	if (r < 0) {
-		fd_close(fd);
-		return r;
-	}
-	return fd;
-}
-
-static void kick_close(struct virtio_mmio *m, unsigned i)
-{
-	int fd = m->queues[i].kick_fd;
-
-	if (fd >= 0 && m->bus.ioeventfd)
-		m->bus.ioeventfd(m->bus.ctx, m->gpa + REG_QUEUE_NOTIFY, kick_value(m, i), fd,
-				 false);
-	fd_close(fd);
-}
-
-static int eventfds_open(struct virtio_mmio *m)
-{
-	for (unsigned i = 0; i < kicks(m); i++) {
-		int fd = kick_open(m, i);
-
-		if (fd < 0)
-			return fd;
-		m->queues[i].kick_fd = fd;
-	}
-	for (unsigned i = kicks(m); i < m->nqueues; i++)
-		m->queues[i].kick_fd = m->queues[0].kick_fd;
-	if (!m->bus.ioeventfd || !m->bus.swallow)
-		return 0;
-	return m->bus.swallow(m->bus.ctx, m->gpa + REG_INTERRUPT_ACK, INTERRUPT_QUEUE);
-}
-
-static void eventfds_close(struct virtio_mmio *m)
+static void kicks_close(struct virtio_mmio *m)
 {
 	for (unsigned i = 0; i < kicks(m); i++)
 		kick_close(m, i);
@@ -209,7 +219,7 @@ static void eventfds_close(struct virtio_mmio *m)
 /* Frees all but the device. */
 static void window_free(struct virtio_mmio *m)
 {
-	eventfds_close(m);
+	kicks_close(m);
 	if (m->page_ours)
 		free(m->page);
 	pthread_mutex_destroy(&m->lock);
@@ -268,8 +278,6 @@ int virtio_mmio_new(const struct virtio_bus *bus, uint64_t gpa, unsigned gsi,
 	for (unsigned i = 0; i < nqueues; i++)
 		m->queues[i].kick_fd = -1;
 	r = page_new(m);
-	if (r == 0)
-		r = eventfds_open(m);
 	if (r < 0) {
 		window_free(m);
 		return r;

@@ -64,6 +64,7 @@ struct virtio_mmio {
 	uint32_t device_features_sel, driver_features_sel, queue_sel, shm_sel;
 	uint64_t driver_features;
 	bool active;
+	bool swallows; /* acknowledged interrupts, once */
 
 	unsigned nqueues;
 	struct virtq queues[];
@@ -92,6 +93,11 @@ static inline uint32_t reg_or(struct virtio_mmio *m, uint32_t off, uint32_t bits
 /* mmio.c: as DEVICE_RESET and DRIVER_OK have it. */
 void mmio_reset(struct virtio_mmio *m);
 void mmio_activate(struct virtio_mmio *m);
+/*
+ * The eventfds of the queues, and what KVM has to know of them, where they are not open yet: by the
+ * thread that starts the device's, since a guest waits for neither before its driver is ready.
+ */
+int mmio_kicks_open(struct virtio_mmio *m);
 /* Ends the device's threads; its state stays. */
 void mmio_deactivate(struct virtio_mmio *m);
 /* Lets the guest see config space; one that reads meanwhile knows by the generation (2.5.3). */

@@ -159,11 +159,15 @@ static struct virtio_bus bus_of(struct vhost_user *u)
 	return (struct virtio_bus){ .mem = &u->mem.mem, .irq = window_irq, .ctx = u };
 }
 
-/* Hands @u out, or ends it with @r. */
-/* Each queue comes with a kick of its own, which takes the place of what the device listens to. */
+/*
+ * Hands @u out, or ends it with @r. Each queue comes with a kick of its own, which takes the place
+ * of what the device listens to.
+ */
 static int made(struct vhost_user *u, int r, struct vhost_user **ret)
 {
 	assert(r < 0 || !u->window->ops->one_kick);
+	if (r == 0)
+		r = mmio_kicks_open(u->window);
 	if (r < 0)
 		vhost_user_free(u);
 	else

@@ -282,6 +282,10 @@ static void notify_kicks(void **state)
 	struct driver *d = *state;
 	eventfd_t n;
 
+	/* Nobody listens before the driver is ready, and none may notify. */
+	reg_put(d, R_NOTIFY, 1);
+	assert_int_equal(virtio_mmio_queue(d->m, 1)->kick_fd, -1);
+	driver_start(d, 0, 2, 16);
 	reg_put(d, R_NOTIFY, 1);
 	reg_put(d, R_NOTIFY, 99);
 	assert_int_equal(eventfd_read(virtio_mmio_queue(d->m, 1)->kick_fd, &n), 0);
