@@ -117,8 +117,11 @@ static int console_activate(void *dev)
 	struct console *c = dev;
 	int r;
 
-	for (unsigned i = 0; i < c->nports && !c->kept; i++)
-		console_port_reset(&c->ports[i]);
+	for (unsigned i = 0; i < c->nports; i++) {
+		if (!c->kept)
+			console_port_reset(&c->ports[i]);
+		console_port_begin(&c->ports[i]);
+	}
 	c->kept = false;
 	c->stop_fd = eventfd(0, EFD_CLOEXEC);
 	r = virtio_thread_init(&c->thread, console_event, c);

@@ -37,7 +37,8 @@ struct console_port {
 	unsigned index;
 	char name[VIRTIO_CONSOLE_NAME_MAX + 1];
 	bool ordered;
-	int in_fd, out_fd; /* our duplicates */
+	int in_fd, out_fd;
+	bool out_ours; /* a duplicate of in_fd, to be waited for apart */
 	enum out_kind out_kind;
 	bool out_gone; /* the reader has */
 	uint64_t out_left; /* bytes that it may still be given */
@@ -93,6 +94,8 @@ int console_port_init(struct console_port *p, struct console *c, unsigned index,
 		      const struct virtio_console_port *cfg);
 void console_port_done(struct console_port *p);
 void console_port_reset(struct console_port *p);
+/* Before its thread: learns of its files. */
+void console_port_begin(struct console_port *p);
 /* The thread that watched its files has gone: the next one begins anew. */
 void console_port_rewatch(struct console_port *p);
 /* Moves input to the guest: 0 or -EPROTO. */

@@ -11,11 +11,6 @@
 
 #define PIECES 64 /* iovecs for one write */
 
-static int dup_fd(int fd)
-{
-	return fd < 0 ? -1 : fcntl(fd, F_DUPFD_CLOEXEC, 3);
-}
-
 int console_port_init(struct console_port *p, struct console *c, unsigned index,
 		      const struct virtio_console_port *cfg)
 {
@@ -23,22 +18,23 @@ int console_port_init(struct console_port *p, struct console *c, unsigned index,
 	p->out_left = cfg->out_max ? cfg->out_max : UINT64_MAX;
 	if (cfg->name && str_copy(p->name, sizeof(p->name), cfg->name) < 0)
 		return err(-EINVAL, "virtio console: the name of port %u is too long", index);
-	p->in_fd = dup_fd(cfg->in_fd);
-	p->out_fd = dup_fd(cfg->out_fd);
-	if ((cfg->in_fd >= 0 && p->in_fd < 0) || (cfg->out_fd >= 0 && p->out_fd < 0)) {
-		int r = err_sys("virtio console: dup");
-
-		console_port_done(p);
-		return r;
-	}
-	p->out_kind = console_out_kind(p->out_fd);
-	return 0;
+	p->in_fd = cfg->in_fd;
+	p->out_fd = cfg->out_fd;
+	p->out_ours = p->out_fd >= 0 && p->out_fd == p->in_fd;
+	if (p->out_ours)
+		p->out_fd = fcntl(cfg->out_fd, F_DUPFD_CLOEXEC, 3);
+	return p->out_ours && p->out_fd < 0 ? err_sys("virtio console: dup") : 0;
 }
 
 void console_port_done(struct console_port *p)
 {
-	p->in_fd = fd_close(p->in_fd);
-	p->out_fd = fd_close(p->out_fd);
+	if (p->out_ours)
+		fd_close(p->out_fd);
+}
+
+void console_port_begin(struct console_port *p)
+{
+	p->out_kind = console_out_kind(p->out_fd);
 }
 
 void console_port_reset(struct console_port *p)

@@ -175,7 +175,7 @@ void virtio_blk_stats(const struct virtio_blk *b, struct virtio_blk_stats *ret);
 #define VIRTIO_VSOCK_CONNS 64u
 
 struct virtio_vsock_config {
-	int listen_fd; /* duplicated; should not block. -1 = nobody connects to the guest */
+	int listen_fd; /* should not block. -1 = nobody connects to the guest */
 	/*
 	 * A stream socket connected to what the host has at @port, which is the device's then, or
 	 * -errno: refused. From the device's thread. NULL: all are refused.

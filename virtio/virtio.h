@@ -15,8 +15,8 @@
  *
  * The guest owns the rings: each index, length and address is copied once, checked once against
  * guest memory by mem_at(), and used from the copy. A malformed ring breaks its queue and sets
- * DEVICE_NEEDS_RESET; it never stops the process. Input and output files are the caller's and are
- * duplicated.
+ * DEVICE_NEEDS_RESET; it never stops the process. Input and output files are the caller's, and
+ * open until the device is freed.
  */
 #ifndef VIRTIO_VIRTIO_H
 #define VIRTIO_VIRTIO_H

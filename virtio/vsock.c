@@ -395,11 +395,27 @@ static int watch_all(struct virtio_vsock *v)
 	return r;
 }
 
+/* Untouched until a host's client is slow: no memory is spent on what is not used. */
+static int buffers_new(struct virtio_vsock *v)
+{
+	uint8_t *p = v->buffers;
+
+	if (!p)
+		p = mmap(NULL, BUFFERS, PROT_READ | PROT_WRITE,
+			 MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+	if (p == MAP_FAILED)
+		return -errno;
+	v->buffers = p;
+	return 0;
+}
+
 static int vsock_activate(void *dev)
 {
 	struct virtio_vsock *v = dev;
-	int r;
+	int r = buffers_new(v);
 
+	if (r < 0)
+		return r;
 	v->rx_starved = v->awake = false;
 	if (v->restored)
 		eventfd_write(virtio_mmio_queue(v->mmio, VSOCK_EVENTS)->kick_fd, 1);
@@ -459,7 +475,6 @@ static void vsock_free(void *dev)
 {
 	struct virtio_vsock *v = dev;
 
-	fd_close(v->cfg.listen_fd);
 	if (v->buffers)
 		munmap(v->buffers, BUFFERS);
 	free(v);
@@ -479,23 +494,6 @@ static const struct virtio_ops vsock_ops = {
 	.free = vsock_free,
 };
 
-static int make(struct virtio_vsock *v, const struct virtio_bus *bus, uint64_t gpa, unsigned gsi)
-{
-	int fd = v->cfg.listen_fd;
-
-	v->cfg.listen_fd = fd < 0 ? -1 : fcntl(fd, F_DUPFD_CLOEXEC, 0);
-	if (fd >= 0 && v->cfg.listen_fd < 0)
-		return err_sys("virtio vsock: listening socket");
-	/* Untouched until a host's client is slow: no memory is spent on what is not used. */
-	v->buffers = mmap(NULL, BUFFERS, PROT_READ | PROT_WRITE,
-			  MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
-	if (v->buffers == MAP_FAILED) {
-		v->buffers = NULL;
-		return err_sys("virtio vsock: buffers");
-	}
-	return virtio_mmio_new(bus, gpa, gsi, &vsock_ops, VSOCK_QUEUES, v, &v->mmio);
-}
-
 int virtio_vsock_new(const struct virtio_vsock_config *cfg, const struct virtio_bus *bus,
 		     uint64_t gpa, unsigned gsi, struct virtio_vsock **ret_vsock,
 		     struct virtio_mmio **ret)
@@ -510,7 +508,7 @@ int virtio_vsock_new(const struct virtio_vsock_config *cfg, const struct virtio_
 	v->config.guest_cid = VIRTIO_VSOCK_CID;
 	for (unsigned i = 0; i < VIRTIO_VSOCK_CONNS; i++)
 		v->conns[i].fd = -1;
-	r = make(v, bus, gpa, gsi);
+	r = virtio_mmio_new(bus, gpa, gsi, &vsock_ops, VSOCK_QUEUES, v, &v->mmio);
 	if (r < 0) {
 		vsock_free(v);
 		return r;

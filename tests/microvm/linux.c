@@ -122,10 +122,6 @@ static void boot_make(struct boot *b)
 	if (r < 0)
 		print_message("# %s\n", err_take(r));
 	assert_ok(r);
-	fd_close(b->in[0]);
-	fd_close(b->out[1]);
-	fd_close(b->err[1]);
-	fd_close(b->control_fds[1]);
 	assert_ok(vm_control_new(b->control_fds[0], &b->control));
 	b->guest.stdin_open = b->input != NULL;
 	assert_ok(vm_control_config(b->control, &b->guest));
@@ -221,8 +217,12 @@ static void boot_run(struct boot *b)
 		print_message("# the guest did not say how it ended\n");
 	if (b->vm.balloon)
 		assert_ok(vm_memory_stats(b->v, &b->memory));
-	vm_free(b->v); /* closes what it holds of the pipes */
+	vm_free(b->v);
 	b->v = NULL;
+	fd_close(b->in[0]);
+	fd_close(b->out[1]);
+	fd_close(b->err[1]);
+	fd_close(b->control_fds[1]);
 	while (b->out[0] >= 0 &&
 	       (n = read(b->out[0], b->output + b->output_len, OUTPUT_MAX - b->output_len - 1)) > 0)
 		b->output_len += (size_t)n;

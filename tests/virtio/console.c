@@ -97,9 +97,6 @@ static int setup(void **state)
 	};
 	driver_init(&f->d);
 	assert_ok(virtio_console_new(ports, 4, &f->d.bus, 0xd0000000, 1, &f->d.m));
-	fd_close(f->in[0]);
-	fd_close(f->ctl[1]);
-	fd_close(f->out[1]);
 	driver_start(&f->d, MULTIPORT | VIRTIO_F_EVENT_IDX, 10, NUM);
 	*state = f;
 	return 0;
@@ -112,9 +109,12 @@ static int teardown(void **state)
 	driver_done(&f->d);
 	fd_close(f->hvc[0]);
 	fd_close(f->hvc[1]);
+	fd_close(f->in[0]);
 	fd_close(f->in[1]);
 	fd_close(f->out[0]);
+	fd_close(f->out[1]);
 	fd_close(f->ctl[0]);
+	fd_close(f->ctl[1]);
 	free(f);
 	return 0;
 }

@@ -14,7 +14,7 @@ enum { READY = 0, PORT_READY = 3, OPEN = 6 }; /* virtio 1.2, 5.3.6.2 */
 
 struct fixture {
 	struct driver d;
-	int pair[2]; /* the port's other end, ours */
+	int pair[2]; /* the port's end, ours */
 };
 
 static void console(struct fixture *f)
@@ -25,7 +25,12 @@ static void console(struct fixture *f)
 		{ "both", f->pair[0], f->pair[0], true },
 	};
 	assert_ok(virtio_console_new(ports, 2, &f->d.bus, 0xd0000000, 1, &f->d.m));
+}
+
+static void pair_close(struct fixture *f)
+{
 	fd_close(f->pair[0]);
+	fd_close(f->pair[1]);
 }
 
 static uint64_t give(struct fixture *f, unsigned queue)
@@ -80,7 +85,7 @@ static int teardown(void **state)
 	struct fixture *f = *state;
 
 	driver_done(&f->d);
-	fd_close(f->pair[1]);
+	pair_close(f);
 	free(f);
 	return 0;
 }
@@ -90,7 +95,7 @@ static void replace(struct fixture *f, struct buf *saved)
 {
 	assert_ok(virtio_mmio_save(f->d.m, saved));
 	virtio_mmio_free(f->d.m);
-	fd_close(f->pair[1]);
+	pair_close(f);
 	console(f);
 }
 
