@@ -62,31 +62,20 @@ static int namespaces(void)
 	return unshare(flags) < 0 ? -errno : 0;
 }
 
-/* An empty, read-only folder that exists nowhere else. */
+/*
+ * An empty, read-only folder that exists nowhere else. It lies on top of the old root, where a path
+ * that begins at "/" does not come; "/.." does. Then the old one goes below the new one and away;
+ * an initramfs cannot be left so, only turned from.
+ */
 static int empty_root(void)
 {
-	_close_ int fs = (int)syscall(SYS_fsopen, "tmpfs", 1u /* FSOPEN_CLOEXEC */);
-	_close_ int mnt = -1;
-
-	if (fs < 0 || syscall(SYS_fsconfig, fs, 6u /* FSCONFIG_CMD_CREATE */, NULL, NULL, 0) < 0)
-		return -errno;
-	mnt = (int)syscall(SYS_fsmount, fs, 1u /* FSMOUNT_CLOEXEC */,
-			   1u | 2u | 4u | 8u /* MOUNT_ATTR_RDONLY... */);
-	if (mnt < 0)
-		return -errno;
 	if (mount(NULL, "/", NULL, MS_REC | MS_SLAVE, NULL) < 0 ||
-	    syscall(SYS_move_mount, mnt, "", AT_FDCWD, "/", 4u /* MOVE_MOUNT_F_EMPTY_PATH */) < 0 ||
-	    fchdir(mnt) < 0)
+	    mount("strata", "/", "tmpfs", MS_RDONLY | MS_NOSUID | MS_NODEV | MS_NOEXEC, NULL) < 0 ||
+	    chdir("/..") < 0)
 		return -errno;
-	/*
-	 * The old root goes below the new one and away; an initramfs cannot be left so, only turned
-	 * from.
-	 */
 	if (syscall(SYS_pivot_root, ".", ".") == 0)
-		umount2(".", MNT_DETACH);
-	else if (chroot(".") < 0)
-		return -errno;
-	return chdir("/") < 0 ? -errno : 0;
+		return umount2(".", MNT_DETACH) < 0 ? -errno : 0;
+	return chroot(".") < 0 ? -errno : 0;
 }
 
 /* ---- privileges ---- */

@@ -13,7 +13,6 @@
 #include "microvm/jail.h"
 #include "microvm/vm.h"
 #include <linux/landlock.h>
-#include <sys/stat.h>
 #include <sys/syscall.h>
 
 /* Newer than Debian 12's linux/landlock.h. */
@@ -47,37 +46,56 @@ static uint64_t rights(int abi)
 	return all;
 }
 
-/* A rule for a file may speak of nothing that only a folder has. */
-static int allow(int rules, const struct vm_folder *f, uint64_t all)
+static int add_rule(int rules, const struct landlock_path_beneath_attr *a)
 {
-	struct landlock_path_beneath_attr a = { .allowed_access = all & ~FS_NEVER,
-						.parent_fd = f->fd };
-	struct stat st;
-
-	if (fstat(f->fd, &st) < 0)
-		return -errno;
-	if (f->rdonly)
-		a.allowed_access &= FS_READ;
-	if (!S_ISDIR(st.st_mode))
-		a.allowed_access &= FS_OF_FILES;
-	return syscall(SYS_landlock_add_rule, rules, LANDLOCK_RULE_PATH_BENEATH, &a, 0) < 0 ?
+	return syscall(SYS_landlock_add_rule, rules, LANDLOCK_RULE_PATH_BENEATH, a, 0) < 0 ?
 		       -errno :
 		       0;
 }
 
+/* A rule for a file may speak of nothing that only a folder has: EINVAL says that it is one. */
+static int allow(int rules, const struct vm_folder *f, uint64_t all)
+{
+	struct landlock_path_beneath_attr a = { .allowed_access = all & ~FS_NEVER,
+						.parent_fd = f->fd };
+	int r;
+
+	if (f->rdonly)
+		a.allowed_access &= FS_READ;
+	r = add_rule(rules, &a);
+	if (r != -EINVAL)
+		return r;
+	a.allowed_access &= FS_OF_FILES;
+	return add_rule(rules, &a);
+}
+
+static int rules_new(uint64_t all)
+{
+	const struct landlock_ruleset_attr attr = { .handled_access_fs = all };
+	int fd =
+		(int)syscall(SYS_landlock_create_ruleset, &attr, sizeof(attr.handled_access_fs), 0);
+
+	return fd < 0 ? -errno : fd;
+}
+
+/* All that is known here, or what is known to this kernel: only an older one is asked. */
 int vm_landlock(const struct vm_folder *folders, size_t n)
 {
-	int abi = vm_landlock_abi(), r = 0;
-	struct landlock_ruleset_attr attr = { .handled_access_fs = rights(abi) };
-	_close_ int rules = -1;
+	uint64_t all = rights(ABI_IOCTL_DEV);
+	_close_ int rules = rules_new(all);
+	int abi, r = 0;
 
-	if (abi < 0)
-		return 0;
-	rules = (int)syscall(SYS_landlock_create_ruleset, &attr, sizeof(attr.handled_access_fs), 0);
+	if (rules < 0) {
+		abi = vm_landlock_abi();
+		if (abi < 0)
+			return 0;
+		all = rights(abi);
+		rules = rules_new(all);
+	}
 	if (rules < 0)
-		return -errno;
+		return rules;
 	for (size_t i = 0; r == 0 && i < n; i++)
-		r = allow(rules, &folders[i], attr.handled_access_fs);
+		r = allow(rules, &folders[i], all);
 	if (r == 0 && syscall(SYS_landlock_restrict_self, rules, 0) < 0)
 		r = -errno;
 	return r;
