@@ -9,18 +9,16 @@
  */
 #include "base/mem.h"
 #include "microvm/vm.h"
+#include <errno.h>
 #include <sys/ioctl.h>
 
 #define PAGE		 4096u
+#define RING_OFFSET	 ((size_t)KVM_COALESCED_MMIO_PAGE_OFFSET * PAGE)
 #define IOAPIC_REGISTERS 0x14u /* the selector, and at 0x10 what it selects */
 
 void coalesced_init(struct coalesced *c, int vm_fd)
 {
-	int page = ioctl(vm_fd, KVM_CHECK_EXTENSION, KVM_CAP_COALESCED_MMIO);
-
-	*c = (struct coalesced){ .vm_fd = vm_fd, .offset = page > 0 ? (size_t)page * PAGE : 0 };
-	/* An older one would take a port for an address (Linux 4.20 has them). */
-	c->ports = page > 0 && ioctl(vm_fd, KVM_CHECK_EXTENSION, KVM_CAP_COALESCED_PIO) > 0;
+	*c = (struct coalesced){ .vm_fd = vm_fd };
 	pthread_mutex_init(&c->turn, NULL);
 	pthread_mutex_init(&c->lock, NULL);
 }
@@ -34,27 +32,26 @@ void coalesced_done(struct coalesced *c)
 	*c = (struct coalesced){ 0 };
 }
 
-/* A range that KVM does not take exits as before. */
-void coalesced_add(const struct coalesced *c, uint64_t gpa, uint32_t len)
+static int zone_add(const struct coalesced *c, uint64_t at, uint32_t len, bool ports)
 {
-	struct kvm_coalesced_mmio_zone zone = { .addr = gpa, .size = len };
+	const struct kvm_coalesced_mmio_zone zone = { .addr = at, .size = len, .pio = ports };
 
-	if (c->offset)
-		ioctl(c->vm_fd, KVM_REGISTER_COALESCED_MMIO, &zone);
+	return ioctl(c->vm_fd, KVM_REGISTER_COALESCED_MMIO, &zone) < 0 ? -errno : 0;
 }
 
-void coalesced_add_ports(const struct coalesced *c, uint16_t first, uint16_t n)
+int coalesced_add(const struct coalesced *c, uint64_t gpa, uint32_t len)
 {
-	struct kvm_coalesced_mmio_zone zone = { .addr = first, .size = n, .pio = 1 };
+	return zone_add(c, gpa, len, false);
+}
 
-	if (c->ports)
-		ioctl(c->vm_fd, KVM_REGISTER_COALESCED_MMIO, &zone);
+int coalesced_add_ports(const struct coalesced *c, uint16_t first, uint16_t n)
+{
+	return zone_add(c, first, n, true);
 }
 
 void coalesced_add_ioapic(struct coalesced *c)
 {
-	coalesced_add(c, VM_IOAPIC_GPA, IOAPIC_REGISTERS);
-	c->ioapic = c->offset != 0;
+	c->ioapic = coalesced_add(c, VM_IOAPIC_GPA, IOAPIC_REGISTERS) == 0;
 }
 
 /* ---- the ring ---- */
@@ -62,11 +59,9 @@ void coalesced_add_ioapic(struct coalesced *c)
 /* NULL: there is none, or no vCPU yet. */
 static struct kvm_coalesced_mmio_ring *ring_of(const struct vm *v)
 {
-	const struct coalesced *c = &v->coalesced;
-
-	if (!c->offset || c->offset + PAGE > v->run_size || !v->vcpus[0].run)
+	if (v->run_size < RING_OFFSET + PAGE || !v->vcpus[0].run)
 		return NULL;
-	return (struct kvm_coalesced_mmio_ring *)((uint8_t *)v->vcpus[0].run + c->offset);
+	return (struct kvm_coalesced_mmio_ring *)((uint8_t *)v->vcpus[0].run + RING_OFFSET);
 }
 
 /* How many entries it has; KVM keeps @ring->first and @ring->last below. */

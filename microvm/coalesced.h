@@ -14,16 +14,15 @@ struct coalesced {
 	pthread_mutex_t turn; /* of the one who drains; before a device's */
 	pthread_mutex_t lock; /* of the ring; before the IOAPIC's, behind all others */
 	int vm_fd;
-	size_t offset; /* of the ring, behind kvm_run; 0 = this KVM has none */
-	bool ports;    /* they can be among them */
-	bool ioapic;   /* its registers are among them; atomic */
+	bool ioapic; /* its registers are among them; atomic */
 };
 
 void coalesced_init(struct coalesced *c, int vm_fd);
 void coalesced_done(struct coalesced *c);
-void coalesced_add(const struct coalesced *c, uint64_t gpa, uint32_t len);
+/* 0, or -errno: this KVM does not take them, and they exit as before. */
+int coalesced_add(const struct coalesced *c, uint64_t gpa, uint32_t len);
 void coalesced_add_ioapic(struct coalesced *c);
-void coalesced_add_ports(const struct coalesced *c, uint16_t first, uint16_t n);
+int coalesced_add_ports(const struct coalesced *c, uint16_t first, uint16_t n);
 /* Does what was written: by a vCPU, before it handles an exit. */
 void coalesced_drain(struct vm *v);
 /* Does what was written to the IOAPIC, and nothing else: by any thread, before an interrupt. */

@@ -206,6 +206,9 @@ static int guest_new(struct probe *p)
 {
 	int r;
 
+	/* Whoever makes a machine later need not ask. */
+	if (ioctl(p->kvm, KVM_GET_API_VERSION, 0) != KVM_API_VERSION)
+		return -EOPNOTSUPP;
 	p->vm = ioctl(p->kvm, KVM_CREATE_VM, 0);
 	if (p->vm < 0)
 		return failure();

@@ -9,15 +9,15 @@
 
 #define PAGE 4096u
 
-static _Alignas(4096) uint8_t shared[2 * PAGE];
-static struct kvm_coalesced_mmio_ring *const ring = (void *)(shared + PAGE);
+static _Alignas(4096) uint8_t shared[3 * PAGE];
+static struct kvm_coalesced_mmio_ring *const ring = (void *)(shared + 2 * PAGE);
 
 static void machine_init(struct vm *v)
 {
 	*v = (struct vm){ .fd = -1, .run_size = sizeof(shared), .nvcpus = 1 };
 	memset(shared, 0, sizeof(shared));
 	v->vcpus[0].run = (struct kvm_run *)shared;
-	v->coalesced = (struct coalesced){ .vm_fd = -1, .offset = PAGE, .ioapic = true };
+	v->coalesced = (struct coalesced){ .vm_fd = -1, .ioapic = true };
 	pthread_mutex_init(&v->coalesced.turn, NULL);
 	pthread_mutex_init(&v->coalesced.lock, NULL);
 	ioapic_init(&v->ioapic, -1, 4);
@@ -86,12 +86,12 @@ static void none(_unused_ void **state)
 	static struct vm v;
 
 	machine_init(&v);
-	v.coalesced.offset = 0;
+	v.run_size = 2 * PAGE;
 	guest_writes_entry(0x14, 0x40);
 	coalesced_ioapic(&v);
 	coalesced_drain(&v);
 	assert_int_equal(ring->first, 0);
-	v.coalesced.offset = PAGE;
+	v.run_size = sizeof(shared);
 	v.vcpus[0].run = NULL;
 	coalesced_drain(&v);
 	ring->first = UINT32_MAX;
