@@ -37,8 +37,10 @@ struct vmm {
 	struct vm *vm;
 	struct vmm_qemu *qemu; /* in its place */
 	struct vm_control *control;
-	int port_fd;  /* the guest's end of the control port */
-	int ended_fd; /* an eventfd: vm_run() has returned */
+	int port_fd;	  /* the guest's end of the control port */
+	pthread_t hearer; /* while the machine runs */
+	int ended_fd;	  /* an eventfd: it does no longer; -1 = nobody hears */
+	bool opened;	  /* its files */
 	enum vm_end end;
 	int run_result;
 	struct vmm_trace trace;
@@ -83,13 +85,15 @@ static void tell_monitor(struct vmm *v, enum vmm_kind kind, int value, const cha
 	v->told = v->told || kind == VMM_FAILED || kind == VMM_EXITED || kind == VMM_SAVED;
 }
 
-/* The guest has begun, and waits for what it asks for. */
-static int open_files(void *ctx)
+static int open_files(struct vmm *v)
 {
-	struct vmm *v = ctx;
+	int r = vmm_files_open(v->files, v->restore ? &v->note.agreed : NULL, v->vm);
 
-	return vmm_files_open(v->files, v->restore ? &v->note.agreed : NULL, v->vm);
+	v->opened = true;
+	return r;
 }
+
+static int guest_begun(void *ctx);
 
 static int new_machine(struct vmm *v)
 {
@@ -103,7 +107,7 @@ static int new_machine(struct vmm *v)
 				 .arg = v->files,
 				 .threads = v->arriving ? ARRIVAL_THREADS : 0,
 				 .connect = port_connect,
-				 .begun = v->restore ? NULL : open_files,
+				 .begun = guest_begun,
 				 .begun_ctx = v };
 	int r = v->spec->emulated ? vmm_qemu_new(v->spec, &m, &v->qemu) :
 				    vmm_machine_new(v->spec, &m, &v->vm);
@@ -380,24 +384,52 @@ static bool runs_on(struct vmm *v)
 	return v->goes_on && vmm_await_go(VMM_CONTROL, do_message, v);
 }
 
+static int hear_begin(struct vmm *v)
+{
+	int r;
+
+	v->ended_fd = eventfd(0, EFD_CLOEXEC);
+	if (v->ended_fd < 0)
+		return err_sys("eventfd");
+	r = -pthread_create(&v->hearer, NULL, hear, v);
+	if (r < 0)
+		v->ended_fd = fd_close(v->ended_fd);
+	return r;
+}
+
+static void hear_end(struct vmm *v)
+{
+	if (v->ended_fd < 0)
+		return;
+	eventfd_write(v->ended_fd, 1);
+	pthread_join(v->hearer, NULL);
+	v->ended_fd = fd_close(v->ended_fd);
+}
+
+/* The guest runs, and waits for none of this yet. */
+static int guest_begun(void *ctx)
+{
+	struct vmm *v = ctx;
+	int r = hear_begin(v);
+
+	return r < 0 || v->opened ? r : open_files(v);
+}
+
 /* Until it ends, or stands still to be saved. */
 static int run_once(struct vmm *v)
 {
-	pthread_t thread;
-	int r = -pthread_create(&thread, NULL, hear, v);
+	int r = v->qemu ? hear_begin(v) : 0;
 
 	if (r < 0)
 		return r;
 	v->end = VM_END_POWEROFF; /* as QEMU's ends are called */
 	v->run_result = v->qemu ? vmm_qemu_run(v->qemu) : vm_run(v->vm, &v->end);
-	eventfd_write(v->ended_fd, 1);
-	pthread_join(thread, NULL);
+	hear_end(v);
 	return 0;
 }
 
 static int run(struct vmm *v)
 {
-	eventfd_t n;
 	int r = jail(v);
 
 	/* What goes on from its own snapshot keeps that until all is well. */
@@ -405,13 +437,9 @@ static int run(struct vmm *v)
 		r = open_files(v);
 	if (r >= 0)
 		r = v->restore ? tell_restored(v) : tell_guest(v);
-	v->ended_fd = eventfd(0, EFD_CLOEXEC);
-	if (r >= 0 && v->ended_fd < 0)
-		r = err_sys("eventfd");
 	if (r >= 0)
 		r = run_once(v);
 	while (r >= 0 && runs_on(v)) {
-		eventfd_read(v->ended_fd, &n);
 		vm_again(v->vm);
 		r = run_once(v);
 	}
@@ -475,20 +503,26 @@ static bool parse_args(struct vmm *v, int argc, char **argv)
 	       digest_parse_hex(argv[2], strlen(argv[2]), &v->snapshot.key) == 0;
 }
 
+static int by_hand(void)
+{
+	fprintf(stderr, "strata-vmm is started by strata-monitor, not by hand\n");
+	return 2;
+}
+
 int vmm_main(int argc, char **argv)
 {
 	struct vmm v = { .port_fd = -1, .ended_fd = -1, .checkpoint_fd = -1 };
 	int r;
 
-	if (!parse_args(&v, argc, argv) || fcntl(VMM_MORE - 1, F_GETFD) < 0) {
-		fprintf(stderr, "strata-vmm is started by strata-monitor, not by hand\n");
-		return 2;
-	}
+	if (!parse_args(&v, argc, argv))
+		return by_hand();
 	v.trace.process_ns = clock_ns();
 	prctl(PR_SET_PDEATHSIG, SIGKILL);
 	signal(SIGPIPE, SIG_IGN);
 	log_setup("strata-vmm", VMM_LOG, LOG_INFO);
 	r = load_spec(&v);
+	if (r < 0 && fcntl(VMM_MORE - 1, F_GETFD) < 0)
+		return by_hand();
 	if (r >= 0)
 		r = v.make     ? vmm_make(v.spec, &v.snapshot.key) :
 		    v.rehearse ? vmm_rehearse(v.spec, &v.snapshot.key) :

@@ -7,7 +7,7 @@
  * until the guest resets or powers off, or vm_stop() is called from another thread; vm_free().
  * A machine that ran until vm_config.stop_mark can be saved by vm_snapshot_save() instead of freed
  * at once; vm_config.snapshot begins another there. vm_probe() says beforehand whether this KVM can
- * run an unmodified kernel. Descriptors in a config are the caller's: what is kept is duplicated.
+ * run an unmodified kernel. Descriptors in a config are the caller's, and open until vm_free().
  *
  * Threads: one per vCPU, one for each device, two per file system (their serve functions are called
  * from these); the caller's thread waits in vm_run(). vCPU threads touch only KVM, the IOAPIC under
@@ -88,7 +88,7 @@ struct vm_disk {
 
 /* Stream sockets between guest and host, as struct virtio_vsock_config (virtio/devices.h). */
 struct vm_vsock {
-	int listen_fd; /* duplicated; -1 = nobody connects to the guest */
+	int listen_fd; /* -1 = nobody connects to the guest */
 	int (*connect)(void *ctx, uint32_t port); /* from a thread of its own; NULL = all refused */
 	void *ctx;
 };
@@ -129,7 +129,7 @@ struct vm_config {
 	 */
 	const struct vm_snapshot *snapshot;
 	/*
-	 * Called once by the thread in vm_run(), when the guest has begun: for what that does not
+	 * Called by the thread in vm_run(), when the guest has begun: for what that does not
 	 * wait for yet. Less than 0 ends vm_run() with it. NULL = nothing.
 	 */
 	int (*begun)(void *ctx);

@@ -77,7 +77,7 @@ struct vm {
 	struct vm_stats stats;
 	struct kvm_cpuid2 *cpuid; /* of vCPU 0 */
 	unsigned stop_mark;
-	int (*begun)(void *ctx); /* NULL: there is none, or it was called */
+	int (*begun)(void *ctx); /* NULL: there is none */
 	void *begun_ctx;
 	uint64_t nexits; /* of all vCPUs so far; atomic */
 };
