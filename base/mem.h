@@ -38,6 +38,15 @@ static inline void *mem_new(size_t n, size_t size)
 /* A zeroed struct, or NULL. */
 #define new0(type) ((type *)mem_new(1, sizeof(type)))
 
+/* Only what comes before @member is zeroed: for what is filled before it is read. */
+#define new_head0(type, member)                                 \
+	({                                                      \
+		type *new_ = malloc(sizeof(type));              \
+		if (new_)                                       \
+			memset(new_, 0, offsetof(type, member)); \
+		new_;                                           \
+	})
+
 /*
  * Makes room for @need elements of @size bytes in the array *@p of *@cap elements; 0 or -ENOMEM.
  * Grows by doubling; what is new is zeroed.

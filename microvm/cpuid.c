@@ -20,11 +20,11 @@
 struct kvm_cpuid2 *vm_cpuid_get(int kvm_fd)
 {
 	_free_ struct kvm_cpuid2 *all =
-		mem_new(1, sizeof(*all) + ENTRIES_MAX * sizeof(all->entries[0]));
+		malloc(sizeof(*all) + ENTRIES_MAX * sizeof(all->entries[0]));
 
 	if (!all)
 		return NULL;
-	all->nent = ENTRIES_MAX;
+	*all = (struct kvm_cpuid2){ .nent = ENTRIES_MAX };
 	if (ioctl(kvm_fd, KVM_GET_SUPPORTED_CPUID, all) < 0) {
 		err_sys("KVM: CPUID");
 		return NULL;

@@ -43,7 +43,8 @@ static uint8_t distance(struct filter *f, unsigned short at)
 
 void filter_init(struct filter *f)
 {
-	*f = (struct filter){ .n = 0 };
+	f->n = f->rule = f->nexits = 0;
+	f->failed = false;
 	for (size_t i = 0; i < ARRAY_SIZE(f->actions); i++)
 		f->actions[i] = FILTER_DENY;
 	load(f, ARCH);

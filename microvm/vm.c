@@ -133,6 +133,8 @@ static void coalesced_new(struct vm *v, bool boots, bool marks_wait)
 static int vcpus_new(struct vm *v, unsigned n, const struct kvm_cpuid2 *cpuid)
 {
 	v->nvcpus = n;
+	for (unsigned i = 0; i < n; i++)
+		v->vcpus[i].fd = -1;
 	for (unsigned i = 0; i < n; i++) {
 		int r = vcpu_init(&v->vcpus[i], v, i, cpuid);
 
@@ -220,9 +222,8 @@ int vm_new(const struct vm_config *cfg, struct vm **ret)
 	pthread_mutex_init(&v->errand.turn, NULL);
 	pthread_mutex_init(&v->errand.lock, NULL);
 	pthread_cond_init(&v->errand.done, NULL);
-	for (unsigned i = 0; i < VM_VCPUS_MAX; i++)
-		v->vcpus[i] = (struct vcpu){ .vm = v, .fd = -1 };
-	r = vm_make(v, cfg);
+	v->vcpus = mem_new(cfg->vcpus, sizeof(*v->vcpus));
+	r = v->vcpus ? vm_make(v, cfg) : err(-ENOMEM, "no memory");
 	if (r < 0) {
 		vm_free(v);
 		return r;
@@ -254,6 +255,7 @@ void vm_free(struct vm *v)
 	pthread_mutex_destroy(&v->errand.lock);
 	pthread_cond_destroy(&v->errand.done);
 	free(v->cpuid);
+	free(v->vcpus);
 	free(v);
 }
 

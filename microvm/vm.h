@@ -41,7 +41,7 @@ struct vm {
 	enum vm_pages pages; /* that it is made of */
 	struct ioapic ioapic;
 	struct coalesced coalesced;
-	struct vcpu vcpus[VM_VCPUS_MAX];
+	struct vcpu *vcpus;
 	unsigned nvcpus;
 	struct virtio_mmio *devices[VM_DEVICES_MAX];
 	unsigned ndevices, gsi_first;

@@ -48,12 +48,12 @@ struct virtio_balloon {
 	struct virtio_thread thread;
 	int stop_fd, ask_fd;
 	struct balloon_config config; /* under the window's lock, but for what is atomic */
-	struct virtq_chain chain;
 	bool stats_held; /* the guest's buffer waits here until somebody asks */
 	uint16_t stats_head;
 	bool kept;	   /* the next start goes on with what is known */
 	uint64_t stats[8]; /* by tag; atomic */
 	uint64_t reported; /* bytes; atomic */
+	struct virtq_chain chain;
 };
 
 /* ---- memory ---- */
@@ -338,7 +338,7 @@ static const struct virtio_ops balloon_ops = {
 int virtio_balloon_new(const struct virtio_bus *bus, uint64_t gpa, unsigned gsi,
 		       struct virtio_balloon **ret_balloon, struct virtio_mmio **ret)
 {
-	struct virtio_balloon *b = new0(struct virtio_balloon);
+	struct virtio_balloon *b = new_head0(struct virtio_balloon, chain);
 	int r;
 
 	if (!b)

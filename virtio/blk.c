@@ -78,9 +78,9 @@ struct virtio_blk {
 	bool rdonly;
 	struct bucket bucket;
 	uint64_t rate;
+	struct virtio_blk_stats stats; /* atomic */
 	struct virtq_chain chain;
 	struct iovec iov[VIRTQ_CHAIN_MAX]; /* of the request's data */
-	struct virtio_blk_stats stats;	   /* atomic */
 };
 
 static void count(uint64_t *p, uint64_t n)
@@ -438,7 +438,7 @@ static int make(struct virtio_blk *b, const struct virtio_blk_config *cfg,
 int virtio_blk_new(const struct virtio_blk_config *cfg, const struct virtio_bus *bus, uint64_t gpa,
 		   unsigned gsi, struct virtio_blk **ret_blk, struct virtio_mmio **ret)
 {
-	struct virtio_blk *b = new0(struct virtio_blk);
+	struct virtio_blk *b = new_head0(struct virtio_blk, chain);
 	int r;
 
 	if (!b)

@@ -198,7 +198,7 @@ int virtio_console_new(const struct virtio_console_port *ports, unsigned nports,
 	if (!nports || nports > VIRTIO_CONSOLE_PORTS_MAX)
 		return err(-EINVAL, "virtio console: 1 to %d ports, not %u",
 			   VIRTIO_CONSOLE_PORTS_MAX, nports);
-	c = new0(struct console);
+	c = new_head0(struct console, chain);
 	if (!c)
 		return err(-ENOMEM, "virtio console: no memory");
 	c->stop_fd = -1;

@@ -65,9 +65,9 @@ struct console {
 	int stop_fd;
 	unsigned nports;
 	struct console_port *ports;
-	struct virtq_chain chain; /* the one at hand */
-	bool kept;		  /* the ports' state is to outlive the next start */
+	bool kept; /* the ports' state is to outlive the next start */
 	struct virtio_console_stats stats; /* atomic */
+	struct virtq_chain chain;	   /* the one at hand */
 };
 
 /* Queues (5.3.2): of port 0, of control, then of the other ports, each first input, then output. */

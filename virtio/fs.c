@@ -129,7 +129,7 @@ static int fs_activate(void *dev)
 	struct fs *fs = dev;
 
 	fs->stop_fd = eventfd(0, EFD_CLOEXEC);
-	fs->threads = mem_new(fs->nthreads, sizeof(*fs->threads));
+	fs->threads = malloc(MAX(fs->nthreads, 1u) * sizeof(*fs->threads));
 	if (fs->stop_fd < 0 || !fs->threads) {
 		threads_stop(fs, 0);
 		return -ENOMEM;

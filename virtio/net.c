@@ -49,8 +49,8 @@ struct virtio_net {
 	bool gone;	 /* the other end */
 	bool rx_starved; /* no buffer of the guest's, or no tokens */
 	bool tx_blocked; /* the socket is full */
-	struct virtq_chain chain;
 	struct virtio_net_stats stats; /* atomic */
+	struct virtq_chain chain;
 };
 
 static void count(uint64_t *p, uint64_t n)
@@ -381,7 +381,7 @@ int virtio_net_new(const struct virtio_net_config *cfg, const struct virtio_bus 
 	if (cfg->mtu < VIRTIO_NET_MTU_MIN)
 		return err(-EINVAL, "virtio net: an MTU is %u to 65535 bytes, not %u",
 			   VIRTIO_NET_MTU_MIN, cfg->mtu);
-	n = new0(struct virtio_net);
+	n = new_head0(struct virtio_net, chain);
 	if (!n)
 		return err(-ENOMEM, "virtio net: no memory");
 	r = make(n, cfg, bus, gpa, gsi);

@@ -20,8 +20,8 @@ struct rng {
 	struct virtio_mmio *mmio;
 	struct virtio_thread thread;
 	int stop_fd;
-	struct virtq_chain chain;
 	uint64_t bytes; /* atomic */
+	struct virtq_chain chain;
 };
 
 static uint32_t fill(struct rng *g)
@@ -100,7 +100,7 @@ static const struct virtio_ops rng_ops = {
 int virtio_rng_new(const struct virtio_bus *bus, uint64_t gpa, unsigned gsi,
 		   struct virtio_mmio **ret)
 {
-	_free_ struct rng *g = new0(struct rng);
+	_free_ struct rng *g = new_head0(struct rng, chain);
 	int r;
 
 	if (!g)

@@ -395,24 +395,30 @@ static int watch_all(struct virtio_vsock *v)
 	return r;
 }
 
-/* Untouched until a host's client is slow: no memory is spent on what is not used. */
-static int buffers_new(struct virtio_vsock *v)
+/*
+ * Once, when there is a driver. Buffers stay untouched until a host's client is slow: no memory is
+ * spent on what is not used.
+ */
+static int conns_new(struct virtio_vsock *v)
 {
-	uint8_t *p = v->buffers;
+	uint8_t *p;
 
-	if (!p)
-		p = mmap(NULL, BUFFERS, PROT_READ | PROT_WRITE,
-			 MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+	if (v->buffers)
+		return 0;
+	p = mmap(NULL, BUFFERS, PROT_READ | PROT_WRITE,
+		 MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
 	if (p == MAP_FAILED)
 		return -errno;
 	v->buffers = p;
+	for (unsigned i = 0; i < VIRTIO_VSOCK_CONNS; i++)
+		v->conns[i] = (struct vsock_conn){ .fd = -1 };
 	return 0;
 }
 
 static int vsock_activate(void *dev)
 {
 	struct virtio_vsock *v = dev;
-	int r = buffers_new(v);
+	int r = conns_new(v);
 
 	if (r < 0)
 		return r;
@@ -498,7 +504,7 @@ int virtio_vsock_new(const struct virtio_vsock_config *cfg, const struct virtio_
 		     uint64_t gpa, unsigned gsi, struct virtio_vsock **ret_vsock,
 		     struct virtio_mmio **ret)
 {
-	struct virtio_vsock *v = new0(struct virtio_vsock);
+	struct virtio_vsock *v = new_head0(struct virtio_vsock, conns);
 	int r;
 
 	if (!v)
@@ -506,8 +512,6 @@ int virtio_vsock_new(const struct virtio_vsock_config *cfg, const struct virtio_
 	v->cfg = *cfg;
 	v->stop_fd = -1;
 	v->config.guest_cid = VIRTIO_VSOCK_CID;
-	for (unsigned i = 0; i < VIRTIO_VSOCK_CONNS; i++)
-		v->conns[i].fd = -1;
 	r = virtio_mmio_new(bus, gpa, gsi, &vsock_ops, VSOCK_QUEUES, v, &v->mmio);
 	if (r < 0) {
 		vsock_free(v);

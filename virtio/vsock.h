@@ -105,13 +105,13 @@ struct virtio_vsock {
 	bool restored;	 /* it is to hear that its connections are gone */
 	bool awake;	 /* the thread has begun */
 	uint32_t next_port;
+	unsigned nrefused;
+	struct virtio_vsock_stats stats; /* atomic */
+	uint8_t *buffers;		 /* of the connections; NULL: there are none yet */
 	struct vsock_conn conns[VIRTIO_VSOCK_CONNS];
-	uint8_t *buffers;
 	/* Answers to packets of no connection; while it is full, no packets are taken. */
 	struct vsock_key refused[64];
-	unsigned nrefused;
 	struct virtq_chain chain;
-	struct virtio_vsock_stats stats; /* atomic */
 };
 
 #define VSOCK_TAG_LISTEN VSOCK_QUEUES

@@ -14,7 +14,9 @@ static struct kvm_coalesced_mmio_ring *const ring = (void *)(shared + 2 * PAGE);
 
 static void machine_init(struct vm *v)
 {
-	*v = (struct vm){ .fd = -1, .run_size = sizeof(shared), .nvcpus = 1 };
+	static struct vcpu vcpu;
+
+	*v = (struct vm){ .fd = -1, .run_size = sizeof(shared), .vcpus = &vcpu, .nvcpus = 1 };
 	memset(shared, 0, sizeof(shared));
 	v->vcpus[0].run = (struct kvm_run *)shared;
 	v->coalesced = (struct coalesced){ .vm_fd = -1, .ioapic = true };
