@@ -97,7 +97,7 @@ int spec_verify_parse(const char *word, bool *ret_no_verify);
 
 /* A new reference, or NULL without memory. */
 json_t *spec_to_json(const struct run_spec *s);
-/* The same as a file in memory: its descriptor or -errno. */
+/* What the VMM is to know of it, as a file in memory: its descriptor or -errno. */
 int spec_memfd(const struct run_spec *s);
 /* -EBADMSG with a text: the file was damaged. */
 int spec_from_json(const json_t *j, struct run_spec **ret);

@@ -156,7 +156,7 @@ static int kind_from_json(const json_t *j, struct run_spec *s)
 		return -EBADMSG;
 	if (pages && spec_pages_parse(pages, &s->pages) < 0)
 		return -EBADMSG;
-	return spec_driver_parse(driver ? driver : "", &s->driver);
+	return driver ? spec_driver_parse(driver, &s->driver) : 0;
 }
 
 static int strings_from_json(const json_t *j, struct run_spec *s)
@@ -263,12 +263,44 @@ int spec_from_json(const json_t *j, struct run_spec **ret)
 	return 0;
 }
 
+/* A flag that does not hold and a number of 0 are what one is taken for that is not there. */
+static void drop_defaults(json_t *o)
+{
+	const char *key;
+	json_t *v;
+	void *next;
+
+	json_object_foreach_safe(o, next, key, v)
+	{
+		if ((json_is_false(v) && !streq(key, "verify")) ||
+		    (json_is_integer(v) && !json_integer_value(v)))
+			json_object_del(o, key);
+	}
+}
+
+/* Above all, where things are on the host. */
+static void drop_what_is_not_the_vmms(json_t *j)
+{
+	static const char *const dropped[] = { "layers",  "driver",	"kernel",
+					       "cloneOf", "stopSignal", "ports" };
+	static const char *const emptied[] = { "name", "image", "store" };
+
+	for (unsigned i = 0; i < ARRAY_SIZE(dropped); i++)
+		json_object_del(j, dropped[i]);
+	for (unsigned i = 0; i < ARRAY_SIZE(emptied); i++)
+		json_object_set_new(j, emptied[i], json_string(""));
+	drop_defaults(j);
+	drop_defaults(json_object_get(j, "limits"));
+}
+
 int spec_memfd(const struct run_spec *spec)
 {
 	_json_ json_t *j = spec_to_json(spec);
 	_free_ char *text = NULL;
 	size_t len;
 
+	if (j)
+		drop_what_is_not_the_vmms(j);
 	text = j ? json_text(j, &len) : NULL;
 	return text ? fd_memfd("config", text, len) : -ENOMEM;
 }

@@ -1,0 +1,74 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* What strata-vmm is told of a spec: what it does, and nothing of where things are on the host. */
+#include "base/fd.h"
+#include "base/json.h"
+#include "engine/spec.h"
+#include "tests/base/unit.h"
+
+#define HOST "/host/somewhere"
+
+static char *argv[] = { (char[]){ "true" }, NULL };
+static char *env[] = { NULL };
+
+static struct run_spec *told(const struct run_spec *s)
+{
+	_close_ int fd = spec_memfd(s);
+	_free_ char *text = NULL;
+	_json_ json_t *j = NULL;
+	struct run_spec *ret = NULL;
+	size_t len;
+
+	assert_true(fd >= 0);
+	assert_int_equal(lseek(fd, 0, SEEK_SET), 0);
+	assert_ok(fd_read_all(fd, 1 << 20, &text, &len));
+	assert_null(strstr(text, HOST));
+	assert_ok(json_parse(text, len, "spec", &j));
+	assert_ok(spec_from_json(j, &ret));
+	return ret;
+}
+
+static void vmm_is_told(_unused_ void **state)
+{
+	struct digest layer = { 0 };
+	struct run_spec s = {
+		.kind = RUN_VM,
+		.name = (char[]){ "name" },
+		.id = (char[]){ "0123456789ab" },
+		.image = (char[]){ HOST },
+		.store = (char[]){ HOST },
+		.kernel = (char[]){ HOST },
+		.cwd = (char[]){ "/" },
+		.user = (char[]){ "" },
+		.argv = argv,
+		.env = env,
+		.layers = &layer,
+		.nlayers = 1,
+		.vcpus = 2,
+		.no_verify = true,
+		.read_only = true,
+		.limits = { .memory = 1 << 30 },
+	};
+	struct run_spec *t = told(&s);
+
+	assert_int_equal(t->kind, RUN_VM);
+	assert_string_equal(t->id, s.id);
+	assert_string_equal(t->argv[0], "true");
+	assert_null(t->argv[1]);
+	assert_int_equal(t->vcpus, 2);
+	assert_int_equal(t->limits.memory, 1 << 30);
+	assert_int_equal(t->limits.pids, 0);
+	assert_true(t->no_verify && t->read_only);
+	assert_false(t->tty || t->rm || t->balloon);
+	spec_free(t);
+	s.no_verify = s.read_only = false;
+	t = told(&s);
+	assert_false(t->no_verify || t->read_only);
+	spec_free(t);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = { cmocka_unit_test(vmm_is_told) };
+
+	return cmocka_run_group_tests_name("engine/spec_json", tests, NULL, NULL);
+}
