@@ -59,6 +59,45 @@ void filter_set(struct filter *f, const short *calls, size_t n, uint32_t action)
 		f->actions[calls[i]] = action;
 }
 
+/* ---- ways out ---- */
+
+static void set_jump(struct filter *f, unsigned short at, bool yes, uint8_t by)
+{
+	if (f->failed)
+		return;
+	if (yes)
+		f->insns[at].jt = by;
+	else
+		f->insns[at].jf = by;
+}
+
+/* Of the jump at @at, when it holds or does not. */
+static void exit_by(struct filter *f, unsigned short at, bool yes, uint32_t action)
+{
+	if (!f->failed)
+		f->exits[f->nexits++] = (struct filter_exit){ action, at, yes };
+}
+
+/* A return for each action that somebody waits for. */
+static void returns(struct filter *f)
+{
+	while (f->nexits) {
+		const uint32_t action = f->exits[0].action;
+		unsigned short left = 0;
+
+		for (unsigned short i = 0; i < f->nexits; i++) {
+			const struct filter_exit e = f->exits[i];
+
+			if (e.action == action)
+				set_jump(f, e.at, e.yes, distance(f, e.at));
+			else
+				f->exits[left++] = e;
+		}
+		ret(f, action);
+		f->nexits = left;
+	}
+}
+
 /* ---- rules ---- */
 
 void filter_rule(struct filter *f, int call, unsigned arg)
@@ -71,26 +110,32 @@ void filter_rule(struct filter *f, int call, unsigned arg)
 void filter_rule_end(struct filter *f)
 {
 	ret(f, FILTER_DENY);
-	if (!f->failed)
-		f->insns[f->rule].jf = distance(f, f->rule);
+	returns(f);
+	set_jump(f, f->rule, false, distance(f, f->rule));
+}
+
+/* Answered by @action when it holds, or when it does not; else what comes next decides. */
+static void compare(struct filter *f, unsigned how, uint32_t k, bool yes, uint32_t action)
+{
+	const unsigned short at = f->n;
+
+	insn(f, BPF_JMP | how | BPF_K, k, 0, 0);
+	exit_by(f, at, yes, action);
 }
 
 void filter_if_equal(struct filter *f, uint32_t k, uint32_t action)
 {
-	insn(f, BPF_JMP | BPF_JEQ | BPF_K, k, 0, 1);
-	ret(f, action);
+	compare(f, BPF_JEQ, k, true, action);
 }
 
 void filter_if_set(struct filter *f, uint32_t bits, uint32_t action)
 {
-	insn(f, BPF_JMP | BPF_JSET | BPF_K, bits, 0, 1);
-	ret(f, action);
+	compare(f, BPF_JSET, bits, true, action);
 }
 
 void filter_if_none_set(struct filter *f, uint32_t bits, uint32_t action)
 {
-	insn(f, BPF_JMP | BPF_JSET | BPF_K, bits, 1, 0);
-	ret(f, action);
+	compare(f, BPF_JSET, bits, false, action);
 }
 
 void filter_call(struct filter *f, int call, uint32_t action)
@@ -114,41 +159,6 @@ static unsigned ranges_find(const struct filter *f, struct range *r)
 			r[n++] = (struct range){ nr, f->actions[nr] };
 	r[n++] = (struct range){ FILTER_KNOWN + 1, SECCOMP_RET_ERRNO | ENOSYS };
 	return n;
-}
-
-static void set_jump(struct filter *f, unsigned short at, bool yes, uint8_t by)
-{
-	if (f->failed)
-		return;
-	if (yes)
-		f->insns[at].jt = by;
-	else
-		f->insns[at].jf = by;
-}
-
-static void exit_by(struct filter *f, unsigned short at, bool yes, uint32_t action)
-{
-	f->exits[f->nexits++] = (struct filter_exit){ action, at, yes };
-}
-
-/* A return for each action that somebody waits for. */
-static void returns(struct filter *f)
-{
-	while (f->nexits) {
-		const uint32_t action = f->exits[0].action;
-		unsigned short left = 0;
-
-		for (unsigned short i = 0; i < f->nexits; i++) {
-			const struct filter_exit e = f->exits[i];
-
-			if (e.action == action)
-				set_jump(f, e.at, e.yes, distance(f, e.at));
-			else
-				f->exits[left++] = e;
-		}
-		ret(f, action);
-		f->nexits = left;
-	}
 }
 
 #define RETURNS_FAR 200 /* instructions: what else is on the way to a place for returns is less */

@@ -3,7 +3,7 @@
  * A filter of system calls, as plain BPF: libseccomp takes longer to make one than the VMM to make
  * a VM. Rules about arguments come first and each is a chain of comparisons; the rest is a tree
  * over the ranges of numbers that are answered alike, since the kernel asks the filter about every
- * number once when it is installed, to know which are allowed whatever their arguments. Its leaves
+ * number once when it is installed, to know which are allowed whatever their arguments. Both
  * share few returns: what the kernel makes of a filter, machine code in the end, costs by its
  * length.
  */
@@ -24,7 +24,9 @@
 #define FILTER_DENY  (SECCOMP_RET_ERRNO | 1u /* EPERM */)
 #define FILTER_KILL  SECCOMP_RET_KILL_PROCESS
 
-/* A way out of the tree that does not lead to its return yet. */
+#define FILTER_MAX 512 /* instructions */
+
+/* A way out that does not lead to its return yet. */
 struct filter_exit {
 	uint32_t action;
 	unsigned short at; /* the jump */
@@ -32,12 +34,12 @@ struct filter_exit {
 };
 
 struct filter {
-	struct sock_filter insns[512];
+	struct sock_filter insns[FILTER_MAX];
 	unsigned short n;
 	unsigned short rule; /* where the one that has begun does */
 	bool failed;	     /* it does not fit */
 	uint32_t actions[FILTER_KNOWN + 1];
-	struct filter_exit exits[FILTER_KNOWN + 2];
+	struct filter_exit exits[FILTER_MAX];
 	unsigned short nexits;
 };
 
