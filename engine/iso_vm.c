@@ -338,6 +338,9 @@ static void cleanup(void *ctx)
 	vm_fetcher_done(&v->fetcher);
 	rootfs_close(&v->root);
 	bridge_close(v->c.runroot, v->c.spec->id, &v->bridge);
+	/* QEMU may only now be dying, of its VMM's end, and has much memory to give back. */
+	if (v->cgroup && v->c.spec->emulated && cgroup_purge(v->c.spec->id) < 0)
+		log_warn("%s", err_take(-EBUSY));
 	if (v->cgroup)
 		cgroup_free(v->cgroup);
 	free(v);

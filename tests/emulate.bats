@@ -240,6 +240,10 @@ END
 	echo "$output"
 	[ "$output" = 137 ]
 	[ -z "$(emulators "$uid")" ]
+	"$strata" rm v
+	id=$(vm -d --name v --cpus 1 --pids-limit 100 small busybox poweroff -f)
+	[ "$("$strata" wait v)" = 125 ]
+	[ -z "$(find /sys/fs/cgroup -name "$id")" ]
 }
 
 # hung ARGUMENT...: a run whose machine stands still in its boot; its process is $run, its words are in $work/run.err.
