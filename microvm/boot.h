@@ -9,6 +9,7 @@
 struct vm_kernel {
 	bool pvh; /* at @entry in 32-bit mode, hvm_start_info; else in 64-bit mode, boot_params */
 	uint64_t entry; /* physical */
+	uint64_t begin; /* its first byte */
 	uint64_t end;	/* behind its last byte */
 };
 int vm_kernel_load(struct vm *v, int fd, struct vm_kernel *ret);

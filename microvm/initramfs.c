@@ -104,11 +104,7 @@ int vm_initramfs_load(struct vm *v, int fd, int modules, const struct vm_kernel 
 	if (r < 0)
 		return r;
 	heads_write(p, &l);
-	/*
-	 * It is read once and then free memory, which is used first; the rest of its huge page is
-	 * none any more.
-	 */
-	vm_memory_soon(v, p - (uintptr_t)p % (2 * MIB), (uintptr_t)p % (2 * MIB) + room);
+	vm_memory_soon(v, p, room); /* it is read, and then filled as memory that was freed */
 	*ret = i;
 	return 0;
 }

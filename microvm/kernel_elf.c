@@ -18,6 +18,7 @@
 #define PHDR_MAX 32
 #define SHDR_MAX 64
 #define NOTE_MAX 4096u
+#define BLOCK	 (4 * MIB)
 #define FILLER	 63 /* bytes that are as the one before, at the begin of a page of filler */
 
 /* xen/elfnote.h: the descriptor holds the physical address of the 32-bit PVH entry. */
@@ -85,17 +86,19 @@ static int segment_check(const struct elf *e, const Elf64_Phdr *p)
 	return 0;
 }
 
-/* Code and what links to it are followed by one byte to the boundary of a huge page. */
+/* Code is followed by one byte to the boundary of a huge page, where other code may follow. */
 static bool is_filler(const uint8_t *page)
 {
 	return memcmp(page, page + 1, FILLER) == 0;
 }
 
-/* How many bytes of @len come before the pages of filler at their end. */
+/* How many bytes of @len, all in one huge page, come before the pages of filler at their end. */
 static uint64_t code_len(const uint8_t *code, uint64_t len)
 {
 	uint64_t low = 0, high = len / PAGE; /* the first such page is none before low, or high */
 
+	if (high && !is_filler(code + (high - 1) * PAGE))
+		return len;
 	while (low < high) {
 		uint64_t mid = low + (high - low) / 2;
 
@@ -105,6 +108,17 @@ static uint64_t code_len(const uint8_t *code, uint64_t len)
 			low = mid + 1;
 	}
 	return low == len / PAGE ? len : low * PAGE;
+}
+
+static void section_soon(struct vm *v, uint8_t *hva, uint64_t len)
+{
+	while (len) {
+		uint64_t n = MIN(len, HUGE_PAGE - (uintptr_t)hva % HUGE_PAGE);
+
+		vm_memory_soon(v, hva, code_len(hva, n));
+		hva += n;
+		len -= n;
+	}
 }
 
 /* Of a segment that is only read, it says: its code, where sections tell it from constants. */
@@ -123,7 +137,7 @@ static void code_soon(struct vm *v, const struct elf *e, const Elf64_Phdr *p, ui
 		if (s[i].sh_type == SHT_PROGBITS && (s[i].sh_flags & SHF_EXECINSTR) &&
 		    s[i].sh_offset >= p->p_offset && at <= p->p_filesz &&
 		    s[i].sh_size <= p->p_filesz - at)
-			vm_memory_soon(v, hva + at, code_len(hva + at, s[i].sh_size));
+			section_soon(v, hva + at, s[i].sh_size);
 	}
 }
 
@@ -154,9 +168,23 @@ static int segments_load(struct vm *v, const struct elf *e, struct vm_kernel *k)
 		if (r < 0)
 			return r;
 		segment_soon(v, e, p, hva);
+		k->begin = k->end ? MIN(k->begin, p->p_paddr) : p->p_paddr;
 		k->end = MAX(k->end, p->p_paddr + p->p_memsz);
 	}
 	return k->end ? 0 : bad("nothing to load");
+}
+
+/*
+ * The first block that Linux's page allocator breaks is the lowest whole one, of 4 MiB
+ * (MAX_PAGE_ORDER), for what it can reclaim: 17 pages of a boot. Where the kernel ends it may have
+ * little more than its end.
+ */
+static void surroundings_sparse(const struct vm *v, const struct vm_kernel *k)
+{
+	if (k->begin >= 2 * BLOCK)
+		vm_memory_sparse(v, BLOCK, HUGE_PAGE);
+	if (k->end % HUGE_PAGE < HUGE_PAGE / 2)
+		vm_memory_sparse(v, k->end / HUGE_PAGE * HUGE_PAGE, HUGE_PAGE);
 }
 
 struct notes {
@@ -240,6 +268,7 @@ int vm_kernel_load(struct vm *v, int fd, struct vm_kernel *ret)
 	r = segments_load(v, &e, &k);
 	if (r < 0)
 		return r;
+	surroundings_sparse(v, &k);
 	notes = notes_of(&e);
 	/*
 	 * A vmlinux of Linux has both. By PVH it asks 256 leaves of CPUID for Xen, an exit each

@@ -12,7 +12,6 @@
 #include <sys/ioctl.h>
 #include <sys/mman.h>
 
-#define HUGE (2 * MIB)
 #define PAGE UINT64_C(4096)
 
 #ifndef MADV_POPULATE_WRITE
@@ -28,19 +27,19 @@ static uint64_t total(const struct vm *v)
 	return len;
 }
 
-/* Maps @size bytes at a multiple of HUGE, and gives back what was mapped to have one. */
+/* Maps @size bytes at a multiple of HUGE_PAGE, and gives back what was mapped to have one. */
 static uint8_t *map_aligned(uint64_t size)
 {
-	uint8_t *p = mmap(NULL, size + HUGE, PROT_READ | PROT_WRITE,
+	uint8_t *p = mmap(NULL, size + HUGE_PAGE, PROT_READ | PROT_WRITE,
 			  MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
 	size_t before;
 
 	if (p == MAP_FAILED)
 		return NULL;
-	before = -(uintptr_t)p % HUGE;
+	before = -(uintptr_t)p % HUGE_PAGE;
 	if (before)
 		munmap(p, before);
-	munmap(p + before + size, HUGE - before);
+	munmap(p + before + size, HUGE_PAGE - before);
 	return p + before;
 }
 
@@ -87,11 +86,16 @@ int vm_memory_put(const struct vm *v, uint8_t *hva, uint64_t len, int fd, off_t 
 
 void vm_memory_soon(struct vm *v, void *hva, uint64_t len)
 {
-	uintptr_t begin = (uintptr_t)hva / PAGE * PAGE;
+	uint8_t *begin = (uint8_t *)((uintptr_t)hva / PAGE * PAGE);
+	uint64_t n = ROUND_UP((uint64_t)((uint8_t *)hva + len - begin), PAGE);
 
-	if (len && v->pages == VM_PAGES_SMALL && v->nsoon < ARRAY_SIZE(v->soon)) {
-		v->soon[v->nsoon].hva = (uint8_t *)begin;
-		v->soon[v->nsoon++].len = ROUND_UP((uintptr_t)hva + len - begin, PAGE);
+	if (!len || v->pages != VM_PAGES_SMALL)
+		return;
+	if (v->nsoon && v->soon[v->nsoon - 1].hva + v->soon[v->nsoon - 1].len == begin) {
+		v->soon[v->nsoon - 1].len += n;
+	} else if (v->nsoon < ARRAY_SIZE(v->soon)) {
+		v->soon[v->nsoon].hva = begin;
+		v->soon[v->nsoon++].len = n;
 	}
 }
 
@@ -101,6 +105,15 @@ void vm_memory_own(struct vm *v)
 	for (unsigned i = 0; i < v->nsoon; i++)
 		madvise(v->soon[i].hva, v->soon[i].len, MADV_POPULATE_WRITE);
 	v->nsoon = 0;
+}
+
+/* A kernel without huge pages does not know the advice, and need not. */
+void vm_memory_sparse(const struct vm *v, uint64_t gpa, uint64_t len)
+{
+	uint8_t *hva = mem_at(&v->mem, gpa, len);
+
+	if (hva && len && v->pages == VM_PAGES_SMALL)
+		madvise(hva, len, MADV_NOHUGEPAGE);
 }
 
 int vm_slot_set(struct vm *v, unsigned slot, const struct mem_region *r, uint32_t flags)
@@ -150,7 +163,7 @@ int vm_memory_new(struct vm *v, const struct vm_config *cfg, unsigned ndevices)
 	if (size < VM_MEMORY_MIN || size > VM_MEMORY_MAX)
 		return err(-EINVAL, "a VM's memory is 32 MiB to 1 TiB, not %llu bytes",
 			   (unsigned long long)size);
-	size = ROUND_UP(size, HUGE);
+	size = ROUND_UP(size, HUGE_PAGE);
 	low = MIN(size, (uint64_t)VM_HOLE_START);
 	r = map_memory(size, cfg->pages, &p);
 	if (r < 0)

@@ -5,6 +5,8 @@
 
 #include "microvm/vm.h"
 
+#define HUGE_PAGE (2 * MIB)
+
 /* memory.c: maps RAM, as @cfg wants it, and the pages of @ndevices windows; gives them to KVM. */
 int vm_memory_new(struct vm *v, const struct vm_config *cfg, unsigned ndevices);
 /*
@@ -23,6 +25,12 @@ void vm_dax_free(struct vm *v);
  */
 void vm_memory_soon(struct vm *v, void *hva, uint64_t len);
 void vm_memory_own(struct vm *v);
+/*
+ * From @gpa on, for @len bytes, a boot touches few pages of each huge one: it gets small ones there
+ * where the host makes all memory of huge ones, unless somebody asked for these. For good:
+ * khugepaged would have them huge again while the guest is idle.
+ */
+void vm_memory_sparse(const struct vm *v, uint64_t gpa, uint64_t len);
 int vm_slot_set(struct vm *v, unsigned slot, const struct mem_region *r, uint32_t flags);
 void vm_memory_free(struct vm *v);
 

@@ -35,6 +35,25 @@ teardown() { strata_teardown; }
 		fails 125 "vm.nr_hugepages" "$strata" run --rm --vm -m 1g --cold --huge-pages hugetlb small true'
 }
 
+@test "huge pages that come by themselves: not where a boot touches little, but for what a program writes" {
+	vm_host '
+		all=/sys/kernel/mm/transparent_hugepage/enabled
+		[ ! -e /run/testbed ] || echo always >$all
+		grep -q "\[always\]" $all || { echo "LEFT OUT"; exit 0; }
+		huge() { awk "/^AnonHugePages:/ {print \$2}" /proc/$(pgrep -x strata-vmm)/smaps_rollup; }
+		"$strata" run -d --name it --vm -m 128m --cold small sh -c "echo begun; until [ -e /go ]; do sleep 0.1; done
+			busybox head -c 32000000 /dev/zero >/dev/shm/file; echo written; sleep 1000"
+		until_log it begun
+		idle=$(huge)
+		"$strata" exec it touch /go
+		until_log it written
+		written=$(huge)
+		echo "huge pages: $idle KiB, after 32 MB $written KiB"
+		[ "$idle" -le 14336 ] && [ "$written" -ge $((idle + 16384)) ]
+		"$strata" rm -f it'
+	[[ $output != *"LEFT OUT"* ]] || skip "this host has them not for all memory"
+}
+
 @test "huge pages are a microVM's, of two kinds, and one of them has no balloon" {
 	fails 125 "huge pages are a microVM's" "$strata" run --rm --huge-pages thp small true
 	fails 125 "must be thp or hugetlb" "$strata" run --rm --vm --huge-pages 1g small true
