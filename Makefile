@@ -117,7 +117,7 @@ $(BUILD)/strata-net: $(BUILD)/obj/cli/strata-net.o $(ROOM_LIBS)
 MUSL := $(shell command -v musl-gcc)
 INIT_CC := $(if $(MUSL),musl-gcc -idirafter /usr/include -idirafter /usr/include/$(shell $(CC) -print-multiarch),$(CC))
 INIT_OBJ := $(BUILD)/init-$(if $(MUSL),musl,libc)
-INIT_BASE := base/err.c base/fd.c base/file.c base/mem.c base/proc_stat.c base/str.c $(wildcard base/tree_*.c)
+INIT_BASE := base/dir.c base/err.c base/fd.c base/file.c base/mem.c base/proc_stat.c base/str.c $(wildcard base/tree_*.c)
 INIT_OBJS := $(patsubst %.c,$(INIT_OBJ)/%.o,$(wildcard microvm/guest/*.c) $(INIT_BASE))
 $(INIT_OBJ)/%.o: %.c
 	@mkdir -p $(@D)

@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "base/tree.h"
 
+#include "base/dir.h"
 #include "base/err.h"
 #include "base/fd.h"
 #include "base/str.h"
-#include <dirent.h>
 #include <sys/stat.h>
 
 #define CHUNK	  (128u << 10)
@@ -76,23 +76,15 @@ static int read_link(struct reader *r, int dir, const char *name, const char *as
 
 static int read_entries(struct reader *r, int fd, unsigned depth)
 {
-	DIR *d = fdopendir(fd);
+	_closedir_ DIR *d = dir_take(fd);
 	struct dirent *entry;
 	int e = 0;
 
-	if (!d) {
-		e = -errno;
-		fd_close(fd);
-		return e;
-	}
-	while (e >= 0 && (errno = 0, entry = readdir(d))) {
-		if (!streq(entry->d_name, ".") && !streq(entry->d_name, ".."))
-			e = read_at(r, dirfd(d), entry->d_name, entry->d_name, depth + 1);
-	}
-	if (e >= 0 && errno)
-		e = -errno;
-	closedir(d);
-	return e;
+	if (!d)
+		return -errno;
+	while (e >= 0 && (entry = dir_next(d)))
+		e = read_at(r, dirfd(d), entry->d_name, entry->d_name, depth + 1);
+	return e >= 0 && errno ? -errno : e;
 }
 
 static int read_directory(struct reader *r, int dir, const char *name, const char *as,

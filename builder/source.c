@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "builder/source.h"
+#include "base/dir.h"
 #include "base/err.h"
 #include "base/fd.h"
 #include "base/str.h"
 #include "builder/path.h"
-#include <dirent.h>
 
 /* A strv that grows by doubling: a folder may hold a hundred thousand names. */
 struct names {
@@ -36,22 +36,16 @@ static int compare(const void *a, const void *b)
 int source_list(int dirfd, char ***ret)
 {
 	_cleanup_(names_done) struct names l = { 0 };
-	int fd = openat(dirfd, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-	DIR *d = fd < 0 ? NULL : fdopendir(fd);
+	_closedir_ DIR *d = dir_open(dirfd, ".");
 	struct dirent *e;
 	int r = 0;
 
-	if (!d) {
-		r = err_sys("a folder");
-		fd_close(fd);
-		return r;
-	}
-	while (r == 0 && (errno = 0, e = readdir(d)))
-		if (!streq(e->d_name, ".") && !streq(e->d_name, ".."))
-			r = names_add(&l, strdup(e->d_name));
+	if (!d)
+		return err_sys("a folder");
+	while (r == 0 && (e = dir_next(d)))
+		r = names_add(&l, strdup(e->d_name));
 	if (r == 0 && errno)
 		r = err_sys("a folder");
-	closedir(d);
 	if (r < 0)
 		return r;
 	if (l.n)

@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "engine/checkpoint.h"
 
+#include "base/dir.h"
 #include "base/err.h"
 #include "base/fd.h"
 #include "base/str.h"
-#include <dirent.h>
 #include <sys/stat.h>
 
 #define NEW  "machine.new"
@@ -164,17 +164,12 @@ void checkpoint_used(struct store *s, const char *id, bool runs)
 /* Of commands that were killed; nobody else is at work on one that does not run. */
 static void drop_kept(int folder)
 {
-	_close_ int fd = openat(folder, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-	DIR *d = fd < 0 ? NULL : fdopendir(fd);
+	_closedir_ DIR *d = dir_open(folder, ".");
 	struct dirent *entry;
 
-	if (!d)
-		return;
-	take_fd(fd);
-	while ((entry = readdir(d)))
+	while (d && (entry = readdir(d)))
 		if (str_after(entry->d_name, KEPT))
 			fd_remove_tree(folder, entry->d_name);
-	closedir(d);
 }
 
 void checkpoint_drop(struct store *s, const char *id)

@@ -5,7 +5,7 @@
  */
 #include "imagestore/kernel_.h"
 
-#include <dirent.h>
+#include "base/dir.h"
 #include <libgen.h>
 #include <sys/stat.h>
 
@@ -36,15 +36,13 @@ static void importing_done(struct importing *m)
 static int find_image(int dirfd, const char *path, const char *where, char **ret)
 {
 	static const char *const prefixes[] = { "vmlinuz", "vmlinux", "bzImage" };
-	_close_ int fd = openat(dirfd, path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-	DIR *dir = fd < 0 ? NULL : fdopendir(fd);
+	_closedir_ DIR *dir = dir_take(openat(dirfd, path, O_RDONLY | O_DIRECTORY | O_CLOEXEC));
 	_free_ char *found = NULL;
 	struct dirent *e;
 	int r = 0;
 
 	if (!dir)
 		return 0;
-	take_fd(fd);
 	while (r == 0 && (e = readdir(dir))) {
 		bool is = false;
 
@@ -58,7 +56,6 @@ static int find_image(int dirfd, const char *path, const char *where, char **ret
 		else
 			found = strdup(e->d_name);
 	}
-	closedir(dir);
 	if (r < 0 || !found)
 		return r;
 	*ret = str_fmt("%s/%s", path, found);

@@ -7,7 +7,7 @@
 
 #include "base/buf.h"
 #include "base/cpio.h"
-#include <dirent.h>
+#include "base/dir.h"
 #include <sys/mman.h>
 #include <sys/stat.h>
 
@@ -80,11 +80,11 @@ static int add_file(struct packing *p, const char *folder, const char *file)
 static int add_folder(struct packing *p, const char *path, unsigned depth)
 {
 	int fd = fd_open_beneath(p->dirfd, path, O_RDONLY | O_DIRECTORY, 0), r = 0;
-	DIR *dir = fd < 0 ? NULL : fdopendir(fd);
+	_closedir_ DIR *dir = dir_take(fd);
 	struct dirent *e;
 
 	if (!dir)
-		return fd < 0 ? fd : -ENOMEM;
+		return fd < 0 ? fd : -errno;
 	while (r == 0 && (e = readdir(dir))) {
 		_free_ char *inner = str_fmt("%s/%s", path, e->d_name);
 		struct stat st;
@@ -97,7 +97,6 @@ static int add_folder(struct packing *p, const char *path, unsigned depth)
 		else if (S_ISDIR(st.st_mode) && depth < DEPTH_MAX)
 			r = add_folder(p, inner, depth + 1);
 	}
-	closedir(dir);
 	return r;
 }
 

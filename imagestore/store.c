@@ -2,7 +2,7 @@
 /* The root of a store: opening, making it, its lock. */
 #include "imagestore/store.h"
 
-#include <dirent.h>
+#include "base/dir.h"
 #include <sys/stat.h>
 
 #define FORMAT_TEXT "strata store 2\n"
@@ -11,9 +11,8 @@
 #define EMPTY_INDEX "{\"manifests\":[],\"mediaType\":\"" MEDIA_INDEX "\",\"schemaVersion\":2}"
 
 static const char *const folders[] = {
-	"blobs", "blobs/sha256", "layers", "objects", "merged",	 "snapshots",
-	"cache", "partial",	 "tmp",	   "trash",   "dropped", "machines",
-	"kernels",
+	"blobs",   "blobs/sha256", "layers", "objects", "merged",   "snapshots", "cache",
+	"partial", "tmp",	   "trash",  "dropped", "machines", "kernels",
 };
 static const char *const files[] = { "oci-layout", "index.json", "lock" };
 
@@ -21,24 +20,15 @@ static const char *const files[] = { "oci-layout", "index.json", "lock" };
 
 int folder_each(int dirfd, const char *path, int (*fn)(void *ctx, const char *name), void *ctx)
 {
-	int fd = openat(dirfd, path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-	DIR *dir = fd < 0 ? NULL : fdopendir(fd);
+	_closedir_ DIR *dir = dir_take(openat(dirfd, path, O_RDONLY | O_DIRECTORY | O_CLOEXEC));
 	struct dirent *e;
 	int r = 0;
 
-	if (!dir) {
-		r = -errno;
-		fd_close(fd);
-		return r;
-	}
-	while (r == 0 && (errno = 0, e = readdir(dir))) {
-		if (!streq(e->d_name, ".") && !streq(e->d_name, ".."))
-			r = fn(ctx, e->d_name);
-	}
-	if (r == 0 && errno)
-		r = -errno;
-	closedir(dir);
-	return r;
+	if (!dir)
+		return -errno;
+	while (r == 0 && (e = dir_next(dir)))
+		r = fn(ctx, e->d_name);
+	return r == 0 && errno ? -errno : r;
 }
 
 int store_each(struct store *s, const char *path, int (*fn)(void *ctx, const char *name), void *ctx)

@@ -1,13 +1,13 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "network/lease.h"
 
+#include "base/dir.h"
 #include "base/err.h"
 #include "base/fd.h"
 #include "base/mem.h"
 #include "base/str.h"
 #include "network/network.h"
 #include <arpa/inet.h>
-#include <dirent.h>
 #include <stdio.h>
 #include <sys/stat.h>
 
@@ -110,18 +110,15 @@ static int read_one(struct leases *l, const char *id)
 
 static int read_all(struct leases *l)
 {
-	int fd = openat(l->dir, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC), r = 0;
-	DIR *d = fd < 0 ? NULL : fdopendir(fd);
+	_closedir_ DIR *d = dir_open(l->dir, ".");
 	struct dirent *e;
+	int r = 0;
 
-	if (!d) {
-		fd_close(fd);
+	if (!d)
 		return err_sys(NETWORK_FOLDER);
-	}
 	while (r >= 0 && (e = readdir(d)))
 		if (e->d_name[0] != '.' && !streq(e->d_name, LOCK))
 			r = read_one(l, e->d_name);
-	closedir(d);
 	return r;
 }
 

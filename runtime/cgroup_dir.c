@@ -2,38 +2,31 @@
 /* Emptying and removing the folder of a group, whatever its processes made below it. */
 #include "runtime/cgroup.h"
 
+#include "base/dir.h"
 #include "base/err.h"
 #include "base/fd.h"
 #include "base/str.h"
-#include <dirent.h>
 #include <poll.h>
 #include <signal.h>
 
 #define DEPTH_MAX 32 /* groups below a group: a container may make its own */
 /* pauses between the rounds, each twice the one before: about 1 s together */
 #define KILL_ROUNDS 10
-#define PROCS_MAX (8u << 20) /* bytes of cgroup.procs */
+#define PROCS_MAX   (8u << 20) /* bytes of cgroup.procs */
 
 /* Calls @fn for each group right below @dir. */
 static int each_child(int dir, int depth, int (*fn)(int parent, const char *name, int depth))
 {
-	int fd = openat(dir, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	_closedir_ DIR *d = dir_open(dir, ".");
 	struct dirent *e;
 	int r = 0;
-	DIR *d;
 
-	if (fd < 0)
+	if (!d)
 		return -errno;
-	d = fdopendir(fd);
-	if (!d) {
-		fd_close(fd);
-		return -ENOMEM;
-	}
-	while (r >= 0 && (e = readdir(d))) {
-		if (e->d_type == DT_DIR && !streq(e->d_name, ".") && !streq(e->d_name, ".."))
+	while (r >= 0 && (e = dir_next(d))) {
+		if (e->d_type == DT_DIR)
 			r = fn(dir, e->d_name, depth);
 	}
-	closedir(d);
 	return r;
 }
 

@@ -1,12 +1,12 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "runtime/inst.h"
 
+#include "base/dir.h"
 #include "base/err.h"
 #include "base/fd.h"
 #include "base/json.h"
 #include "base/str.h"
 #include <ctype.h>
-#include <dirent.h>
 #include <sys/random.h>
 #include <sys/stat.h>
 
@@ -153,26 +153,15 @@ static int open_name(int runroot, const char *name, struct inst **ret)
 	return 0;
 }
 
-static void closedirp(DIR **d)
-{
-	if (*d)
-		closedir(*d);
-}
-
 /* The one id that begins with @prefix. */
 static int find_prefix(int runroot, const char *prefix, char ret_id[INST_ID_MAX + 1])
 {
-	int fd = openat(runroot, INSTANCES, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-	_cleanup_(closedirp) DIR *d = fd < 0 ? NULL : fdopendir(fd);
+	_closedir_ DIR *d = dir_open(runroot, INSTANCES);
 	bool found = false;
 	struct dirent *e;
 
-	if (!d) {
-		int r = errno == ENOENT ? -ENOENT : err_sys(INSTANCES);
-
-		fd_close(fd);
-		return r;
-	}
+	if (!d)
+		return errno == ENOENT ? -ENOENT : err_sys(INSTANCES);
 	while ((e = readdir(d))) {
 		if (!inst_id_valid(e->d_name) || !str_after(e->d_name, prefix))
 			continue;

@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "runtime/inst.h"
 
+#include "base/dir.h"
 #include "base/err.h"
 #include "base/fd.h"
 #include "base/str.h"
-#include <dirent.h>
 
 /* What a remover that was killed left behind. */
 static void sweep(int folder, const char *entry)
@@ -33,25 +33,17 @@ static int each_entry(int runroot, const char *id, int (*fn)(void *ctx, struct i
 
 int inst_each(int runroot_fd, int (*fn)(void *ctx, struct inst *i), void *ctx)
 {
-	int fd = openat(runroot_fd, INSTANCES, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	_closedir_ DIR *d = dir_open(runroot_fd, INSTANCES);
 	int r = 0, damaged = 0;
 	struct dirent *e;
-	DIR *d;
 
-	if (fd < 0)
+	if (!d)
 		return errno == ENOENT ? 0 : err_sys(INSTANCES);
-	d = fdopendir(fd);
-	if (!d) {
-		r = err_sys(INSTANCES);
-		fd_close(fd);
-		return r;
-	}
 	while (r == 0 && (e = readdir(d))) {
 		if (inst_id_valid(e->d_name))
 			r = each_entry(runroot_fd, e->d_name, fn, ctx, &damaged);
 		else
-			sweep(fd, e->d_name);
+			sweep(dirfd(d), e->d_name);
 	}
-	closedir(d);
 	return r ? r : damaged;
 }

@@ -104,20 +104,6 @@ void at_put(struct ufs *u, struct at *at)
 	at->dirfd = -1;
 }
 
-DIR *at_opendir(int dirfd, const char *name)
-{
-	int fd = openat(dirfd, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
-	DIR *d = fd < 0 ? NULL : fdopendir(fd);
-
-	if (!d && fd >= 0) {
-		int e = errno;
-
-		fd_close(fd);
-		errno = e;
-	}
-	return d;
-}
-
 static struct timespec time_of(struct statx_timestamp t)
 {
 	return (struct timespec){ .tv_sec = t.tv_sec, .tv_nsec = t.tv_nsec };

@@ -6,11 +6,11 @@
 #include "unionfs/changes.h"
 
 #include "base/buf.h"
+#include "base/dir.h"
 #include "base/err.h"
 #include "base/str.h"
 #include "unionfs/redirect.h"
 
-#include <dirent.h>
 #include <errno.h>
 #include <limits.h>
 
@@ -58,7 +58,7 @@ static int add_name(struct names *s, const char *name, size_t len)
 
 static int add_upper(struct names *s, int fd)
 {
-	DIR *d = at_opendir(fd, ".");
+	DIR *d = dir_open(fd, ".");
 	struct dirent *entry;
 	int e = 0;
 

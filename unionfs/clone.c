@@ -1,11 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "unionfs/clone.h"
 
+#include "base/dir.h"
 #include "base/err.h"
 #include "base/str.h"
 #include "unionfs/copyup.h"
 #include "unionfs/union.h"
-#include <dirent.h>
 #include <errno.h>
 #include <inttypes.h>
 #include <sys/xattr.h>
@@ -267,7 +267,7 @@ static int copy_dir(struct clone *c, const char *path)
 
 	if (in < 0 || out < 0)
 		return err(in < 0 ? in : out, "top: /%s: %s", path, strerror(in < 0 ? -in : -out));
-	d = at_opendir(in, ".");
+	d = dir_open(in, ".");
 	if (!d || fstat(in, &st) < 0)
 		e = err_sys("top: /%s", path);
 	while (!e && (entry = readdir(d)))

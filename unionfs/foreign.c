@@ -1,11 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "unionfs/foreign.h"
 
+#include "base/dir.h"
 #include "base/str.h"
 #include "unionfs/union.h"
 #include "unionfs/xat.h"
 
-#include <dirent.h>
 #include <errno.h>
 
 bool foreign_is_mark(const char *name)
@@ -57,7 +57,7 @@ bool foreign_opaque_name(int dirfd, const char *name)
 
 int foreign_any(int dirfd)
 {
-	DIR *d = at_opendir(dirfd, ".");
+	DIR *d = dir_open(dirfd, ".");
 	struct dirent *entry;
 	int found = 0;
 
@@ -97,7 +97,7 @@ static int adopt_name(struct ufs *u, int dirfd, const char *mark)
 
 int foreign_adopt(struct ufs *u, const struct at *dir)
 {
-	DIR *d = at_opendir(dir->dirfd, *dir->name ? dir->name : ".");
+	DIR *d = dir_open(dir->dirfd, *dir->name ? dir->name : ".");
 	struct dirent *entry;
 	int e = 0;
 

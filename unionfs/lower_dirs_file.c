@@ -2,12 +2,12 @@
 /* What there is to know of one thing in a stack of directories. */
 #include "unionfs/lower_dirs.h"
 
+#include "base/dir.h"
 #include "base/str.h"
 #include "unionfs/dirs_marks.h"
 #include "unionfs/foreign.h"
 #include "unionfs/xat.h"
 
-#include <dirent.h>
 #include <errno.h>
 
 static int open_at(struct lower *l, uint64_t id, struct dirs_entry **ret, struct at *at)
@@ -253,19 +253,14 @@ static int walk_dir(struct links *k, const char *path)
 {
 	int fd = fd_open_beneath(k->l->dirs->fds[k->want->parts[0].layer], *path ? path : ".",
 				 O_RDONLY | O_DIRECTORY, 0);
-	DIR *d = fd < 0 ? NULL : fdopendir(fd);
+	_closedir_ DIR *d = dir_take(fd);
 	struct dirent *entry;
 	int r = 0;
 
-	if (fd < 0)
-		return fd;
-	if (!d) {
-		fd_close(fd);
-		return -ENOMEM;
-	}
+	if (!d)
+		return fd < 0 ? fd : -errno;
 	while (!r && k->left && (entry = readdir(d)))
 		r = visit(k, path, entry);
-	closedir(d);
 	return r;
 }
 
@@ -345,7 +340,7 @@ static int list_layer(struct lower *l, struct dirs_entry *e, uint16_t layer, str
 	if (r)
 		return r;
 	xwhiteouts = dirs_has_xwhiteouts(l, fd);
-	d = fstat(fd, &st) < 0 ? NULL : at_opendir(fd, ".");
+	d = fstat(fd, &st) < 0 ? NULL : dir_open(fd, ".");
 	if (!d)
 		r = errno ? -errno : -EIO;
 	while (d && !r && (entry = readdir(d)))

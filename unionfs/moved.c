@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "unionfs/moved.h"
 
+#include "base/dir.h"
 #include "base/str.h"
 #include "unionfs/view.h"
 
-#include <dirent.h>
 #include <errno.h>
 
 struct search {
@@ -55,7 +55,7 @@ static int visit(struct search *s, struct node *dir)
 
 	if (e)
 		return e;
-	d = at_opendir(at.dirfd, ".");
+	d = dir_open(at.dirfd, ".");
 	if (!d)
 		e = -errno;
 	while (d && !e && (entry = readdir(d)))

@@ -2,10 +2,10 @@
 /* Was it done? The names say so: a change of names is one step on the disk. */
 #include "unionfs/recover.h"
 
+#include "base/dir.h"
 #include "unionfs/copyup.h"
 #include "unionfs/view.h"
 
-#include <dirent.h>
 #include <errno.h>
 #include <linux/fs.h>
 
@@ -209,22 +209,17 @@ static int scan_entry(struct scan *s, struct node *dir, const struct at *at)
 static int each_entry(int fd, int (*fn)(struct scan *s, struct node *dir, const struct at *at),
 		      struct scan *s, struct node *dir)
 {
-	DIR *d = fdopendir(fd);
+	_closedir_ DIR *d = dir_take(fd);
 	struct dirent *entry;
 	int e = 0;
 
-	if (!d) {
-		e = -errno;
-		fd_close(fd);
-		return e;
-	}
-	while (!e && (entry = readdir(d))) {
+	if (!d)
+		return -errno;
+	while (!e && (entry = dir_next(d))) {
 		struct at at = { .dirfd = dirfd(d), .name = entry->d_name };
 
-		if (strcmp(entry->d_name, ".") != 0 && strcmp(entry->d_name, "..") != 0)
-			e = fn(s, dir, &at);
+		e = fn(s, dir, &at);
 	}
-	closedir(d);
 	return e;
 }
 

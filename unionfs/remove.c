@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "unionfs/remove.h"
 
+#include "base/dir.h"
 #include "base/err.h"
 #include "base/str.h"
 #include "unionfs/copyup.h"
@@ -9,7 +10,6 @@
 #include "unionfs/upper_plain.h"
 #include "unionfs/view.h"
 
-#include <dirent.h>
 #include <errno.h>
 #include <linux/fs.h>
 
@@ -91,7 +91,7 @@ void orphan_count(struct ufs *u, struct node *n, uint64_t links)
 
 int empty_whiteouts(struct ufs *u, struct node *n, const struct at *at)
 {
-	DIR *d = at_opendir(at->dirfd, at->name);
+	DIR *d = dir_open(at->dirfd, at->name);
 	struct dirent *entry;
 	int e = 0;
 
@@ -297,9 +297,7 @@ static int remove_name(struct removal *m, bool *ret_copyup)
 
 static ssize_t do_remove(struct request *r, bool is_dir)
 {
-	struct removal m = {
-		.r = r, .u = r->u, .name = r->name[0], .is_dir = is_dir
-	};
+	struct removal m = { .r = r, .u = r->u, .name = r->name[0], .is_dir = is_dir };
 	bool copyup;
 	int e;
 

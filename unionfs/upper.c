@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "unionfs/upper.h"
 
+#include "base/dir.h"
 #include "base/err.h"
 #include "base/str.h"
 #include "unionfs/acl.h"
@@ -10,7 +11,6 @@
 #include "unionfs/upper_plain.h"
 #include "unionfs/xat.h"
 
-#include <dirent.h>
 #include <errno.h>
 #include <inttypes.h>
 #include <sys/sysmacros.h>
@@ -40,7 +40,7 @@ static int open_work_dir(int work, const char *name, bool lock, int *ret, bool *
 /* What a server that was killed left. */
 static int empty_dir(int fd)
 {
-	DIR *d = at_opendir(fd, ".");
+	DIR *d = dir_open(fd, ".");
 	struct dirent *entry;
 	int e = 0;
 

@@ -49,8 +49,6 @@ struct at {
 int node_at(struct ufs *u, struct node *n, struct at *ret);
 int node_at_child(struct ufs *u, struct node *dir, const char *name, struct at *ret);
 void at_put(struct ufs *u, struct at *at);
-/* A walk over the directory @name ("." itself) in @dirfd; NULL with errno. */
-DIR *at_opendir(int dirfd, const char *name);
 /*
  * As fstatat(2), never through a symbolic link; *@ret_attributes: statx(2)'s STATX_ATTR_*, for
  * nothing more.
