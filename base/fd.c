@@ -22,12 +22,15 @@ int fd_close(int fd)
 	return -1;
 }
 
-ssize_t fd_read_full(int fd, void *buf, size_t len)
+/* From @off, or from where the file stands for NULL. */
+static ssize_t read_full(int fd, void *buf, size_t len, const off_t *off)
 {
 	size_t done = 0;
 
 	while (done < len) {
-		ssize_t n = read(fd, (char *)buf + done, len - done);
+		char *to = (char *)buf + done;
+		ssize_t n = off ? pread(fd, to, len - done, *off + (off_t)done) :
+				  read(fd, to, len - done);
 
 		if (n < 0 && errno == EINTR)
 			continue;
@@ -38,56 +41,44 @@ ssize_t fd_read_full(int fd, void *buf, size_t len)
 		done += (size_t)n;
 	}
 	return (ssize_t)done;
+}
+
+ssize_t fd_read_full(int fd, void *buf, size_t len)
+{
+	return read_full(fd, buf, len, NULL);
 }
 
 ssize_t fd_pread_full(int fd, void *buf, size_t len, off_t off)
 {
+	return read_full(fd, buf, len, &off);
+}
+
+static int write_full(int fd, const void *buf, size_t len, const off_t *off)
+{
 	size_t done = 0;
 
 	while (done < len) {
-		ssize_t n = pread(fd, (char *)buf + done, len - done, off + (off_t)done);
+		const char *from = (const char *)buf + done;
+		ssize_t n = off ? pwrite(fd, from, len - done, *off + (off_t)done) :
+				  write(fd, from, len - done);
 
 		if (n < 0 && errno == EINTR)
 			continue;
-		if (n < 0)
-			return -errno;
-		if (n == 0)
-			break;
+		if (n <= 0)
+			return n < 0 ? -errno : -EIO;
 		done += (size_t)n;
 	}
-	return (ssize_t)done;
+	return 0;
 }
 
 int fd_write_full(int fd, const void *buf, size_t len)
 {
-	size_t done = 0;
-
-	while (done < len) {
-		ssize_t n = write(fd, (const char *)buf + done, len - done);
-
-		if (n < 0 && errno == EINTR)
-			continue;
-		if (n <= 0)
-			return n < 0 ? -errno : -EIO;
-		done += (size_t)n;
-	}
-	return 0;
+	return write_full(fd, buf, len, NULL);
 }
 
 int fd_pwrite_full(int fd, const void *buf, size_t len, off_t off)
 {
-	size_t done = 0;
-
-	while (done < len) {
-		ssize_t n = pwrite(fd, (const char *)buf + done, len - done, off + (off_t)done);
-
-		if (n < 0 && errno == EINTR)
-			continue;
-		if (n <= 0)
-			return n < 0 ? -errno : -EIO;
-		done += (size_t)n;
-	}
-	return 0;
+	return write_full(fd, buf, len, &off);
 }
 
 int fd_openat2(int dirfd, const char *path, uint64_t flags, mode_t mode, uint64_t resolve)

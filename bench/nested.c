@@ -96,8 +96,7 @@ static void blocks_write(const char *name)
 	fprintf(blocks_out, "%s\n", name);
 	for (struct block *b = blocks; b; b = b->next) {
 		if (b->times)
-			fprintf(blocks_out, "%llu %llx\n",
-				(unsigned long long)(b->times * b->insns),
+			fprintf(blocks_out, "%llu %llx\n", (unsigned long long)b->times * b->insns,
 				(unsigned long long)b->vaddr);
 		b->times = 0;
 	}

@@ -122,16 +122,6 @@ static void put64(uint8_t *p, uint64_t v)
 	memcpy(p, &v, sizeof(v));
 }
 
-static uint8_t checksum(const void *data, size_t len)
-{
-	const uint8_t *p = data;
-	uint8_t sum = 0;
-
-	while (len--)
-		sum = (uint8_t)(sum + *p++);
-	return (uint8_t)-sum;
-}
-
 /* A table of @len bytes with its head, at *@ret_gpa; to be sealed when it is whole. */
 static void *table_new(struct writer *w, const char *signature, uint8_t revision, size_t len,
 		       uint64_t *ret_gpa)
@@ -158,7 +148,7 @@ static void table_seal(void *table)
 {
 	struct acpi_head *h = table;
 
-	h->checksum = checksum(table, h->length);
+	h->checksum = vm_table_checksum(table, h->length);
 }
 
 /* ---- the tables ---- */
@@ -308,8 +298,8 @@ int vm_acpi_write(struct vm *v)
 	rsdp.xsdt = tables[0] && tables[1] ? xsdt_write(&w, tables, ARRAY_SIZE(tables)) : 0;
 	if (!rsdp.xsdt)
 		return err(-E2BIG, "the ACPI tables are too long");
-	rsdp.checksum = checksum(&rsdp, RSDP_V1_LEN);
-	rsdp.extended_checksum = checksum(&rsdp, sizeof(rsdp));
+	rsdp.checksum = vm_table_checksum(&rsdp, RSDP_V1_LEN);
+	rsdp.extended_checksum = vm_table_checksum(&rsdp, sizeof(rsdp));
 	memcpy(at, &rsdp, sizeof(rsdp));
 	return 0;
 }

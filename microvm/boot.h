@@ -24,6 +24,16 @@ int vm_initramfs_load(struct vm *v, int fd, int modules, const struct vm_kernel 
 /* boot.c: what the kernel is handed, and the first vCPU's registers; @acpi: tables are there. */
 int vm_boot(struct vm *v, const struct vm_kernel *kernel, const struct vm_initramfs *initramfs,
 	    bool acpi);
+/* What makes the bytes of a table, ACPI's or the MP table, add up to 0. */
+static inline uint8_t vm_table_checksum(const void *data, size_t len)
+{
+	const uint8_t *p = data;
+	uint8_t sum = 0;
+
+	while (len--)
+		sum = (uint8_t)(sum + *p++);
+	return (uint8_t)-sum;
+}
 /* mptable.c */
 int vm_mptable_write(struct vm *v);
 /* acpi.c: at VM_ACPI_GPA. */

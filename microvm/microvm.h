@@ -206,10 +206,10 @@ struct vm_jail {
  * Between vm_new() and vm_run(), after all descriptors are open, while there is one thread: own
  * mount, net, ipc and uts namespaces, an empty root, no capabilities, no core file, a limit of
  * threads, no_new_privs, Landlock where the host offers it (no name but those under @j's folders)
- * and a seccomp filter (microvm/seccomp.c: what is not listed fails with EPERM, what only an attacker calls
- * kills), which each thread of the machine narrows further. One way. What this host does not let us
- * have is named in @weak, "" when nothing: one line, for the log. Privileges that could not be
- * given up are an error.
+ * and a seccomp filter (microvm/seccomp.c: what is not listed fails with EPERM, what only an
+ * attacker calls kills), which each thread of the machine narrows further. One way. What this host
+ * does not let us have is named in @weak, "" when nothing: one line, for the log. Privileges that
+ * could not be given up are an error.
  */
 int vm_jail(const struct vm_jail *j, char *weak, size_t size);
 /* What Landlock of this host the jail uses: its ABI, or -EOPNOTSUPP (before Linux 5.19, or off). */

@@ -61,16 +61,6 @@ enum { MP_INT, MP_NMI, MP_SMI, MP_EXTINT };
 #define APIC_VERSION	 0x14u
 #define IOAPIC_VERSION	 0x11u
 
-static uint8_t checksum(const void *data, size_t len)
-{
-	const uint8_t *p = data;
-	uint8_t sum = 0;
-
-	while (len--)
-		sum = (uint8_t)(sum + *p++);
-	return (uint8_t)-sum;
-}
-
 struct writer {
 	uint8_t *at;
 	struct mp_head *head;
@@ -147,7 +137,7 @@ int vm_mptable_write(struct vm *v)
 				  .table = VM_MPTABLE_GPA + sizeof(*p),
 				  .length = 1,
 				  .spec = MP_SPEC };
-	p->checksum = checksum(p, sizeof(*p));
+	p->checksum = vm_table_checksum(p, sizeof(*p));
 	*h = (struct mp_head){
 		.signature = "PCMP",
 		.spec = MP_SPEC,
@@ -160,7 +150,7 @@ int vm_mptable_write(struct vm *v)
 	entry(&w, &ioapic, sizeof(ioapic));
 	interrupts(&w, v, ioapic_id);
 	h->length = (uint16_t)(w.at - (uint8_t *)h);
-	h->checksum = checksum(h, h->length);
+	h->checksum = vm_table_checksum(h, h->length);
 	return 0;
 }
 

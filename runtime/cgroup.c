@@ -22,6 +22,29 @@ int cgroup_set(const struct cgroup_dir *d, const char *file, const char *limit, 
 		       0;
 }
 
+int cgroup_set_number(const struct cgroup_dir *d, const char *file, const char *limit, uint64_t n)
+{
+	char text[24];
+
+	snprintf(text, sizeof(text), "%llu", (unsigned long long)n);
+	return cgroup_set(d, file, limit, text);
+}
+
+int cgroup_limit(const struct cgroup_dir *d, const struct run_limits *l)
+{
+	int r = 0;
+
+	if (d->controllers & CGROUP_MEMORY)
+		r = d->v2 ? cgroup_v2_memory(d, l) : cgroup_v1_memory(d, l);
+	if (r >= 0 && d->controllers & CGROUP_CPU)
+		r = d->v2 ? cgroup_v2_cpu(d, l) : cgroup_v1_cpu(d, l);
+	if (r >= 0 && d->controllers & CGROUP_PIDS)
+		r = cgroup_set_number(d, "pids.max", "pids", l->pids);
+	if (r >= 0 && d->controllers & CGROUP_IO)
+		r = d->v2 ? cgroup_v2_io(d, l) : cgroup_v1_io(d, l);
+	return r;
+}
+
 uint64_t cgroup_get(const struct cgroup_dir *d, const char *file, const char *key)
 {
 	_free_ char *text = NULL;
@@ -126,8 +149,7 @@ static int join_mount(struct cgroup *g, const struct cgroup_mount *m, unsigned w
 			   m->v2 && r == -EACCES ? "; `systemd-run --user --scope strata ...` has "
 						   "a user's limits" :
 						   "");
-	return m->v2 ? cgroup_v2_limit(&g->dirs[g->n - 1], l) :
-		       cgroup_v1_limit(&g->dirs[g->n - 1], l);
+	return cgroup_limit(&g->dirs[g->n - 1], l);
 }
 
 static int join_all(struct cgroup *g, const struct cgroup_mounts *mounts,

@@ -57,8 +57,14 @@ unsigned cgroup_controllers_of(const struct run_limits *l);
 /* strata/ in the hierarchy @m, made when @make; *@ret_root (may be NULL) is the mount itself. */
 int cgroup_folder_open(const struct cgroup_mount *m, bool make, int *ret_root);
 /* Sets the limits of @d->controllers: 0 or -errno with a text. */
-int cgroup_v1_limit(const struct cgroup_dir *d, const struct run_limits *l);
-int cgroup_v2_limit(const struct cgroup_dir *d, const struct run_limits *l);
+int cgroup_limit(const struct cgroup_dir *d, const struct run_limits *l);
+/* One controller's, as each version has them; of pids both have the same. */
+int cgroup_v1_memory(const struct cgroup_dir *d, const struct run_limits *l);
+int cgroup_v1_cpu(const struct cgroup_dir *d, const struct run_limits *l);
+int cgroup_v1_io(const struct cgroup_dir *d, const struct run_limits *l);
+int cgroup_v2_memory(const struct cgroup_dir *d, const struct run_limits *l);
+int cgroup_v2_cpu(const struct cgroup_dir *d, const struct run_limits *l);
+int cgroup_v2_io(const struct cgroup_dir *d, const struct run_limits *l);
 /* Lets the groups below @root's strata/ have these controllers. */
 int cgroup_v2_enable(int root, int folder, unsigned controllers);
 /*
@@ -70,8 +76,9 @@ void cgroup_v2_count(int folder);
 uint64_t cgroup_v1_oom_kills(const struct cgroup_dir *d);
 uint64_t cgroup_v2_oom_kills(const struct cgroup_dir *d);
 
-/* One write of a number to a file of @d, "what: file: why" for an error. */
+/* One write of a text or a number to a file of @d, "what: file: why" for an error. */
 int cgroup_set(const struct cgroup_dir *d, const char *file, const char *limit, const char *text);
+int cgroup_set_number(const struct cgroup_dir *d, const char *file, const char *limit, uint64_t n);
 /* The number behind "@key " in a flat keyed file, 0 when there is none. */
 uint64_t cgroup_get(const struct cgroup_dir *d, const char *file, const char *key);
 

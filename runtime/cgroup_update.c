@@ -31,7 +31,7 @@ static int update_dir(const struct cgroup_mount *m, const char *id, unsigned con
 	if (r < 0)
 		return err(r, "limit: cgroup of %s: %s", id, strerror(-r));
 	d.fd = group;
-	return m->v2 ? cgroup_v2_limit(&d, l) : cgroup_v1_limit(&d, l);
+	return cgroup_limit(&d, l);
 }
 
 int cgroup_update(const char *id, const struct run_limits *limits)

@@ -12,15 +12,7 @@
 #define SHARES_MIN   2 /* cpu.shares: what the kernel takes; 1024 is what weight 100 is in v2 */
 #define SHARES_MAX   262144
 
-static int set_number(const struct cgroup_dir *d, const char *file, const char *limit, uint64_t n)
-{
-	char text[24];
-
-	snprintf(text, sizeof(text), "%llu", (unsigned long long)n);
-	return cgroup_set(d, file, limit, text);
-}
-
-static int limit_memory(const struct cgroup_dir *d, const struct run_limits *l)
+int cgroup_v1_memory(const struct cgroup_dir *d, const struct run_limits *l)
 {
 	/*
 	 * Memory and swap together no more than memory alone: no swap. Without swap accounting
@@ -30,39 +22,39 @@ static int limit_memory(const struct cgroup_dir *d, const struct run_limits *l)
 	int r;
 
 	/* It is never below the other: raised first, where there was a smaller one. */
-	if (both && set_number(d, "memory.memsw.limit_in_bytes", "memory", l->memory) < 0)
+	if (both && cgroup_set_number(d, "memory.memsw.limit_in_bytes", "memory", l->memory) < 0)
 		err_clear();
-	r = set_number(d, "memory.limit_in_bytes", "memory", l->memory);
+	r = cgroup_set_number(d, "memory.limit_in_bytes", "memory", l->memory);
 	if (r < 0)
 		return r;
 	if (!both)
-		return set_number(d, "memory.swappiness", "memory", 0);
-	return set_number(d, "memory.memsw.limit_in_bytes", "memory", l->memory);
+		return cgroup_set_number(d, "memory.swappiness", "memory", 0);
+	return cgroup_set_number(d, "memory.memsw.limit_in_bytes", "memory", l->memory);
 }
 
-static int limit_cpu(const struct cgroup_dir *d, const struct run_limits *l)
+int cgroup_v1_cpu(const struct cgroup_dir *d, const struct run_limits *l)
 {
 	int r = 0;
 
 	if (l->nano_cpus) {
 		uint64_t quota = l->nano_cpus / (1000000000 / PERIOD_US);
 
-		r = set_number(d, "cpu.cfs_period_us", "cpus", PERIOD_US);
+		r = cgroup_set_number(d, "cpu.cfs_period_us", "cpus", PERIOD_US);
 		if (r >= 0)
-			r = set_number(d, "cpu.cfs_quota_us", "cpus",
-				       MAX(quota, (uint64_t)QUOTA_MIN_US));
+			r = cgroup_set_number(d, "cpu.cfs_quota_us", "cpus",
+					      MAX(quota, (uint64_t)QUOTA_MIN_US));
 	}
 	if (r >= 0 && l->cpu_weight) {
 		uint64_t shares = l->cpu_weight * 1024 / 100;
 
 		shares = MAX(shares, (uint64_t)SHARES_MIN);
 		shares = MIN(shares, (uint64_t)SHARES_MAX);
-		r = set_number(d, "cpu.shares", "cpu weight", shares);
+		r = cgroup_set_number(d, "cpu.shares", "cpu weight", shares);
 	}
 	return r;
 }
 
-static int limit_io(const struct cgroup_dir *d, const struct run_limits *l)
+int cgroup_v1_io(const struct cgroup_dir *d, const struct run_limits *l)
 {
 	char text[64];
 	int r;
@@ -71,21 +63,6 @@ static int limit_io(const struct cgroup_dir *d, const struct run_limits *l)
 		 (unsigned long long)l->io_rate);
 	r = cgroup_set(d, "blkio.throttle.read_bps_device", "io", text);
 	return r < 0 ? r : cgroup_set(d, "blkio.throttle.write_bps_device", "io", text);
-}
-
-int cgroup_v1_limit(const struct cgroup_dir *d, const struct run_limits *l)
-{
-	int r = 0;
-
-	if (d->controllers & CGROUP_MEMORY)
-		r = limit_memory(d, l);
-	if (r >= 0 && d->controllers & CGROUP_CPU)
-		r = limit_cpu(d, l);
-	if (r >= 0 && d->controllers & CGROUP_PIDS)
-		r = set_number(d, "pids.max", "pids", l->pids);
-	if (r >= 0 && d->controllers & CGROUP_IO)
-		r = limit_io(d, l);
-	return r;
 }
 
 uint64_t cgroup_v1_oom_kills(const struct cgroup_dir *d)

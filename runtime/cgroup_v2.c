@@ -11,17 +11,9 @@
 #define PERIOD_US    100000 /* of cpu.max: the kernel's default */
 #define QUOTA_MIN_US 1000   /* the kernel takes no less */
 
-static int set_number(const struct cgroup_dir *d, const char *file, const char *limit, uint64_t n)
+int cgroup_v2_memory(const struct cgroup_dir *d, const struct run_limits *l)
 {
-	char text[24];
-
-	snprintf(text, sizeof(text), "%llu", (unsigned long long)n);
-	return cgroup_set(d, file, limit, text);
-}
-
-static int limit_memory(const struct cgroup_dir *d, const struct run_limits *l)
-{
-	int r = set_number(d, "memory.max", "memory", l->memory);
+	int r = cgroup_set_number(d, "memory.max", "memory", l->memory);
 
 	/* A kernel without swap has no such file. */
 	if (r < 0 || faccessat(d->fd, "memory.swap.max", F_OK, 0) < 0)
@@ -29,7 +21,7 @@ static int limit_memory(const struct cgroup_dir *d, const struct run_limits *l)
 	return cgroup_set(d, "memory.swap.max", "memory", "0");
 }
 
-static int limit_cpu(const struct cgroup_dir *d, const struct run_limits *l)
+int cgroup_v2_cpu(const struct cgroup_dir *d, const struct run_limits *l)
 {
 	int r = 0;
 
@@ -42,11 +34,11 @@ static int limit_cpu(const struct cgroup_dir *d, const struct run_limits *l)
 		r = cgroup_set(d, "cpu.max", "cpus", text);
 	}
 	if (r >= 0 && l->cpu_weight)
-		r = set_number(d, "cpu.weight", "cpu weight", l->cpu_weight);
+		r = cgroup_set_number(d, "cpu.weight", "cpu weight", l->cpu_weight);
 	return r;
 }
 
-static int limit_io(const struct cgroup_dir *d, const struct run_limits *l)
+int cgroup_v2_io(const struct cgroup_dir *d, const struct run_limits *l)
 {
 	const unsigned long long rate = l->io_rate;
 	char text[96];
@@ -54,21 +46,6 @@ static int limit_io(const struct cgroup_dir *d, const struct run_limits *l)
 	snprintf(text, sizeof(text), "%u:%u rbps=%llu wbps=%llu", major(l->io_disk),
 		 minor(l->io_disk), rate, rate);
 	return cgroup_set(d, "io.max", "io", text);
-}
-
-int cgroup_v2_limit(const struct cgroup_dir *d, const struct run_limits *l)
-{
-	int r = 0;
-
-	if (d->controllers & CGROUP_MEMORY)
-		r = limit_memory(d, l);
-	if (r >= 0 && d->controllers & CGROUP_CPU)
-		r = limit_cpu(d, l);
-	if (r >= 0 && d->controllers & CGROUP_PIDS)
-		r = set_number(d, "pids.max", "pids", l->pids);
-	if (r >= 0 && d->controllers & CGROUP_IO)
-		r = limit_io(d, l);
-	return r;
 }
 
 /* Which of our controllers a file of @dir names. */
