@@ -42,7 +42,7 @@ helpers='
 			[ "$(sed -n 2p "$work/end")" = "made hello" ]
 			now=$(date +%s); guest=$(sed -n 3p "$work/end")
 			[ $((now - guest)) -le 30 ] && [ $guest -le $now ]
-			! "$strata" restore v 2>"$work/err"
+			not "$strata" restore v 2>"$work/err"
 			grep "has no checkpoint" "$work/err"
 			"$strata" rm v
 		done'
@@ -63,7 +63,7 @@ helpers='
 		refuses "not running"
 		file=$STRATA_ROOT/snapshots/$("$strata" ps -aq)/machine
 		printf "XYZ" | dd of="$file" bs=1 seek=$(($(stat -c %s "$file") - 5000)) conv=notrunc 2>/dev/null
-		! "$strata" restore v 2>"$work/err"
+		not "$strata" restore v 2>"$work/err"
 		grep "its memory is damaged" "$work/err"
 		"$strata" start v
 		[ ! -e "$file" ]
@@ -81,7 +81,7 @@ helpers='
 		cp -r "$STRATA_ROOT" "$work/little/store"; export STRATA_ROOT=$work/little/store
 		"$strata" run -d --name v --vm --cold small sh -c "i=0; while :; do i=\$((i + 1)); echo tick \$i; sleep 0.2; done" >/dev/null
 		until_log v "tick 3"
-		! "$strata" checkpoint v 2>"$work/err"
+		not "$strata" checkpoint v 2>"$work/err"
 		grep "No space left" "$work/err"
 		[ -z "$(ls "$STRATA_ROOT/snapshots/$("$strata" ps -aq)" | grep ^machine)" ]
 		until_log v "tick $(($("$strata" logs v | tail -n1 | tr -dc 0-9) + 3))"

@@ -44,7 +44,7 @@ holder='
 		[ "$(wc -l <"$work/ids")" = 2 ]
 		last=$("$strata" logs v | grep -c ^tick)
 		for name in v w-1 w-2; do until_log $name "tick $((last + 3))"; done
-		! "$strata" logs w-1 | grep -q "tick 1\$" # what it printed before is its source'"'"'s
+		"$strata" logs w-1 | not grep -q "tick 1\$" # what it printed before is its source'"'"'s
 		[ -z "$(ls -d "$STRATA_ROOT"/snapshots/*/kept.* 2>/dev/null)" ]
 		"$strata" exec w-1 sh -c "echo x >/only-here; cat /born/made"
 		[ "$("$strata" exec w-2 ls / | grep -c only)" = 0 ]
@@ -72,7 +72,7 @@ holder='
 		"$strata" restore v
 		for name in v x; do ends $name; done
 		[ "$(cat "$work"/[vx] | grep -E "^[0-9a-f]{32}\$" | sort -u | wc -l)" = 2 ]
-		! "$strata" clone v 2>"$work/err"
+		not "$strata" clone v 2>"$work/err"
 		grep "does not run and has no checkpoint" "$work/err"
 		"$strata" restore w
 		ends w'

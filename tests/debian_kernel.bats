@@ -1,6 +1,8 @@
 #!/usr/bin/env bats
 # The union on Debian 12's own kernel, Linux 6.1: what is missing there falls back (docs/KERNELS.md).
 
+load lib
+
 setup_file() {
 	cd "$BATS_TEST_DIRNAME/.." || return
 	export MISSING=
@@ -20,7 +22,7 @@ all_ok() {
 	run tests/debian_kernel -t 900 "$tests/$2"
 	[ "$status" = 0 ] || { echo "$output"; false; }
 	[ "$(grep -c '^ok ' <<<"$output")" = "$1" ]
-	! grep -q -e '^not ok' -e '# SKIP' <<<"$output"
+	not grep -q -e '^not ok' -e '# SKIP' <<<"$output"
 }
 
 @test "Linux 6.1: the union's suite, each kind of lower under each kind of top" {

@@ -29,8 +29,8 @@ teardown() { strata_teardown; }
 			chmod 4755 /fresh; mknod /fresh/null c 1 3; ln /etc/passwd /fresh/link; mv /etc /etc2
 			stat -c \"%u %g %a\" /fresh; cat /etc2/greeting-link; ls /etc2; cat /fresh/link | head -n1"
 		id=$("$strata" ps -aq)
-		! find "$STRATA_ROOT/snapshots/$id/upper" -mindepth 1 -perm /6000 | grep .
-		! find "$STRATA_ROOT/snapshots/$id/upper" -type b | grep .
+		find "$STRATA_ROOT/snapshots/$id/upper" -mindepth 1 -perm /6000 | not grep .
+		find "$STRATA_ROOT/snapshots/$id/upper" -type b | not grep .
 		"$strata" rm w
 		[ "$("$strata" run --rm --vm small cat /etc/greeting)" = hello ]
 		"$strata" fsck -q'
@@ -80,7 +80,7 @@ teardown() { strata_teardown; }
 		vol=$(mktemp -d /tmp/strata-vol.XXXXXX); trap "rm -rf $vol" EXIT
 		echo in >"$vol/file"; chmod 600 "$vol/file"; chown -R 1234:4321 "$vol"
 		[ "$("$strata" run --rm --vm -v "$vol:/vol:ro" small cat /vol/file)" = in ]
-		! "$strata" run --rm --vm -v "$vol:/vol:ro" small sh -c "echo no >/vol/made" 2>/dev/null
+		not "$strata" run --rm --vm -v "$vol:/vol:ro" small sh -c "echo no >/vol/made" 2>/dev/null
 		[ ! -e "$vol/made" ]
 		"$strata" run --rm --vm -v "$vol:/vol" small sh -c "cat /vol/file; echo out >/vol/made; mkdir /vol/d; mv /vol/made /vol/d/
 			exec 3</vol/file; rm /vol/file; cat <&3; stat -c owner:%u:%g /vol/d/made; chown 7 /vol/d || echo refused
@@ -89,7 +89,7 @@ teardown() { strata_teardown; }
 		[ "$(stat -c %u:%g:%a "$vol/d/made")" = 1234:4321:755 ]
 		[ "$(stat -c %u "$vol/d/sym")" = 1234 ]
 		[ "$(ls -A "$vol")" = d ]
-		! "$strata" run --rm --vm -v "$vol/d/made:/made" small true 2>"$vol/err"
+		not "$strata" run --rm --vm -v "$vol/d/made:/made" small true 2>"$vol/err"
 		grep "must be a folder" "$vol/err"'
 	[[ $output == *in*in*owner:0:0*refused* ]]
 }
@@ -106,7 +106,7 @@ teardown() { strata_teardown; }
 			grep "$phase" "$work/phases"
 		done
 		[ $(awk "/init runs/ { print \$3 }" "$work/phases") -lt 80 ]
-		! "$strata" run --rm --balloon small true 2>"$work/err"
+		not "$strata" run --rm --balloon small true 2>"$work/err"
 		grep "a balloon is a microVM" "$work/err"
 		[ "$("$strata" run --rm --vm --vcpus 3 small grep -c ^processor /proc/cpuinfo)" = 3 ]
 		"$strata" run --rm --vm --pids-limit 4 small sh -c "for i in 1 2 3 4 5 6; do sleep 1 & done; wait" 2>&1 | grep fork
@@ -138,13 +138,13 @@ teardown() { strata_teardown; }
 		"$strata" update --memory 160m m
 		until_free -gt 90
 		for bad in "400m:has not so much memory" "1k:must be 1m or more"; do
-			! "$strata" update --memory ${bad%%:*} m 2>"$work/err"
+			not "$strata" update --memory ${bad%%:*} m 2>"$work/err"
 			grep "${bad#*:}" "$work/err"
 		done
 		"$strata" rm -f m
-		! "$strata" update --memory 80m m 2>/dev/null
+		not "$strata" update --memory 80m m 2>/dev/null
 		"$strata" run -d --name m --vm small sh -c "echo up; sleep 1000"
-		! "$strata" update --memory 80m m 2>"$work/err"
+		not "$strata" update --memory 80m m 2>"$work/err"
 		grep "run with --balloon" "$work/err"'
 }
 

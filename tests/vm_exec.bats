@@ -124,7 +124,7 @@ prelude='
 		fails 125 "No space left" "$strata" cp "$work/in" v:/var/empty
 		"$strata" exec v true
 		id=$("$strata" inspect stopped | jq -r ".[0].id")
-		! find "$STRATA_ROOT/snapshots/$id/upper" -mindepth 1 -perm /6000 | grep .
+		find "$STRATA_ROOT/snapshots/$id/upper" -mindepth 1 -perm /6000 | not grep .
 		[ -z "$(find "$STRATA_ROOT/snapshots/$id/upper" -uid 0)" ]
 		"$strata" start -a stopped
 		"$strata" diff stopped >"$work/diff"; grep "A /made/one" "$work/diff"; ! grep /tmp/in "$work/diff"

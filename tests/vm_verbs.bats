@@ -137,7 +137,7 @@ prelude='
 			chown 12:34 /made; chmod 4755 /root/new; mknod /made/dev c 1 3; ln -s new /root/link; ln /root/new /made/hard"
 		"$strata" diff c >"$work/diff"; cat "$work/diff"
 		for line in "A /root/new" "D /etc/greeting" "C /etc/group" "A /made" "A /made/hard" "A /root/link"; do grep -x "$line" "$work/diff"; done
-		! grep passwd "$work/diff"
+		not grep passwd "$work/diff"
 		"$strata" commit -q -m why -c "CMD [\"cat\", \"/root/new\"]" c made:1
 		[ "$("$strata" run --rm --vm made:1)" = n ]
 		# In /tmp, which in the testbed is a tmpfs of its own: the shared folder takes no trusted xattrs.

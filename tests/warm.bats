@@ -37,7 +37,7 @@ helpers='
 		"$strata" fsck -q
 		[ "$("$strata" run --rm --vm --vcpus 2 -m 160m small grep -c ^processor /proc/cpuinfo)" = 2 ]
 		[ "$(machines)" = 2 ]
-		! "$strata" run --rm --cold small true 2>"$work/err"
+		not "$strata" run --rm --cold small true 2>"$work/err"
 		grep "a cold start is a microVM" "$work/err"'
 }
 
@@ -115,7 +115,7 @@ helpers='
 		[ "$(machines)" = 0 ]
 		"$strata" run --name k --vm small true & run=$!
 		maker_of; kill -9 $(awk "/^PPid:/ {print \$2}" /proc/$maker/status)
-		! wait $run
+		not wait $run
 		for _ in $(seq 500); do [ -d /proc/$maker ] || break; sleep 0.02; done
 		[ ! -d /proc/$maker ]
 		"$strata" rm -f k
