@@ -162,6 +162,8 @@ END
 	"$strata" unpause e
 	"$strata" update --memory 128m e
 	fails 125 "emulated" "$strata" checkpoint e
+	fails 125 "is running" "$strata" restore e
+	[ "$("$strata" start e)" = e ]
 	[[ $("$strata" stats --no-stream e) == *" 2" ]] # strata-vmm and QEMU are in its group
 	"$strata" stop e
 	[[ $("$strata" logs e) == "up"*"bye" ]]
