@@ -278,17 +278,34 @@ static void drop_defaults(json_t *o)
 	}
 }
 
+static void empty(json_t *o, const char *key)
+{
+	if (json_object_get(o, key))
+		json_object_set_new(o, key, json_string(""));
+}
+
+static void empty_sources(const json_t *a)
+{
+	json_t *o;
+	size_t i;
+
+	json_array_foreach(a, i, o)
+		empty(o, "source");
+}
+
 /* Above all, where things are on the host. */
 static void drop_what_is_not_the_vmms(json_t *j)
 {
 	static const char *const dropped[] = { "layers",  "driver",	"kernel",
 					       "cloneOf", "stopSignal", "ports" };
-	static const char *const emptied[] = { "name", "image", "store" };
+	static const char *const emptied[] = { "name", "image", "store", "modules" };
 
 	for (unsigned i = 0; i < ARRAY_SIZE(dropped); i++)
 		json_object_del(j, dropped[i]);
 	for (unsigned i = 0; i < ARRAY_SIZE(emptied); i++)
-		json_object_set_new(j, emptied[i], json_string(""));
+		empty(j, emptied[i]);
+	empty_sources(json_object_get(j, "volumes"));
+	empty_sources(json_object_get(j, "disks"));
 	drop_defaults(j);
 	drop_defaults(json_object_get(j, "limits"));
 }

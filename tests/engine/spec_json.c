@@ -30,6 +30,8 @@ static struct run_spec *told(const struct run_spec *s)
 static void vmm_is_told(_unused_ void **state)
 {
 	struct digest layer = { 0 };
+	struct run_volume volume = { (char[]){ HOST }, (char[]){ "/data" }, true };
+	struct run_volume disk = { (char[]){ HOST }, (char[]){ "/disk" }, false };
 	struct run_spec s = {
 		.kind = RUN_VM,
 		.name = (char[]){ "name" },
@@ -43,6 +45,11 @@ static void vmm_is_told(_unused_ void **state)
 		.env = env,
 		.layers = &layer,
 		.nlayers = 1,
+		.volumes = &volume,
+		.nvolumes = 1,
+		.disks = &disk,
+		.ndisks = 1,
+		.modules = (char[]){ HOST },
 		.vcpus = 2,
 		.no_verify = true,
 		.read_only = true,
@@ -55,6 +62,12 @@ static void vmm_is_told(_unused_ void **state)
 	assert_string_equal(t->argv[0], "true");
 	assert_null(t->argv[1]);
 	assert_int_equal(t->vcpus, 2);
+	assert_int_equal(t->nvolumes, 1);
+	assert_string_equal(t->volumes[0].target, "/data");
+	assert_true(t->volumes[0].rdonly);
+	assert_int_equal(t->ndisks, 1);
+	assert_string_equal(t->disks[0].target, "/disk");
+	assert_non_null(t->modules);
 	assert_int_equal(t->limits.memory, 1 << 30);
 	assert_int_equal(t->limits.pids, 0);
 	assert_true(t->no_verify && t->read_only);
