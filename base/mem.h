@@ -39,12 +39,12 @@ static inline void *mem_new(size_t n, size_t size)
 #define new0(type) ((type *)mem_new(1, sizeof(type)))
 
 /* Only what comes before @member is zeroed: for what is filled before it is read. */
-#define new_head0(type, member)                                 \
-	({                                                      \
-		type *new_ = malloc(sizeof(type));              \
-		if (new_)                                       \
+#define new_head0(type, member)                                  \
+	({                                                       \
+		type *new_ = malloc(sizeof(type));               \
+		if (new_)                                        \
 			memset(new_, 0, offsetof(type, member)); \
-		new_;                                           \
+		new_;                                            \
 	})
 
 /*

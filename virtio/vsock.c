@@ -405,8 +405,8 @@ static int conns_new(struct virtio_vsock *v)
 
 	if (v->buffers)
 		return 0;
-	p = mmap(NULL, BUFFERS, PROT_READ | PROT_WRITE,
-		 MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+	p = mmap(NULL, BUFFERS, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE,
+		 -1, 0);
 	if (p == MAP_FAILED)
 		return -errno;
 	v->buffers = p;
