@@ -3,16 +3,18 @@
 # everybody's, as on a distribution's host. All of it lies in a mount namespace of the test's own.
 
 # shellcheck disable=SC2154 # lib.bash sets them: work, build, strict
-uid=64322 # of the user that the tests make for themselves
+# Nobody's, and not that of a test which runs beside.
+uid=${ORDINARY_UID:-$((60100 + RANDOM % 4900))}
+ids_base=$((1000000 + (uid - 60100) * 65536)) # the first of the ids that are his to give away
 
-# After strata_setup; ids: how many from 1000000 on are his to give away, 0 = he has none.
+# After strata_setup; ids: how many from $ids_base on are his to give away, 0 = he has none.
 ordinary_setup() {
 	local ids=${1:-0} node minor
 	mkdir -p "$work"/{bin,home/m,xdg,cache,dev}
 	cp -L "$build"/strata* "$work/bin/"
 	cp /etc/passwd "$work/passwd"
 	echo "ordinary:x:$uid:$uid::$work/home:/bin/sh" >>"$work/passwd"
-	[ "$ids" = 0 ] || echo "ordinary:1000000:$ids" >"$work/subids"
+	[ "$ids" = 0 ] || echo "ordinary:$ids_base:$ids" >"$work/subids"
 	touch "$work/subids"
 	for node in fuse:229 net/tun:200 kvm:232; do
 		minor=${node#*:} node=${node%:*}

@@ -5,7 +5,7 @@ bats_require_minimum_version 1.5.0
 load lib
 load ordinary
 
-# shellcheck disable=SC2154 # lib.bash sets them
+# shellcheck disable=SC2154 # lib.bash and ordinary.bash set them
 setup() {
 	need_fuse
 	need_ordinary
@@ -16,11 +16,12 @@ setup() {
 teardown() { strata_teardown; }
 
 # Processes of his or of his ids, tops and instances that the user left.
+# shellcheck disable=SC2154 # ordinary.bash sets them
 leftovers() {
 	local pid owner left
 	for pid in /proc/[0-9]*; do
 		owner=$(stat -c %u "$pid" 2>/dev/null) || continue
-		[ "$owner" != "$uid" ] && { [ "$owner" -lt 1000000 ] || [ "$owner" -ge 1065536 ]; } ||
+		[ "$owner" != "$uid" ] && { [ "$owner" -lt "$ids_base" ] || [ "$owner" -ge $((ids_base + 65536)) ]; } ||
 			echo "$pid $(tr '\0' ' ' <"$pid/cmdline")"
 	done
 	for left in "$work"/home/.local/share/strata/snapshots/* "$work"/xdg/strata/instances/*; do
@@ -185,7 +186,7 @@ echo done
 END
 	echo "$output"
 	[ "$status" = 0 ] && [[ $output == *done ]]
-	echo "ordinary:1000000:65536" >"$work/subids"
+	echo "ordinary:$ids_base:65536" >"$work/subids"
 	run as_ordinary <<'END'
 PATH=$HOME/../bin not strata run --rm small true 2>"$HOME/said"
 PATH=/usr/bin:/bin; cat "$HOME/said"
@@ -245,6 +246,7 @@ group=$slice/user@$uid.service
 mkdir -p "$group/shell"
 for dir in /sys/fs/cgroup /sys/fs/cgroup/user.slice "$slice"; do echo '+memory +pids' >"$dir/cgroup.subtree_control"; done
 chown "$uid" "$group" "$group"/cgroup.{procs,subtree_control} "$group"/shell "$group"/shell/cgroup.procs
+export ORDINARY_UID=$uid
 sh -c 'echo $$ >"$0"; exec "$@"' "$group/shell/cgroup.procs" bash -ec '. "$top/tests/ordinary.bash"; as_ordinary' <<'IN'
 strata import -q "$rootfs" small
 [ "$(strata run --rm --memory 32m --pids-limit 20 small cat /sys/fs/cgroup/memory.max /sys/fs/cgroup/pids.max)" = $'33554432\n20' ]
