@@ -13,11 +13,13 @@
 
 #include "base/fd.h"
 #include "base/mem.h"
+#include "base/str.h"
 #include "container/seccomp.h"
 #include <sched.h>
 #include <signal.h>
 #include <sys/mount.h>
 #include <sys/prctl.h>
+#include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
 
@@ -71,23 +73,36 @@ static int new_cgroup_namespace(struct child *c _unused_)
 	return 0;
 }
 
-static int set_process(struct child *c)
+static int new_keyring(void)
 {
-	const char *name = c->spec->hostname;
+	syscall(SYS_keyctl, 1 /* KEYCTL_JOIN_SESSION_KEYRING */, NULL, 0, 0, 0);
+	return 0;
+}
 
+/* Shut for others until the command runs, and leader of a session. */
+static int close_process(struct child *c)
+{
 	prctl(PR_SET_DUMPABLE, 0, 0, 0, 0);
 	umask(022);
 	if (setsid() < 0)
 		return err_sys("cannot create a session");
+	return c->spec->given && c->spec->given->new_keyring ? new_keyring() : 0;
+}
+
+static int set_process(struct child *c)
+{
+	const char *name = c->spec->hostname;
+	int r = close_process(c);
+
+	if (r < 0)
+		return r;
 	if (c->plan->join < 0 && name && sethostname(name, strlen(name)) < 0)
 		return err_sys("cannot set the host name %s", name);
 	/*
 	 * The host's session keyring would be ours; seccomp's profile allows no keyctl(2) to get at
 	 * it.
 	 */
-	if (!c->spec->seccomp)
-		syscall(SYS_keyctl, 1 /* KEYCTL_JOIN_SESSION_KEYRING */, NULL, 0, 0, 0);
-	return 0;
+	return c->spec->seccomp ? 0 : new_keyring();
 }
 
 static int set_network(struct child *c)
@@ -104,6 +119,11 @@ static int find_user(struct child *c)
 
 static int pivot(struct child *c)
 {
+	if (c->spec->given && c->spec->given->no_pivot) {
+		if (fchdir(c->root) < 0 || chroot(".") < 0)
+			return err_sys("cannot change the root");
+		return 0;
+	}
 	/* The old root then lies on top of the new one: umount takes it (pivot_root(2), NOTES). */
 	if (fchdir(c->root) < 0 || syscall(SYS_pivot_root, ".", ".") < 0 ||
 	    umount2(".", MNT_DETACH) < 0)
@@ -123,7 +143,7 @@ static int restrict_self(struct child *c)
 	if (c->spec->no_new_privs && prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) < 0)
 		return err_sys("cannot set no_new_privs");
 	/* Before the capabilities go: without no_new_privs it takes CAP_SYS_ADMIN. */
-	return c->spec->seccomp ? seccomp_load(c->spec->caps) : 0;
+	return c->spec->seccomp ? seccomp_load_default(c->spec->caps) : 0;
 }
 
 /*
@@ -149,18 +169,84 @@ static int (*const join_steps[])(struct child *) = {
 	user_become,   cwd_enter,   die_with_parent,
 };
 
+static int propagate_root(struct child *c)
+{
+	unsigned long p = c->spec->given->root_propagation;
+
+	return p && mount(NULL, "/", NULL, p, NULL) < 0 ?
+		       err_sys("cannot set the propagation of the root") :
+		       0;
+}
+
+/* The ids are said; passwd is asked for a home alone. */
+static int given_user(struct child *c)
+{
+	char uid[16];
+
+	snprintf(uid, sizeof(uid), "%u", c->spec->given->uid);
+	c->user.uid = c->spec->given->uid;
+	return strv_getenv((char *const *)c->spec->env, "HOME") ? 0 :
+								  user_find(c->root, uid, &c->user);
+}
+
+static int (*const given_steps[])(struct child *) = {
+	reset_signals,	wait_for_go,  close_process, given_enter,    given_mounts_setup,
+	given_user,	env_setup,    pivot,	     propagate_root, stdio_setup,
+	given_restrict, given_become, cwd_enter,     exec_find,
+};
+
+static int (*const given_join_steps[])(struct child *) = {
+	reset_signals, wait_for_go, close_process,  join_container, join_tty,  given_user,
+	env_setup,     stdio_setup, given_restrict, given_become,   cwd_enter, exec_find,
+};
+
 static int run_steps(struct child *c)
 {
-	bool join = c->plan->join >= 0;
-	size_t n = join ? ARRAY_SIZE(join_steps) : ARRAY_SIZE(steps);
+	static const struct {
+		int (*const *steps)(struct child *);
+		size_t n;
+	} lists[2][2] = {
+		{ { steps, ARRAY_SIZE(steps) }, { join_steps, ARRAY_SIZE(join_steps) } },
+		{ { given_steps, ARRAY_SIZE(given_steps) },
+		  { given_join_steps, ARRAY_SIZE(given_join_steps) } },
+	};
+	bool given = c->spec->given, join = c->plan->join >= 0;
 
-	for (size_t i = 0; i < n; i++) {
-		int r = (join ? join_steps : steps)[i](c);
+	for (size_t i = 0; i < lists[given][join].n; i++) {
+		int (*step)(struct child *) = lists[given][join].steps[i];
+		int r = step(c);
 
+		/* ENOENT and EACCES speak of the command (exit codes 127 and 126). */
+		if (given && step != exec_find && (r == -ENOENT || r == -EACCES))
+			r = err(-EIO, "%s", strerror(-r));
 		if (r < 0)
 			return r;
 	}
 	return 0;
+}
+
+/*
+ * Who let us be made may be gone: who comes to the gate says go, and hears of a failure. One who
+ * comes and is killed leaves nothing that could be started again.
+ */
+static int wait_at_gate(struct child *c)
+{
+	int conn = accept4(c->spec->given->gate, NULL, NULL, SOCK_CLOEXEC);
+
+	if (conn < 0)
+		return err_sys("cannot wait for the start");
+	fd_close(c->sock);
+	c->sock = conn;
+	return report_recv(conn, NULL);
+}
+
+static int wait_for_start(struct child *c)
+{
+	const struct ctr_given *g = c->spec->given;
+	int r = g && g->gate >= 0 && c->plan->join < 0 ? wait_at_gate(c) :
+							 report_recv(c->sock, NULL);
+
+	return r < 0 || !g || !g->starting ? r : g->starting(g->ctx);
 }
 
 /* What the shell and docker say for a command that did not run. */
@@ -182,18 +268,21 @@ _Noreturn void child_main(const struct plan *p, int sock)
 		.master = -1,
 		.slave = -1,
 	};
+	unsigned keep = c.spec->given ? c.spec->given->preserve_fds : 0;
 	int r = run_steps(&c);
 
 	if (r >= 0)
-		r = report_send(sock, 0, c.master);
+		r = report_send(c.sock, 0, c.master);
 	if (r >= 0)
-		r = report_recv(sock, NULL);
+		r = wait_for_start(&c);
 	/* Everything beyond the standard three ends with execve; the socket does so in any case. */
-	if (r >= 0 && close_range(STDERR_FILENO + 1, ~0u, CLOSE_RANGE_CLOEXEC) < 0)
+	if (r >= 0 && close_range(STDERR_FILENO + 1 + keep, ~0u, CLOSE_RANGE_CLOEXEC) < 0)
 		r = err_sys("cannot close foreign descriptors");
+	if (r >= 0 && c.spec->given)
+		r = given_finish(&c);
 	if (r >= 0)
 		r = exec_command(&c);
 	if (r != -ECHILD)
-		report_send(sock, r, -1);
+		report_send(c.sock, r, -1);
 	_exit(exit_code(r));
 }

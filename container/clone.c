@@ -11,13 +11,24 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
-static uint64_t clone_flags(const struct plan *p)
+uint64_t clone_flags(const struct plan *p)
 {
 	const struct ctr_spec *spec = p->spec;
 	uint64_t flags = CLONE_PIDFD | CLONE_NEWNS | CLONE_NEWPID | CLONE_NEWIPC | CLONE_NEWUTS;
 
 	if (p->join >= 0)
 		return CLONE_PIDFD;
+	if (p->given) {
+		flags = CLONE_PIDFD;
+		for (size_t i = 0; i < p->given->nnamespaces; i++) {
+			const struct ctr_namespace *n = &p->given->namespaces[i];
+
+			/* Time's is the parent's to unshare, for its offsets (given_clone.c). */
+			if (n->fd < 0 && n->flag != CLONE_NEWCGROUP && n->flag != CLONE_NEWTIME)
+				flags |= (uint64_t)n->flag;
+		}
+		return flags;
+	}
 	if (spec->network == CTR_NETWORK_NONE)
 		flags |= CLONE_NEWNET;
 	if (spec->userns)

@@ -20,6 +20,7 @@
 #ifndef CONTAINER_CONTAINER_H
 #define CONTAINER_CONTAINER_H
 
+#include "container/given.h"
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
@@ -59,7 +60,7 @@ struct ctr_spec {
 	const char *user;
 	const char *hostname;
 	enum ctr_network network;
-	int netns; /* with CTR_NETWORK_JOIN, and then without userns: the namespace */
+	int netns;	     /* with CTR_NETWORK_JOIN, and then without userns: the namespace */
 	bool tty;	     /* a pseudo terminal of the container's own devpts as its stdio */
 	unsigned rows, cols; /* of that terminal, 0 = unset */
 	int stdio[3];	     /* without tty: what becomes 0, 1, 2; -1 = /dev/null */
@@ -84,6 +85,7 @@ struct ctr_spec {
 	void *enter_ctx;
 	/* Host files bound over these of /etc, read-only; NULL = none. */
 	const char *resolv_conf, *hosts;
+	const struct ctr_given *given; /* all the rest as it is said there, or NULL */
 };
 
 /* docker's default set (moby daemon/pkg/oci/caps/defaults.go). */

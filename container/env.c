@@ -17,7 +17,7 @@ int env_setup(struct child *c)
 		return -ENOMEM;
 	if (n)
 		memcpy(env, c->spec->env, n * sizeof(*env));
-	if (!strv_getenv(env, "PATH"))
+	if (!c->spec->given && !strv_getenv(env, "PATH"))
 		env[n++] = (char *)DEFAULT_PATH;
 	if (!strv_getenv(env, "HOME")) {
 		env[n] = str_fmt("HOME=%s", c->user.home);

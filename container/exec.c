@@ -8,6 +8,9 @@
 #include "base/fd.h"
 #include "base/str.h"
 #include <stdio.h>
+#include <sys/stat.h>
+
+#define DEFAULT_PATH "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 
 static int try(struct child *c, const char *path)
 {
@@ -15,11 +18,24 @@ static int try(struct child *c, const char *path)
 	return -errno;
 }
 
+/* Whether try() would find it, as far as can be told without trying. */
+static int check(struct child *c _unused_, const char *path)
+{
+	struct stat st;
+
+	if (stat(path, &st) < 0)
+		return -errno;
+	if (!S_ISREG(st.st_mode))
+		return -EACCES;
+	return faccessat(AT_FDCWD, path, X_OK, AT_EACCESS) < 0 ? -errno : 0;
+}
+
 /*
  * Each absolute directory in turn; a file that may not be executed counts only if there is no
  * other.
  */
-static int search(struct child *c, const char *name, const char *dirs)
+static int search(struct child *c, int (*fn)(struct child *, const char *), const char *name,
+		  const char *dirs)
 {
 	char path[PATH_MAX];
 	int found = -ENOENT;
@@ -30,7 +46,7 @@ static int search(struct child *c, const char *name, const char *dirs)
 		if (*dirs != '/' ||
 		    snprintf(path, sizeof(path), "%.*s/%s", len, dirs, name) >= (int)sizeof(path))
 			continue;
-		r = try(c, path);
+		r = fn(c, path);
 		if (r != -ENOENT && r != -ENOTDIR && r != -EACCES)
 			return r;
 		if (r == -EACCES)
@@ -39,9 +55,9 @@ static int search(struct child *c, const char *name, const char *dirs)
 	return found;
 }
 
-int exec_command(struct child *c)
+static int command(struct child *c, int (*fn)(struct child *, const char *))
 {
-	const char *name = c->spec->argv[0];
+	const char *name = c->spec->argv[0], *dirs = strv_getenv(c->env, "PATH");
 	char shown[256];
 	int r;
 
@@ -49,7 +65,9 @@ int exec_command(struct child *c)
 	if (!*name)
 		return err(-ENOENT, "exec \"\": executable file not found in $PATH");
 	if (strchr(name, '/')) {
-		r = try(c, name);
+		r = fn(c, name);
+		if (r >= 0)
+			return 0;
 		if (r == -ENOTDIR)
 			r = -ENOENT;
 		return err(r, "exec \"%s\": %s", shown,
@@ -58,9 +76,20 @@ int exec_command(struct child *c)
 			   r == -ENOEXEC ? "exec format error" :
 					   strerror(-r));
 	}
-	r = search(c, name, strv_getenv(c->env, "PATH"));
-	return err(r, "exec \"%s\": %s", shown,
-		   r == -ENOENT ? "executable file not found in $PATH" :
-		   r == -EACCES ? "permission denied" :
-				  strerror(-r));
+	r = search(c, fn, name, dirs || !c->spec->given ? dirs : DEFAULT_PATH);
+	return r >= 0 ? 0 :
+			err(r, "exec \"%s\": %s", shown,
+			    r == -ENOENT ? "executable file not found in $PATH" :
+			    r == -EACCES ? "permission denied" :
+					   strerror(-r));
+}
+
+int exec_command(struct child *c)
+{
+	return command(c, try);
+}
+
+int exec_find(struct child *c)
+{
+	return command(c, check);
 }

@@ -22,13 +22,26 @@ struct bind {
 
 struct plan {
 	const struct ctr_spec *spec;
-	int root; /* a detached mount */
+	const struct ctr_given *given; /* spec->given */
+	int root;		       /* a detached mount */
 	bool root_owned;
 	struct bind *binds;
 	size_t nbinds;
 	bool wait; /* the parent has to do something before the child may go on */
 	int join;  /* the pidfd of the container to join, or -1 for a new one */
+	/* with given: its binds' trees are in @binds */
+	bool through; /* into a user namespace that is there, with others that are new */
+	int *devices; /* trees, with bind_devices */
+	int proc;     /* the host's procfs, or -1 */
 };
+
+/* given_plan.c */
+int plan_given(struct plan *p);
+void plan_given_done(struct plan *p);
+/* The host's node of this name as a detached mount, if it is that device. */
+int given_device_open(const char *path, mode_t type, dev_t rdev);
+/* The namespace of this kind, or NULL. */
+const struct ctr_namespace *given_namespace(const struct ctr_given *g, int flag);
 
 /* plan.c */
 int plan_init(struct plan *p, const struct ctr_spec *spec, int join);
@@ -40,13 +53,21 @@ void plan_done(struct plan *p);
  */
 pid_t clone_child(const struct plan *p, int *ret_pidfd, bool *ret_joined);
 
+uint64_t clone_flags(const struct plan *p);
+
+/* given_clone.c: what is done around the clone, and one into a user namespace that is there. */
+int given_clone_begin(const struct ctr_given *g, int *ret_time);
+int given_clone_end(int time);
+pid_t given_clone_through(const struct plan *p, int sock, int peer, int *ret_pidfd);
+
 /* report.c: one message over the socket; error 0 is "ready" or "go on". */
 int report_send(int sock, int error, int fd);
 /* 0, or the other end's -errno with its text, or -ECHILD when it is gone; *@ret_fd may be NULL. */
 int report_recv(int sock, int *ret_fd);
 
 /* userns.c: the parent's and the child's part. */
-int userns_map(pid_t pid, const struct ctr_spec *spec);
+int userns_map(pid_t pid, const struct ctr_idmap *uids, size_t nuids, const struct ctr_idmap *gids,
+	       size_t ngids);
 int userns_become_root(void);
 
 /* join.c: the parent's part, around the clone, and the child's. */
@@ -90,6 +111,18 @@ int cwd_enter(struct child *c);		       /* cwd.c: as the user */
 int caps_drop_bounding(uint64_t keep);	       /* caps.c */
 int user_become(struct child *c);	       /* caps.c: groups, ids, capabilities */
 int exec_command(struct child *c);	       /* exec.c: returns only when it failed */
+int exec_find(struct child *c);		       /* exec.c: whether there is one */
+
+/* Steps of a given container. */
+int given_enter(struct child *c);	 /* given_enter.c: its namespaces */
+int given_mounts_setup(struct child *c); /* given_mounts.c: everything, up to pivot_root */
+int given_devices(struct child *c);	 /* given_devices.c */
+int given_masks(struct child *c);	 /* given_masks.c */
+int given_sysctls(struct child *c);	 /* given_proc.c */
+int given_labels(struct child *c);	 /* given_proc.c: for the command that comes next */
+int given_restrict(struct child *c);	 /* given_user.c: limits, bounding set */
+int given_become(struct child *c);	 /* given_user.c: ids; keeps what given_finish() needs */
+int given_finish(struct child *c);	 /* given_user.c: filter, capabilities, umask */
 
 /*
  * mounts.c: a new file system as a detached mount with MOUNT_ATTR_ @attr; @opts are key, value,
@@ -101,6 +134,9 @@ int mounts_new(const char *type, const char *const *opts, unsigned int attr);
  * followed.
  */
 int mounts_place(int mnt, int dir, const char *name);
+
+/* mounts.c: the host's sysfs, where a new one is refused. */
+int mounts_clone_sys(void);
 
 /*
  * root.c: an O_PATH descriptor of @path below @root, with links followed as the container would.

@@ -42,18 +42,30 @@ int join_end(struct join *j)
 	return r;
 }
 
-int join_container(struct child *c)
+static int namespaces_of(const struct ctr_spec *s)
 {
 	int flags = CLONE_NEWNS | CLONE_NEWIPC | CLONE_NEWUTS | CLONE_NEWNET | CLONE_NEWCGROUP;
+
+	if (!s->given)
+		return flags | (s->userns ? CLONE_NEWUSER : 0);
+	flags = 0;
+	for (size_t i = 0; i < s->given->nnamespaces; i++)
+		flags |= s->given->namespaces[i].flag;
+	return flags & ~CLONE_NEWPID;
+}
+
+int join_container(struct child *c)
+{
+	int flags = namespaces_of(c->spec);
 
 	/* The host's, for streams that are to be /dev/null: the container's may be anything. */
 	c->dev = open("/dev", O_PATH | O_DIRECTORY | O_CLOEXEC);
 	if (c->dev < 0)
 		return err_sys("cannot open /dev");
-	if (c->spec->userns)
-		flags |= CLONE_NEWUSER;
 	if (setns(c->plan->join, flags) < 0)
 		return err_sys("cannot join the container's namespaces");
+	if (c->spec->given && flags & CLONE_NEWUSER && userns_become_root() < 0)
+		return -EPERM;
 	c->root = open("/", O_PATH | O_DIRECTORY | O_CLOEXEC);
 	return c->root < 0 ? err_sys("cannot open the container's root") : 0;
 }

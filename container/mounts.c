@@ -81,7 +81,7 @@ static int place_proc(struct child *c)
  * Another's network namespace in a user namespace of our own: the host's sysfs, as podman shows it
  * then.
  */
-static int clone_sys(void)
+int mounts_clone_sys(void)
 {
 	struct mount_attr a = { .attr_set = ATTR_SAFE | MOUNT_ATTR_RDONLY };
 	_close_ int tree =
@@ -98,7 +98,7 @@ static int place_sys(struct child *c)
 
 	c->sys = mounts_new("sysfs", none, ATTR_SAFE | MOUNT_ATTR_RDONLY);
 	if (c->sys == -EPERM)
-		c->sys = clone_sys();
+		c->sys = mounts_clone_sys();
 	if (c->sys < 0)
 		return err(c->sys, "cannot mount sysfs: %s", strerror(-c->sys));
 	return mounts_place(c->sys, c->root, "sys");

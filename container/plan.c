@@ -90,9 +90,13 @@ int plan_init(struct plan *p, const struct ctr_spec *spec, int join)
 {
 	int r;
 
-	*p = (struct plan){ .spec = spec, .root = -1, .join = join };
+	*p = (struct plan){
+		.spec = spec, .given = spec->given, .root = -1, .join = join, .proc = -1
+	};
 	if (!spec->argv || !spec->argv[0])
 		return err(-EINVAL, "no command specified");
+	if (p->given)
+		return plan_given(p);
 	p->wait = spec->enter || (spec->userns && join < 0);
 	if (join >= 0)
 		return 0;
@@ -107,5 +111,6 @@ void plan_done(struct plan *p)
 	for (size_t i = 0; i < p->nbinds; i++)
 		fd_close(p->binds[i].tree);
 	free(p->binds);
-	*p = (struct plan){ .root = -1 };
+	plan_given_done(p);
+	*p = (struct plan){ .root = -1, .proc = -1 };
 }

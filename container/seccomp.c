@@ -189,7 +189,7 @@ int seccomp_compile(uint64_t caps, struct sock_filter *insns)
 	return p.overflow ? -E2BIG : (int)p.len;
 }
 
-int seccomp_load(uint64_t caps)
+int seccomp_load_default(uint64_t caps)
 {
 	struct sock_filter insns[SECCOMP_INSNS_MAX];
 	struct sock_fprog prog = { .filter = insns };

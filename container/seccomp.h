@@ -44,6 +44,6 @@ int seccomp_compile(uint64_t caps, struct sock_filter *insns);
 /*
  * Compiles and loads it for this process and what it becomes. Needs no_new_privs or CAP_SYS_ADMIN.
  */
-int seccomp_load(uint64_t caps);
+int seccomp_load_default(uint64_t caps);
 
 #endif

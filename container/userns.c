@@ -6,6 +6,7 @@
  */
 #include "container/inner.h"
 
+#include "base/buf.h"
 #include "base/fd.h"
 #include "base/proc.h"
 #include "base/str.h"
@@ -32,17 +33,25 @@ static int open_proc(pid_t pid)
 	return fd;
 }
 
-static int run_helper(const char *program, pid_t pid, uint32_t base, uint32_t count)
+/* The helper takes the ranges as words: inside, outside, count... */
+static int run_helper(const char *program, pid_t pid, const struct ctr_idmap *map, size_t n)
 {
-	char p[16], b[16], n[16];
-	char *argv[] = { (char *)program, p, (char *)"0", b, n, NULL };
 	static const int fds[3] = { -1, -1, -1 };
+	_strv_free_ char **argv = NULL;
 	int pidfd = -1, status = -1, r;
 
-	snprintf(p, sizeof(p), "%d", pid);
-	snprintf(b, sizeof(b), "%u", base);
-	snprintf(n, sizeof(n), "%u", count);
-	r = proc_spawn(program, argv, NULL, fds, 3, NULL, &pidfd);
+	r = strv_add(&argv, program);
+	if (r >= 0)
+		r = strv_addf(&argv, "%d", pid);
+	for (size_t i = 0; r >= 0 && i < n; i++) {
+		r = strv_addf(&argv, "%u", map[i].inside);
+		if (r >= 0)
+			r = strv_addf(&argv, "%u", map[i].outside);
+		if (r >= 0)
+			r = strv_addf(&argv, "%u", map[i].count);
+	}
+	if (r >= 0)
+		r = proc_spawn(program, argv, NULL, fds, 3, NULL, &pidfd);
 	if (r < 0)
 		return err(r, "cannot run %s: %s", program, strerror(-r));
 	r = proc_wait(pidfd, &status);
@@ -50,24 +59,28 @@ static int run_helper(const char *program, pid_t pid, uint32_t base, uint32_t co
 	if (r < 0)
 		return r;
 	return status ? err(-EPERM, "%s refuses %u ids from %u on: see /etc/subuid and /etc/subgid",
-			    program, count, base) :
+			    program, map[n - 1].count, map[n - 1].outside) :
 			0;
 }
 
-static int write_map(int proc, const char *file, const char *helper, pid_t pid, uint32_t base,
-		     uint32_t count)
+static int write_map(int proc, const char *file, const char *helper, pid_t pid,
+		     const struct ctr_idmap *map, size_t n)
 {
-	char map[64];
+	_buf_done_ struct buf text = { 0 };
 	int r;
 
-	snprintf(map, sizeof(map), "0 %u %u\n", base, count);
-	r = file_write(proc, file, map);
+	for (size_t i = 0; i < n; i++)
+		buf_addf(&text, "%u %u %u\n", map[i].inside, map[i].outside, map[i].count);
+	if (text.failed)
+		return -ENOMEM;
+	r = n ? file_write(proc, file, text.data) : 0;
 	if (r == -EPERM)
-		return run_helper(helper, pid, base, count);
+		return run_helper(helper, pid, map, n);
 	return r < 0 ? err(r, "cannot write the %s: %s", file, strerror(-r)) : 0;
 }
 
-int userns_map(pid_t pid, const struct ctr_spec *spec)
+int userns_map(pid_t pid, const struct ctr_idmap *uids, size_t nuids, const struct ctr_idmap *gids,
+	       size_t ngids)
 {
 	_close_ int proc = open_proc(pid);
 	int r;
@@ -78,13 +91,12 @@ int userns_map(pid_t pid, const struct ctr_spec *spec)
 	 * A single id mapped without privilege: only who cannot change groups may
 	 * (user_namespaces(7)).
 	 */
-	if (spec->id_count == 1 && geteuid() != 0)
+	if (ngids == 1 && gids->count == 1 && geteuid() != 0)
 		file_write(proc, "setgroups", "deny");
-	r = write_map(proc, "gid_map", "/usr/bin/newgidmap", pid, spec->gid_base, spec->id_count);
+	r = write_map(proc, "gid_map", "/usr/bin/newgidmap", pid, gids, ngids);
 	if (r < 0)
 		return r;
-	return write_map(proc, "uid_map", "/usr/bin/newuidmap", pid, spec->uid_base,
-			 spec->id_count);
+	return write_map(proc, "uid_map", "/usr/bin/newuidmap", pid, uids, nuids);
 }
 
 int userns_become_root(void)
