@@ -9,7 +9,7 @@ LIBEXECDIR ?= $(PREFIX)/libexec/strata
 DATADIR ?= $(PREFIX)/share
 VERSION := $(shell sed -n 's/^## \([0-9][^ ]*\).*/\1/p' CHANGELOG.md 2>/dev/null | head -n1)
 
-ROOMS := base layer unionfs imagestore builder virtio microvm container network runtime engine cli
+ROOMS := base layer unionfs imagestore builder virtio microvm container network runtime oci engine cli
 PROGRAMS := strata strata-image strata-monitor strata-server strata-vmm strata-init strata-unionfs strata-net
 
 CC ?= gcc

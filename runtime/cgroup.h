@@ -82,12 +82,4 @@ int cgroup_set_number(const struct cgroup_dir *d, const char *file, const char *
 /* The number behind "@key " in a flat keyed file, 0 when there is none. */
 uint64_t cgroup_get(const struct cgroup_dir *d, const char *file, const char *key);
 
-/* Kills what is in the group @dir until it is empty: 0, -EBUSY = it does not end. */
-int cgroup_dir_kill(int dir);
-/*
- * Removes @name with all groups below it. While something in it is just ending it tries again,
- * after pauses of 1, 2, 4... and at last @longest_ms. ENOENT is success.
- */
-int cgroup_dir_remove(int parent, const char *name, int longest_ms);
-
 #endif

@@ -82,4 +82,14 @@ void cgroup_free(struct cgroup *g);
 /* Removes what a killed supervisor left of group strata/<id>, killing what is still in it. */
 int cgroup_purge(const char *id);
 
+/* ---- any group's folder, by whoever it was made ---- */
+
+/* Kills what is in the group @dir until it is empty: 0, -EBUSY = it does not end. */
+int cgroup_dir_kill(int dir);
+/*
+ * Removes @name with all groups below it. While something in it is just ending it tries again,
+ * after pauses of 1, 2, 4... and at last @longest_ms. ENOENT is success.
+ */
+int cgroup_dir_remove(int parent, const char *name, int longest_ms);
+
 #endif
