@@ -10,7 +10,9 @@ DATADIR ?= $(PREFIX)/share
 VERSION := $(shell sed -n 's/^## \([0-9][^ ]*\).*/\1/p' CHANGELOG.md 2>/dev/null | head -n1)
 
 ROOMS := base layer unionfs imagestore builder virtio microvm container network runtime oci engine cli
-PROGRAMS := strata strata-image strata-monitor strata-server strata-vmm strata-init strata-unionfs strata-net
+PROGRAMS := strata strata-image strata-monitor strata-server strata-vmm strata-init strata-unionfs strata-net strata-oci
+# by users and other programs, so installed in BINDIR
+CALLED := strata strata-unionfs strata-oci
 
 CC ?= gcc
 AR ?= ar
@@ -103,7 +105,7 @@ $(BUILD)/strata-image: $(BUILD)/obj/cli/strata-image.o $(ROOM_LIBS)
 $(BUILD)/strata-server: $(BUILD)/obj/cli/strata-server.o $(ROOM_LIBS)
 	$(call say,LD,$@)$(CC) $(LDFLAGS) -o $@ $< $(LINK_ROOMS) $(LIGHT_LIBS)
 
-$(BUILD)/strata-monitor $(BUILD)/strata-vmm $(BUILD)/strata-unionfs: $(BUILD)/%: $(BUILD)/obj/cli/%.o $(ROOM_LIBS)
+$(BUILD)/strata-monitor $(BUILD)/strata-vmm $(BUILD)/strata-unionfs $(BUILD)/strata-oci: $(BUILD)/%: $(BUILD)/obj/cli/%.o $(ROOM_LIBS)
 	$(call say,LD,$@)$(CC) $(STATIC) $(LDFLAGS) -o $@ $< $(LINK_ROOMS) $(STATIC_LIBS)
 
 # What it loads costs milliseconds, and it runs for moments: nothing else is linked with libnftables.
@@ -208,8 +210,8 @@ fuzz:
 install: all
 	install -d $(DESTDIR)$(BINDIR) $(DESTDIR)$(LIBEXECDIR) $(DESTDIR)$(DATADIR)/man/man1 \
 		$(DESTDIR)$(DATADIR)/bash-completion/completions
-	install $(BUILD)/strata $(BUILD)/strata-unionfs $(DESTDIR)$(BINDIR)/
-	install $(filter-out $(BUILD)/strata $(BUILD)/strata-unionfs,$(PROGRAMS:%=$(BUILD)/%)) $(DESTDIR)$(LIBEXECDIR)/
+	install $(CALLED:%=$(BUILD)/%) $(DESTDIR)$(BINDIR)/
+	install $(filter-out $(CALLED:%=$(BUILD)/%),$(PROGRAMS:%=$(BUILD)/%)) $(DESTDIR)$(LIBEXECDIR)/
 	install $(BUILD)/kernel-build $(DESTDIR)$(LIBEXECDIR)/
 	install -m 644 $(KERNEL_CONFIGS:%=$(BUILD)/%) $(DESTDIR)$(LIBEXECDIR)/
 	test ! -e $(BUILD)/vmlinux || install $(BUILD)/vmlinux $(DESTDIR)$(LIBEXECDIR)/
