@@ -23,6 +23,7 @@ setup() {
 teardown() {
 	[ ! -d "${OCI_ROOT-}" ] || o list -q | xargs -r -n 1 "$oci" --root "$OCI_ROOT" delete --force
 	[ -z "${holder-}" ] || kill "$holder" || true
+	rmdir /sys/fs/cgroup/{*/,}strata-oci-test 2>/dev/null || true
 	strata_teardown
 }
 

@@ -178,6 +178,10 @@ static void device_program(void **state _unused_)
 	}
 	assert_true(pid > 0 && waitpid(pid, &status, 0) == pid);
 	oci_cgroup_remove(&g);
+	for (size_t i = 0; i < g.n; i++) {
+		*strrchr((char *)g.f[i].dir, '/') = '\0';
+		rmdir(g.f[i].dir);
+	}
 	assert_int_equal(status, 0);
 	device_rules_done(&r);
 	keep_done(&a);
