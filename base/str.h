@@ -33,7 +33,7 @@ int str_u64(const char *s, uint64_t min, uint64_t max, uint64_t *ret);
  * *@s is behind it then. 0, -EINVAL or -ERANGE.
  */
 int str_number(const char **s, unsigned base, uint64_t max, uint64_t *ret);
-/* The @n-th word of a line, from 0 on, with what is behind it; words are between blanks and tabs. */
+/* The @n-th word of a line, from 0 on, with what is behind it; blanks and tabs are between. */
 const char *str_word(const char *s, unsigned n);
 /*
  * A size as docker takes it: a decimal number ("1.5" too), optionally with b, k, m, g, t or p

@@ -187,7 +187,7 @@ static bool at_call(struct thread *t)
 	return false;
 }
 
-/* Of a new one and its maker either may be the first to stop; the other does little until it has. */
+/* Of a new one and its maker either may stop first; the other does little until it has. */
 static void thread_begins(pid_t tid)
 {
 	struct sample s;

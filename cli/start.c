@@ -14,7 +14,7 @@ static int start_detached(struct engine *e, const char *name, bool restore)
 	bool tty;
 	int r = engine_start(e, name, &o, &tty, &run), status;
 
-	/* One that runs is what was wanted, as docker has it; but it does not stand where it did. */
+	/* One that runs is what was wanted, as docker has it; but not where it stood. */
 	if (r == -EALREADY && !restore) {
 		err_clear();
 		printf("%s\n", name);

@@ -23,8 +23,8 @@ static const char help[] =
 	"  --rootless, --cgroup-manager NAME   accepted\n"
 	"  -v, --version, -h, --help\n"
 	"\n"
-	"verbs: create start run exec kill delete state list ps pause resume update events features "
-	"spec\n"
+	"verbs: create start run exec kill delete state list ps pause resume update events\n"
+	"features spec\n"
 	"VERB --help says more, and strata-oci(1).\n";
 
 static int bad_usage(const struct oci_call *c)

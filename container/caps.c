@@ -65,7 +65,8 @@ int user_become(struct child *c)
 		return err_sys("cannot become group %u", u->gid);
 	if (syscall(SYS_setresuid, u->uid, u->uid, u->uid) < 0)
 		return errno == EINVAL ?
-			       err(-EINVAL, "cannot become user %u: this user namespace has no such id",
+			       err(-EINVAL,
+				   "cannot become user %u: this user namespace has no such id",
 				   u->uid) :
 			       err_sys("cannot become user %u", u->uid);
 	return set_caps(u->uid ? 0 : c->spec->caps);

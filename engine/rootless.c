@@ -135,7 +135,7 @@ static int map_ids(const struct kind *k, pid_t pid, uint32_t own, const struct r
 	return r >= 0 && status ? -EPERM : r;
 }
 
-/* The helper is not in the namespace that it writes the maps of: a fork from before there was one. */
+/* The helper is outside of the namespace whose maps it writes: a fork from before there was one. */
 static _Noreturn void mapper(int go, pid_t pid, const struct ranges *u, const struct ranges *g)
 {
 	const uint32_t uid = getuid(), gid = getgid();

@@ -10,7 +10,7 @@
 #include "engine/passt.h"
 #include "engine/qemu.h"
 #include "engine/qmp.h"
-#include "engine/relay.h"
+#include "engine/port_relay.h"
 #include "engine/vmm.h"
 #include "virtio/virtio.h"
 #include <poll.h>
@@ -46,7 +46,7 @@ struct vmm_qemu {
 	uint64_t memory;	/* bytes, of one with a balloon; else 0 */
 	void (*end)(void *arg); /* of what the file systems wait for */
 	void *arg;
-	struct relay relays[RELAYS];
+	struct port_relay relays[RELAYS];
 	int socks[RELAYS]; /* -1 = the machine has none of it */
 	int qmp_fd;
 	bool talks; /* @qmp was negotiated */
@@ -291,14 +291,16 @@ static int start_relays(struct vmm_qemu *q)
 	int r = 0;
 
 	for (unsigned i = 0; r >= 0 && i < IN; i++)
-		r = relay_start(&q->relays[i], q->socks[i], stdio[i], q->socks[i],
-				i == CONSOLE ? VMM_CONSOLE_MAX : 0);
+		r = port_relay_start(&q->relays[i], q->socks[i], stdio[i], q->socks[i],
+				     i == CONSOLE ? VMM_CONSOLE_MAX : 0);
 	return r;
 }
 
 static int start_input(struct vmm_qemu *q)
 {
-	return q->socks[IN] < 0 ? 0 : relay_start(&q->relays[IN], 0, q->socks[IN], q->socks[IN], 0);
+	return q->socks[IN] < 0 ?
+		       0 :
+		       port_relay_start(&q->relays[IN], 0, q->socks[IN], q->socks[IN], 0);
 }
 
 /*
@@ -358,7 +360,7 @@ int vmm_qemu_run(struct vmm_qemu *q)
 	}
 	/* What QEMU wrote last, to readers that may be slow. */
 	for (unsigned i = 0; i < IN; i++)
-		relay_join(&q->relays[i]);
+		port_relay_join(&q->relays[i]);
 	return r;
 }
 
@@ -390,7 +392,7 @@ static bool wait_idle(struct vmm_qemu *q)
 	bool waited = false;
 
 	for (unsigned i = 0; i < IN; i++)
-		waited |= relay_wait_idle(&q->relays[i]);
+		waited |= port_relay_wait_idle(&q->relays[i]);
 	return waited;
 }
 
@@ -514,9 +516,9 @@ static void balloon_stats(struct vmm_qemu *q, struct device_stats *d)
 /* The control port is not relayed, and not counted. */
 static void console_stats(const struct vmm_qemu *q, struct device_stats *d)
 {
-	d->console.in_bytes = relay_bytes(&q->relays[IN]);
+	d->console.in_bytes = port_relay_bytes(&q->relays[IN]);
 	for (unsigned i = 0; i < IN; i++)
-		d->console.out_bytes += relay_bytes(&q->relays[i]);
+		d->console.out_bytes += port_relay_bytes(&q->relays[i]);
 	d->known |= DEVICE_CONSOLE;
 }
 

@@ -12,7 +12,7 @@ struct vmm_qemu;
 
 /* The descriptors of vmm.h are handed on; of @m it takes port_fd, serve, ctx, end and arg. */
 int vmm_qemu_new(const struct run_spec *s, const struct vmm_machine *m, struct vmm_qemu **ret);
-/* Serves files and ports until QEMU has ended, or its guest has halted: 0 or -errno with a text. Once. */
+/* Once: serves files and ports until QEMU ends or its guest halts; 0 or -errno with a text. */
 int vmm_qemu_run(struct vmm_qemu *q);
 /*
  * From another thread: the command runs, and gets its input from now on. An input that ends before

@@ -2,8 +2,8 @@
 /*
  * "linux.resources" (config-linux.md, "Control groups") as writes to files of v1
  * (Documentation/admin-guide/cgroup-v1) or of v2 (cgroup-v2.rst). 0 is "not said", as in what an
- * engine's `update` sends; -1 takes a limit away. Numbers of v1's scale are converted as systemd and
- * runc do.
+ * engine's `update` sends; -1 takes a limit away. Numbers of v1's scale are converted as systemd
+ * and runc do.
  */
 #include "base/err.h"
 #include "base/mem.h"

@@ -196,7 +196,8 @@ static int in_child(int (*fn)(void))
 	int status;
 
 	if (!pid) {
-		if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) < 0 || seccomp_load_default(DEFAULT_CAPS) < 0)
+		if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) < 0 ||
+		    seccomp_load_default(DEFAULT_CAPS) < 0)
 			_exit(99);
 		_exit(fn());
 	}

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include "engine/relay.h"
+#include "engine/port_relay.h"
 
 #include "base/err.h"
 #include "base/mem.h"
@@ -12,7 +12,7 @@
 #define CHUNK 65536
 
 /* Bytes, 0 = the end, -errno. */
-static ssize_t take(struct relay *r, char *buf)
+static ssize_t take(struct port_relay *r, char *buf)
 {
 	struct pollfd p = { .fd = r->from, .events = POLLIN };
 	ssize_t n;
@@ -50,7 +50,7 @@ static int give(int to, const char *buf, size_t len)
 	return 0;
 }
 
-static void given(struct relay *r, bool over)
+static void given(struct port_relay *r, bool over)
 {
 	pthread_mutex_lock(&r->lock);
 	r->holds = false;
@@ -61,7 +61,7 @@ static void given(struct relay *r, bool over)
 
 static void *carry(void *ctx)
 {
-	struct relay *r = ctx;
+	struct port_relay *r = ctx;
 	char buf[CHUNK];
 	uint64_t some;
 	ssize_t n;
@@ -81,7 +81,7 @@ static void *carry(void *ctx)
 	return NULL;
 }
 
-int relay_start(struct relay *r, int from, int to, int ours, uint64_t max)
+int port_relay_start(struct port_relay *r, int from, int to, int ours, uint64_t max)
 {
 	int e;
 
@@ -98,21 +98,21 @@ int relay_start(struct relay *r, int from, int to, int ours, uint64_t max)
 	return 0;
 }
 
-void relay_join(struct relay *r)
+void port_relay_join(struct port_relay *r)
 {
 	if (atomic_load(&r->started))
 		pthread_join(r->thread, NULL);
 }
 
 /* Under the lock. */
-static bool busy(const struct relay *r)
+static bool busy(const struct port_relay *r)
 {
 	int waiting = 0;
 
 	return !r->over && (r->holds || (ioctl(r->from, FIONREAD, &waiting) == 0 && waiting > 0));
 }
 
-bool relay_wait_idle(struct relay *r)
+bool port_relay_wait_idle(struct port_relay *r)
 {
 	bool waited = false;
 
@@ -125,7 +125,7 @@ bool relay_wait_idle(struct relay *r)
 	return waited;
 }
 
-uint64_t relay_bytes(const struct relay *r)
+uint64_t port_relay_bytes(const struct port_relay *r)
 {
 	return __atomic_load_n(&r->took, __ATOMIC_RELAXED);
 }
