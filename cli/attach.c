@@ -71,8 +71,11 @@ static int show(struct session *s)
 	char message[1 + ATTACH_CHUNK];
 	ssize_t n = recv(s->a.link.stream, message, sizeof(message), 0);
 
+	/* The latter comes once, before what was sent: the command ended with input of ours unread. */
+	if (n < 0 && (errno == EINTR || errno == ECONNRESET))
+		return 0;
 	if (n <= 0)
-		return n < 0 && errno == EINTR ? 0 : 1;
+		return 1;
 	switch (message[0]) {
 	case ATTACH_BEGIN:
 		s->input = s->input && n > 1 && message[1];

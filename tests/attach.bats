@@ -111,6 +111,9 @@ terminal() {
 	# One that reads nothing and ends.
 	"$strata" run -d -i --name e small sh -c 'sleep 1; exit 5'
 	run -5 "$strata" attach e < <(head -c 3000000 /dev/zero)
+	# Nor all that has been handed on.
+	"$strata" run -d -i --name f small sh -c 'sleep 1; exit 6'
+	run -6 "$strata" attach f < <(head -c 200000 /dev/zero; sleep 2)
 }
 
 @test "without -i nothing that is typed gets there, and none is taken" {
