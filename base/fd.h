@@ -112,6 +112,12 @@ ssize_t fd_send(int sock, const void *data, size_t len, const int *fds, size_t n
  * and it is gone with its descriptors.
  */
 ssize_t fd_recv(int sock, void *data, size_t len, int *ret_fds, size_t maxfds, size_t *ret_nfds);
+/*
+ * Whether recv(2) that failed with @e is to be called again: after EINTR, and after ECONNRESET,
+ * which a SOCK_SEQPACKET of AF_UNIX tells once, before what the other end had sent, when that was
+ * closed with messages of ours unread. fd_recv() does so itself.
+ */
+bool fd_recv_again(int e);
 
 /* An anonymous file, sealed against change when @data is given and written. */
 int fd_memfd(const char *name, const void *data, size_t len);

@@ -54,6 +54,11 @@ static size_t message_fds(struct msghdr *msg, int *fds)
 	return n;
 }
 
+bool fd_recv_again(int e)
+{
+	return e == EINTR || e == ECONNRESET;
+}
+
 ssize_t fd_recv(int sock, void *data, size_t len, int *ret_fds, size_t maxfds, size_t *ret_nfds)
 {
 	union control control;
@@ -70,7 +75,7 @@ ssize_t fd_recv(int sock, void *data, size_t len, int *ret_fds, size_t maxfds, s
 
 	do {
 		n = recvmsg(sock, &msg, MSG_CMSG_CLOEXEC);
-	} while (n < 0 && errno == EINTR);
+	} while (n < 0 && fd_recv_again(errno));
 	if (n < 0)
 		return -errno;
 	nfds = message_fds(&msg, fds);

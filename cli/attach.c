@@ -71,8 +71,8 @@ static int show(struct session *s)
 	char message[1 + ATTACH_CHUNK];
 	ssize_t n = recv(s->a.link.stream, message, sizeof(message), 0);
 
-	/* The latter comes once, before what was sent: the command ended with input of ours unread. */
-	if (n < 0 && (errno == EINTR || errno == ECONNRESET))
+	/* The command may end with input of ours unread. */
+	if (n < 0 && fd_recv_again(errno))
 		return 0;
 	if (n <= 0)
 		return 1;

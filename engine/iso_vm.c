@@ -141,9 +141,13 @@ static int serve_port(void *ctx, int fd, _unused_ uint32_t events)
 
 int iso_vm_next_message(struct iso_vm *v, struct vmm_message *ret)
 {
-	ssize_t n = recv(v->control, ret, sizeof(*ret), MSG_DONTWAIT);
+	ssize_t n;
 
-	if (n < 0 && (errno == EAGAIN || errno == EINTR))
+	/* A VMM that has ended with a message of ours unread has told its status all the same. */
+	do {
+		n = recv(v->control, ret, sizeof(*ret), MSG_DONTWAIT);
+	} while (n < 0 && fd_recv_again(errno));
+	if (n < 0 && errno == EAGAIN)
 		return 0;
 	if (n != sizeof(*ret))
 		return -EPIPE;

@@ -96,7 +96,9 @@ static int reply_next(int fd, uint64_t deadline, struct control_reply *ret)
 		return errno == EINTR ? reply_next(fd, deadline, ret) : -errno;
 	if (r == 0)
 		return -ETIMEDOUT;
-	n = recv(fd, ret, sizeof(*ret), 0);
+	do {
+		n = recv(fd, ret, sizeof(*ret), 0);
+	} while (n < 0 && fd_recv_again(errno));
 	if (n < 0)
 		return gone(errno) ? 0 : -errno;
 	if (n == 0)

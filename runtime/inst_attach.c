@@ -26,7 +26,7 @@ static int ask_stream(int fd, enum control_kind kind, int timeout_ms)
 	if (poll(&p, 1, timeout_ms) == 0)
 		return -ETIMEDOUT;
 	n = fd_recv(fd, &reply, sizeof(reply), &stream, 1, &nfds);
-	if (n == 0 || n == -ECONNRESET)
+	if (n == 0)
 		return -ESRCH;
 	if (n == sizeof(reply) && reply.result == 0 && nfds == 1)
 		return stream;

@@ -375,7 +375,7 @@ static int message_read(int sock, struct message *m)
 	ssize_t n = fd_recv(sock, &m->h, sizeof(m->h), m->fds, ARRAY_SIZE(m->fds), &m->nfds);
 	int r;
 
-	if (n == 0 || n == -ECONNRESET)
+	if (n == 0)
 		return 0;
 	if (n > 0 && n < (ssize_t)sizeof(m->h)) {
 		ssize_t more = fd_read_full(sock, (char *)&m->h + n, sizeof(m->h) - (size_t)n);

@@ -102,6 +102,20 @@ static void many(_unused_ void **state)
 	pair_close(&p);
 }
 
+/* What was sent comes before the end, though the other end read nothing of ours. */
+static void unread(_unused_ void **state)
+{
+	struct pair p = pair_open(SOCK_SEQPACKET);
+	char data[8];
+
+	assert_int_equal(fd_send(p.b, "unread", 6, NULL, 0), 6);
+	assert_int_equal(fd_send(p.a, "last", 4, NULL, 0), 4);
+	p.a = fd_close(p.a);
+	assert_int_equal(fd_recv(p.b, data, sizeof(data), NULL, 0, NULL), 4);
+	assert_int_equal(fd_recv(p.b, data, sizeof(data), NULL, 0, NULL), 0);
+	fd_close(p.b);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -109,6 +123,7 @@ int main(void)
 		cmocka_unit_test(bytes_alone),
 		cmocka_unit_test(too_much_leaks_nothing),
 		cmocka_unit_test(many),
+		cmocka_unit_test(unread),
 	};
 
 	return run_units(tests);
