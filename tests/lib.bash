@@ -16,7 +16,8 @@ strata_setup() {
 strata_teardown() {
 	[ -n "${work-}" ] || return 0
 	[ ! -d "$STRATA_RUNROOT" ] || "$strata" ps -aq 2>/dev/null | xargs -r "$strata" rm -f >/dev/null 2>&1 || true
-	rm -rf "$work"
+	# Once more for who was still writing there: other engines clean up behind their clients.
+	rm -rf "$work" 2>/dev/null || { sleep 1 && rm -rf "$work"; }
 }
 
 need_root() {

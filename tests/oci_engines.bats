@@ -139,6 +139,7 @@ podman_setup() {
 	echo "$output"
 	[ "$status" = 0 ]
 	[[ $output == *65536*inside*1000*"none 127"* ]]
+	ordinary_gone
 }
 
 @test "containerd: ctr run, task exec, pause, metrics, kill" {

@@ -60,6 +60,17 @@ as_ordinary() {
 		unshare -m bash -ec 'ordinary_mounts; exec "$@"' - "${ordinary[@]}" bash "$work/script"
 }
 
+# Until no process of his is left: those that clean up behind a client (conmon's, podman's) go on for a moment.
+ordinary_gone() {
+	local _
+	for _ in $(seq 100); do
+		pgrep -u "$uid" >/dev/null || return 0
+		sleep 0.1
+	done
+	pgrep -a -u "$uid"
+	return 1
+}
+
 # What an ordinary user's test needs of the host beside root.
 need_ordinary() {
 	need setpriv unshare newuidmap newgidmap
