@@ -166,12 +166,30 @@ static int errand(struct virtio_mmio *m, int (*fn)(void *arg))
 	return m->bus.errand ? m->bus.errand(m->bus.ctx, fn, m) : fn(m);
 }
 
+/*
+ * A driver may notify before it is ready, when nobody hears it: Linux's balloon does (against
+ * virtio 1.2, 3.1.1), and so may one that was saved. Before there are threads.
+ */
+static void kick_for_what_waits(struct virtio_mmio *m)
+{
+	bool kicked = false;
+
+	for (unsigned i = 0; i < m->nqueues && !(kicked && m->ops->one_kick); i++) {
+		kicked = !(m->ops->filled >> i & 1) && virtq_pending(&m->queues[i], m->bus.mem);
+		if (kicked)
+			eventfd_write(m->queues[i].kick_fd, 1);
+	}
+}
+
 static int threads_start(void *arg)
 {
 	struct virtio_mmio *m = arg;
 	int r = mmio_kicks_open(m);
 
-	return r < 0 ? r : m->ops->activate(m->dev);
+	if (r < 0)
+		return r;
+	kick_for_what_waits(m);
+	return m->ops->activate(m->dev);
 }
 
 static int threads_end(void *arg)

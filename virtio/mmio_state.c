@@ -9,7 +9,6 @@
 #include "virtio/mmio.h"
 #include "virtio/ring.h"
 #include <errno.h>
-#include <sys/eventfd.h>
 
 #define STATE_VERSION 1u
 
@@ -178,18 +177,6 @@ int virtio_mmio_load(struct virtio_mmio *m, const void *data, size_t len)
 	return r;
 }
 
-/*
- * A kick may have been on its way, for what waits there; one for all queues is not worth a look at
- * each.
- */
-static void kick(struct virtio_mmio *m, unsigned i)
-{
-	struct virtq *q = &m->queues[i];
-
-	if (m->ops->one_kick || (!(m->ops->filled >> i & 1) && virtq_pending(q, m->bus.mem) != 0))
-		eventfd_write(q->kick_fd, 1);
-}
-
 int virtio_mmio_resume(struct virtio_mmio *m)
 {
 	int r = 0;
@@ -198,8 +185,6 @@ int virtio_mmio_resume(struct virtio_mmio *m)
 	if (!m->active && (reg_load(m, REG_STATUS) & STATUS_DRIVER_OK)) {
 		mmio_activate(m);
 		r = m->active ? 0 : err(-EAGAIN, "virtio %s: cannot be resumed", m->ops->name);
-		for (unsigned i = 0; r == 0 && i < m->nqueues; i++)
-			kick(m, i);
 	}
 	pthread_mutex_unlock(&m->lock);
 	return r;

@@ -303,6 +303,7 @@ static void memory_is_taken(_unused_ void **state)
 	boot_run(b);
 	exited(b, 3);
 	assert_int_equal(b->memory.total, 128 << 20);
+	assert_true(b->memory.available < 128 << 20);
 	assert_int_equal(b->memory.ballooned, 48 << 20);
 	boot_free(b);
 }

@@ -11,12 +11,18 @@ struct fixture {
 	struct virtio_balloon *b;
 };
 
-static void start(struct fixture *f, uint64_t features)
+static void prepare(struct fixture *f, uint64_t features)
 {
 	driver_init(&f->d);
 	assert_ok(virtio_balloon_new(&f->d.bus, 0xd0000000, 1, &f->b, &f->d.m));
-	driver_start(&f->d, features, 5, 16);
+	driver_prepare(&f->d, features, 5, 16);
 	memset(driver_at(&f->d, BODY), 0x55, 8 * PAGE);
+}
+
+static void start(struct fixture *f, uint64_t features)
+{
+	prepare(f, features);
+	driver_ready(&f->d);
 }
 
 /* Puts page numbers on queue @i; waits until they are done with. */
@@ -129,20 +135,21 @@ static void put_stat(struct fixture *f, uint64_t a, uint16_t tag, uint64_t value
 	memcpy(driver_at(&f->d, a + 2), &value, 8);
 }
 
-/* The guest's buffer is kept until somebody asks. */
+/* The guest's buffer, which Linux gives before it is ready, is kept until somebody asks. */
 static void statistics(_unused_ void **state)
 {
 	struct virtio_balloon_stats s = { .total = UINT64_MAX };
 	struct fixture f;
 	uint64_t a;
 
-	start(&f, F_STATS);
+	prepare(&f, F_STATS);
 	a = driver_alloc(&f.d, 30);
 	put_stat(&f, a, 4, 12345);
 	put_stat(&f, a + 10, 5, 67890);
 	put_stat(&f, a + 20, 999, 1);
 	ring_add(&f.d, &f.d.rings[2], a, 33, false); /* and 3 bytes that are none */
 	reg_put(&f.d, R_NOTIFY, 2);
+	driver_ready(&f.d);
 	for (int i = 0; i < 1000 && s.total == UINT64_MAX; i++) {
 		usleep(1000);
 		virtio_balloon_stats(f.b, &s);

@@ -199,13 +199,25 @@ static inline void driver_queue(struct driver *d, unsigned i, uint16_t num)
 }
 
 /* Negotiates @features with VERSION_1, sets up @nqueues queues, DRIVER_OK. */
-static inline void driver_start(struct driver *d, uint64_t features, unsigned nqueues, uint16_t num)
+/* All but ready. */
+static inline void driver_prepare(struct driver *d, uint64_t features, unsigned nqueues,
+				  uint16_t num)
 {
 	driver_features(d, features | VIRTIO_F_VERSION_1);
 	for (unsigned i = 0; i < nqueues; i++)
 		driver_queue(d, i, num);
+}
+
+static inline void driver_ready(struct driver *d)
+{
 	reg_put(d, R_STATUS, S_ACK | S_DRIVER | S_FEATURES_OK | S_DRIVER_OK);
 	assert_int_equal(reg_get(d, R_STATUS), S_ACK | S_DRIVER | S_FEATURES_OK | S_DRIVER_OK);
+}
+
+static inline void driver_start(struct driver *d, uint64_t features, unsigned nqueues, uint16_t num)
+{
+	driver_prepare(d, features, nqueues, num);
+	driver_ready(d);
 }
 
 /* Waits for an interrupt and acknowledges it; false when none comes in time. */

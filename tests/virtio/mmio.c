@@ -282,12 +282,24 @@ static void notify_kicks(void **state)
 	struct driver *d = *state;
 	eventfd_t n;
 
-	/* Nobody listens before the driver is ready, and none may notify. */
-	reg_put(d, R_NOTIFY, 1);
-	assert_int_equal(virtio_mmio_queue(d->m, 1)->kick_fd, -1);
 	driver_start(d, 0, 2, 16);
 	reg_put(d, R_NOTIFY, 1);
 	reg_put(d, R_NOTIFY, 99);
+	assert_int_equal(eventfd_read(virtio_mmio_queue(d->m, 1)->kick_fd, &n), 0);
+	assert_int_equal(eventfd_read(virtio_mmio_queue(d->m, 0)->kick_fd, &n), -1);
+}
+
+/* Nobody listens before the driver is ready; what waits by then is a kick of its queue. */
+static void notified_too_early(void **state)
+{
+	struct driver *d = *state;
+	eventfd_t n;
+
+	driver_prepare(d, 0, 2, 16);
+	ring_add(d, &d->rings[1], RAM_GPA, 16, true);
+	reg_put(d, R_NOTIFY, 1);
+	assert_int_equal(virtio_mmio_queue(d->m, 1)->kick_fd, -1);
+	driver_ready(d);
 	assert_int_equal(eventfd_read(virtio_mmio_queue(d->m, 1)->kick_fd, &n), 0);
 	assert_int_equal(eventfd_read(virtio_mmio_queue(d->m, 0)->kick_fd, &n), -1);
 }
@@ -310,6 +322,7 @@ int main(void)
 		test(odd_accesses),
 		test(interrupts),
 		test(notify_kicks),
+		test(notified_too_early),
 	};
 
 	return cmocka_run_group_tests_name("virtio/mmio", tests, NULL, NULL);
