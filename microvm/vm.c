@@ -194,12 +194,13 @@ static int vm_make(struct vm *v, const struct vm_config *cfg)
 	coalesced_new(v, !cfg->snapshot, !cfg->trace && !cfg->stop_mark);
 	if (r == 0)
 		r = vcpus_new(v, c.vcpus, cpuid);
+	if (r < 0)
+		return r;
 	v->cpuid = vm_cpuid_of(&v->vcpus[0], cpuid);
-	if (r == 0 && !v->cpuid)
-		r = err(-ENOMEM, "no memory");
+	if (!v->cpuid)
+		return err(-ENOMEM, "no memory");
 	v->stats.kvm_ns = clock_ns();
-	if (r == 0)
-		r = vm_devices_new(v, &c);
+	r = vm_devices_new(v, &c);
 	if (r == 0)
 		r = c.snapshot ? vm_restore(v, c.snapshot) : software_load(v, &c);
 	v->stats.loaded_ns = clock_ns();
