@@ -45,9 +45,14 @@ unsigned virtio_mmio_gsi(const struct virtio_mmio *m)
 	return m->gsi;
 }
 
-bool virtio_mmio_active(const struct virtio_mmio *m)
+bool virtio_mmio_active(struct virtio_mmio *m)
 {
-	return m->active;
+	bool active;
+
+	pthread_mutex_lock(&m->lock);
+	active = m->active;
+	pthread_mutex_unlock(&m->lock);
+	return active;
 }
 
 static void interrupt(struct virtio_mmio *m, uint32_t why)

@@ -198,7 +198,7 @@ int virtio_mmio_resume(struct virtio_mmio *m);
 uint64_t virtio_mmio_gpa(const struct virtio_mmio *m);
 unsigned virtio_mmio_gsi(const struct virtio_mmio *m);
 /* Between DRIVER_OK and the next reset. */
-bool virtio_mmio_active(const struct virtio_mmio *m);
+bool virtio_mmio_active(struct virtio_mmio *m);
 
 /* For devices. */
 struct virtq *virtio_mmio_queue(struct virtio_mmio *m, unsigned i); /* NULL when there is none */
