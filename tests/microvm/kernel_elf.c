@@ -31,21 +31,26 @@ static const struct {
 	uint32_t zero;
 } notes = { { 4, 4, 18 }, "Xen", PVH, { 6, 4, 256 }, "Linux", 0 };
 
+static Elf64_Ehdr head(uint64_t entry)
+{
+	return (Elf64_Ehdr){
+		.e_ident = { 0x7f, 'E', 'L', 'F', ELFCLASS64, ELFDATA2LSB, EV_CURRENT },
+		.e_type = ET_EXEC,
+		.e_machine = EM_X86_64,
+		.e_version = EV_CURRENT,
+		.e_entry = entry,
+		.e_phoff = offsetof(struct file, p),
+		.e_ehsize = sizeof(Elf64_Ehdr),
+		.e_phentsize = sizeof(Elf64_Phdr),
+		.e_phnum = 2,
+	};
+}
+
 /* An ELF file with the first @len bytes of the notes. */
 static int file_with_notes(size_t len)
 {
 	struct file f = {
-		.head = {
-			.e_ident = { 0x7f, 'E', 'L', 'F', ELFCLASS64, ELFDATA2LSB, EV_CURRENT },
-			.e_type = ET_EXEC,
-			.e_machine = EM_X86_64,
-			.e_version = EV_CURRENT,
-			.e_entry = LOAD,
-			.e_phoff = sizeof(f.head),
-			.e_ehsize = sizeof(f.head),
-			.e_phentsize = sizeof(Elf64_Phdr),
-			.e_phnum = 2,
-		},
+		.head = head(LOAD),
 		.p = { { .p_type = PT_LOAD,
 			 .p_offset = 4096,
 			 .p_paddr = LOAD,
@@ -112,20 +117,7 @@ static int file_with_code(void)
 	static const unsigned code_pages[] = { 0, 1, 2, 512 };
 	const uint8_t code[] = { 0x90, 0xc3 };
 	struct file f = {
-		.head = {
-			.e_ident = { 0x7f, 'E', 'L', 'F', ELFCLASS64, ELFDATA2LSB, EV_CURRENT },
-			.e_type = ET_EXEC,
-			.e_machine = EM_X86_64,
-			.e_version = EV_CURRENT,
-			.e_entry = TEXT,
-			.e_phoff = sizeof(f.head),
-			.e_ehsize = sizeof(f.head),
-			.e_phentsize = sizeof(Elf64_Phdr),
-			.e_phnum = 2,
-			.e_shoff = SHOFF,
-			.e_shentsize = sizeof(Elf64_Shdr),
-			.e_shnum = 1,
-		},
+		.head = head(TEXT),
 		.p = { { .p_type = PT_LOAD,
 			 .p_flags = PF_R | PF_X,
 			 .p_offset = TEXT_FILE,
@@ -145,6 +137,9 @@ static int file_with_code(void)
 				  .sh_size = TEXT_LEN };
 	int fd = memfd_create("kernel", MFD_CLOEXEC);
 
+	f.head.e_shoff = SHOFF;
+	f.head.e_shentsize = sizeof(text);
+	f.head.e_shnum = 1;
 	assert_true(fd >= 0);
 	assert_int_equal(ftruncate(fd, TEXT_FILE + TEXT_LEN), 0);
 	assert_int_equal(fd_pwrite_full(fd, &f, sizeof(f), 0), 0);
