@@ -12,8 +12,7 @@
  * kernel that is jumped to, "COUNT ADDRESS\n": how many of its instructions were executed from
  * there on; with a step, only from that mark's first execution to the next mark's.
  */
-#include "plugin.h"
-#include <stdbool.h>
+#include "plugin_blocks.h"
 
 enum { KERNEL, PROGRAMS, FIRMWARE, CLASSES };
 
@@ -23,17 +22,9 @@ struct mark {
 	uint64_t vaddr, count; /* a count of 0: not executed */
 };
 
-/* What is executed in one go. Kept for ever: translated code refers to it. */
-struct block {
-	uint64_t vaddr, insns, times;
-	struct block *next;
-};
-
 static uint64_t counts[CLASSES];
-static struct block *blocks;
 static const char *blocks_out;
 static uint64_t step;
-static bool counting;
 static struct mark marks[MARKS_MAX];
 static unsigned nmarks;
 static const char *out;
@@ -70,28 +61,7 @@ static void marked(unsigned vcpu, void *data)
 		return;
 	m->count = counts[KERNEL];
 	if (step)
-		counting = m->vaddr == step;
-}
-
-static void block_executed(unsigned vcpu, void *data)
-{
-	struct block *b = data;
-
-	(void)vcpu;
-	b->times += counting;
-}
-
-static void block_count(struct qemu_plugin_tb *tb)
-{
-	struct block *b = calloc(1, sizeof(*b));
-
-	if (!b)
-		abort();
-	b->vaddr = qemu_plugin_tb_vaddr(tb);
-	b->insns = qemu_plugin_tb_n_insns(tb);
-	b->next = blocks;
-	blocks = b;
-	qemu_plugin_register_vcpu_tb_exec_cb(tb, block_executed, 0, b);
+		blocks_counting = m->vaddr == step;
 }
 
 /* A function is entered at the begin of a block. */
@@ -113,19 +83,6 @@ static void translated(qemu_plugin_id_t id, struct qemu_plugin_tb *tb)
 	qemu_plugin_register_vcpu_tb_exec_cb(tb, executed, 0, (void *)word);
 }
 
-static void blocks_write(void)
-{
-	FILE *f = fopen(blocks_out, "we");
-
-	if (!f)
-		return;
-	for (const struct block *b = blocks; b; b = b->next)
-		if (b->times)
-			fprintf(f, "%llu %llx\n", (unsigned long long)b->times * b->insns,
-				(unsigned long long)b->vaddr);
-	fclose(f);
-}
-
 static void ended(qemu_plugin_id_t id, void *data)
 {
 	FILE *f = fopen(out, "we");
@@ -141,8 +98,11 @@ static void ended(qemu_plugin_id_t id, void *data)
 			fprintf(f, "%llu %llx\n", (unsigned long long)marks[i].count,
 				(unsigned long long)marks[i].vaddr);
 	fclose(f);
-	if (blocks_out)
-		blocks_write();
+	f = blocks_out ? fopen(blocks_out, "we") : NULL;
+	if (!f)
+		return;
+	blocks_write(f);
+	fclose(f);
 }
 
 static int read_marks(const char *path)
@@ -172,7 +132,7 @@ qemu_plugin_install(qemu_plugin_id_t id, const qemu_info_t *info, int argc, char
 		else if (strncmp(argv[i], "marks=", 6) != 0 || read_marks(argv[i] + 6) < 0)
 			return -1;
 	}
-	counting = !step;
+	blocks_counting = !step;
 	qemu_plugin_register_vcpu_tb_trans_cb(id, translated);
 	qemu_plugin_register_atexit_cb(id, ended, NULL);
 	return out ? 0 : -1;

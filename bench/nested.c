@@ -14,8 +14,7 @@
  * that the host's kernel has jumped to since the last one "COUNT ADDRESS": how many instructions it
  * executed from there on.
  */
-#include "plugin.h"
-#include <stdbool.h>
+#include "plugin_blocks.h"
 
 enum { HOST_KERNEL, PROGRAMS, GUEST_KERNEL, CLASSES };
 
@@ -31,17 +30,10 @@ static struct mark {
 	char name[32];
 } marks[MARKS_MAX];
 
-/* What is executed in one go. Kept for ever: translated code refers to it. */
-struct block {
-	uint64_t vaddr, insns, times;
-	struct block *next;
-};
-
 static uint64_t counts[CLASSES];
 static unsigned nmarks;
 static FILE *out, *blocks_out; /* blocks_out: or NULL */
-static struct block *blocks;
-static uint64_t host_offset; /* of the host's kernel in QEMU's memory; 0 = it has not begun */
+static uint64_t host_offset;   /* of the host's kernel in QEMU's memory; 0 = it has not begun */
 
 /*
  * Both kernels are at the same addresses; the host's is one piece of the emulated machine's memory,
@@ -70,38 +62,6 @@ static void executed(unsigned vcpu, void *data)
 	counts[word & 3] += word >> 2;
 }
 
-static void block_executed(unsigned vcpu, void *data)
-{
-	struct block *b = data;
-
-	(void)vcpu;
-	b->times++;
-}
-
-static void block_count(struct qemu_plugin_tb *tb)
-{
-	struct block *b = calloc(1, sizeof(*b));
-
-	if (!b)
-		abort();
-	b->vaddr = qemu_plugin_tb_vaddr(tb);
-	b->insns = qemu_plugin_tb_n_insns(tb);
-	b->next = blocks;
-	blocks = b;
-	qemu_plugin_register_vcpu_tb_exec_cb(tb, block_executed, 0, b);
-}
-
-static void blocks_write(const char *name)
-{
-	fprintf(blocks_out, "%s\n", name);
-	for (struct block *b = blocks; b; b = b->next) {
-		if (b->times)
-			fprintf(blocks_out, "%llu %llx\n", (unsigned long long)b->times * b->insns,
-				(unsigned long long)b->vaddr);
-		b->times = 0;
-	}
-}
-
 static void marked(unsigned vcpu, void *data)
 {
 	const struct mark *m = data;
@@ -109,8 +69,10 @@ static void marked(unsigned vcpu, void *data)
 	(void)vcpu;
 	fprintf(out, "%s %llu %llu %llu\n", m->name, (unsigned long long)counts[HOST_KERNEL],
 		(unsigned long long)counts[PROGRAMS], (unsigned long long)counts[GUEST_KERNEL]);
-	if (blocks_out)
-		blocks_write(m->name);
+	if (!blocks_out)
+		return;
+	fprintf(blocks_out, "%s\n", m->name);
+	blocks_write(blocks_out);
 }
 
 /* At most 15 (Intel SDM 2A, 2.3.11). */
