@@ -304,6 +304,68 @@ static void notified_too_early(void **state)
 	assert_int_equal(eventfd_read(virtio_mmio_queue(d->m, 0)->kick_fd, &n), -1);
 }
 
+/* What KVM has been told, of each queue. */
+static struct {
+	unsigned on[2], off[2], swallowed;
+	bool full, full_for_swallow; /* it refuses the last queue's; or what is to be swallowed */
+} kvm;
+
+static int kvm_ioeventfd(_unused_ void *ctx, _unused_ uint64_t gpa, uint32_t value, int fd, bool on)
+{
+	assert_true(fd >= 0 && value < 2);
+	if (on && kvm.full && value == 1)
+		return -ENOSPC;
+	(on ? kvm.on : kvm.off)[value]++;
+	return 0;
+}
+
+static int kvm_swallow(_unused_ void *ctx, _unused_ uint64_t gpa, _unused_ uint32_t value)
+{
+	if (kvm.full_for_swallow)
+		return -ENOSPC;
+	kvm.swallowed++;
+	return 0;
+}
+
+static void assert_refused(struct driver *d)
+{
+	driver_prepare(d, 0, 2, 16);
+	reg_put(d, R_STATUS, S_ACK | S_DRIVER | S_FEATURES_OK | S_DRIVER_OK);
+	assert_true(reg_get(d, R_STATUS) & S_NEEDS_RESET);
+	assert_int_equal(seen.activated, 0);
+}
+
+/* However often a driver begins, and whatever failed before. */
+static void kvm_is_told_once(_unused_ void **state)
+{
+	struct driver d;
+
+	memset(&seen, 0, sizeof(seen));
+	memset(&kvm, 0, sizeof(kvm));
+	driver_init(&d);
+	d.bus.ioeventfd = kvm_ioeventfd;
+	d.bus.swallow = kvm_swallow;
+	assert_ok(virtio_mmio_new(&d.bus, 0xd0000000, 5, &ops, 2, NULL, &d.m));
+	assert_int_equal(kvm.on[0], 0);
+	kvm.full = kvm.full_for_swallow = true;
+	assert_refused(&d);
+	assert_refused(&d);
+	kvm.full = false;
+	assert_refused(&d);
+	assert_int_equal(kvm.swallowed, 0);
+	kvm.full_for_swallow = false;
+	for (unsigned i = 1; i <= 3; i++) {
+		driver_start(&d, 0, 2, 16);
+		assert_int_equal(seen.activated, i);
+	}
+	assert_int_equal(kvm.swallowed, 1);
+	driver_done(&d);
+	for (unsigned i = 0; i < 2; i++) {
+		assert_int_equal(kvm.on[i], 1);
+		assert_int_equal(kvm.off[i], 1);
+	}
+}
+
 #define test(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
 
 int main(void)
@@ -323,6 +385,7 @@ int main(void)
 		test(interrupts),
 		test(notify_kicks),
 		test(notified_too_early),
+		cmocka_unit_test(kvm_is_told_once),
 	};
 
 	return cmocka_run_group_tests_name("virtio/mmio", tests, NULL, NULL);
