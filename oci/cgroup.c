@@ -199,6 +199,10 @@ static int make(struct keep *a, struct cgroup_folder *f, const char *path)
 	for (char *n = r < 0 ? NULL : strtok_r(copy, "/", &at); n && r >= 0;
 	     n = strtok_r(NULL, "/", &at))
 		r = step(f, &dir, n, &f->made);
+	if (r >= 0 && !f->made)
+		r = oci_cgroup_held(dir);
+	if (r > 0)
+		return err(-EBUSY, "cgroup %s%s: it holds other processes already", f->mount, path);
 	if (r < 0)
 		return r;
 	f->dir = keep_fmt(a, "%s%s", f->mount, path);

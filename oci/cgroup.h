@@ -37,7 +37,13 @@ bool oci_privileged(void);
 
 /* The hierarchies of @mountinfo (proc(5)), which is cut up; dir is not set. */
 int oci_cgroup_find(struct keep *a, char *mountinfo, struct oci_cgroup *ret);
+/*
+ * A folder that is there already is taken when nobody is in it: -EBUSY else, since whoever was would
+ * be signalled and killed as the container.
+ */
 int oci_cgroup_make(struct keep *a, const char *path, struct oci_cgroup *ret);
+/* Whether there is a process in the group @dir or below it. */
+int oci_cgroup_held(int dir);
 /* To be kept with the container's state, and back. */
 json_t *oci_cgroup_json(const struct oci_cgroup *g);
 int oci_cgroup_load(struct keep *a, const json_t *j, struct oci_cgroup *ret);

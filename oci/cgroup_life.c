@@ -86,6 +86,15 @@ static int walk(int dir, struct pids *p, int depth)
 	return r;
 }
 
+int oci_cgroup_held(int dir)
+{
+	struct pids p = { 0 };
+	int r = walk(dir, &p, 0);
+
+	free(p.list);
+	return r < 0 ? r : p.n > 0;
+}
+
 int oci_cgroup_pids(const struct oci_cgroup *g, pid_t **ret, size_t *ret_n)
 {
 	struct pids p = { 0 };

@@ -270,6 +270,24 @@ print(out.decode(), end="")
 	[[ $output == *"crw-------"* && $output != *"Operation not permitted"* ]]
 }
 
+@test "oci: a control group that holds others is not taken: they would be killed with the container" {
+	sleeper
+	for path in "/strata-oci-test/$id" /strata-oci-test; do
+		config ".linux.cgroupsPath = \"$path\" | .process.args = [\"true\"]"
+		run -1 o run --bundle "$work/bundle" "$id-other"
+		[[ $output == *"holds other processes already"* ]]
+		[ ! -e "$OCI_ROOT/$id-other" ]
+	done
+	[ "$(o state "$id" | jq -r .status)" = running ]
+	o delete --force "$id"
+	# An empty one is, and stays.
+	find /sys/fs/cgroup -maxdepth 2 -name strata-oci-test -exec mkdir {}/"$id" \;
+	run_sh 'echo up'
+	[ "$output" = up ]
+	find /sys/fs/cgroup -name "$id" | grep -q .
+	find /sys/fs/cgroup -depth -name "$id" -exec rmdir {} \;
+}
+
 @test "oci: limits, changed while it runs; pause and resume; stats" {
 	find /sys/fs/cgroup -maxdepth 2 -name 'memory.*' | grep -q . || skip "no memory controller"
 	sleeper '.linux.resources.memory = {limit: 33554432} | .linux.resources.pids = {limit: 20} | .linux.resources.cpu = {shares: 512}'
