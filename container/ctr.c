@@ -109,7 +109,7 @@ static int clone_ctr(struct ctr *c, const struct plan *p, int peer, bool *ret_jo
 				      clone_child(p, &c->pidfd, ret_joined);
 		if (!c->pid)
 			return 0;
-		*ret_joined = *ret_joined && !p->through;
+		*ret_joined = p->spec->cgroup_fd < 0 || (*ret_joined && !p->through);
 		r = c->pid < 0 ? c->pid : 0;
 	}
 	if (pidns >= 0)

@@ -54,9 +54,13 @@ static int each(struct child *c, char *const *paths, int (*fn)(struct child *, i
 {
 	for (; paths && *paths; paths++) {
 		_close_ int fd = fd_open_in_root(c->root, *paths, O_PATH, 0);
-		int r = fd < 0 ? fd : fn(c, fd);
+		int r;
 
-		if (r < 0 && r != -ENOENT && r != -ENOTDIR && r != -EACCES)
+		/* What is not there. No other failure is let pass: the path would stay open. */
+		if (fd == -ENOENT || fd == -ENOTDIR || fd == -EACCES)
+			continue;
+		r = fd < 0 ? fd : fn(c, fd);
+		if (r < 0)
 			return err(r, "cannot mask %s: %s", *paths, strerror(-r));
 	}
 	return 0;

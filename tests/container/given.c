@@ -8,6 +8,7 @@
 #include <sys/socket.h>
 #include <sys/sysmacros.h>
 #include <sys/un.h>
+#include <sys/wait.h>
 
 static const struct ctr_namespace fresh[] = {
 	{ CLONE_NEWNS, -1 },  { CLONE_NEWPID, -1 }, { CLONE_NEWIPC, -1 },
@@ -29,14 +30,14 @@ static int run(struct ctr_given *g, const char *script)
 	char *const argv[] = { (char *)"/bin/sh", (char *)"-c", (char *)script, NULL };
 	static char *const env[] = { (char *)"HOME=/", NULL };
 	struct ctr_spec s = box_spec(argv);
-	int null = open("/dev/null", O_RDWR | O_CLOEXEC), r;
+	int empty = fd_memfd("stdin", NULL, 0), r;
 
-	assert_true(null >= 0);
+	assert_true(empty >= 0);
 	s.given = g;
 	s.env = env;
-	s.stdio[0] = null;
+	s.stdio[0] = empty;
 	r = box_run(&s);
-	fd_close(null);
+	fd_close(empty);
 	return r;
 }
 
@@ -81,6 +82,59 @@ static void mounts_in_order(void **state _unused_)
 	assert_in_out("/t/etc/x: Read-only");
 	assert_in_out("bound\n");
 	assert_int_equal(unlinkat(box.root, "t", AT_REMOVEDIR), 0);
+}
+
+/* What is there and cannot be masked is not left open (CVE-2025-31133): no null device here. */
+static void masked_or_not_run(void **state _unused_)
+{
+	char *const masked[] = { (char *)"/etc/group", NULL };
+	struct ctr_given g = given();
+
+	g.masked = masked;
+	assert_int_equal(run(&g, "cat /etc/group"), 0);
+	assert_out("");
+	assert_int_equal(mount("tmpfs", "/dev", "tmpfs", 0, NULL), 0);
+	assert_true(run(&g, "cat /etc/group") < 0);
+	assert_int_equal(umount("/dev"), 0);
+	assert_non_null(strstr(err_text(), "/dev/null"));
+	err_clear();
+}
+
+/* Into one that is there, with others that are new and its; without a control group. */
+static void user_namespace_that_is_there(void **state _unused_)
+{
+	const struct ctr_given_mount proc = { .target = "/proc", .type = "proc", .source = "p" };
+	struct ctr_namespace all[ARRAY_SIZE(fresh) + 1];
+	struct ctr_given g = given();
+	char path[40], link[40], script[128];
+	pid_t pid = fork();
+	ssize_t n;
+
+	if (!pid)
+		_exit(unshare(CLONE_NEWUSER) < 0 || raise(SIGSTOP) ? 1 : 0);
+	assert_int_equal(waitpid(pid, NULL, WUNTRACED), pid);
+	for (int i = 0; i < 2; i++) {
+		snprintf(path, sizeof(path), "/proc/%d/%s", pid, i ? "uid_map" : "gid_map");
+		assert_int_equal(file_write(AT_FDCWD, path, "0 0 65536"), 0);
+	}
+	snprintf(path, sizeof(path), "/proc/%d/ns/user", pid);
+	n = readlink(path, link, sizeof(link) - 1);
+	assert_true(n > 0);
+	link[n] = '\0';
+	memcpy(all, fresh, sizeof(fresh));
+	all[ARRAY_SIZE(fresh)] =
+		(struct ctr_namespace){ CLONE_NEWUSER, open(path, O_RDONLY | O_CLOEXEC) };
+	g.namespaces = all;
+	g.nnamespaces = ARRAY_SIZE(all);
+	g.mounts = &proc;
+	g.nmounts = 1;
+	snprintf(script, sizeof(script), "test $(readlink /proc/self/ns/user) = '%s'; echo $? $$",
+		 link);
+	assert_int_equal(run(&g, script), 0);
+	assert_out("0 1\n");
+	fd_close(all[ARRAY_SIZE(fresh)].fd);
+	kill(pid, SIGKILL);
+	assert_int_equal(waitpid(pid, NULL, 0), pid);
 }
 
 static void links_of_the_image(void **state _unused_)
@@ -204,6 +258,8 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(nothing_goes_without_saying),
 		cmocka_unit_test(mounts_in_order),
+		cmocka_unit_test(masked_or_not_run),
+		cmocka_unit_test(user_namespace_that_is_there),
 		cmocka_unit_test(links_of_the_image),
 		cmocka_unit_test(who_it_is),
 		cmocka_unit_test(at_the_gate),
