@@ -77,6 +77,24 @@ static int parse_rule(const json_t *j, struct device_rule *d)
 	return parse_access(access, &d->access);
 }
 
+static bool is_all(const struct device_rule *d)
+{
+	return d->type == 'a' && d->major < 0 && d->minor < 0 && d->access == ALL;
+}
+
+/* v1 takes "a" for everything, whatever numbers and access stand behind it: both types are said. */
+static int add_both(struct device_rules *r, struct device_rule d)
+{
+	int e;
+
+	if (d.type != 'a' || is_all(&d))
+		return add(r, &d);
+	d.type = 'b';
+	e = add(r, &d);
+	d.type = 'c';
+	return e < 0 ? e : add(r, &d);
+}
+
 static int add_config(const json_t *list, struct device_rules *ret)
 {
 	const struct device_rule none = { false, 'a', -1, -1, ALL };
@@ -86,10 +104,10 @@ static int add_config(const json_t *list, struct device_rules *ret)
 		struct device_rule d = { .major = -1, .minor = -1 };
 
 		r = parse_rule(json_array_get(list, i), &d);
-		if (r >= 0 && !i && (d.type != 'a' || d.major >= 0 || d.minor >= 0))
+		if (r >= 0 && !i && !is_all(&d))
 			r = add(ret, &none);
 		if (r >= 0)
-			r = add(ret, &d);
+			r = add_both(ret, d);
 	}
 	return r >= 0 && !ret->n ? add(ret, &none) : r;
 }

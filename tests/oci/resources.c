@@ -125,6 +125,17 @@ static void rules(void **state _unused_)
 			 0);
 	assert_true(r.r[0].allow && r.r[0].type == 'a');
 	device_rules_done(&r);
+	/* One of all types that is not of everything: v1's "a" would allow everything. */
+	assert_int_equal(device_rules_parse(json("{\"devices\":[{\"allow\":true,\"access\":"
+						 "\"r\"}]}"),
+					    NULL, &r),
+			 0);
+	assert_true(!r.r[0].allow && r.r[0].type == 'a' && r.r[0].access == 7);
+	for (size_t i = 1; i < 3; i++) {
+		assert_true(r.r[i].allow && r.r[i].type == " bc"[i]);
+		assert_int_equal(r.r[i].access, BPF_DEVCG_ACC_READ);
+	}
+	device_rules_done(&r);
 	assert_int_equal(device_rules_parse(json("{\"devices\":[{\"access\":\"x\"}]}"), NULL, &r),
 			 -EINVAL);
 	err_clear();
@@ -271,6 +282,14 @@ static void seccomp(void **state _unused_)
 	assert_int_equal(compile("{\"defaultAction\":\"SCMP_ACT_ALLOW\",\"flags\":[\"X\"]}", -1,
 				 &p),
 			 -EINVAL);
+	err_clear();
+	/* What a number above it was read as (config.c). */
+	assert_int_equal(compile("{\"defaultAction\":\"SCMP_ACT_ALLOW\",\"syscalls\":[{\"names\":["
+				 "\"kill\"],\"action\":\"SCMP_ACT_ERRNO\",\"args\":[{\"index\":0,"
+				 "\"value\":9223372036854775807,\"op\":\"SCMP_CMP_EQ\"}]}]}",
+				 -1, &p),
+			 -EINVAL);
+	assert_non_null(strstr(err_text(), "63 bits"));
 	err_clear();
 	assert_int_equal(compile("{}", -1, &p), -EINVAL);
 	err_clear();
