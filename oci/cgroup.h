@@ -38,8 +38,8 @@ bool oci_privileged(void);
 /* The hierarchies of @mountinfo (proc(5)), which is cut up; dir is not set. */
 int oci_cgroup_find(struct keep *a, char *mountinfo, struct oci_cgroup *ret);
 /*
- * A folder that is there already is taken when nobody is in it: -EBUSY else, since whoever was would
- * be signalled and killed as the container.
+ * A folder that is there already is taken when nobody is in it: -EBUSY else, since whoever was
+ * would be signalled and killed as the container.
  */
 int oci_cgroup_make(struct keep *a, const char *path, struct oci_cgroup *ret);
 /* Whether there is a process in the group @dir or below it. */

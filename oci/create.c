@@ -20,11 +20,30 @@ struct create {
 	struct making making;
 	struct sock_fprog filter;
 	char bundle[PATH_MAX];
+	int dir, caller; /* the bundle; the caller's folder while we are in that, or -1 */
 	int gate, host_proc;
 };
 
+/* Paths of the config are relative to the bundle, those of our options to where we were called. */
+static int enter_bundle(struct create *t)
+{
+	t->caller = open(".", O_PATH | O_DIRECTORY | O_CLOEXEC);
+	if (t->caller < 0 || fchdir(t->dir) < 0 || !getcwd(t->bundle, sizeof(t->bundle)))
+		return err_sys("bundle");
+	return 0;
+}
+
+static void leave_bundle(struct create *t)
+{
+	if (t->caller >= 0)
+		(void)!fchdir(t->caller);
+	t->caller = fd_close(t->caller);
+}
+
 static void create_done(struct create *t)
 {
+	leave_bundle(t);
+	fd_close(t->dir);
 	fd_close(t->gate);
 	fd_close(t->host_proc);
 	oci_config_free(t->c);
@@ -147,18 +166,20 @@ static int make_cgroup(struct create *t)
 
 static int read_bundle(struct create *t)
 {
-	if (t->o->bundle && chdir(t->o->bundle) < 0)
-		return err_sys("bundle %s", t->o->bundle);
-	if (!getcwd(t->bundle, sizeof(t->bundle)))
-		return err_sys("bundle");
-	return oci_config_read(AT_FDCWD, "config.json", &t->c);
+	const char *path = t->o->bundle ?: ".";
+
+	t->dir = open(path, O_PATH | O_DIRECTORY | O_CLOEXEC);
+	return t->dir < 0 ? err_sys("bundle %s", path) :
+			    oci_config_read(t->dir, "config.json", &t->c);
 }
 
 static int prepare(struct create *t)
 {
 	struct oci_config *c = t->c;
-	int r = bundle_open(c);
+	int r = enter_bundle(t);
 
+	if (r >= 0)
+		r = bundle_open(c);
 	if (r >= 0)
 		r = bundle_seccomp(c, c->seccomp, t->f.root, &t->filter);
 	if (r >= 0)
@@ -193,6 +214,7 @@ static int make_process(struct create *t, struct oci_process *ret)
 	struct oci_process p = { .pidfd = -1, .console = -1 };
 	int r = ctr_create(&t->c->spec, &p.ctr);
 
+	leave_bundle(t);
 	if (r < 0)
 		return r;
 	p.pid = ctr_pid(p.ctr);
@@ -241,7 +263,14 @@ static int create(struct create *t, const char *id, struct oci_process *ret)
 
 int oci_create(const struct oci_options *o, const char *id, struct oci_process *ret)
 {
-	struct create t = { .o = o, .f = FOLDER_NONE, .gate = -1, .host_proc = -1 };
+	struct create t = {
+		.o = o,
+		.f = FOLDER_NONE,
+		.dir = -1,
+		.caller = -1,
+		.gate = -1,
+		.host_proc = -1,
+	};
 	int r = create(&t, id, ret);
 
 	create_done(&t);

@@ -112,7 +112,8 @@ static int parse_arg(const json_t *j, struct scmp_arg_cmp *ret)
 		r = member_str(j, "op", &op);
 	/* It may have been a larger one (clamp_numbers()), and the rule would mean another. */
 	if (r >= 0 && (value == INT64_MAX || two == INT64_MAX))
-		r = err(-EINVAL, "seccomp: an argument is compared to a number of more than 63 bits");
+		r = err(-EINVAL,
+			"seccomp: an argument is compared to a number of more than 63 bits");
 	if (r < 0)
 		return r;
 	for (size_t i = 0; i < ARRAY_SIZE(ops); i++) {

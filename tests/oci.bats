@@ -72,6 +72,21 @@ sleeper() {
 	[ -z "$(find /sys/fs/cgroup -name "$id")" ]
 }
 
+@test "oci: paths of options are relative to where it is called, those of a config to the bundle" {
+	mkdir "$work/bundle/data"
+	echo data >"$work/bundle/data/file"
+	cd "$work"
+	# With the host's processes it executes itself anew.
+	for filter in . '.linux.namespaces |= map(select(.type != "pid"))'; do
+		sh_config 'cat /data/file' '.mounts += [{destination: "/data", source: "data", options: ["bind"]}] | '"$filter"
+		run -0 timeout -k 5 30 "$oci" --root oci run --bundle bundle --pid-file pid "$id"
+		[ "$output" = data ]
+		[ "$(find . -name pid -print)" = ./pid ]
+		rm pid
+		[ ! -e bundle/oci ]
+	done
+}
+
 @test "oci: create, state, start, kill, delete; each refuses what comes at the wrong time" {
 	config '.process.args = ["sleep", "1000"] | .annotations = {"a": "b"}'
 	o create --bundle "$work/bundle" --pid-file "$work/pid" "$id" >/dev/null 2>&1
