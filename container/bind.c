@@ -39,11 +39,7 @@ static int place(int root, const struct bind *b)
 
 	if (r < 0)
 		return r;
-	if (b->tree < 0)
-		return mount_tmpfs(fd, b);
-	if (move_mount(b->tree, "", fd, "", MOVE_MOUNT_F_EMPTY_PATH | MOVE_MOUNT_T_EMPTY_PATH) < 0)
-		return -errno;
-	return 0;
+	return b->tree < 0 ? mount_tmpfs(fd, b) : mounts_place_on(b->tree, fd);
 }
 
 int binds_setup(struct child *c)

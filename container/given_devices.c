@@ -17,11 +17,7 @@ static int bind_device(int tree, int dir, const char *name)
 	if (mknodat(dir, name, S_IFREG | 0666, 0) < 0 && errno != EEXIST)
 		return -errno;
 	fd = fd_open_beneath(dir, name, O_PATH | O_NOFOLLOW, 0);
-	if (fd < 0)
-		return fd;
-	return move_mount(tree, "", fd, "", MOVE_MOUNT_F_EMPTY_PATH | MOVE_MOUNT_T_EMPTY_PATH) < 0 ?
-		       -errno :
-		       0;
+	return fd < 0 ? fd : mounts_place_on(tree, fd);
 }
 
 /* What is there already, of the image or of a /dev that is bound, stays as it is. */

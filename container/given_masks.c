@@ -11,13 +11,6 @@
 #include <sys/stat.h>
 #include <sys/sysmacros.h>
 
-static int place(int tree, int fd)
-{
-	return move_mount(tree, "", fd, "", MOVE_MOUNT_F_EMPTY_PATH | MOVE_MOUNT_T_EMPTY_PATH) < 0 ?
-		       -errno :
-		       0;
-}
-
 static int cover_directory(int fd)
 {
 	if (fchdir(fd) < 0 || mount("tmpfs", ".", "tmpfs",
@@ -36,7 +29,7 @@ static int mask(struct child *c _unused_, int fd)
 	if (S_ISDIR(st.st_mode))
 		return cover_directory(fd);
 	tree = given_device_open("/dev/null", S_IFCHR, makedev(1, 3));
-	return tree < 0 ? tree : place(tree, fd);
+	return tree < 0 ? tree : mounts_place_on(tree, fd);
 }
 
 static int protect(struct child *c _unused_, int fd)
@@ -47,7 +40,7 @@ static int protect(struct child *c _unused_, int fd)
 
 	if (tree < 0 || mount_setattr(tree, "", AT_EMPTY_PATH | AT_RECURSIVE, &a, sizeof(a)) < 0)
 		return -errno;
-	return place(tree, fd);
+	return mounts_place_on(tree, fd);
 }
 
 static int each(struct child *c, char *const *paths, int (*fn)(struct child *, int fd))

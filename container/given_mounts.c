@@ -68,12 +68,7 @@ static int place_sys(int target)
 {
 	_close_ int sys = mounts_clone_sys();
 
-	if (sys < 0)
-		return sys;
-	return move_mount(sys, "", target, "", MOVE_MOUNT_F_EMPTY_PATH | MOVE_MOUNT_T_EMPTY_PATH) <
-			       0 ?
-		       -errno :
-		       0;
+	return sys < 0 ? sys : mounts_place_on(sys, target);
 }
 
 static bool is_tmpfs(const struct ctr_given_mount *m)
@@ -110,12 +105,7 @@ static int place_bind(int root, const struct bind *b)
 {
 	_close_ int fd = open_target(root, b->target, b->directory, false);
 
-	if (fd < 0)
-		return fd;
-	return move_mount(b->tree, "", fd, "", MOVE_MOUNT_F_EMPTY_PATH | MOVE_MOUNT_T_EMPTY_PATH) <
-			       0 ?
-		       -errno :
-		       0;
+	return fd < 0 ? fd : mounts_place_on(b->tree, fd);
 }
 
 static int place_all(struct child *c)
@@ -195,6 +185,7 @@ static int place_console(struct child *c)
 	_close_ int fd = -1, pts = -1, dir = -1, tree = -1;
 	unsigned n;
 	char name[16];
+	int r;
 
 	if (ioctl(c->master, TIOCGPTN, &n) < 0)
 		return err_sys("cannot tell the terminal's number");
@@ -207,10 +198,8 @@ static int place_console(struct child *c)
 		return err_sys("cannot make /dev/console");
 	fd = fd_open_beneath(dir, "console", O_PATH, 0);
 	tree = open_tree(pts, name, OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC);
-	if (fd < 0 || tree < 0 ||
-	    move_mount(tree, "", fd, "", MOVE_MOUNT_F_EMPTY_PATH | MOVE_MOUNT_T_EMPTY_PATH) < 0)
-		return err_sys("cannot make /dev/console");
-	return 0;
+	r = fd < 0 ? fd : tree < 0 ? -errno : mounts_place_on(tree, fd);
+	return r < 0 ? err(r, "cannot make /dev/console: %s", strerror(-r)) : 0;
 }
 
 static int set_terminal(struct child *c)

@@ -135,6 +135,9 @@ int mounts_new(const char *type, const char *const *opts, unsigned int attr);
  */
 int mounts_place(int mnt, int dir, const char *name);
 
+/* mounts.c: moves the detached @mnt onto what @fd holds. */
+int mounts_place_on(int mnt, int fd);
+
 /* mounts.c: the host's sysfs, where a new one is refused. */
 int mounts_clone_sys(void);
 

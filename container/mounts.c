@@ -53,6 +53,13 @@ int mounts_place(int mnt, int dir, const char *name)
 	return place_error(dir, name);
 }
 
+int mounts_place_on(int mnt, int fd)
+{
+	return move_mount(mnt, "", fd, "", MOVE_MOUNT_F_EMPTY_PATH | MOVE_MOUNT_T_EMPTY_PATH) < 0 ?
+		       -errno :
+		       0;
+}
+
 /*
  * Made from now on: nothing here reaches the host. The root is put on "/", which needs no directory
  * of the host.
