@@ -252,5 +252,6 @@ terminal() {
 		until_log t up
 		rc=0; (sleep 1; echo) | script -qec "stty rows 33 cols 77; \"$strata\" attach t" /dev/null >"$work/tty" || rc=$?
 		cat "$work/tty"
-		[ $rc = 5 ] && grep "33 77" "$work/tty"'
+		[ $rc = 5 ]
+		grep "33 77" "$work/tty"'
 }

@@ -41,7 +41,8 @@ helpers='
 			sed -n 1p "$work/end" | grep root:x:0
 			[ "$(sed -n 2p "$work/end")" = "made hello" ]
 			now=$(date +%s); guest=$(sed -n 3p "$work/end")
-			[ $((now - guest)) -le 30 ] && [ $guest -le $now ]
+			[ $((now - guest)) -le 30 ]
+			[ $guest -le $now ]
 			not "$strata" restore v 2>"$work/err"
 			grep "has no checkpoint" "$work/err"
 			"$strata" rm v

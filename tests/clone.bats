@@ -33,7 +33,8 @@ holder='
 		[ "$(sed -n 4p "$work/$1")" = "$(sed -n 5p "$work/$1")" ]
 		[ "$(sed -n 6p "$work/$1")" = more ]
 		guest=$(sed -n 9p "$work/$1"); now=$(date +%s)
-		[ $((now - guest)) -le 60 ] && [ $guest -le $now ]
+		[ $((now - guest)) -le 60 ]
+		[ $guest -le $now ]
 	}
 '
 
@@ -93,7 +94,8 @@ holder='
 		file=$STRATA_ROOT/snapshots/$("$strata" ps -aq)/machine
 		printf "XYZ" | dd of="$file" bs=1 seek=$(($(stat -c %s "$file") - 5000)) conv=notrunc 2>/dev/null
 		fails 125 "its memory is damaged" "$strata" clone v
-		[ "$("$strata" ps -aq | wc -l)" = 1 ] && [ "$(ls "$STRATA_ROOT/snapshots" | wc -l)" = 1 ]
+		[ "$("$strata" ps -aq | wc -l)" = 1 ]
+		[ "$(ls "$STRATA_ROOT/snapshots" | wc -l)" = 1 ]
 		"$strata" start v # what was damaged goes
 		[ ! -e "$file" ]'
 }

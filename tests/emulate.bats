@@ -146,7 +146,8 @@ END
 	status=0
 	timeout -s TERM 3 "$strata" exec e sh -c 'trap "echo told; exit 5" TERM; while :; do sleep 0.1; done' >"$work/out" ||
 		status=$?
-	[ "$(cat "$work/out")" = told ] && [ "$status" = 124 ]
+	[ "$(cat "$work/out")" = told ]
+	[ "$status" = 124 ]
 	echo file >"$work/f"
 	"$strata" cp "$work/f" e:/root/
 	[ "$("$strata" exec e cat /root/f)" = file ]

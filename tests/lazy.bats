@@ -92,7 +92,8 @@ same_as_whole() {
 	[ -z "$(ls "$STRATA_ROOT/layers")" ]
 	run -0 "$strata" run --rm "$host/lazy:1" sh -c 'cat /etc/greeting /add/tiny; md5sum /usr/lib/large /add/pack /var/file7 /var/linked'
 	echo "$output"
-	[ "${lines[0]}" = hello ] && [ "${lines[1]}" = tiny ]
+	[ "${lines[0]}" = hello ]
+	[ "${lines[1]}" = tiny ]
 	for file in rootfs/usr/lib/large add/pack rootfs/var/file7; do
 		[[ $output == *"$(md5sum <"$work/$file" | cut -d' ' -f1)"* ]]
 	done
@@ -215,7 +216,8 @@ put_blob() {
 	"$strata" pull -q --lazy "$host/pod:1"
 	arriving
 	run -0 "$strata" run --rm "$host/pod:1" sh -c 'cat /etc/greeting /add/tiny; md5sum /usr/lib/random /add/pack'
-	[ "${lines[0]}" = hello ] && [ "${lines[1]}" = tiny ]
+	[ "${lines[0]}" = hello ]
+	[ "${lines[1]}" = tiny ]
 	[[ ${lines[2]} == "$(md5sum <"$work/rootfs/usr/lib/random" | cut -d' ' -f1)"* ]]
 	[[ ${lines[3]} == "$(md5sum <"$work/add/pack" | cut -d' ' -f1)"* ]]
 	[ -z "$(ls "$STRATA_ROOT/layers")" ]
@@ -312,7 +314,8 @@ put_blob() {
 	until_gone
 	"$strata" start c
 	run -0 "$strata" exec c sh -c 'tail -1 /var/file12; stat -c %a /var/file13; md5sum /var/moved; ls /var/file14 2>&1 || true'
-	[ "${lines[0]}" = more ] && [ "${lines[1]}" = 600 ]
+	[ "${lines[0]}" = more ]
+	[ "${lines[1]}" = 600 ]
 	[[ ${lines[2]} == "$(md5sum <"$work/rootfs/var/file14" | cut -d' ' -f1)"* ]]
 	[[ ${lines[3]} == *"No such file"* ]]
 	"$strata" rm -f c
@@ -488,7 +491,8 @@ put_blob() {
 	echo "$output"
 	arriving
 	[ -z "$(ls "$STRATA_ROOT/layers")" ]
-	[[ $output == *$'hello\ntiny\n'* ]] && [[ $output == *"/var/file4: No such file"* ]]
+	[[ $output == *$'hello\ntiny\n'* ]]
+	[[ $output == *"/var/file4: No such file"* ]]
 	for file in rootfs/usr/lib/large add/pack rootfs/var/file7; do
 		[[ $output == *"$(md5sum <"$work/$file" | cut -d' ' -f1)"* ]]
 	done

@@ -23,17 +23,22 @@ strata mount small "$m" >/dev/null
 [ "$(cat "$m/etc/greeting")" = hello ]
 [ "$(stat -c %u:%a "$m/bin/setuid")" = 0:4755 ]
 echo more >>"$m/etc/greeting"
-[ "$(stat -c %h:%u "$m/etc/greeting-link")" = 2:0 ] && grep -q more "$m/etc/greeting-link"
+[ "$(stat -c %h:%u "$m/etc/greeting-link")" = 2:0 ]
+grep -q more "$m/etc/greeting-link"
 chown 5:6 "$m/etc/passwd" && chmod 600 "$m/etc/passwd" && [ "$(stat -c %u:%g:%a "$m/etc/passwd")" = 5:6:600 ]
 rm -r "$m/usr" && mkdir "$m/usr" && mv "$m/bin" "$m/bin2" && [ -z "$(ls "$m/usr")" ]
 cd "$m" && ! strata umount "$m" 2>"$HOME/busy" && cd
-grep -q "fusermount3:.*busy" "$HOME/busy" && [ "$(wc -l <"$HOME/busy")" = 1 ]
+grep -q "fusermount3:.*busy" "$HOME/busy"
+[ "$(wc -l <"$HOME/busy")" = 1 ]
 strata umount "$m"
-[ -z "$(ls "$m")" ] && [ -z "$(strata ps -aq)" ] && [ -z "$(ls "$HOME/.local/share/strata/snapshots")" ]
+[ -z "$(ls "$m")" ]
+[ -z "$(strata ps -aq)" ]
+[ -z "$(ls "$HOME/.local/share/strata/snapshots")" ]
 echo done
 END
 	echo "$output"
-	[ "$status" = 0 ] && [[ $output == *done ]]
+	[ "$status" = 0 ]
+	[[ $output == *done ]]
 }
 
 @test "a top that is kept: diff, commit, start, reload; read-only; its server killed" {
@@ -63,7 +68,8 @@ grep -q "needs root" "$HOME/run"
 echo done
 END
 	echo "$output"
-	[ "$status" = 0 ] && [[ $output == *done ]]
+	[ "$status" = 0 ]
+	[[ $output == *done ]]
 }
 
 @test "where fusermount3 cannot: one line, and nothing left" {
@@ -72,12 +78,15 @@ END
 strata import -q "$rootfs" small
 ! strata mount small "$m" 2>"$HOME/said" || exit 1
 cat "$HOME/said"
-[ "$(wc -l <"$HOME/said")" = 1 ] && grep -q fusermount3 "$HOME/said"
-[ -z "$(strata ps -aq)" ] && [ -z "$(ls "$HOME/.local/share/strata/snapshots")" ]
+[ "$(wc -l <"$HOME/said")" = 1 ]
+grep -q fusermount3 "$HOME/said"
+[ -z "$(strata ps -aq)" ]
+[ -z "$(ls "$HOME/.local/share/strata/snapshots")" ]
 echo done
 END
 	echo "$output"
-	[ "$status" = 0 ] && [[ $output == *done ]]
+	[ "$status" = 0 ]
+	[[ $output == *done ]]
 }
 
 @test "a server that cannot be started leaves no mount behind" {
@@ -91,5 +100,6 @@ if grep " $m " /proc/mounts; then exit 1; fi
 echo done
 END
 	echo "$output"
-	[ "$status" = 0 ] && [[ $output == *strata-server* && $output == *done ]]
+	[ "$status" = 0 ]
+	[[ $output == *strata-server* && $output == *done ]]
 }

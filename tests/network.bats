@@ -84,7 +84,8 @@ ctr_netns() {
 		mac() { "$strata" exec $1 busybox cat /sys/class/net/eth0/address; }
 		for v in n m; do "$strata" run -d --name $v --vm --network user small sh -c "while :; do sleep 1; done" >/dev/null; done
 		mac=$(mac n)
-		[[ $mac == 02:* ]] && [ "$mac" != "$(mac m)" ]
+		[[ $mac == 02:* ]]
+		[ "$mac" != "$(mac m)" ]
 		"$strata" checkpoint n
 		"$strata" restore n
 		[ "$("$strata" exec n busybox wget -qO- http://10.9.0.2:8000/x)" = answer ]
@@ -265,7 +266,8 @@ bridge_helpers='
 	bridge_netns '
 		for c in a b; do "$strata" run -d --name $c --network bridge small sh -c "while :; do sleep 1; done" >/dev/null; done
 		a=$(address a) b=$(address b)
-		[[ $a == 10.77.* && $b == 10.77.* ]] && [ $a != $b ]
+		[[ $a == 10.77.* && $b == 10.77.* ]]
+		[ $a != $b ]
 		"$strata" inspect a | jq -e ".[0].network | .mode == \"bridge\" and .gateway == \"10.77.0.1\" and .prefix == 22"
 		[ "$("$strata" inspect a | jq -r ".[0].network.mac")" = "$("$strata" exec a cat /sys/class/net/eth0/address)" ]
 		"$strata" exec a busybox ip -4 addr show eth0 | grep -q "inet $a/22"

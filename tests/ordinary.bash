@@ -32,6 +32,8 @@ ordinary_mounts() {
 	for node in fuse net/tun kvm; do
 		[ ! -e /dev/$node ] || mount --bind "$work/dev/${node#*/}" /dev/$node
 	done
+	# A test's wish: a file that is no program.
+	[ ! -e "$work/no-newuidmap" ] || mount --bind "$work/no-newuidmap" /usr/bin/newuidmap
 	for file in /etc/subuid /etc/subgid; do
 		[ ! -e $file ] || mount --bind "$work/subids" $file
 	done
@@ -48,7 +50,7 @@ ordinary_words() {
 as_ordinary() {
 	local ordinary
 	{
-		echo "$strict"
+		echo "${strict:?}"
 		# shellcheck disable=SC2016 # the script expands it
 		echo 'set -E; trap '\''echo "line $LINENO: $BASH_COMMAND" >&2'\'' ERR
 			m=$HOME/m; rootfs=$HOME/../rootfs; [ "$(id -u)" != 0 ]'

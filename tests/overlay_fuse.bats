@@ -73,7 +73,8 @@ cold() { "$strata" exec "$1" sh -c 'cat /usr/lib/large | md5sum'; }
 		before=$(serving)
 		# shellcheck disable=SC2086 # one pid
 		kill -9 $before
-		[ "$(cold one)" = "$sum" ] && [ "$(cold two)" = "$sum" ]
+		[ "$(cold one)" = "$sum" ]
+		[ "$(cold two)" = "$sum" ]
 		after=$(serving)
 		[ "$before" != "$after" ]
 	done

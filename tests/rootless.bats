@@ -41,11 +41,35 @@ nothing_is_left() {
 	return 1
 }
 
+# The same where the script on stdin is root in the emulated machine, and makes a user of its own there.
+testbed_does() {
+	"$top/tests/testbed" --probe || skip "no testbed"
+	{
+		cat <<'END'
+set -e
+. "$top/tests/lib.bash"
+. "$top/tests/ordinary.bash"
+export TMPDIR=/run
+strata_setup
+make_rootfs "$work/rootfs"
+ordinary_setup 65536
+END
+		cat
+		echo 'echo done'
+	} >"$work/inside"
+	export top build work strict
+	run "$top/tests/testbed" -t 300 -- bash "$work/inside"
+	echo "$output"
+	[ "$status" = 0 ]
+	[[ $output == *done ]]
+}
+
 # The script on stdin does what it says to the end, and leaves nothing.
 ordinary_does() {
 	run as_ordinary
 	echo "$output"
-	[ "$status" = 0 ] && [[ $output == *done ]]
+	[ "$status" = 0 ]
+	[[ $output == *done ]]
 	nothing_is_left
 }
 
@@ -75,15 +99,18 @@ for driver in fuse overlay; do
 	strata exec -d one touch /detached
 	echo from-host >"$HOME/f"
 	strata cp "$HOME/f" one:/f
-	strata cp one:/etc/passwd "$HOME/passwd" && cmp -s "$HOME/passwd" "$rootfs/etc/passwd"
+	strata cp one:/etc/passwd "$HOME/passwd"
+	cmp -s "$HOME/passwd" "$rootfs/etc/passwd"
 	strata top one | grep -q 'sleep 100'
 	strata logs one | grep -qx begun
-	strata pause one 2>/dev/null && strata unpause one
 	for try in $(seq 100); do strata exec one test -e /detached && break; sleep 0.05; done
 	strata stop -t 1 one >/dev/null
 	strata diff one >"$HOME/diff"
-	grep -qx 'D /etc/greeting' "$HOME/diff" && grep -qx 'A /y' "$HOME/diff" && grep -qx 'C /usr/lib/large' "$HOME/diff"
-	strata cp one:/f "$HOME/g" && cmp -s "$HOME/f" "$HOME/g"
+	grep -qx 'D /etc/greeting' "$HOME/diff"
+	grep -qx 'A /y' "$HOME/diff"
+	grep -qx 'C /usr/lib/large' "$HOME/diff"
+	strata cp one:/f "$HOME/g"
+	cmp -s "$HOME/f" "$HOME/g"
 	strata commit -q one changed:$driver
 	[ "$(strata run --rm changed:$driver sh -c 'stat -c %u:%g /y; readlink /link; cat /f; tail -n 1 /usr/lib/large | grep -o more
 		ls /etc')" = $'5:6\ny\nfrom-host\nmore\ngreeting-link\ngroup\npasswd' ]
@@ -93,7 +120,9 @@ for driver in fuse overlay; do
 	strata exec one test -e /y
 	strata rm -f one >/dev/null
 done
-strata gc >/dev/null && strata fsck -q && strata df >/dev/null
+strata gc >/dev/null
+strata fsck -q
+strata df >/dev/null
 echo done
 END
 }
@@ -136,7 +165,7 @@ mkdir -p "$HOME/v" && echo mine >"$HOME/v/file"
 [ "$(strata run --rm -v "$HOME/v:/v" small sh -c 'cat /v/file; touch /v/new; stat -c %u /v/new')" = $'mine\n0' ]
 [ "$(stat -c %u "$HOME/v/new")" = "$(id -u)" ]
 not strata run --rm -v "$HOME/v:/v:ro" small touch /v/no 2>/dev/null
-script -qec 'strata run --rm -it small tty' /dev/null </dev/null | grep -q /dev/pts/0
+script -qec 'strata run --rm -it small readlink /proc/self/fd/0' /dev/null </dev/null | grep -q /dev/pts/0
 echo done
 END
 }
@@ -148,7 +177,8 @@ END
 strata import -q "$rootfs" small
 [ "$(strata run --rm small sh -c 'ls /sys/class/net')" = lo ]
 strata run --rm --network user small sh -c 'ls /sys/class/net; cat /etc/resolv.conf' >"$HOME/said"
-grep -qx eth0 "$HOME/said" && grep -q nameserver "$HOME/said"
+grep -qx eth0 "$HOME/said"
+grep -q nameserver "$HOME/said"
 strata run --rm --network host small true
 echo done
 END
@@ -161,7 +191,8 @@ refused() {
 	local text=$1; shift
 	! strata run --rm "$@" small true 2>"$HOME/said" || return 1
 	cat "$HOME/said"
-	[ "$(wc -l <"$HOME/said")" = 1 ] && grep -q "$text" "$HOME/said"
+	[ "$(wc -l <"$HOME/said")" = 1 ]
+	grep -q "$text" "$HOME/said"
 }
 refused "network 'bridge' needs root" --network bridge
 refused "user 70000: this user namespace has no such id" --user 70000:0
@@ -178,22 +209,27 @@ strata import -q "$rootfs" small
 for verb in "run --rm small true" "create small true" "build $HOME"; do
 	! strata $verb 2>"$HOME/said" || exit 1
 	cat "$HOME/said"
-	[ "$(wc -l <"$HOME/said")" = 1 ] && grep -q "needs root, or ids for user ordinary in /etc/subuid: .usermod" "$HOME/said"
+	[ "$(wc -l <"$HOME/said")" = 1 ]
+	grep -q "needs root, or ids for user ordinary in /etc/subuid: .usermod" "$HOME/said"
 done
 strata gc >/dev/null; strata fsck -q; strata df >/dev/null
 strata doctor | grep -q '^root .* no .*usermod'
 echo done
 END
 	echo "$output"
-	[ "$status" = 0 ] && [[ $output == *done ]]
+	[ "$status" = 0 ]
+	[[ $output == *done ]]
 	echo "ordinary:$ids_base:65536" >"$work/subids"
+	: >"$work/no-newuidmap"
 	run as_ordinary <<'END'
-PATH=$HOME/../bin not strata run --rm small true 2>"$HOME/said"
-PATH=/usr/bin:/bin; cat "$HOME/said"
-grep -q 'install the package uidmap' "$HOME/said" && echo done
+not strata run --rm small true 2>"$HOME/said"
+cat "$HOME/said"
+grep -q 'install the package uidmap' "$HOME/said"
+echo done
 END
 	echo "$output"
-	[ "$status" = 0 ] && [[ $output == *done ]]
+	[ "$status" = 0 ]
+	[[ $output == *done ]]
 }
 
 @test "kill -9 of its programs: the next command works, rm -f clears" {
@@ -222,7 +258,8 @@ strata run -d --vm --vmm qemu --name vm small sleep 1000 >/dev/null
 strata exec vm sh -c 'touch /y; chown 5:6 /y'
 [ "$(strata exec vm stat -c %u:%g /y)" = 5:6 ]
 [ "$(strata exec --user user vm id -u)" = 1000 ]
-strata cp vm:/etc/passwd "$HOME/passwd" && cmp -s "$HOME/passwd" "$rootfs/etc/passwd"
+strata cp vm:/etc/passwd "$HOME/passwd"
+cmp -s "$HOME/passwd" "$rootfs/etc/passwd"
 strata stop -t 5 vm >/dev/null
 strata diff vm | grep -qx 'A /y'
 strata rm vm >/dev/null
@@ -232,15 +269,7 @@ END
 
 # The emulated machine has cgroup v2 alone, and nobody's systemd: it is given the group that logging in would give.
 @test "limits are kept in the group that systemd delegates, and refused outside of it" {
-	"$top/tests/testbed" --probe || skip "no testbed"
-	cat >"$work/inside" <<'END'
-set -e
-. "$top/tests/lib.bash"
-. "$top/tests/ordinary.bash"
-export TMPDIR=/run
-strata_setup
-make_rootfs "$work/rootfs"
-ordinary_setup 65536
+	testbed_does <<'END'
 slice=/sys/fs/cgroup/user.slice/user-$uid.slice
 group=$slice/user@$uid.service
 mkdir -p "$group/shell"
@@ -254,35 +283,24 @@ strata run -d --memory 32m --name one small sleep 100 >/dev/null
 strata stats --no-stream one | grep -q '33.6 MB'
 strata update --memory 48m one >/dev/null
 [ "$(strata exec one cat /sys/fs/cgroup/memory.max)" = 50331648 ]
-strata pause one && strata unpause one
+strata pause one
+strata unpause one
 strata rm -f one >/dev/null
 IN
 [ "$(find "$group/strata" -mindepth 1 -type d | wc -l)" = 0 ]
 as_ordinary <<'IN'
 not strata run --rm --memory 32m small true 2>"$HOME/said"
 cat "$HOME/said"
-[ "$(wc -l <"$HOME/said")" = 1 ] && grep -q 'systemd-run --user --scope' "$HOME/said"
+[ "$(wc -l <"$HOME/said")" = 1 ]
+grep -q 'systemd-run --user --scope' "$HOME/said"
 strata run --rm small true
 IN
-echo done
 END
-	export top build work uid strict
-	run "$top/tests/testbed" -t 250 -- bash "$work/inside"
-	echo "$output"
-	[ "$status" = 0 ] && [[ $output == *done ]]
 }
 
 @test "a microVM by KVM: boots, goes on from a machine, is checkpointed" {
 	[ -e "$build/vmlinux" ] || skip "no guest kernel: make kernel"
-	"$top/tests/testbed" --probe || skip "no testbed"
-	cat >"$work/inside" <<'END'
-set -e
-. "$top/tests/lib.bash"
-. "$top/tests/ordinary.bash"
-export TMPDIR=/run
-strata_setup
-make_rootfs "$work/rootfs"
-ordinary_setup 65536
+	testbed_does <<'END'
 cp -L "$build/vmlinux" "$work/bin/vmlinux"
 ORDINARY_SECONDS=280 as_ordinary <<'IN'
 export STRATA_KERNEL=$HOME/../bin/vmlinux
@@ -298,10 +316,5 @@ strata clone --name other vm >/dev/null
 [ "$(strata exec other stat -c %u:%g /y)" = 5:6 ]
 strata rm -f vm other >/dev/null
 IN
-echo done
 END
-	export top build work uid
-	run "$top/tests/testbed" -t 300 -- bash "$work/inside"
-	echo "$output"
-	[ "$status" = 0 ] && [[ $output == *done ]]
 }

@@ -55,7 +55,8 @@ both_drivers() {
 
 @test "standard streams: separate, whole, in both directions" {
 	run --separate-stderr "$strata" run --rm small sh -c 'echo out; echo err >&2'
-	[ "$output" = out ] && [ "$stderr" = err ]
+	[ "$output" = out ]
+	[ "$stderr" = err ]
 	[ "$(head -c 3000000 /dev/zero | "$strata" run --rm -i small wc -c)" = 3000000 ]
 	[ "$("$strata" run --rm small sh -c 'yes | head -c 3000000' | wc -c)" = 3000000 ]
 	[ "$("$strata" run small sh -c 'yes | head -c 3000000' | wc -c)" = 3000000 ]
@@ -127,7 +128,8 @@ both_drivers() {
 	"$strata" run --rm -v "$work/vol:/vol" small sh -c 'cat /vol/file && echo out >/vol/made'
 	[ "$(cat "$work/vol/made")" = out ]
 	run "$strata" run --rm -v "$work/vol:/vol:ro" small sh -c 'echo no >/vol/made'
-	[ "$status" != 0 ] && [ "$(cat "$work/vol/made")" = out ]
+	[ "$status" != 0 ]
+	[ "$(cat "$work/vol/made")" = out ]
 	[ "$("$strata" run --rm -v "$work/vol/file:/etc/greeting:ro" small cat /etc/greeting)" = in ]
 	fails 125 "$work/none" "$strata" run --rm -v "$work/none:/vol" small true
 }

@@ -25,7 +25,7 @@ teardown() {
 
 # Whether the process is there and no zombie.
 runs() {
-	[ -e "/proc/$1/stat" ] && [ "$(sed 's/.*) //; s/ .*//' "/proc/$1/stat")" != Z ]
+	[[ -e /proc/$1/stat && $(sed 's/.*) //; s/ .*//' "/proc/$1/stat") != Z ]]
 }
 
 mount_union() {
@@ -213,7 +213,8 @@ as_ordinary="setpriv --reuid 64321 --regid 64321 --clear-groups env -i PATH=\$PA
 	run ! dd if=/dev/zero of=mnt/big bs=64k
 	[[ $output == *"No space left on device"* ]]
 	size=$(stat -c %s mnt/big)
-	[ "$size" -gt 1900000 ] && [ "$size" -le 2097152 ]
+	[ "$size" -gt 1900000 ]
+	[ "$size" -le 2097152 ]
 	run ! mkdir mnt/dir
 	run ! cp low/a mnt/copy
 	rm -f mnt/big mnt/copy

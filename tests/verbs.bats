@@ -18,7 +18,9 @@ status_of() { "$strata" ps -a --format json | grep -A20 "\"name\": \"$1\"" | sed
 	for driver in fuse auto; do
 		"$strata" run -d --name "c$driver" -e A=1 --driver $driver small sleep 1000
 		run --separate-stderr "$strata" exec "c$driver" sh -c 'echo out; echo err >&2; exit 7'
-		[ "$status" = 7 ] && [ "$output" = out ] && [ "$stderr" = err ]
+		[ "$status" = 7 ]
+		[ "$output" = out ]
+		[ "$stderr" = err ]
 		[ "$(echo typed | "$strata" exec -i "c$driver" cat)" = typed ]
 		[ "$(echo typed | "$strata" exec "c$driver" cat)" = "" ]
 		[ "$("$strata" exec -e B=2 "c$driver" sh -c 'echo $A$B')" = 12 ]
@@ -43,7 +45,8 @@ status_of() { "$strata" ps -a --format json | grep -A20 "\"name\": \"$1\"" | sed
 @test "exec -d: goes on without us, and ends with the container" {
 	"$strata" run -d --name c small sleep 1000
 	run "$strata" exec -d c sh -c 'echo $$ >/tmp/pid; exec sleep 1000'
-	[ "$status" = 0 ] && [ -z "$output" ]
+	[ "$status" = 0 ]
+	[ -z "$output" ]
 	until "$strata" exec c test -s /tmp/pid; do sleep 0.1; done
 	"$strata" exec c sh -c 'kill -0 $(cat /tmp/pid)'
 	fails 127 "not found" "$strata" exec -d c nosuchcommand
@@ -115,8 +118,12 @@ status_of() { "$strata" ps -a --format json | grep -A20 "\"name\": \"$1\"" | sed
 	"$strata" create --name c small sh -c 'echo x >>/root/lives; wc -l </root/lives; exit 3'
 	[ "$(status_of c)" = created ]
 	fails 125 "not running" "$strata" exec c true
-	run "$strata" start -a c; [ "$status" = 3 ] && [ "$output" = 1 ]
-	run "$strata" start -a c; [ "$status" = 3 ] && [ "$output" = 2 ]
+	run "$strata" start -a c
+	[ "$status" = 3 ]
+	[ "$output" = 1 ]
+	run "$strata" start -a c
+	[ "$status" = 3 ]
+	[ "$output" = 2 ]
 	[ "$("$strata" start c)" = c ]
 	[ "$("$strata" wait c)" = 3 ]
 	[ "$("$strata" logs -n 1 c)" = 3 ]
@@ -133,7 +140,8 @@ status_of() { "$strata" ps -a --format json | grep -A20 "\"name\": \"$1\"" | sed
 	[ "$("$strata" start c)" = c ]
 	[ "$("$strata" restart -t 0 c)" = c ]
 	after=$("$strata" ps --format json | grep '"pid"')
-	[ -n "$after" ] && [[ $before != *$after* ]]
+	[ -n "$after" ]
+	[[ $before != *$after* ]]
 	fails 125 "no such instance" "$strata" restart nosuch
 }
 

@@ -125,7 +125,9 @@ fails_to_read() {
 	cat >"$work/script" <<-'END'
 		set -e
 		rc=0; "$strata" run --rm --vm image cat /data/packed >"$work/out" 2>"$work/err" || rc=$?
-		[ $rc = 1 ] && [ ! -s "$work/out" ] && grep -q "Input/output error" "$work/err"
+		[ $rc = 1 ]
+		[ ! -s "$work/out" ]
+		grep -q "Input/output error" "$work/err"
 		[ "$("$strata" run --rm --vm --verify never image cat /data/packed | head -c 1)" = X ]
 		# An index that is cut off under a running one: errors, and it goes on.
 		v=$(mktemp -d /run/strata-test.XXXXXX)
@@ -135,7 +137,8 @@ fails_to_read() {
 		truncate -s 8192 "$merged" && : >"$v/go"
 		for _ in $(seq 300); do "$strata" ps -a | grep -q exited && break; sleep 0.1; done
 		rm -r "$v"; "$strata" logs "$id"
-		[ "$("$strata" logs "$id" | grep -c failed)" = 3 ] && "$strata" logs "$id" | grep -q alive
+		[ "$("$strata" logs "$id" | grep -c failed)" = 3 ]
+		"$strata" logs "$id" | grep -q alive
 		grep -q "strata-vmm: .*I/O error" "$STRATA_RUNROOT/instances/$id/monitor.log"
 	END
 	if "$strata" doctor --format json | jq -e '.[] | select(.name == "kvm") | .verdict == "yes"' >/dev/null; then

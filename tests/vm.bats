@@ -98,7 +98,8 @@ teardown() { strata_teardown; }
 	need script
 	vm_host '
 		kib=$("$strata" run --rm --vm --memory 96m small grep MemTotal /proc/meminfo | tr -dc 0-9)
-		[ $kib -gt 60000 ] && [ $kib -lt 98304 ]
+		[ $kib -gt 60000 ]
+		[ $kib -lt 98304 ]
 		[ "$("$strata" run --rm --vm --balloon small sh -c "ls /sys/bus/virtio/drivers/virtio_balloon | grep -c ^virtio")" = 1 ]
 		"$strata" run --rm --vm --balloon --trace-boot small true
 		"$strata" run --rm --vm --cold --trace-boot small true 2>"$work/phases"

@@ -189,7 +189,8 @@ prelude='
 		fails 125 "let go of the copy" "$strata" cp v:/x "$work/to"
 		fails 125 "no message of it" "$strata" cp "$work/script" v:/x
 		wait $server
-		[ ! -e "$work/escaped" ] && [ ! -e "$work/../escaped" ]
+		[ ! -e "$work/escaped" ]
+		[ ! -e "$work/../escaped" ]
 		[ "$("$strata" inspect v | jq -r ".[0].status")" = running ]
 		"$strata" rm -f v'
 }

@@ -49,7 +49,8 @@ teardown() { strata_teardown; }
 		until_log it written
 		written=$(huge)
 		echo "huge pages: $idle KiB, after 32 MB $written KiB"
-		[ "$idle" -le 14336 ] && [ "$written" -ge $((idle + 16384)) ]
+		[ "$idle" -le 14336 ]
+		[ "$written" -ge $((idle + 16384)) ]
 		"$strata" rm -f it'
 	[[ $output != *"LEFT OUT"* ]] || skip "this host has them not for all memory"
 }

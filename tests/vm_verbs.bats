@@ -119,7 +119,8 @@ prelude='
 		# What it writes to its console is bounded, or it would fill the memory that the state folder is in.
 		"$strata" exec other sh -c "head -c 3000000 /dev/zero | tr \"\\\\0\" x >/dev/hvc0"
 		log=$STRATA_RUNROOT/instances/$("$strata" inspect other | jq -r ".[0].id")/monitor.log
-		[ $(stat -c %s "$log") -gt 1000000 ] && [ $(stat -c %s "$log") -lt 1200000 ]
+		[ $(stat -c %s "$log") -gt 1000000 ]
+		[ $(stat -c %s "$log") -lt 1200000 ]
 		# The guest kills whom it likes, and goes on.
 		[ "$("$strata" run --rm --vm -m 64m small sh -c "busybox tail /dev/zero; echo \$?")" = 137 ]
 		"$strata" run --name k --vm small sh -c "echo up; sleep 1000" 2>"$work/err" & run=$!
