@@ -75,9 +75,11 @@ static struct {
 } asked = { .o = { .detach_keys = DETACH_KEYS } };
 
 static const struct option_def detach_keys = {
-	0,	 "detach-keys",
-	OPT_STR, &asked.o.detach_keys,
-	"KEYS",	 "typed on a terminal (-it), they leave it to itself (" DETACH_KEYS ")"
+	.name = "detach-keys",
+	.kind = OPT_STR,
+	.dst = &asked.o.detach_keys,
+	.arg = "KEYS",
+	.help = "typed on a terminal (-it), they leave it to itself (" DETACH_KEYS ")",
 };
 
 /* The one before the last is run's alone: who creates has no terminal to leave. */

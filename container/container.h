@@ -91,6 +91,13 @@ struct ctr_spec {
 /* docker's default set (moby daemon/pkg/oci/caps/defaults.go). */
 extern const uint64_t CTR_CAPS_DEFAULT;
 
+/*
+ * Writes the maps of @pid's new user namespace, for who is outside of it: himself, or by
+ * newuidmap(1) and newgidmap(1) where he has no right to. 0 or -errno with a text.
+ */
+#define CTR_NEWUIDMAP "/usr/bin/newuidmap"
+int ctr_map_ids(pid_t pid, const struct ctr_idmap *uids, size_t nuids, const struct ctr_idmap *gids,
+		size_t ngids);
 int ctr_create(const struct ctr_spec *spec, struct ctr **ret);
 /*
  * A further process in the container whose first one is behind @pidfd, which then lives as one from

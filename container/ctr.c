@@ -44,10 +44,10 @@ static int map_ids(pid_t pid, const struct plan *p)
 	if (p->join >= 0)
 		return 0;
 	if (!p->given)
-		return s->userns ? userns_map(pid, &uids, 1, &gids, 1) : 0;
+		return s->userns ? ctr_map_ids(pid, &uids, 1, &gids, 1) : 0;
 	n = given_namespace(p->given, CLONE_NEWUSER);
-	return n && n->fd < 0 ? userns_map(pid, p->given->uids, p->given->nuids, p->given->gids,
-					   p->given->ngids) :
+	return n && n->fd < 0 ? ctr_map_ids(pid, p->given->uids, p->given->nuids, p->given->gids,
+					    p->given->ngids) :
 				0;
 }
 

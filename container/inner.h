@@ -65,9 +65,7 @@ int report_send(int sock, int error, int fd);
 /* 0, or the other end's -errno with its text, or -ECHILD when it is gone; *@ret_fd may be NULL. */
 int report_recv(int sock, int *ret_fd);
 
-/* userns.c: the parent's and the child's part. */
-int userns_map(pid_t pid, const struct ctr_idmap *uids, size_t nuids, const struct ctr_idmap *gids,
-	       size_t ngids);
+/* userns.c: the child's part. */
 int userns_become_root(void);
 
 /* join.c: the parent's part, around the clone, and the child's. */

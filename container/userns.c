@@ -79,8 +79,8 @@ static int write_map(int proc, const char *file, const char *helper, pid_t pid,
 	return r < 0 ? err(r, "cannot write the %s: %s", file, strerror(-r)) : 0;
 }
 
-int userns_map(pid_t pid, const struct ctr_idmap *uids, size_t nuids, const struct ctr_idmap *gids,
-	       size_t ngids)
+int ctr_map_ids(pid_t pid, const struct ctr_idmap *uids, size_t nuids, const struct ctr_idmap *gids,
+		size_t ngids)
 {
 	_close_ int proc = open_proc(pid);
 	int r;
@@ -96,7 +96,7 @@ int userns_map(pid_t pid, const struct ctr_idmap *uids, size_t nuids, const stru
 	r = write_map(proc, "gid_map", "/usr/bin/newgidmap", pid, gids, ngids);
 	if (r < 0)
 		return r;
-	return write_map(proc, "uid_map", "/usr/bin/newuidmap", pid, uids, nuids);
+	return write_map(proc, "uid_map", CTR_NEWUIDMAP, pid, uids, nuids);
 }
 
 int userns_become_root(void)

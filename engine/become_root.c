@@ -66,7 +66,6 @@ int engine_become_root(const struct engine_options *o, const char *id_or_name)
 
 int engine_own_mounts(const struct engine_options *o, const char *id_or_name)
 {
-	int r = engine_become_root(o, id_or_name);
-
-	return r < 0 ? r : rootfs_namespace();
+	/* Who becomes it has them. */
+	return geteuid() == 0 ? rootfs_namespace() : engine_become_root(o, id_or_name);
 }

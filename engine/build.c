@@ -6,11 +6,11 @@
 #include "base/json.h"
 #include "base/proc.h"
 #include "base/str.h"
+#include "base/userns.h"
 #include "builder/builder.h"
 #include "container/container.h"
 #include "engine/commit.h"
 #include "engine/engine_.h"
-#include "engine/rootless.h"
 #include "engine/top.h"
 #include <signal.h>
 #include <sys/random.h>
@@ -142,7 +142,7 @@ static int step_begin(void *ctx, const json_t *config, struct build_step **ret, 
 	 * stays one. The driver overlay does neither, for a quarter of an empty step's 60 ms.
 	 */
 	s->spec.driver = RUN_DRIVER_FUSE;
-	s->spec.ids = rootless_ids();
+	s->spec.ids = userns_ids();
 	s->spec.rm = true; /* what is kept of it is the layer, which the store syncs */
 	r = s->spec.image ? open_step(ctx, s, config) : -ENOMEM;
 	if (r < 0) {

@@ -8,7 +8,6 @@
 #include "network/network.h"
 #include "engine/passt.h"
 #include "engine/publish.h"
-#include "engine/rootless.h"
 #include "engine/vmm.h"
 #include <grp.h>
 #include <linux/sched.h>
@@ -93,6 +92,7 @@ struct holder {
 	const char *path;
 	char **argv;
 	uid_t uid;
+	bool userns; /* we are in one, where nobody makes devices */
 	int sock, log_fd;
 };
 
@@ -110,15 +110,15 @@ static int take_fds(struct holder *h)
 }
 
 /* Our own /proc, whose process 1 we are, and a tun device that a user may open wherever we run. */
-static int make_mounts(void)
+static int make_mounts(const struct holder *h)
 {
 	if (mount(NULL, "/", NULL, MS_REC | MS_PRIVATE, NULL) < 0 ||
 	    mount("proc", "/proc", "proc", MS_NOSUID | MS_NODEV | MS_NOEXEC, NULL) < 0)
 		return err_sys("cannot mount /proc");
 	if (access(DEV_NET, F_OK) < 0)
 		return err(-EOPNOTSUPP, "this host has no " DEV_TUN);
-	/* In a user namespace nobody may: there the host's is for every user, or for none. */
-	if (rootless_ids())
+	/* The host's is for every user then, or for none. */
+	if (h->userns)
 		return 0;
 	if (mount("tmpfs", DEV_NET, "tmpfs", MS_NOSUID | MS_NOEXEC, "mode=755") < 0 ||
 	    mknod(DEV_TUN, S_IFCHR | 0666, makedev(TUN_MAJOR, TUN_MINOR)) < 0 ||
@@ -179,7 +179,7 @@ static int hold(struct holder *h, int *ret_status, int *ret_netns)
 	int r = take_fds(h);
 
 	if (r >= 0)
-		r = make_mounts();
+		r = make_mounts(h);
 	if (r >= 0)
 		r = become(h->uid);
 	if (r >= 0)
@@ -246,7 +246,7 @@ int pasta_start(const struct run_spec *spec, int log_fd, struct pasta *ret)
 {
 	_strv_free_ char **argv = NULL;
 	_free_ char *path = NULL;
-	struct holder h = { .uid = vmm_uid(spec), .log_fd = log_fd };
+	struct holder h = { .uid = vmm_uid(spec), .userns = spec->ids != 0, .log_fd = log_fd };
 	struct pasta p = PASTA_NONE;
 	int pair[2], r = passt_find("pasta", &path);
 

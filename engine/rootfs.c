@@ -53,7 +53,7 @@ static void upper_word(const struct run_spec *spec, char *word, size_t size)
 
 	upper_kind(spec, word, size);
 	len = strlen(word);
-	if (spec->ids)
+	if (spec->ids && !spec_mapped(spec))
 		len += (size_t)snprintf(word + len, size - len, ",userxattr");
 	if (spec->top_size)
 		snprintf(word + len, size - len, ",size=%llu", (unsigned long long)spec->top_size);

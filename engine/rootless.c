@@ -5,59 +5,58 @@
 #include "base/fd.h"
 #include "base/proc.h"
 #include "base/str.h"
+#include "container/container.h"
+#include "engine/rootfs.h"
 #include <pwd.h>
 #include <sched.h>
 #include <stdio.h>
-#include <sys/mount.h>
 #include <unistd.h>
 
 #define SUBIDS_MAX (1u << 20) /* bytes of /etc/subuid */
 #define RANGES_MAX 32u	      /* of one user in it */
 
-/* @count ids of the host's from @first on. */
-struct range {
-	uint32_t first, count;
-};
+#define SUBUID "/etc/subuid"
+#define SUBGID "/etc/subgid"
 
-struct ranges {
-	struct range r[RANGES_MAX];
+/* 0 is the user's own, the others follow without a gap. */
+struct ids {
+	struct ctr_idmap map[1 + RANGES_MAX];
 	size_t n;
+	uint32_t count;
 };
-
-/* Which of the two kinds of ids. */
-struct kind {
-	const char *file, *helper;
-};
-
-static const struct kind uids = { "/etc/subuid", "newuidmap" };
-static const struct kind gids = { "/etc/subgid", "newgidmap" };
 
 /* ---- who has which ids ---- */
 
+static void add(struct ids *all, uint32_t outside, uint32_t count)
+{
+	all->map[all->n++] = (struct ctr_idmap){ all->count, outside, count };
+	all->count += count;
+}
+
 /* subuid(5): "user:first:count", the user by name or by number. */
-static void parse_line(char *line, const char *name, const char *number, struct ranges *all)
+static void parse_line(char *line, const char *name, const char *number, struct ids *all)
 {
 	char *first = strchr(line, ':'), *count = first ? strchr(first + 1, ':') : NULL;
 	uint64_t f, c;
 
-	if (!count || all->n == RANGES_MAX)
+	if (!count || all->n == ARRAY_SIZE(all->map))
 		return;
 	*first++ = *count++ = '\0';
-	if ((!streq(line, number) && !(name && streq(line, name))) ||
-	    str_u64(first, 1, UINT32_MAX - 1, &f) < 0 ||
-	    str_u64(count, 1, UINT32_MAX - 1 - f, &c) < 0)
-		return;
-	all->r[all->n++] = (struct range){ (uint32_t)f, (uint32_t)c };
+	if ((streq(line, number) || (name && streq(line, name))) &&
+	    str_u64(first, 1, UINT32_MAX - 1, &f) == 0 &&
+	    str_u64(count, 1, UINT32_MAX - 1 - MAX(f, (uint64_t)all->count), &c) == 0)
+		add(all, (uint32_t)f, (uint32_t)c);
 }
 
-static void read_ranges(const struct kind *k, const char *name, struct ranges *ret)
+static void read_ids(const char *file, uint32_t own, const char *name, struct ids *ret)
 {
 	_free_ char *text = NULL;
 	char number[16];
 
-	ret->n = 0;
+	ret->n = ret->count = 0;
+	add(ret, own, 1);
 	snprintf(number, sizeof(number), "%u", (unsigned)getuid());
-	if (file_read_all(AT_FDCWD, k->file, SUBIDS_MAX, &text, NULL) < 0)
+	if (file_read_all(AT_FDCWD, file, SUBIDS_MAX, &text, NULL) < 0)
 		return;
 	for (char *line = text, *next; line && *line; line = next) {
 		next = strchr(line, '\n');
@@ -67,93 +66,43 @@ static void read_ranges(const struct kind *k, const char *name, struct ranges *r
 	}
 }
 
-static uint32_t sum(const struct ranges *all)
-{
-	uint64_t n = 1; /* his own */
-
-	for (size_t i = 0; i < all->n; i++)
-		n += all->r[i].count;
-	return (uint32_t)MIN(n, (uint64_t)UINT32_MAX);
-}
-
 /* Both kinds, or -EPERM with the remedy. */
-static int find_ids(struct ranges *u, struct ranges *g)
+static int find_ids(struct ids *u, struct ids *g)
 {
 	const struct passwd *pw = getpwuid(getuid());
 	const char *name = pw ? pw->pw_name : NULL;
-	_free_ char *path = NULL;
 
-	read_ranges(&uids, name, u);
-	read_ranges(&gids, name, g);
-	if (!u->n || !g->n)
+	read_ids(SUBUID, getuid(), name, u);
+	read_ids(SUBGID, getgid(), name, g);
+	if (u->n == 1 || g->n == 1)
 		return err(-EPERM,
 			   "this needs root, or ids for user %s in %s: `usermod --add-subuids "
 			   "100000-165535 --add-subgids 100000-165535 %s` gives them",
-			   name ? name : "?", u->n ? gids.file : uids.file, name ? name : "NAME");
-	if (proc_find(uids.helper, &path) < 0)
-		return err(-EPERM, "this needs root, or newuidmap: install the package uidmap");
+			   name ? name : "?", u->n > 1 ? SUBGID : SUBUID, name ? name : "NAME");
+	if (access(CTR_NEWUIDMAP, X_OK) < 0)
+		return err(-EPERM, "this needs root, or %s: install the package uidmap",
+			   CTR_NEWUIDMAP);
 	return 0;
 }
 
 uint32_t rootless_ids_given(void)
 {
-	struct ranges u, g;
+	struct ids u, g;
 
-	return find_ids(&u, &g) < 0 ? 0 : MIN(sum(&u), sum(&g));
+	return find_ids(&u, &g) < 0 ? 0 : MIN(u.count, g.count);
 }
 
 /* ---- the namespace ---- */
 
-/* newuidmap(1): PID, then inside, outside and count of each range. */
-static int map_ids(const struct kind *k, pid_t pid, uint32_t own, const struct ranges *all)
-{
-	static const int fds[] = { -1, -1, 2 };
-	_strv_free_ char **argv = NULL;
-	_free_ char *path = NULL;
-	int pidfd = -1, status = -1, r = proc_find(k->helper, &path);
-	uint32_t next = 1;
-
-	if (r >= 0)
-		r = strv_addf(&argv, "%s", k->helper);
-	if (r >= 0)
-		r = strv_addf(&argv, "%d", (int)pid);
-	for (int i = 0; r >= 0 && i < 3; i++)
-		r = strv_addf(&argv, "%u", i == 0 ? 0 : i == 1 ? own : 1);
-	for (size_t i = 0; r >= 0 && i < all->n; i++) {
-		const struct range *g = &all->r[i];
-		const uint32_t words[] = { next, g->first, g->count };
-
-		for (int w = 0; r >= 0 && w < 3; w++)
-			r = strv_addf(&argv, "%u", words[w]);
-		next += g->count;
-	}
-	if (r >= 0)
-		r = proc_spawn(path, argv, NULL, fds, 3, NULL, &pidfd);
-	if (r >= 0)
-		r = proc_wait(pidfd, &status);
-	fd_close(pidfd);
-	return r >= 0 && status ? -EPERM : r;
-}
-
 /* The helper is outside of the namespace whose maps it writes: a fork from before there was one. */
-static _Noreturn void mapper(int go, pid_t pid, const struct ranges *u, const struct ranges *g)
+static _Noreturn void mapper(int go, pid_t pid, const struct ids *u, const struct ids *g)
 {
-	const uint32_t uid = getuid(), gid = getgid();
 	char byte;
 
-	if (read(go, &byte, 1) != 1)
-		_exit(1);
-	_exit(map_ids(&gids, pid, gid, g) < 0 || map_ids(&uids, pid, uid, u) < 0);
+	_exit(read(go, &byte, 1) != 1 || ctr_map_ids(pid, u->map, u->n, g->map, g->n) < 0);
 }
 
-static int own_mounts(void)
-{
-	if (unshare(CLONE_NEWNS) < 0 || mount(NULL, "/", NULL, MS_REC | MS_PRIVATE, NULL) < 0)
-		return err_sys("mount namespace");
-	return 0;
-}
-
-static int make_namespace(const struct ranges *u, const struct ranges *g)
+static int make_namespace(const struct ids *u, const struct ids *g)
 {
 	_close_ int pidfd = -1;
 	int go[2], status = -1, r = 0;
@@ -178,14 +127,14 @@ static int make_namespace(const struct ranges *u, const struct ranges *g)
 		r = err_sys("pipe");
 	fd_close(go[1]);
 	if (pidfd >= 0 && proc_wait(pidfd, &status) >= 0 && r >= 0 && status)
-		r = err(-EPERM, "%s or %s refused the ids that %s and %s say", uids.helper,
-			gids.helper, uids.file, gids.file);
+		r = err(-EPERM, "newuidmap or newgidmap refused the ids that %s and %s say", SUBUID,
+			SUBGID);
 	return r;
 }
 
 int rootless_enter(void)
 {
-	struct ranges u, g;
+	struct ids u, g;
 	int r = 0;
 
 	if (geteuid() == 0)
@@ -193,7 +142,7 @@ int rootless_enter(void)
 	r = find_ids(&u, &g);
 	if (r >= 0)
 		r = make_namespace(&u, &g);
-	return r < 0 ? r : own_mounts();
+	return r < 0 ? r : rootfs_namespace();
 }
 
 int rootless_join(int pidfd)
@@ -202,5 +151,5 @@ int rootless_join(int pidfd)
 		return 0;
 	if (setns(pidfd, CLONE_NEWUSER) < 0)
 		return err_sys("cannot join the instance's user namespace");
-	return own_mounts();
+	return rootfs_namespace();
 }

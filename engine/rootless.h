@@ -21,8 +21,6 @@ int rootless_enter(void);
 /* Likewise of the one that the process behind @pidfd is in, with mounts of our own. */
 int rootless_join(int pidfd);
 
-/* How many ids, from 0 on, the user namespace that we are in has; 0: all, it is the host's. */
-uint32_t rootless_ids(void);
 /* How many he would have who runs this: 0 with a text when none. */
 uint32_t rootless_ids_given(void);
 

@@ -29,8 +29,7 @@ static int need_root(const struct run_options *o)
 		return 0;
 	if (o->kind == RUN_MOUNT)
 		return err(-EPERM, "mount %s needs root, or fusermount3 (package fuse3)", o->image);
-	return err(-EPERM, "run %s needs root, or a user who became it (engine_become_root())",
-		   o->image);
+	return err(-EPERM, "run %s needs root", o->image);
 }
 
 /* KVM where it can run Linux, else QEMU if that is there, and a line that says so. */

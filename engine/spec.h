@@ -51,7 +51,7 @@ struct run_spec {
 	bool no_verify; /* stored bytes are served without comparing them with their digests */
 	/* a mount by who may not mount: fusermount3's, for him alone */
 	bool unprivileged;
-	uint32_t ids; /* in the user namespace that it was made in, 0: the host's (rootless.h) */
+	uint32_t ids; /* in the user namespace that it was made in, 0: the host's (base/userns.h) */
 };
 
 /* Whether it has a network of its own, with an eth0. */

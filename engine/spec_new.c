@@ -7,8 +7,8 @@
 #include "base/json.h"
 #include "base/mem.h"
 #include "base/str.h"
+#include "base/userns.h"
 #include "engine/publish.h"
-#include "engine/rootless.h"
 #include "microvm/microvm.h"
 #include <signal.h>
 
@@ -183,7 +183,7 @@ static int join_rest(struct run_spec *s, const struct run_options *o, const json
 	if (!s->stop_signal)
 		return err(-EINVAL, "image %s: unknown StopSignal '%s'", s->image,
 			   json_get_str(config, "StopSignal"));
-	s->ids = rootless_ids();
+	s->ids = userns_ids();
 	r = join_network(s, o);
 	if (r < 0)
 		return r;

@@ -4,6 +4,7 @@
 #include "base/err.h"
 #include "base/fd.h"
 #include "base/str.h"
+#include "base/userns.h"
 #include "oci/parts.h"
 #include "oci/seccomp.h"
 #include <linux/magic.h>
@@ -103,7 +104,7 @@ int bundle_open(struct oci_config *c)
 		r = label_mounts(c);
 	bundle_labels(c);
 	/* Nobody may mknod there. */
-	c->given.bind_devices = config_has_namespace(c, CLONE_NEWUSER, false) || !oci_privileged();
+	c->given.bind_devices = config_has_namespace(c, CLONE_NEWUSER, false) || userns_ids() > 0;
 	return r;
 }
 

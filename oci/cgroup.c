@@ -5,6 +5,7 @@
 #include "base/err.h"
 #include "base/fd.h"
 #include "base/str.h"
+#include "base/userns.h"
 #include <sys/stat.h>
 
 #define MOUNTINFO_MAX (16u << 20)
@@ -209,19 +210,11 @@ static int make(struct keep *a, struct cgroup_folder *f, const char *path)
 	return f->dir ? 0 : -ENOMEM;
 }
 
-bool oci_privileged(void)
-{
-	_free_ char *map = NULL;
-
-	return file_read_all(AT_FDCWD, "/proc/self/uid_map", 4096, &map, NULL) >= 0 &&
-	       strstr(map, "4294967295");
-}
-
 int oci_cgroup_make(struct keep *a, const char *path, struct oci_cgroup *ret)
 {
 	_free_ char *text = NULL;
 	struct oci_cgroup all, g = { .n = 0 };
-	bool privileged = oci_privileged();
+	bool privileged = !userns_ids();
 	int r = file_read_all(AT_FDCWD, "/proc/self/mountinfo", MOUNTINFO_MAX, &text, NULL);
 
 	if (r >= 0)

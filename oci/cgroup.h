@@ -32,9 +32,6 @@ struct oci_cgroup {
  */
 const char *oci_cgroup_path(struct keep *a, const char *cgroups_path, const char *id);
 
-/* Whether we are in the host's user namespace: the one that has all ids. */
-bool oci_privileged(void);
-
 /* The hierarchies of @mountinfo (proc(5)), which is cut up; dir is not set. */
 int oci_cgroup_find(struct keep *a, char *mountinfo, struct oci_cgroup *ret);
 /*

@@ -7,6 +7,7 @@
 #include "base/err.h"
 #include "base/fd.h"
 #include "base/mem.h"
+#include "base/userns.h"
 #include "oci/cgroup.h"
 #include <linux/bpf.h>
 #include <sys/syscall.h>
@@ -144,7 +145,7 @@ int device_rules_attach(const struct device_rules *r, const char *dir)
 		return err_sys("cgroup %s", dir);
 	program = load(r);
 	/* A user namespace's root may not, nor may it make or open a device of others. */
-	if (program == -EPERM && !oci_privileged())
+	if (program == -EPERM && userns_ids() > 0)
 		return 0;
 	if (program < 0)
 		return err(program, "cannot load the program of the devices' rules: %s",

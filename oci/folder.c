@@ -6,6 +6,7 @@
 #include "base/fd.h"
 #include "base/proc.h"
 #include "base/str.h"
+#include "base/userns.h"
 #include "oci/config.h"
 #include <dirent.h>
 #include <sys/stat.h>
@@ -16,7 +17,7 @@ char *oci_default_root(void)
 {
 	const char *dir = getenv("XDG_RUNTIME_DIR");
 
-	return geteuid() == 0 && oci_privileged() ? strdup("/run/strata-oci") :
+	return geteuid() == 0 && !userns_ids() ? strdup("/run/strata-oci") :
 	       dir && *dir			  ? str_fmt("%s/strata-oci", dir) :
 						    str_fmt("/tmp/strata-oci-%u", geteuid());
 }

@@ -4,6 +4,7 @@
 #include "base/err.h"
 #include "base/fd.h"
 #include "base/str.h"
+#include "base/userns.h"
 #include <sys/socket.h>
 #include <sys/un.h>
 
@@ -16,7 +17,7 @@ static int set_oom_score(pid_t pid, int score)
 	snprintf(path, sizeof(path), "/proc/%d/oom_score_adj", pid);
 	snprintf(text, sizeof(text), "%d", score);
 	r = file_write(AT_FDCWD, path, text);
-	if ((r == -EACCES || r == -EPERM) && !oci_privileged())
+	if ((r == -EACCES || r == -EPERM) && userns_ids() > 0)
 		return 0;
 	return r < 0 ? err(r, "cannot set the score of the OOM killer: %s", strerror(-r)) : 0;
 }

@@ -4,6 +4,7 @@
 #include "base/err.h"
 #include "base/fd.h"
 #include "base/str.h"
+#include "base/userns.h"
 
 #define MOUNTINFO_MAX (16u << 20) /* bytes of /proc/self/mountinfo */
 
@@ -77,19 +78,6 @@ static unsigned v2_controllers(const char *path)
 	return parse_list(list, " \n");
 }
 
-/* The host's number of our user, by the first line of proc(5)'s uid_map: "INSIDE OUTSIDE COUNT". */
-static unsigned long outside_uid(void)
-{
-	_free_ char *map = NULL;
-	unsigned long inside;
-	char *end;
-
-	if (file_read_all(AT_FDCWD, "/proc/self/uid_map", 4096, &map, NULL) < 0)
-		return geteuid();
-	inside = strtoul(map, &end, 10);
-	return strtoul(end, NULL, 10) + (geteuid() - inside);
-}
-
 /* Whether our own group of v2, in @mount, is @dir or one below it. */
 static bool inside(const char *mount, const char *dir)
 {
@@ -110,13 +98,16 @@ static bool inside(const char *mount, const char *dir)
  */
 static int find_delegated(struct cgroup_mount *m)
 {
-	const unsigned long uid = outside_uid();
-	_free_ char *dir =
-		str_fmt("%s/user.slice/user-%lu.slice/user@%lu.service", m->path, uid, uid);
+	_free_ char *dir = NULL;
+	unsigned uid;
 
+	if (access(m->path, W_OK) == 0)
+		return 0;
+	uid = userns_outside(geteuid());
+	dir = str_fmt("%s/user.slice/user-%u.slice/user@%u.service", m->path, uid, uid);
 	if (!dir)
 		return -ENOMEM;
-	if (access(m->path, W_OK) == 0 || access(dir, W_OK) < 0)
+	if (access(dir, W_OK) < 0)
 		return 0;
 	m->outside = !inside(m->path, dir);
 	free(m->path);
