@@ -293,10 +293,10 @@ status_of() { "$strata" ps -a --format json | grep -A20 "\"name\": \"$1\"" | sed
 }
 
 @test "update: limits of one that runs, at once and for its next start" {
-	local group=/sys/fs/cgroup file
-	"$strata" run -d --name c --cpus 1.5 --memory 64m --pids-limit 50 small sleep 1000
+	local group=/sys/fs/cgroup file id
+	id=$("$strata" run -d --name c --cpus 1.5 --memory 64m --pids-limit 50 small sleep 1000)
 	for file in cpu.max cpu/cpu.cfs_quota_us cpu,cpuacct/cpu.cfs_quota_us; do
-		file=$(ls -d $group/${file%/*}/strata/*/"${file##*/}" $group/strata/*/"${file##*/}" 2>/dev/null | head -n1)
+		file=$(ls -d $group/${file%/*}/strata/"$id/${file##*/}" $group/strata/"$id/${file##*/}" 2>/dev/null | head -n1)
 		[ -z "$file" ] || break
 	done
 	[ -n "$file" ] || skip "no cgroup controller cpu here"
