@@ -20,6 +20,12 @@ strata_teardown() {
 	rm -rf "$work" 2>/dev/null || { sleep 1 && rm -rf "$work"; }
 }
 
+# Takes a mount away if it is there: mountpoint(1) does not see that of a server that died.
+# unmount_left DIR
+unmount_left() {
+	! grep -q " $1 " /proc/self/mountinfo || umount -l "$1"
+}
+
 need_root() {
 	[ "$(id -u)" = 0 ] || skip "needs root"
 }

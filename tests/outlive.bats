@@ -16,7 +16,7 @@ setup() {
 }
 teardown() {
 	[ -z "${gun-}" ] || kill "$gun" 2>/dev/null || true
-	! mountpoint -q "$work/m" || umount -l "$work/m"
+	unmount_left "$work/m"
 	strata_teardown
 }
 

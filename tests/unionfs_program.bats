@@ -19,7 +19,7 @@ setup() {
 
 teardown() {
 	cd /
-	! mountpoint -q "$work/mnt" || umount -l "$work/mnt"
+	unmount_left "$work/mnt"
 	strata_teardown
 }
 
@@ -197,7 +197,9 @@ as_ordinary="setpriv --reuid 64321 --regid 64321 --clear-groups env -i PATH=\$PA
 		[ "$(ls mnt | grep -vx b | xargs) $(ls mnt/d)" = "a c d f" ]
 		mkdir low/e && touch low/e/x && rm -r low/d && mv low/e low/d
 		[ "$(ls mnt | grep -vx b | xargs) $(ls mnt/d)" = "a c d x" ]
-		rm -r low/c low/d
+		mv low/c low/moved
+		[ "$(cat mnt/moved)" = more ]
+		rm -r low/moved low/d
 		[ "$(ls mnt | grep -vx b)" = a ]
 		not cat mnt/c
 		umount mnt

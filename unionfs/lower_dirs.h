@@ -24,8 +24,8 @@ struct dirs_part {
 struct dirs_names;
 
 /*
- * A thing in the stack of directories. Immutable but for the counts; its parent lives as long as it
- * does.
+ * A thing in the stack of directories. Immutable but for the counts and @replaced; its parent lives
+ * as long as it does.
  */
 struct dirs_entry {
 	struct hash_entry by_id, by_key;
@@ -38,6 +38,7 @@ struct dirs_entry {
 	bool one_name;	      /* st_nlink is 1 */
 	/* a metacopy file: its bytes are in the second part, or nowhere */
 	bool meta;
+	bool replaced; /* out of by_key: its number is another thing's by now */
 	uint64_t refs, lookups;
 	atomic_uint looks; /* in vain: dirs_names.h */
 	_Atomic(struct dirs_names *) names;

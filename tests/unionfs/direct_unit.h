@@ -23,7 +23,7 @@ static int end(void **state)
 }
 
 /* Its marks are user.*: no privilege is needed. */
-static void open_with(struct ufs_config cfg)
+static inline void open_with(struct ufs_config cfg)
 {
 	cfg.upper = cfg.upper ? cfg.upper : UFS_UPPER_NATIVE;
 	cfg.is_volatile = true;
