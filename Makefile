@@ -141,7 +141,9 @@ $(KERNEL_CONFIGS:%=$(BUILD)/%): $(BUILD)/%: microvm/guest/%
 TEST_SRC := $(filter-out tests/fuzz/%,$(wildcard tests/*/*.c))
 TEST_BIN := $(TEST_SRC:%.c=$(BUILD)/%)
 TEST_LIBS := -lcmocka $(NET_LIBS) $(HEAVY_LIBS) $(SECCOMP_LIBS) $(SHARED_LIBS)
-PROVE := prove --timer --failures --comments -e tests/run
+# Each file of tests has folders, networks and names of its own. Most of them wait for a guest of one CPU, of some 500 MB.
+JOBS ?= $(shell n=$$(nproc); echo $$((n < 4 ? n : 4)))
+PROVE := prove --timer --failures --comments --jobs $(JOBS) -e tests/run
 
 $(TEST_BIN): $(BUILD)/%: $(BUILD)/obj/%.o $(filter-out $(BUILD)/libcli.a,$(ROOM_LIBS))
 	@mkdir -p $(@D)
