@@ -4,6 +4,7 @@
 #include "base/fd.h"
 #include "base/str.h"
 #include "oci/folder.h"
+#include "runtime/runtime.h"
 
 static json_int_t number(const struct cgroup_folder *f, const char *file)
 {
@@ -16,20 +17,11 @@ static json_int_t number(const struct cgroup_folder *f, const char *file)
 	return (json_int_t)MIN(strtoull(text, NULL, 10), (unsigned long long)INT64_MAX);
 }
 
-/* The number behind "@key " in a flat keyed file. */
 static json_int_t keyed(const struct cgroup_folder *f, const char *file, const char *key)
 {
-	_free_ char *text = NULL;
 	_close_ int dir = f ? open(f->dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC) : -1;
-	size_t len = strlen(key);
 
-	if (dir < 0 || file_read_all(dir, file, 65536, &text, NULL) < 0)
-		return 0;
-	for (const char *s = text; s && *s; s = strchr(s, '\n'), s += s != NULL) {
-		if (!strncmp(s, key, len) && s[len] == ' ')
-			return (json_int_t)strtoull(s + len + 1, NULL, 10);
-	}
-	return 0;
+	return dir < 0 ? 0 : (json_int_t)cgroup_dir_get(dir, file, key);
 }
 
 static json_t *cpu(const struct oci_cgroup *g)

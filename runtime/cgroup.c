@@ -45,20 +45,6 @@ int cgroup_limit(const struct cgroup_dir *d, const struct run_limits *l)
 	return r;
 }
 
-uint64_t cgroup_get(const struct cgroup_dir *d, const char *file, const char *key)
-{
-	_free_ char *text = NULL;
-	size_t len = strlen(key);
-
-	if (file_read_all(d->fd, file, 4096, &text, NULL) < 0)
-		return 0;
-	for (const char *s = text; s && *s; s = strchr(s, '\n'), s += s != NULL) {
-		if (strncmp(s, key, len) == 0 && s[len] == ' ')
-			return strtoull(s + len + 1, NULL, 10);
-	}
-	return 0;
-}
-
 unsigned cgroup_controllers_of(const struct run_limits *l)
 {
 	unsigned bits = 0;

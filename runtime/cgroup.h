@@ -79,7 +79,5 @@ uint64_t cgroup_v2_oom_kills(const struct cgroup_dir *d);
 /* One write of a text or a number to a file of @d, "what: file: why" for an error. */
 int cgroup_set(const struct cgroup_dir *d, const char *file, const char *limit, const char *text);
 int cgroup_set_number(const struct cgroup_dir *d, const char *file, const char *limit, uint64_t n);
-/* The number behind "@key " in a flat keyed file, 0 when there is none. */
-uint64_t cgroup_get(const struct cgroup_dir *d, const char *file, const char *key);
 
 #endif

@@ -12,7 +12,22 @@
 #define DEPTH_MAX 32 /* groups below a group: a container may make its own */
 /* pauses between the rounds, each twice the one before: about 1 s together */
 #define KILL_ROUNDS 10
-#define PROCS_MAX   (8u << 20) /* bytes of cgroup.procs */
+#define PROCS_MAX   (8u << 20)	/* bytes of cgroup.procs */
+#define KEYED_MAX   (64u << 10) /* of a flat keyed file: memory.stat is the longest */
+
+uint64_t cgroup_dir_get(int dir, const char *file, const char *key)
+{
+	_free_ char *text = NULL;
+	size_t len = strlen(key);
+
+	if (file_read_all(dir, file, KEYED_MAX, &text, NULL) < 0)
+		return 0;
+	for (const char *s = text; s && *s; s = strchr(s, '\n'), s += s != NULL) {
+		if (strncmp(s, key, len) == 0 && s[len] == ' ')
+			return strtoull(s + len + 1, NULL, 10);
+	}
+	return 0;
+}
 
 /* Calls @fn for each group right below @dir. */
 static int each_child(int dir, int depth, int (*fn)(int parent, const char *name, int depth))

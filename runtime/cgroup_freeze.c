@@ -21,7 +21,7 @@ static int wait_frozen(const struct cgroup_dir *d, bool frozen)
 
 	if (fd < 0)
 		return -errno;
-	while (cgroup_get(d, "cgroup.events", "frozen") != frozen) {
+	while (cgroup_dir_get(d->fd, "cgroup.events", "frozen") != frozen) {
 		char text[64];
 
 		if (clock_ns() > until)
@@ -29,7 +29,7 @@ static int wait_frozen(const struct cgroup_dir *d, bool frozen)
 		/* Each change is told to whoever has read the file before. */
 		if (pread(fd, text, sizeof(text), 0) < 0)
 			return -errno;
-		if (cgroup_get(d, "cgroup.events", "frozen") == frozen)
+		if (cgroup_dir_get(d->fd, "cgroup.events", "frozen") == frozen)
 			return 0;
 		poll(&p, 1, FREEZE_MS / 20);
 	}

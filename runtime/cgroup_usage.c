@@ -96,7 +96,7 @@ static void read_controllers(const struct cgroup_dir *d, struct cgroup_usage *u,
 			     bool *pids)
 {
 	if (d->v2)
-		u->cpu_ns = cgroup_get(d, "cpu.stat", "usage_usec") * 1000;
+		u->cpu_ns = cgroup_dir_get(d->fd, "cpu.stat", "usage_usec") * 1000;
 	if (read_number(d, d->v2 ? "memory.current" : "memory.usage_in_bytes", &u->memory) >= 0) {
 		*memory = true;
 		read_number(d, d->v2 ? "memory.max" : "memory.limit_in_bytes", &u->memory_limit);

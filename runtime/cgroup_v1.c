@@ -67,5 +67,5 @@ int cgroup_v1_io(const struct cgroup_dir *d, const struct run_limits *l)
 
 uint64_t cgroup_v1_oom_kills(const struct cgroup_dir *d)
 {
-	return cgroup_get(d, "memory.oom_control", "oom_kill");
+	return cgroup_dir_get(d->fd, "memory.oom_control", "oom_kill");
 }

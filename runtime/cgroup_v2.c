@@ -112,5 +112,5 @@ void cgroup_v2_count(int folder)
 
 uint64_t cgroup_v2_oom_kills(const struct cgroup_dir *d)
 {
-	return cgroup_get(d, "memory.events", "oom_kill");
+	return cgroup_dir_get(d->fd, "memory.events", "oom_kill");
 }

@@ -84,6 +84,8 @@ int cgroup_purge(const char *id);
 
 /* ---- any group's folder, by whoever it was made ---- */
 
+/* The number behind "@key " in a flat keyed file of the group @dir, 0 when there is none. */
+uint64_t cgroup_dir_get(int dir, const char *file, const char *key);
 /* Kills what is in the group @dir until it is empty: 0, -EBUSY = it does not end. */
 int cgroup_dir_kill(int dir);
 /*
