@@ -47,6 +47,8 @@ int oci_cgroup_load(struct keep *a, const json_t *j, struct oci_cgroup *ret);
 
 /* The folder that has the v1 controller @name, or v2's with NULL; or NULL. */
 const struct cgroup_folder *oci_cgroup_of(const struct oci_cgroup *g, const char *name);
+/* One write to a file of @f: 0 or -errno. */
+int oci_cgroup_write(const struct cgroup_folder *f, const char *file, const char *text);
 /* Puts @pid into all; v2's only when @v2. */
 int oci_cgroup_enter(const struct oci_cgroup *g, pid_t pid, bool v2);
 /* Sends @sig to all that is in it. */

@@ -6,6 +6,7 @@
 #include "oci/cgroup.h"
 #include "runtime/runtime.h"
 #include <dirent.h>
+#include <limits.h>
 #include <poll.h>
 #include <signal.h>
 
@@ -22,19 +23,26 @@ static int open_folder(const char *dir)
 	return fd < 0 ? -errno : fd;
 }
 
+int oci_cgroup_write(const struct cgroup_folder *f, const char *file, const char *text)
+{
+	char path[PATH_MAX];
+
+	return snprintf(path, sizeof(path), "%s/%s", f->dir, file) < (int)sizeof(path) ?
+		       file_write(AT_FDCWD, path, text) :
+		       -ENAMETOOLONG;
+}
+
 int oci_cgroup_enter(const struct oci_cgroup *g, pid_t pid, bool v2)
 {
 	char text[16];
 
 	snprintf(text, sizeof(text), "%d", pid);
 	for (size_t i = 0; i < g->n; i++) {
-		_close_ int fd = -1;
 		int r;
 
 		if (g->f[i].v2 && !v2)
 			continue;
-		fd = open_folder(g->f[i].dir);
-		r = fd < 0 ? fd : file_write(fd, "cgroup.procs", text);
+		r = oci_cgroup_write(&g->f[i], "cgroup.procs", text);
 		if (r < 0)
 			return err(r, "cannot enter the cgroup %s: %s", g->f[i].dir, strerror(-r));
 	}

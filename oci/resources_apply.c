@@ -4,7 +4,7 @@
  * has it mounted, else v2's.
  */
 #include "base/err.h"
-#include "base/fd.h"
+#include "base/mem.h"
 #include "base/str.h"
 #include "oci/cgroup.h"
 #include "oci/config.h"
@@ -25,12 +25,11 @@ static const char *other_name(const char *file)
 
 static int write_setting(const struct cgroup_folder *f, const struct setting *s)
 {
-	_close_ int dir = open(f->dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-	int r = dir < 0 ? -errno : file_write(dir, s->file, s->value);
+	int r = oci_cgroup_write(f, s->file, s->value);
 
-	if (r == -ENOENT && other_name(s->file))
-		r = file_write(dir, other_name(s->file), s->value);
-	return r;
+	return r == -ENOENT && other_name(s->file) ?
+		       oci_cgroup_write(f, other_name(s->file), s->value) :
+		       r;
 }
 
 static int fail(const struct cgroup_folder *f, const struct setting *s, int r)
