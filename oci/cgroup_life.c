@@ -1,11 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* What is done to the control groups of a container that is there. */
+#include "base/dir.h"
 #include "base/err.h"
 #include "base/fd.h"
 #include "base/str.h"
 #include "oci/cgroup.h"
 #include "runtime/runtime.h"
-#include <dirent.h>
 #include <limits.h>
 #include <poll.h>
 #include <signal.h>
@@ -70,27 +70,23 @@ static int add_listed(int dir, struct pids *p)
 			return -ENOMEM;
 		p->list[p->n++] = (pid_t)pid;
 	}
-	return r == -EOPNOTSUPP ? 0 : r; /* of a threaded group: its parent lists them */
+	/* Of a threaded group, whose parent lists them; of one that was removed meanwhile. */
+	return r == -EOPNOTSUPP || r == -ENOENT || r == -ENODEV ? 0 : r;
 }
 
 static int walk(int dir, struct pids *p, int depth)
 {
-	int fd = openat(dir, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC), r = add_listed(dir, p);
-	DIR *d = fd < 0 ? NULL : fdopendir(fd);
+	_closedir_ DIR *d = dir_open(dir, ".");
+	int r = add_listed(dir, p);
 
-	if (!d) {
-		fd_close(fd);
-		return r;
-	}
-	for (struct dirent *e; r >= 0 && depth < DEPTH_MAX && (e = readdir(d));) {
+	for (struct dirent *e; d && r >= 0 && depth < DEPTH_MAX && (e = dir_next(d));) {
 		_close_ int sub = -1;
 
-		if (e->d_type != DT_DIR || str_is_dots(e->d_name, strlen(e->d_name)))
+		if (e->d_type != DT_DIR)
 			continue;
 		sub = openat(dir, e->d_name, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 		r = sub < 0 ? 0 : walk(sub, p, depth + 1);
 	}
-	closedir(d);
 	return r;
 }
 

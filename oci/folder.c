@@ -1,14 +1,13 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "oci/folder.h"
 
-#include "base/clock.h"
+#include "base/dir.h"
 #include "base/err.h"
 #include "base/fd.h"
 #include "base/proc.h"
 #include "base/str.h"
 #include "base/userns.h"
 #include "oci/config.h"
-#include <dirent.h>
 #include <sys/stat.h>
 
 #define ID_MAX 255 /* bytes: it is a name in a folder */
@@ -231,9 +230,9 @@ int oci_state(const struct oci_options *o, const char *id, json_t **ret)
 int oci_list(const struct oci_options *o, json_t **ret)
 {
 	_json_ json_t *list = json_array();
-	DIR *d = opendir(o->root);
+	_closedir_ DIR *d = opendir(o->root);
 
-	for (struct dirent *e; d && list && (e = readdir(d));) {
+	for (struct dirent *e; d && list && (e = dir_next(d));) {
 		json_t *state = NULL;
 
 		if (*e->d_name == '.' || e->d_type != DT_DIR)
@@ -244,8 +243,6 @@ int oci_list(const struct oci_options *o, json_t **ret)
 		else
 			json_array_append_new(list, state);
 	}
-	if (d)
-		closedir(d);
 	*ret = take_ptr(list);
 	return *ret ? 0 : -ENOMEM;
 }

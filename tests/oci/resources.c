@@ -157,7 +157,7 @@ static void device_program(void **state _unused_)
 	const struct cgroup_folder *v2;
 	char name[64];
 	pid_t pid;
-	int status;
+	int status, fd;
 
 	snprintf(name, sizeof(name), "/strata-oci-test/%d", getpid());
 	if (geteuid() || try("/dev/fuse") || oci_cgroup_make(&a, name, &g) < 0 ||
@@ -188,7 +188,12 @@ static void device_program(void **state _unused_)
 		_exit(try("/dev/null") == 0 && try("/dev/fuse") == EPERM ? 0 : 1);
 	}
 	assert_true(pid > 0 && waitpid(pid, &status, 0) == pid);
+	fd = open(v2->dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	assert_int_equal(oci_cgroup_held(fd), 0);
 	oci_cgroup_remove(&g);
+	/* One that goes while they are listed is no error. */
+	assert_int_equal(oci_cgroup_held(fd), 0);
+	fd_close(fd);
 	for (size_t i = 0; i < g.n; i++) {
 		*strrchr((char *)g.f[i].dir, '/') = '\0';
 		rmdir(g.f[i].dir);
