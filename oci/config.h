@@ -32,9 +32,9 @@ struct oci_config {
 	struct ctr_rlimit rlimits[OCI_RLIMITS_MAX];
 	const char *cgroups_path;
 	const json_t *resources, *seccomp, *hooks, *annotations, *devices;
-	bool has_oom, mounts_cgroup;
+	bool has_oom;
 	int oom_score_adj;
-	/* The mount of type "cgroup": its target and flags, -1 = none (cgroup_view.c). */
+	/* The mount of type "cgroup", -1 = none (cgroup_view.c). */
 	int cgroup_mount;
 };
 
