@@ -24,7 +24,8 @@
 #define FILTER_DENY  (SECCOMP_RET_ERRNO | 1u /* EPERM */)
 #define FILTER_KILL  SECCOMP_RET_KILL_PROCESS
 
-#define FILTER_MAX 512 /* instructions */
+#define FILTER_MAX 512 /* instructions, and ways out: at most one of each range of numbers */
+_Static_assert(FILTER_MAX >= FILTER_KNOWN + 2, "a way out of each range");
 
 /* A way out that does not lead to its return yet. */
 struct filter_exit {

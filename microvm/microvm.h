@@ -7,7 +7,8 @@
  * until the guest resets or powers off, or vm_stop() is called from another thread; vm_free().
  * A machine that ran until vm_config.stop_mark can be saved by vm_snapshot_save() instead of freed
  * at once; vm_config.snapshot begins another there. vm_probe() says beforehand whether this KVM can
- * run an unmodified kernel. Descriptors in a config are the caller's, and open until vm_free().
+ * run an unmodified kernel. Descriptors in a config are the caller's; those that a device reads or
+ * writes are open until vm_free(), but for disks and network, which are duplicated.
  *
  * Threads: one per vCPU, one for each device, two per file system (their serve functions are called
  * from these); the caller's thread waits in vm_run(). vCPU threads touch only KVM, the IOAPIC under

@@ -114,6 +114,10 @@ int vhost_user_start(struct vhost_user *u)
 	u->running = true;
 	if (window_refused(u))
 		return err(-EPROTO, "vhost-user: the front end's features do not fit together");
+	/*
+	 * Also where nothing waits: who served the ring before may have died before it asked for
+	 * the guest's next kick.
+	 */
 	for (unsigned i = 0; i < u->nqueues; i++)
 		if (u->rings[i].ready)
 			eventfd_write(virtio_mmio_queue(u->window, i)->kick_fd, 1);

@@ -16,7 +16,7 @@
  * The guest owns the rings: each index, length and address is copied once, checked once against
  * guest memory by mem_at(), and used from the copy. A malformed ring breaks its queue and sets
  * DEVICE_NEEDS_RESET; it never stops the process. Input and output files are the caller's, and
- * open until the device is freed.
+ * open until the device is freed, if virtio/devices.h does not say that they are duplicated.
  */
 #ifndef VIRTIO_VIRTIO_H
 #define VIRTIO_VIRTIO_H

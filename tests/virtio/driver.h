@@ -198,8 +198,7 @@ static inline void driver_queue(struct driver *d, unsigned i, uint16_t num)
 	reg_put(d, R_QUEUE_READY, 1);
 }
 
-/* Negotiates @features with VERSION_1, sets up @nqueues queues, DRIVER_OK. */
-/* All but ready. */
+/* Negotiates @features with VERSION_1, sets up @nqueues queues: all but ready. */
 static inline void driver_prepare(struct driver *d, uint64_t features, unsigned nqueues,
 				  uint16_t num)
 {
@@ -214,6 +213,7 @@ static inline void driver_ready(struct driver *d)
 	assert_int_equal(reg_get(d, R_STATUS), S_ACK | S_DRIVER | S_FEATURES_OK | S_DRIVER_OK);
 }
 
+/* The same, and DRIVER_OK. */
 static inline void driver_start(struct driver *d, uint64_t features, unsigned nqueues, uint16_t num)
 {
 	driver_prepare(d, features, nqueues, num);

@@ -219,6 +219,25 @@ static void served(_unused_ void **state)
 	end(f);
 }
 
+/* A back end that dies leaves an avail_event behind that would keep the guest from kicking. */
+static void guest_is_to_kick(_unused_ void **state)
+{
+	struct front *f = start();
+	struct ring *r = &f->d.rings[1];
+	uint16_t *event;
+
+	set_up(f);
+	ring_init(&f->d, r, 16);
+	event = driver_u16(&f->d, r->used + RING_USED_SIZE(r->num) - 2);
+	*event = 0x1234;
+	put_ring(f, 1, 0);
+	for (int i = 0; i < WAIT_MS && __atomic_load_n(event, __ATOMIC_SEQ_CST); i++)
+		usleep(1000);
+	assert_int_equal(__atomic_load_n(event, __ATOMIC_SEQ_CST), 0);
+	assert_int_equal(hang_up(f), 0);
+	end(f);
+}
+
 static void stopped(_unused_ void **state)
 {
 	struct front *f = start();
@@ -391,10 +410,11 @@ static void configuration(_unused_ void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(served),	  cmocka_unit_test(stopped),
-		cmocka_unit_test(bad_messages),	  cmocka_unit_test(bad_values),
-		cmocka_unit_test(memory_refused), cmocka_unit_test(ring_outside),
-		cmocka_unit_test(ring_malformed), cmocka_unit_test(configuration),
+		cmocka_unit_test(served),	 cmocka_unit_test(guest_is_to_kick),
+		cmocka_unit_test(stopped),	 cmocka_unit_test(bad_messages),
+		cmocka_unit_test(bad_values),	 cmocka_unit_test(memory_refused),
+		cmocka_unit_test(ring_outside),	 cmocka_unit_test(ring_malformed),
+		cmocka_unit_test(configuration),
 	};
 
 	return cmocka_run_group_tests_name("virtio/vhost_user", tests, NULL, NULL);
