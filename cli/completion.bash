@@ -31,7 +31,7 @@ _strata() {
 	done
 	COMPREPLY=()
 	case $prev in
-	--root | --runroot | -f | --file | -o | --output | -i | --input | --modules | -c | --config)
+	--root | --runroot | -f | --file | -o | --output | -i | --input | --modules | -c | --config | --env-file | --label-file)
 		mapfile -t COMPREPLY < <(compgen -f -- "$cur")
 		return
 		;;

@@ -7,7 +7,7 @@
 #include <getopt.h>
 #include <stdio.h>
 
-#define OPTIONS_MAX 48
+#define OPTIONS_MAX 72
 
 static void print_option(const struct option_def *o)
 {

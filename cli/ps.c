@@ -64,13 +64,13 @@ static int list_one(void *ctx, const struct ps_entry *p)
 	if (l->rows.json)
 		json_array_append_new(
 			l->rows.json,
-			json_pack("{s:s, s:s, s:s, s:s, s:s, s:o, s:s, s:i, s:i, s:b, s:s}", "id",
-				  p->id, "name", p->name, "image", p->image, "kind", p->kind,
+			json_pack("{s:s, s:s, s:s, s:s, s:s, s:o, s:s, s:i, s:i, s:b, s:s, s:O*}",
+				  "id", p->id, "name", p->name, "image", p->image, "kind", p->kind,
 				  "driver", p->driver, "command", json_from_strv(p->command),
 				  "status", inst_status_name(p->state->status), "pid",
 				  (int)p->state->pid, "exitCode", p->state->exit_code,
 				  "checkpointed", (int)p->checkpointed, "created",
-				  clock_text(p->state->created).s));
+				  clock_text(p->state->created).s, "labels", p->labels));
 	else if (l->quiet)
 		printf("%s\n", p->id);
 	else

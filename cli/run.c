@@ -6,6 +6,7 @@
 #include "base/str.h"
 #include "cli/cli.h"
 #include "cli/foreground.h"
+#include "cli/run_options.h"
 #include "cli/run_pull.h"
 #include <unistd.h>
 #include <stdio.h>
@@ -65,140 +66,16 @@ static int create_image(struct cli *c, struct run_options *o)
 	return 0;
 }
 
-/* What the command line says, where the table of options can point at it. */
-static struct {
-	struct run_options o;
-	char **env, **volumes, **ports, **disks, **ulimits, **cap_add, **cap_drop, **storage;
-	unsigned timeout;
-	const char *pull;
-	bool vm;
-} asked = { .o = { .detach_keys = DETACH_KEYS } };
-
-static const struct option_def detach_keys = {
-	.name = "detach-keys",
-	.kind = OPT_STR,
-	.dst = &asked.o.detach_keys,
-	.arg = "KEYS",
-	.help = "typed on a terminal (-it), they leave it to itself (" DETACH_KEYS ")",
-};
-
-/* The one before the last is run's alone: who creates has no terminal to leave. */
-static struct option_def options[] = {
-	{ 0, "vm", OPT_FLAG, &asked.vm, NULL, "a microVM on KVM instead of a container" },
-	{ 0, "rm", OPT_FLAG, &asked.o.rm, NULL,
-	  "remove the instance and its top when it has ended" },
-	{ 'i', "interactive", OPT_FLAG, &asked.o.interactive, NULL, "hand on standard input" },
-	{ 't', "tty", OPT_FLAG, &asked.o.tty, NULL, "give the command a terminal" },
-	{ 'd', "detach", OPT_FLAG, &asked.o.detach, NULL, "do not wait; print the instance's id" },
-	{ 'e', "env", OPT_LIST, &asked.env, "NAME[=VALUE]",
-	  "set in the environment (VALUE from ours without =)" },
-	{ 'v', "volume", OPT_LIST, &asked.volumes, "SRC:DST[:ro]", "a host folder or file inside" },
-	{ 0, "disk", OPT_LIST, &asked.disks, "FILE[:/DST][:ro]",
-	  "a raw file as a microVM's disk, /dev/vda...; its ext4 mounted at DST" },
-	{ 0, "disk-rate", OPT_SIZE, &asked.o.disk_rate, "BYTES[kmg]",
-	  "at most so much a second, read and written, of each disk" },
-	{ 'w', "workdir", OPT_STR, &asked.o.workdir, "DIR", "working directory" },
-	{ 'u', "user", OPT_STR, &asked.o.user, "USER[:GROUP]",
-	  "by name or number, from the image's own passwd" },
-	{ 0, "entrypoint", OPT_STR, &asked.o.entrypoint, "PROGRAM",
-	  "in place of the image's entrypoint" },
-	{ 'm', "memory", OPT_SIZE, &asked.o.limits.memory, "BYTES[kmg]",
-	  "at most this much memory (a microVM: 512m)" },
-	{ 0, "cpus", OPT_CPUS, &asked.o.limits.nano_cpus, "N",
-	  "at most this many CPUs' time, e.g. 1.5" },
-	{ 0, "vcpus", OPT_UINT, &asked.o.vcpus, "N", "virtual CPUs of a microVM (1)" },
-	{ 0, "balloon", OPT_FLAG, &asked.o.balloon, NULL,
-	  "what a microVM frees goes back to the host" },
-	{ 0, "huge-pages", OPT_STR, &asked.o.huge_pages, "thp|hugetlb",
-	  "a microVM's memory in pages of 2 MiB" },
-	{ 0, "dax", OPT_SIZE, &asked.o.dax, "BYTES[kmg]",
-	  "a window in which a microVM shares the host's cache of stored files" },
-	{ 0, "vmm", OPT_STR, &asked.o.vmm, "auto|kvm|qemu",
-	  "what a microVM runs on: KVM, or QEMU where that cannot (auto)" },
-	{ 0, "cold", OPT_FLAG, &asked.o.cold, NULL,
-	  "boot a microVM, in place of going on from one that has" },
-	{ 0, "pids-limit", OPT_SIZE, &asked.o.limits.pids, "N", "at most this many processes" },
-	{ 0, "io-rate", OPT_SIZE, &asked.o.limits.io_rate, "BYTES[kmg]",
-	  "at most so much a second from and to the store's disk" },
-	{ 0, "ulimit", OPT_LIST, &asked.ulimits, "NAME=SOFT[:HARD]",
-	  "a limit of each of its processes, e.g. nofile=1024:4096; -1: none" },
-	{ 0, "cap-add", OPT_LIST, &asked.cap_add, "NAME",
-	  "a capability more than docker's set (a microVM has all), or ALL" },
-	{ 0, "cap-drop", OPT_LIST, &asked.cap_drop, "NAME",
-	  "a capability that its processes are not to have, or ALL" },
-	{ 0, "storage-opt", OPT_LIST, &asked.storage, "size=BYTES[kmg]",
-	  "what its top may hold: more is ENOSPC (a container: driver fuse)" },
-	{ 0, "timeout", OPT_UINT, &asked.timeout, "SECONDS",
-	  "kill it when it has run for so long (0: never)" },
-	{ 0, "name", OPT_STR, &asked.o.name, "NAME", "a name for the instance" },
-	{ 0, "hostname", OPT_STR, &asked.o.hostname, "NAME", "its host name (the id)" },
-	{ 0, "network", OPT_STR, &asked.o.network, "none|host|user|bridge",
-	  "none (default): a loopback; user: the host's connections, by passt; bridge: NAT" },
-	{ 'p', "publish", OPT_LIST, &asked.ports, "[ADDR:]HOST:GUEST[/udp]",
-	  "a port of the host's leads to one of the instance's; asks for a network" },
-	{ 0, "net-rate", OPT_SIZE, &asked.o.net_rate, "BYTES[kmg]",
-	  "at most so much a second, each way, over a microVM's network" },
-	{ 0, "driver", OPT_STR, &asked.o.driver, "fuse|overlay|auto",
-	  "who serves a container's root (auto)" },
-	{ 0, "verify", OPT_STR, &asked.o.verify, "open|never",
-	  "compare stored bytes with their digests when read first (open)" },
-	{ 0, "read-only", OPT_FLAG, &asked.o.read_only, NULL, "no writable top" },
-	{ 0, "platform", OPT_STR, &asked.o.platform, "OS/ARCH[/VARIANT]",
-	  "refuse an image for another one; a foreign one needs binfmt_misc" },
-	{ 0, "pull", OPT_STR, &asked.pull, "never|missing|always|lazy",
-	  "take the image first (never); lazy: if missing, and begin while it arrives" },
-	{ 0, "kernel", OPT_STR, &asked.o.kernel, "NAME|FILE",
-	  "guest kernel of a microVM (STRATA_KERNEL, or what `kernel use` chose)" },
-	{ 0, "trace-boot", OPT_FLAG, &asked.o.trace, NULL,
-	  "a microVM's phases and exits, on stderr when it has ended" },
-	{ 0 },
-	{ 0 },
-};
-
-static int parse(bool create, int argc, char **argv, int *ret_status)
-{
-	const struct usage u = {
-		create ? "create" : "run",
-		"[OPTIONS] IMAGE [COMMAND [ARGUMENT...]]",
-		create ? "Makes an instance that `strata start` starts, and prints its id." :
-			 "Runs a command in an image. Exit status: the command's; 125 strata\n"
-			 "failed, 126 the command cannot be executed, 127 it is not there, 128+n\n"
-			 "it died of signal n.",
-		options,
-		1,
-		-1,
-		true
-	};
-
-	if (!create)
-		options[ARRAY_SIZE(options) - 2] = detach_keys;
-	if (options_parse(&u, argc, argv, &argv, ret_status))
-		return 1;
-	asked.o.image = argv[0];
-	asked.o.command = argv + 1;
-	asked.o.env = asked.env;
-	asked.o.volumes = asked.volumes;
-	asked.o.ports = asked.ports;
-	asked.o.disks = asked.disks;
-	asked.o.ulimits = asked.ulimits;
-	asked.o.cap_add = asked.cap_add;
-	asked.o.cap_drop = asked.cap_drop;
-	asked.o.storage = asked.storage;
-	asked.o.timeout = asked.timeout;
-	if (asked.vm)
-		asked.o.kind = RUN_VM;
-	return 0;
-}
-
 static int verb(struct cli *c, int argc, char **argv, bool create)
 {
+	struct run_asked *asked;
 	int status;
 
-	if (parse(create, argc, argv, &status))
+	if (run_options_parse(create, argc, argv, &asked, &status))
 		return status;
-	if (!cli_root_engine(c, NULL) || run_pull(c, &asked.o, asked.pull))
+	if (!cli_root_engine(c, NULL) || run_pull(c, &asked->o, asked->pull))
 		return EXIT_ERROR;
-	return create ? create_image(c, &asked.o) : run_image(c, &asked.o);
+	return create ? create_image(c, &asked->o) : run_image(c, &asked->o);
 }
 
 int verb_run(struct cli *c, int argc, char **argv)

@@ -44,6 +44,21 @@ static json_t *base_config(struct engine *e, const struct run_spec *s)
 	return config_of_spec(s);
 }
 
+/* Those of the instance, which the image's stand beneath. */
+static int add_labels(json_t *config, const struct run_spec *s)
+{
+	json_t *c = json_object_get(config, "config");
+
+	if (!s->labels)
+		return 0;
+	if (!json_is_object(c)) {
+		c = json_object();
+		if (json_object_set_new(config, "config", c) < 0)
+			return -ENOMEM;
+	}
+	return json_object_set(c, "Labels", s->labels) < 0 ? -ENOMEM : 0;
+}
+
 /* OCI image-spec config.md: one history line, and the diffIDs. */
 static int add_layer(json_t *config, const struct run_spec *s, const struct image_layer *layers,
 		     size_t n, const struct commit_options *o)
@@ -82,6 +97,8 @@ static int name_image(struct engine *e, struct txn *t, const struct run_spec *s,
 	_free_ char *name = NULL;
 	int r = config ? add_layer(config, s, layers, n, o) : -ENOMEM;
 
+	if (r >= 0)
+		r = add_labels(config, s);
 	if (r >= 0 && o->name)
 		r = image_name_canonical(o->name, &name);
 	for (size_t i = 0; r >= 0 && i < strv_len(o->changes); i++)

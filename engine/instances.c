@@ -57,6 +57,9 @@ static int ps_one(void *ctx, struct inst *i)
 	p.kind = spec_kind_name(spec->kind);
 	p.driver = spec_driver_name(spec->driver);
 	p.command = spec->argv;
+	p.labels = spec->labels;
+	p.layers = spec->layers;
+	p.nlayers = spec->nlayers;
 	p.checkpointed = spec->kind == RUN_VM && state.status == INST_STOPPED &&
 			 checkpoint_exists(w->store, p.id);
 	return w->fn(w->ctx, &p);

@@ -14,6 +14,9 @@ struct engine_options;
 struct ps_entry {
 	const char *id, *name, *image, *kind, *driver;
 	char *const *command;
+	const json_t *labels; /* an object of strings, or NULL */
+	const struct digest *layers;
+	size_t nlayers;
 	const struct inst_state *state;
 	bool checkpointed; /* stopped, and `restore` would have it go on */
 };

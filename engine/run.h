@@ -24,10 +24,13 @@ struct run_options {
 	char *const *command;	/* after the image's name */
 	const char *entrypoint; /* replaces the image's, and drops its CMD */
 	char *const *env;	/* NAME=VALUE, or NAME to hand on ours */
-	char *const *volumes;	/* SRC:DST[:ro] */
-	char *const *disks;	/* RUN_VM: FILE[:/PATH][:ro] */
-	char *const *ports;	/* [ADDRESS:]HOST:GUEST[/tcp|/udp], with network "user" */
-	char *const *ulimits;	/* NAME=SOFT[:HARD] */
+	char *const *env_files; /* of such lines, which env wins over */
+	char *const *labels;	/* NAME=VALUE, or NAME for an empty one */
+	char *const *label_files;
+	char *const *volumes; /* SRC:DST[:ro] */
+	char *const *disks;   /* RUN_VM: FILE[:/PATH][:ro] */
+	char *const *ports;   /* [ADDRESS:]HOST:GUEST[/tcp|/udp], with network "user" */
+	char *const *ulimits; /* NAME=SOFT[:HARD] */
 	char *const *cap_add, *const *cap_drop; /* names of capabilities(7), or ALL */
 	char *const *storage;			/* size=BYTES[kmg] */
 	const char *workdir, *user, *name, *hostname, *network, *driver, *kernel, *mountpoint;

@@ -95,6 +95,7 @@ void spec_free(struct run_spec *s)
 	strv_free(s->argv);
 	strv_free(s->env);
 	strv_free(s->ports);
+	json_decref(s->labels);
 	free(s->cwd);
 	free(s->user);
 	free(s->hostname);

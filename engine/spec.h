@@ -21,6 +21,7 @@ struct run_spec {
 	struct digest *layers; /* diff_ids, lowest first */
 	size_t nlayers;
 	char **argv, **env, **ports;
+	json_t *labels; /* name: value, the image's too; or NULL */
 	char *cwd, *user, *hostname, *mountpoint;
 	char *kernel, *modules; /* files of a microVM; modules may be NULL */
 	char *clone_of;		/* the id of the microVM that this one went on as a clone of */

@@ -74,6 +74,8 @@ json_t *spec_to_json(const struct run_spec *s)
 		s->rm, "terminal", s->tty, "interactive", s->interactive, "readOnly", s->read_only,
 		"logged", s->logged, "trace", s->trace);
 
+	if (j && s->labels)
+		json_object_set(j, "labels", s->labels);
 	if (j && s->clone_of)
 		json_object_set_new(j, "cloneOf", json_string(s->clone_of));
 	if (j && s->timeout)
@@ -259,6 +261,7 @@ int spec_from_json(const json_t *j, struct run_spec **ret)
 	numbers_from_json(j, s);
 	eth0_from_json(json_get_array(j, "eth0"), s);
 	flags_from_json(j, s);
+	s->labels = json_incref(json_get_object(j, "labels"));
 	*ret = take_ptr(s);
 	return 0;
 }
@@ -289,15 +292,14 @@ static void empty_sources(const json_t *a)
 	json_t *o;
 	size_t i;
 
-	json_array_foreach(a, i, o)
-		empty(o, "source");
+	json_array_foreach(a, i, o) empty(o, "source");
 }
 
 /* Above all, where things are on the host. */
 static void drop_what_is_not_the_vmms(json_t *j)
 {
-	static const char *const dropped[] = { "layers",  "driver",	"kernel",
-					       "cloneOf", "stopSignal", "ports" };
+	static const char *const dropped[] = { "layers",     "driver", "kernel", "cloneOf",
+					       "stopSignal", "ports",  "labels" };
 	static const char *const emptied[] = { "name", "image", "store", "modules" };
 
 	for (unsigned i = 0; i < ARRAY_SIZE(dropped); i++)

@@ -2,6 +2,7 @@
 /* The options of a run and the config of its image become a spec. */
 #include "engine/spec.h"
 #include "engine/spec_disk.h"
+#include "engine/spec_env.h"
 #include "engine/spec_process.h"
 #include "base/err.h"
 #include "base/json.h"
@@ -12,7 +13,6 @@
 #include "microvm/microvm.h"
 #include <signal.h>
 
-#define DEFAULT_PATH	  "PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 #define VM_DEFAULT_MEMORY (512ull << 20)
 #define MEMORY_MIN	  (6ull << 20) /* docker's: less does not hold a process being made */
 
@@ -37,46 +37,6 @@ static int parse_volume(struct run_spec *s, const char *text)
 		return err_sys("volume '%s'", text);
 	return spec_add_volume(s, real, strlen(real), dst, opt ? (size_t)(opt - dst) : strlen(dst),
 			       rdonly);
-}
-
-static int add_env(struct run_spec *s, const char *assignment)
-{
-	const char *value;
-	_free_ char *text = NULL;
-
-	if (assignment[0] == '\0' || assignment[0] == '=')
-		return err(-EINVAL, "environment '%s': must be NAME=VALUE or NAME", assignment);
-	if (strchr(assignment, '='))
-		return strv_setenv(&s->env, assignment);
-	value = getenv(assignment);
-	if (!value)
-		return 0;
-	text = str_fmt("%s=%s", assignment, value);
-	return text ? strv_setenv(&s->env, text) : -ENOMEM;
-}
-
-static int join_env(struct run_spec *s, const struct run_options *o, const json_t *config)
-{
-	_strv_free_ char **image_env = NULL;
-	int r = json_to_strv(json_get_array(config, "Env"), &image_env);
-
-	if (r < 0)
-		return err(r, "image %s: config.Env is no list of strings", s->image);
-	for (size_t i = 0; i < strv_len(image_env); i++) {
-		r = strv_setenv(&s->env, image_env[i]);
-		if (r < 0)
-			return r;
-	}
-	if (!strv_getenv(s->env, "PATH") && (r = strv_setenv(&s->env, DEFAULT_PATH)) < 0)
-		return r;
-	if (o->tty && !strv_getenv(s->env, "TERM") && (r = strv_setenv(&s->env, "TERM=xterm")) < 0)
-		return r;
-	for (size_t i = 0; i < strv_len(o->env); i++) {
-		r = add_env(s, o->env[i]);
-		if (r < 0)
-			return r;
-	}
-	return 0;
 }
 
 /* docker's rule: an entrypoint of the caller's drops the image's CMD; a command of the caller's
@@ -337,7 +297,9 @@ int spec_new(const struct run_options *o, const struct image *image, struct run_
 	if (r >= 0)
 		r = copy_options(s, o, config);
 	if (r >= 0)
-		r = join_env(s, o, config);
+		r = spec_join_env(s, o, config);
+	if (r >= 0)
+		r = spec_join_labels(s, o, config);
 	if (r >= 0)
 		r = join_argv(s, o, config);
 	if (r >= 0)

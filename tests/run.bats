@@ -75,6 +75,41 @@ both_drivers() {
 	fails 125 "nobodyhere" "$strata" run --rm -u nobodyhere small true
 }
 
+@test "--env-file: lines of NAME=VALUE, those of -e win, a bad line is named; create has it too" {
+	printf '# none\n\nA=file\n  B=two words # and more\nC=file\nOURS\nNOBODYS\n' >"$work/env"
+	printf 'A=second\r\n' >"$work/more"
+	OURS=1 "$strata" create --name c --env-file "$work/env" --env-file "$work/more" -e C=option small \
+		sh -c 'echo "$A,$B,$C,$OURS,${NOBODYS-unset}"'
+	[ "$("$strata" start -a c)" = "second,two words # and more,option,1,unset" ]
+	[ "$("$strata" start -a c)" = "second,two words # and more,option,1,unset" ]
+	printf 'A=1\nA B=2\n' >"$work/bad"
+	fails 125 "$work/bad:2: a blank in the name" "$strata" run --rm --env-file "$work/bad" small true
+	printf '=x\n' >"$work/bad"
+	fails 125 "$work/bad:1: there is no name" "$strata" run --rm --env-file "$work/bad" small true
+	printf 'A=\0\n' >"$work/bad"
+	fails 125 "$work/bad:1: it holds a NUL" "$strata" create --env-file "$work/bad" small true
+	fails 125 "$work/none: No such file" "$strata" run --rm --env-file "$work/none" small true
+	fails 125 "Is a directory" "$strata" run --rm --env-file "$work" small true
+}
+
+@test "labels: over the image's; inspect shows them, commit hands them on" {
+	need jq
+	"$strata" import -q -c 'LABEL a=image b=image' "$work/rootfs" labelled
+	printf 'b=file\nfile\n' >"$work/labels"
+	"$strata" create --name l --label-file "$work/labels" -l b=option --label 'c=x=y' -l bare labelled true
+	want='{"a":"image","b":"option","bare":"","c":"x=y","file":""}'
+	[ "$("$strata" inspect l | jq -cS '.[0].config.labels')" = "$want" ]
+	"$strata" start -a l
+	[ "$("$strata" inspect l | jq -cS '.[0].config.labels')" = "$want" ]
+	[ "$("$strata" ps -a --format json | jq -cS '.[0].labels')" = "$want" ]
+	"$strata" commit l made
+	[ "$("$strata" inspect made | jq -cS '.[0].config.config.Labels')" = "$want" ]
+	fails 125 "label '=x': must be NAME=VALUE" "$strata" run --rm -l =x small true
+	fails 125 "label 'a=" "$strata" run --rm -l $'a=\xff' small true
+	printf "a b\n" >"$work/labels"
+	fails 125 "$work/labels:1: a blank" "$strata" run --rm --label-file "$work/labels" small true
+}
+
 @test "writes go to the top, the image stays as it was" {
 	check() {
 		"$strata" run --name w "$@" small sh -c 'echo new >/etc/greeting; rm /etc/greeting-link; mkdir /fresh; chmod 700 /root'
