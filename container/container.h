@@ -118,5 +118,7 @@ int ctr_pidfd(const struct ctr *c);
 /* The master of the terminal, owned by the ctr (dup it), or -1. */
 int ctr_console(const struct ctr *c);
 void ctr_free(struct ctr *c);
+/* Kills it, awaits its end and forgets it. */
+void ctr_abort(struct ctr *c);
 
 #endif

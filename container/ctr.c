@@ -14,7 +14,6 @@ struct ctr {
 	int pidfd, sock, console;
 };
 
-/* The child was not let in, or failed before it was ready: nobody but us knows of it. */
 static void reap(struct ctr *c)
 {
 	siginfo_t si;
@@ -245,4 +244,10 @@ void ctr_free(struct ctr *c)
 	fd_close(c->pidfd);
 	fd_close(c->console);
 	free(c);
+}
+
+void ctr_abort(struct ctr *c)
+{
+	reap(c);
+	ctr_free(c);
 }

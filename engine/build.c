@@ -213,8 +213,11 @@ static int run_container(struct build *b, const struct ctr_spec *spec, int *ret_
 	if (r < 0)
 		return r;
 	r = ctr_start(c);
-	if (r >= 0)
-		r = proc_wait(ctr_pidfd(c), ret_code);
+	if (r < 0) {
+		ctr_abort(c);
+		return r;
+	}
+	r = proc_wait(ctr_pidfd(c), ret_code);
 	ctr_free(c);
 	return r;
 }

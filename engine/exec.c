@@ -138,19 +138,16 @@ static int exec_container(const struct run_spec *spec, int pidfd, const struct e
 static int start_container(const struct run_spec *spec, int pidfd, const struct exec_options *o,
 			   struct exec *ret)
 {
-	struct ctr *ctr = NULL;
+	struct ctr *ctr;
 	int r = is_protected() ? 0 : err(-EPERM, "exec: this program could be overwritten");
 
 	if (r >= 0)
 		r = exec_container(spec, pidfd, o, &ctr);
-	if (r >= 0)
-		r = ctr_start(ctr);
+	if (r < 0)
+		return r;
+	r = ctr_start(ctr);
 	if (r < 0) {
-		int status;
-
-		if (ctr)
-			proc_wait(ctr_pidfd(ctr), &status);
-		ctr_free(ctr);
+		ctr_abort(ctr);
 		return r;
 	}
 	*ret = (struct exec){ .pidfd = ctr_pidfd(ctr), .console = ctr_console(ctr), .ctr = ctr };

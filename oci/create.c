@@ -9,7 +9,6 @@
 #include "oci/process.h"
 #include <limits.h>
 #include <sched.h>
-#include <signal.h>
 #include <sys/socket.h>
 #include <sys/un.h>
 
@@ -189,14 +188,12 @@ static int prepare(struct create *t)
 	c->given.no_pivot = t->o->no_pivot;
 	c->given.new_keyring = !t->o->no_new_keyring;
 	c->given.preserve_fds = t->o->preserve_fds;
-	t->making = (struct making){ .f = &t->f, .c = c };
-	c->spec.enter = making_enter;
-	c->spec.enter_ctx = &t->making;
+	making_set(&t->making, &t->f, c);
 	set_hooks(t);
 	return r;
 }
 
-/* It is there: told to the folder, the caller's files and whoever takes the terminal. */
+/* It is there: told to the folder first, by which `delete` finds it. */
 static int settle(struct create *t, struct oci_process *p)
 {
 	int r = proc_start_time(p->pid, &t->f.start_time);
@@ -204,31 +201,25 @@ static int settle(struct create *t, struct oci_process *p)
 	t->f.pid = p->pid;
 	if (r >= 0)
 		r = folder_save(&t->f);
-	if (r >= 0)
-		r = console_send(t->o, p);
-	return r < 0 ? r : pid_file_write(t->o, p->pid);
+	return r < 0 ? r : process_tell(t->o, p);
 }
 
 static int make_process(struct create *t, struct oci_process *ret)
 {
-	struct oci_process p = { .pidfd = -1, .console = -1 };
-	int r = ctr_create(&t->c->spec, &p.ctr);
+	struct oci_process p;
+	struct ctr *ctr;
+	int r = ctr_create(&t->c->spec, &ctr);
 
 	leave_bundle(t);
 	if (r < 0)
 		return r;
-	p.pid = ctr_pid(p.ctr);
-	p.pidfd = ctr_pidfd(p.ctr);
-	p.console = ctr_console(p.ctr);
+	p = process_of(ctr);
 	r = settle(t, &p);
-	if (r < 0) {
-		proc_pidfd_kill(p.pidfd, SIGKILL);
-		proc_wait(p.pidfd, &(int){ 0 });
-		oci_process_done(&p);
-		return r;
-	}
-	*ret = p;
-	return 0;
+	if (r < 0)
+		ctr_abort(p.ctr);
+	else
+		*ret = p;
+	return r;
 }
 
 static void undo(struct create *t)

@@ -5,14 +5,12 @@
  */
 #include "base/err.h"
 #include "base/fd.h"
-#include "base/proc.h"
 #include "base/str.h"
 #include "oci/bundle.h"
 #include "oci/parts.h"
 #include "oci/process.h"
 #include <limits.h>
 #include <sched.h>
-#include <signal.h>
 #include <sys/stat.h>
 
 struct exec {
@@ -195,9 +193,7 @@ static int prepare(struct exec *e)
 		r = find_namespaces(e);
 	if (r >= 0)
 		r = open_group(e);
-	e->making = (struct making){ .f = &e->f, .c = c };
-	c->spec.enter = making_enter;
-	c->spec.enter_ctx = &e->making;
+	making_set(&e->making, &e->f, c);
 	return r;
 }
 
@@ -215,27 +211,21 @@ static int check_running(struct exec *e)
 
 static int launch(struct exec *e, struct oci_process *ret)
 {
-	struct oci_process p = { .pidfd = -1, .console = -1 };
-	int r = ctr_exec(e->init, &e->c->spec, &p.ctr);
+	struct oci_process p;
+	struct ctr *ctr;
+	int r = ctr_exec(e->init, &e->c->spec, &ctr);
 
 	if (r < 0)
 		return r;
-	p.pid = ctr_pid(p.ctr);
-	p.pidfd = ctr_pidfd(p.ctr);
-	p.console = ctr_console(p.ctr);
-	r = console_send(e->o, &p);
+	p = process_of(ctr);
+	r = process_tell(e->o, &p);
 	if (r >= 0)
-		r = pid_file_write(e->o, p.pid);
-	if (r >= 0)
-		r = ctr_start(p.ctr);
-	if (r < 0) {
-		proc_pidfd_kill(p.pidfd, SIGKILL);
-		proc_wait(p.pidfd, &(int){ 0 });
-		oci_process_done(&p);
-		return r;
-	}
-	*ret = p;
-	return 0;
+		r = oci_process_start(&p);
+	if (r < 0)
+		ctr_abort(p.ctr);
+	else
+		*ret = p;
+	return r;
 }
 
 int oci_exec(const struct oci_options *o, const char *id, struct oci_process *ret)

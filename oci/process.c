@@ -22,12 +22,19 @@ static int set_oom_score(pid_t pid, int score)
 	return r < 0 ? err(r, "cannot set the score of the OOM killer: %s", strerror(-r)) : 0;
 }
 
-int making_enter(void *ctx, pid_t pid)
+static int enter(void *ctx, pid_t pid)
 {
 	const struct making *m = ctx;
 	int r = oci_cgroup_enter(&m->f->cgroup, pid, m->c->spec.cgroup_fd < 0);
 
 	return r >= 0 && m->c->has_oom ? set_oom_score(pid, m->c->oom_score_adj) : r;
+}
+
+void making_set(struct making *m, struct folder *f, struct oci_config *c)
+{
+	*m = (struct making){ .f = f, .c = c };
+	c->spec.enter = enter;
+	c->spec.enter_ctx = m;
 }
 
 int process_error(int r)
@@ -70,7 +77,7 @@ static int connect_to(const char *path)
 	return connect(s, (struct sockaddr *)&a, sizeof(a)) < 0 ? -errno : take_fd(s);
 }
 
-int console_send(const struct oci_options *o, struct oci_process *p)
+static int console_send(const struct oci_options *o, struct oci_process *p)
 {
 	static const char name[] = "/dev/ptmx";
 	_close_ int s = -1;
@@ -87,7 +94,7 @@ int console_send(const struct oci_options *o, struct oci_process *p)
 	return 0;
 }
 
-int pid_file_write(const struct oci_options *o, pid_t pid)
+static int pid_file_write(const struct oci_options *o, pid_t pid)
 {
 	_free_ char *dir = NULL;
 	const char *name;
@@ -107,6 +114,23 @@ int pid_file_write(const struct oci_options *o, pid_t pid)
 		     file_replace(fd, name ? name + 1 : o->pid_file, text, strlen(text), 0644,
 				  false);
 	return r < 0 ? err(r, "cannot write %s: %s", o->pid_file, strerror(-r)) : 0;
+}
+
+struct oci_process process_of(struct ctr *ctr)
+{
+	return (struct oci_process){
+		.pid = ctr_pid(ctr),
+		.pidfd = ctr_pidfd(ctr),
+		.console = ctr_console(ctr),
+		.ctr = ctr,
+	};
+}
+
+int process_tell(const struct oci_options *o, struct oci_process *p)
+{
+	int r = console_send(o, p);
+
+	return r < 0 ? r : pid_file_write(o, p->pid);
 }
 
 int oci_process_start(struct oci_process *p)

@@ -6,13 +6,13 @@
 #include "oci/config.h"
 #include "oci/folder.h"
 
-/* What the container room's callbacks are handed. */
+/* What the container room's callback is handed. */
 struct making {
 	struct folder *f;
 	const struct oci_config *c;
 };
-/* As ctr_spec.enter: control groups, the score of the OOM killer. */
-int making_enter(void *ctx, pid_t pid);
+/* What is made of @c enters the control groups of @f, with the score of the OOM killer. */
+void making_set(struct making *m, struct folder *f, struct oci_config *c);
 
 /* What is not of the command is neither ENOENT nor EACCES (exit codes 127 and 126). */
 int process_error(int r);
@@ -21,8 +21,10 @@ int process_error(int r);
 int preserve_check(unsigned n);
 /* A terminal needs somebody who takes it: an error says what is missing. */
 int console_check(const struct oci_options *o, bool tty);
-/* Hands the terminal over to the socket o->console, if there is one. */
-int console_send(const struct oci_options *o, struct oci_process *p);
-int pid_file_write(const struct oci_options *o, pid_t pid);
+
+/* The one behind @ctr, which is its own from now on. */
+struct oci_process process_of(struct ctr *ctr);
+/* Its terminal to the socket o->console, its number to o->pid_file: where they are asked for. */
+int process_tell(const struct oci_options *o, struct oci_process *p);
 
 #endif
