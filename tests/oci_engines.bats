@@ -51,14 +51,14 @@ podman_setup() {
 	run -126 p run --rm --network none box /etc/passwd
 	run -127 p run --rm --network none box /nosuch
 	[ "$(echo in | p run -i --rm --network none box cat)" = in ]
-	run -0 p run --rm --network none --user user --read-only box sh -c 'id; touch /x; cat /proc/self/attr/current >/dev/null; grep CapEff /proc/self/status'
+	run -0 p run --rm --network none --user user --read-only box sh -c 'exec 2>&1; id; touch /x; cat /proc/self/attr/current >/dev/null; grep CapEff /proc/self/status'
 	[[ $output == *"uid=1000(user)"*"Read-only"*"0000000000000000"* ]]
 	run -0 p run --rm --network none --privileged box sh -c 'readlink /dev/ptmx; ls /dev/null; grep CapBnd /proc/self/status'
 	[[ $output == *"/dev/null"* && $output != *00000000a80425fb* ]]
 	run -0 p run --rm --network none --uidmap 0:100000:1000 box sh -c 'cat /proc/self/uid_map; echo x >/dev/null'
 	[[ $output == *100000* ]]
 	run -0 p run --rm --network none --sysctl kernel.msgmax=9999 --tmpfs /etc/x:rw,size=1m -v "$work:/host:ro" box \
-		sh -c 'cat /proc/sys/kernel/msgmax; ls /host/root.tar; touch /host/x; true'
+		sh -c 'exec 2>&1; cat /proc/sys/kernel/msgmax; ls /host/root.tar; touch /host/x; true'
 	[[ $output == *9999*root.tar*Read-only* ]]
 	[ -z "$(p ps -aq)" ]
 }
