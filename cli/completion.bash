@@ -63,6 +63,13 @@ _strata() {
 	--compression) mapfile -t COMPREPLY < <(compgen -W 'keep zstd:chunked' -- "$cur"); return ;;
 	--platform) mapfile -t COMPREPLY < <(compgen -W 'linux/amd64 linux/386 linux/arm64 linux/arm/v7' -- "$cur"); return ;;
 	--network) mapfile -t COMPREPLY < <(compgen -W 'none host user bridge' -- "$cur"); return ;;
+	--filter)
+		local keys='label= name= id= status= exited= ancestor='
+		[[ $verb != images ]] || keys='reference= dangling=true dangling=false label='
+		mapfile -t COMPREPLY < <(compgen -W "$keys" -- "$cur")
+		compopt -o nospace
+		return
+		;;
 	--format) mapfile -t COMPREPLY < <(compgen -W 'table json oci-archive oci-dir docker-archive' -- "$cur"); return ;;
 	esac
 	if [[ -z $verb ]]; then

@@ -60,6 +60,38 @@ teardown() {
 	"$strata" inspect small | jq -e '.[0].type == "image"'
 }
 
+@test "images: filters, a pattern for the name, digests, whole ids" {
+	need_root
+	need jq
+	make_rootfs "$work/rootfs"
+	"$strata" import -q "$work/rootfs" small
+	"$strata" import -q -c 'LABEL a=1 b=2' "$work/rootfs" localhost:5000/team/small:v1
+	"$strata" import -q -c 'LABEL a=2' "$work/rootfs" example.com/team/other:v1
+	"$strata" create --name c small true
+	"$strata" commit c >"$work/dangling"
+	names() { "$strata" images --format json "$@" | jq -r 'map(.name // "none") | sort | join(" ")'; }
+	all="example.com/team/other:v1 localhost:5000/team/small:v1 none small:latest"
+	[ "$(names)" = "$all" ]
+	[ "$(names -a)" = "$all" ]
+	[ "$(names small)" = "localhost:5000/team/small:v1 small:latest" ]
+	[ "$(names -f reference=small:v1)" = localhost:5000/team/small:v1 ]
+	[ "$(names 'team/*')" = "example.com/team/other:v1 localhost:5000/team/small:v1" ]
+	[ "$(names 'example.com/team/*:v1')" = example.com/team/other:v1 ]
+	[ "$(names '*')" = "example.com/team/other:v1 localhost:5000/team/small:v1 small:latest" ]
+	[ "$(names docker.io/library/small)" = small:latest ]
+	[ "$(names nosuch)" = "" ]
+	[ "$(names -f dangling=true)" = none ]
+	[ "$(names -f dangling=false -f label=a)" = "example.com/team/other:v1 localhost:5000/team/small:v1" ]
+	[ "$(names -f label=a --filter label=b=2)" = localhost:5000/team/small:v1 ]
+	[ "$(names -f reference=other -f reference=small:latest)" = "example.com/team/other:v1 small:latest" ]
+	[ "$("$strata" images -q --no-trunc small:latest)" = "$("$strata" inspect small | jq -r '.[0].id')" ]
+	digest=$("$strata" inspect small | jq -r '.[0].manifest')
+	"$strata" images --digests small:latest | grep -E "^small +latest .*$digest$"
+	"$strata" images small:latest | not grep "$digest"
+	fails 125 "must be KEY=VALUE with one of reference, dangling, label" "$strata" images -f colour=red
+	fails 125 "must be true or false" "$strata" images -f dangling=maybe
+}
+
 @test "names are tagged and removed; the content goes with the last one" {
 	need_root
 	small_image

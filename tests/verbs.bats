@@ -227,6 +227,52 @@ status_of() { "$strata" ps -a --format json | grep -A20 "\"name\": \"$1\"" | sed
 	fails 125 "stop it first" "$strata" commit d x
 }
 
+@test "ps --filter: of one key any, of labels all, of different keys all; --last, --latest, --no-trunc" {
+	need jq
+	names() { "$strata" ps --format json "$@" | jq -r '[.[].name] | join(" ")'; }
+	printf 'FROM small\nRUN echo x >/x\n' >"$work/Containerfile"
+	"$strata" build -q -t child -f "$work/Containerfile" "$work"
+	"$strata" create --name web-1 -l app=web -l tier=a small true
+	"$strata" create --name web-2 -l app=web -l tier=b child sh -c 'exit 3'
+	"$strata" create --name db -l app= small sleep 1000 and a command that is longer than what a table shows unless it is asked to
+	"$strata" start -a web-1
+	run "$strata" start -a web-2; [ "$status" = 3 ]
+	[ "$(names)" = db ]
+	[ "$(names -a)" = "web-1 web-2 db" ]
+	[ "$(names -a -f label=app)" = "web-1 web-2 db" ]
+	[ "$(names -a -f label=app=web)" = "web-1 web-2" ]
+	[ "$(names -a -f label=app=)" = db ]
+	[ "$(names -a -f label=app=web --filter label=tier=b)" = web-2 ]
+	[ "$(names -a -f label=nosuch)" = "" ]
+	[ "$(names -a -f name=web)" = "web-1 web-2" ]
+	[ "$(names -a -f name='^(db|web-2)$')" = "web-2 db" ]
+	[ "$(names -a -f name=db -f name=1)" = "web-1 db" ]
+	[ "$(names -a -f name=web -f exited=3)" = web-2 ]
+	[ "$(names -f exited=3 -f exited=0)" = "web-1 web-2" ]
+	[ "$(names -f status=exited)" = "web-1 web-2" ]
+	[ "$(names -f status=created)" = db ]
+	[ "$(names -a -f ancestor=small)" = "web-1 web-2 db" ]
+	[ "$(names -a -f ancestor=child:latest)" = web-2 ]
+	[ "$(names -a -f ancestor="$("$strata" inspect child | jq -r '.[0].id')")" = web-2 ]
+	"$strata" rmi child
+	[ "$(names -a -f ancestor=child)" = web-2 ]
+	[ "$(names -a -f ancestor=nosuch)" = "" ]
+	id=$("$strata" ps -aq -f name=db)
+	[ "$(names -a -f id="${id:0:6}")" = db ]
+	[ "$(names -a -f id="x$id")" = "" ]
+	[ "$(names -n 2)" = "web-2 db" ]
+	[ "$(names -l)" = db ]
+	[ "$("$strata" ps -q --latest)" = "$id" ]
+	[ "$(names -n 1 -f name=web)" = web-2 ]
+	"$strata" ps -a | not grep "asked to"
+	"$strata" ps -a --no-trunc | grep "asked to"
+	fails 125 "must be KEY=VALUE with one of label, name, id, status, exited, ancestor" "$strata" ps -f colour=red
+	fails 125 "must be KEY=VALUE" "$strata" ps -f label
+	fails 125 "must be created, running" "$strata" ps -f status=dead
+	fails 125 "must be an exit code" "$strata" ps -f exited=x
+	fails 125 "filter 'name=(': " "$strata" ps -f 'name=('
+}
+
 @test "rename" {
 	"$strata" run -d --name old small sleep 1000 # no id begins so
 	"$strata" run -d --name taken small sleep 1000
