@@ -103,7 +103,7 @@ int ctr_create(const struct ctr_spec *spec, struct ctr **ret);
  * A further process in the container whose first one is behind @pidfd, which then lives as one from
  * ctr_create(). Of @spec, the root, the mounts, the network and the host name are not looked at;
  * the working directory must exist. The image may have seized all that it sees by now: the calling
- * program must lie where the container's root cannot write it (ctr_program_open()).
+ * program must lie where the container's root cannot write it (ctr_protect()).
  */
 int ctr_exec(int pidfd, const struct ctr_spec *spec, struct ctr **ret);
 /*
@@ -111,6 +111,12 @@ int ctr_exec(int pidfd, const struct ctr_spec *spec, struct ctr **ret);
  * file cannot be overwritten through the /proc/PID/exe of a process that runs it (CVE-2019-5736).
  */
 int ctr_program_open(const char *path);
+/*
+ * Executes this program anew with @argv by such a descriptor; 0 when it runs from a mount that is
+ * read-only already. Before anything was printed or read.
+ */
+int ctr_protect(char *const *argv);
+bool ctr_protected(void);
 /* When it fails, the process exits with 127, 126 or 125; the caller waits for it as ever. */
 int ctr_start(struct ctr *c);
 pid_t ctr_pid(const struct ctr *c);

@@ -12,8 +12,6 @@
 #include "engine/engine_.h"
 #include "engine/exec_vm.h"
 #include "engine/spec_process.h"
-#include <limits.h>
-#include <sys/statvfs.h>
 #include <unistd.h>
 
 static void cgroup_closep(struct cgroup **g)
@@ -21,35 +19,9 @@ static void cgroup_closep(struct cgroup **g)
 	cgroup_close(*g);
 }
 
-static bool is_protected(void)
-{
-	struct statvfs fs;
-
-	return statvfs("/proc/self/exe", &fs) == 0 && fs.f_flag & ST_RDONLY;
-}
-
-/*
- * What joins a container lies on a mount that is read-only for everybody, or the container could
- * overwrite it through /proc/PID/exe.
- */
 int exec_protect(char *const *argv)
 {
-	char path[PATH_MAX];
-	_close_ int fd = -1;
-	ssize_t n;
-
-	if (is_protected())
-		return 0;
-	/* By its name: it was executed before we had mounts of our own, if we just became root. */
-	n = readlink("/proc/self/exe", path, sizeof(path) - 1);
-	if (n < 0)
-		return err_sys("/proc/self/exe");
-	path[n] = '\0';
-	fd = ctr_program_open(path);
-	if (fd < 0)
-		return fd;
-	fexecve(fd, argv, environ);
-	return err_sys("cannot execute strata from a mount of its own");
+	return ctr_protect(argv);
 }
 
 static int open_running(struct engine *e, const char *name, struct inst **ret_inst, int *ret_pidfd)
@@ -139,7 +111,7 @@ static int start_container(const struct run_spec *spec, int pidfd, const struct 
 			   struct exec *ret)
 {
 	struct ctr *ctr;
-	int r = is_protected() ? 0 : err(-EPERM, "exec: this program could be overwritten");
+	int r = ctr_protected() ? 0 : err(-EPERM, "exec: this program could be overwritten");
 
 	if (r >= 0)
 		r = exec_container(spec, pidfd, o, &ctr);

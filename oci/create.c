@@ -238,7 +238,7 @@ static int create(struct create *t, const char *id, struct oci_process *ret)
 	if (r >= 0)
 		r = console_check(t->o, t->c->spec.tty);
 	if (r >= 0 && !config_has_namespace(t->c, CLONE_NEWPID, true))
-		r = oci_protect(t->o->argv);
+		r = ctr_protect(t->o->argv);
 	if (r >= 0)
 		r = folder_make(t->o, id, &t->f);
 	if (r < 0)

@@ -234,7 +234,7 @@ int oci_exec(const struct oci_options *o, const char *id, struct oci_process *re
 	int r = preserve_check(o->preserve_fds);
 
 	if (r >= 0)
-		r = oci_protect(o->argv);
+		r = ctr_protect(o->argv);
 	if (r >= 0)
 		r = folder_open(o, id, false, &e.f);
 	if (r >= 0)

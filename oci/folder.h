@@ -42,7 +42,4 @@ json_t *folder_state_json(const struct folder *f, enum oci_status s);
 /* hooks.c: each of @list, @state on its stdin. The first that fails ends it. */
 int hooks_run(const json_t *hooks, const char *list, const json_t *state);
 
-/* protect.c: executes this program anew from a mount that no container can write. */
-int oci_protect(char *const *argv);
-
 #endif

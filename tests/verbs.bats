@@ -42,6 +42,22 @@ status_of() { "$strata" ps -a --format json | grep -A20 "\"name\": \"$1\"" | sed
 		"$("$strata" exec c grep -E '^(CapBnd|CapEff|Seccomp):' /proc/1/status)" ]
 }
 
+# CVE-2019-5736: a container that keeps hold of /proc/PID/exe of who joins it.
+@test "exec: who joins a container is no file that it could write" {
+	mkdir "$work/bin"
+	cp "$build"/strata* "$work/bin"
+	"$strata" run -d --name c small sleep 1000
+	"$work/bin/strata" exec c sh -c 'touch /tmp/in; exec sleep 1000' &
+	until "$strata" exec c test -e /tmp/in; do sleep 0.1; done
+	exec 5</proc/$!/exe
+	kill -9 $!
+	wait $! || true
+	run bash -c ': >>/proc/self/fd/5'
+	[ "$status" = 1 ]
+	[[ $output == *"Read-only file system"* ]]
+	exec 5<&-
+}
+
 @test "exec -d: goes on without us, and ends with the container" {
 	"$strata" run -d --name c small sleep 1000
 	run "$strata" exec -d c sh -c 'echo $$ >/tmp/pid; exec sleep 1000'

@@ -3,6 +3,8 @@
 #include "tests/container/box.h"
 
 #include <signal.h>
+#include <sys/sendfile.h>
+#include <sys/wait.h>
 
 static struct ctr *first;
 
@@ -175,7 +177,56 @@ static void program_is_read_only(void **state _unused_)
 	err_clear();
 }
 
-int main(void)
+/* This program at @path in the role of @how (main()), as it waits: @ret is what /proc/PID/exe gives. */
+static void hold(const char *path, const char *how, int *ret)
+{
+	char *const argv[] = { (char *)path, (char *)how, NULL };
+	char exe[64];
+	siginfo_t si;
+	pid_t pid = fork();
+
+	if (!pid) {
+		execv(path, argv);
+		_exit(1);
+	}
+	assert_int_equal(waitid(P_PID, (id_t)pid, &si, WSTOPPED | WEXITED), 0);
+	assert_int_equal(si.si_code, CLD_STOPPED);
+	snprintf(exe, sizeof(exe), "/proc/%d/exe", pid);
+	*ret = open(exe, O_RDONLY | O_CLOEXEC);
+	assert_true(*ret >= 0);
+	assert_int_equal(kill(pid, SIGKILL), 0);
+	assert_int_equal(waitid(P_PID, (id_t)pid, &si, WEXITED), 0);
+}
+
+/* Who kept hold of the program while it ran writes to it when it has ended: 0 or -errno. */
+static int overwrite(const char *path, const char *how)
+{
+	int fd, w, r;
+
+	hold(path, how, &fd);
+	w = open(fd_path(fd).s, O_WRONLY | O_CLOEXEC);
+	r = w < 0 ? -errno : 0;
+	fd_close(w);
+	fd_close(fd);
+	return r;
+}
+
+static void protects_itself(void **state _unused_)
+{
+	char path[128];
+	_close_ int from = open("/proc/self/exe", O_RDONLY | O_CLOEXEC), to = -1;
+	struct stat st;
+
+	snprintf(path, sizeof(path), "%s/outside/self", box.dir);
+	to = open(path, O_WRONLY | O_CREAT | O_CLOEXEC, 0755);
+	assert_true(from >= 0 && to >= 0 && fstat(from, &st) == 0);
+	assert_int_equal(sendfile(to, from, NULL, (size_t)st.st_size), st.st_size);
+	to = fd_close(to);
+	assert_int_equal(overwrite(path, "bare"), 0);
+	assert_int_equal(overwrite(path, "protected"), -EROFS);
+}
+
+int main(int argc, char **argv)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(joins),
@@ -185,8 +236,11 @@ int main(void)
 		cmocka_unit_test(forged_terminal),
 		cmocka_unit_test(user_namespace),
 		cmocka_unit_test(program_is_read_only),
+		cmocka_unit_test(protects_itself),
 	};
 
+	if (argc == 2)
+		return streq(argv[1], "protected") && ctr_protect(argv) < 0 ? 1 : raise(SIGSTOP);
 	if (box_skips())
 		return 0;
 	return cmocka_run_group_tests_name("join", tests, box_setup, box_teardown);
