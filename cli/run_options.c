@@ -72,6 +72,12 @@ static struct option_def options[] = {
 	{ 0, "hostname", OPT_STR, &asked.o.hostname, "NAME", "its host name (the id)" },
 	{ 0, "network", OPT_STR, &asked.o.network, "none|host|user|bridge",
 	  "none (default): a loopback; user: the host's connections, by passt; bridge: NAT" },
+	{ 0, "dns", OPT_LIST, &asked.dns, "ADDRESS", "a resolver in place of its network's" },
+	{ 0, "dns-search", OPT_LIST, &asked.dns_search, "DOMAIN",
+	  "where short names are looked for; . for nowhere" },
+	{ 0, "dns-option", OPT_LIST, &asked.dns_options, "OPTION", "of resolv.conf(5)" },
+	{ 0, "add-host", OPT_LIST, &asked.hosts, "NAME:ADDRESS",
+	  "a line of its /etc/hosts; host-gateway is the host at the bridge" },
 	{ 'p', "publish", OPT_LIST, &asked.ports, "[ADDR:]HOST:GUEST[/udp]",
 	  "a port of the host's leads to one of the instance's; asks for a network" },
 	{ 0, "net-rate", OPT_SIZE, &asked.o.net_rate, "BYTES[kmg]",
@@ -118,6 +124,10 @@ int run_options_parse(bool create, int argc, char **argv, struct run_asked **ret
 	asked.o.env_files = asked.env_files;
 	asked.o.labels = asked.labels;
 	asked.o.label_files = asked.label_files;
+	asked.o.dns = asked.dns;
+	asked.o.dns_search = asked.dns_search;
+	asked.o.dns_options = asked.dns_options;
+	asked.o.hosts = asked.hosts;
 	asked.o.volumes = asked.volumes;
 	asked.o.ports = asked.ports;
 	asked.o.disks = asked.disks;

@@ -42,6 +42,45 @@ static int place(int root, const struct bind *b)
 	return b->tree < 0 ? mount_tmpfs(fd, b) : mounts_place_on(b->tree, fd);
 }
 
+#define FILE_MADE ".file" /* in /dev, until it is bound */
+
+/* A file of that text on our /dev, as a detached mount. */
+static int make_file(int dev, const char *text)
+{
+	_close_ int fd = openat(dev, FILE_MADE, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0644);
+	int r = fd < 0 ? -errno : fd_write_full(fd, text, strlen(text)), tree;
+
+	if (r < 0)
+		return r;
+	tree = open_tree(dev, FILE_MADE, OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC);
+	return tree < 0 ? -errno : tree;
+}
+
+static void place_file(int root, int tree, const char *target)
+{
+	_close_ int fd = root_target(root, target, false);
+	const struct bind b = { .directory = true };
+
+	/* Nothing of /proc is covered either, wherever the image's link leads. */
+	if (fd >= 0 && check_target(fd, &b) == 0)
+		(void)!mounts_place_on(tree, fd);
+}
+
+int files_setup(struct child *c)
+{
+	for (size_t i = 0; i < c->spec->nfiles; i++) {
+		const struct ctr_file *f = &c->spec->files[i];
+		_close_ int tree = make_file(c->dev, f->text);
+
+		if (tree < 0)
+			return err(tree, "cannot make %s: %s", f->target, strerror(-tree));
+		place_file(c->root, tree, f->target);
+		if (unlinkat(c->dev, FILE_MADE, 0) < 0)
+			return err_sys("cannot make %s", f->target);
+	}
+	return 0;
+}
+
 int binds_setup(struct child *c)
 {
 	for (size_t i = 0; i < c->plan->nbinds; i++) {

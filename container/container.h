@@ -39,6 +39,14 @@ struct ctr_mount {
 	bool rdonly;
 };
 
+/*
+ * A file of the container's own, in the memory of its /dev, bound over the image's. An image that
+ * has no place for it and lets us make none goes without.
+ */
+struct ctr_file {
+	const char *target, *text;
+};
+
 struct ctr_rlimit {
 	int resource;
 	struct rlimit limit;
@@ -68,6 +76,8 @@ struct ctr_spec {
 	uint32_t uid_base, gid_base, id_count; /* with userns */
 	const struct ctr_mount *mounts;
 	size_t nmounts;
+	const struct ctr_file *files; /* before the mounts */
+	size_t nfiles;
 	const struct ctr_rlimit *rlimits;
 	size_t nrlimits;
 	/*

@@ -97,6 +97,7 @@ int join_tty(struct child *c);	     /* join.c: a pair from its devpts */
 int dev_setup(struct child *c);	     /* dev.c */
 int masks_proc(struct child *c);     /* masks.c: read-only and masked paths of /proc */
 int masks_sys(struct child *c);
+int files_setup(struct child *c);	       /* bind.c */
 int binds_setup(struct child *c);	       /* bind.c */
 int tty_open_pair(struct child *c, int dir);   /* tty.c: from the devpts @dir */
 int tty_setup(struct child *c);		       /* tty.c: opens the pair */

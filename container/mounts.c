@@ -147,6 +147,8 @@ int mounts_setup(struct child *c)
 	mount_cgroup();
 	r = dev_setup(c);
 	if (r >= 0)
+		r = files_setup(c);
+	if (r >= 0)
 		r = binds_setup(c);
 	/* What docker makes when missing is made before the root is sealed. */
 	if (r >= 0 && c->spec->root_rdonly)

@@ -8,6 +8,7 @@
 #include "base/str.h"
 #include "container/container.h"
 #include "engine/bridge.h"
+#include "engine/etc_files.h"
 #include "engine/iso.h"
 #include "engine/net_note.h"
 #include "engine/passt.h"
@@ -24,7 +25,7 @@ struct iso_container {
 	struct ctr_mount *mounts;
 	struct pasta pasta;
 	struct bridge_end bridge;
-	char *resolv_conf; /* of a network of its own, in the instance's folder */
+	struct etc_files etc;
 	struct loop *loop;
 };
 
@@ -70,33 +71,17 @@ static bool needs_entering(const struct iso_container *i)
 	       cgroup_fd(i->cgroup) < 0;
 }
 
-/* By its name in our mount namespace, which is another one than that of the folder's descriptor. */
-static int write_resolv_conf(struct iso_container *i, const char *text)
-{
-	char dir[4096];
-	ssize_t n = readlink(fd_path(i->c.dir).s, dir, sizeof(dir) - 1);
-	int r;
-
-	if (n < 0)
-		return err_sys("the instance's folder");
-	dir[n] = '\0';
-	i->resolv_conf = str_fmt("%s/resolv.conf", dir);
-	if (!i->resolv_conf)
-		return -ENOMEM;
-	r = file_replace(i->c.dir, "resolv.conf", text, strlen(text), 0644, false);
-	return r < 0 ? err(r, "%s: %s", i->resolv_conf, strerror(-r)) : 0;
-}
-
 static int make_user_network(struct iso_container *i)
 {
+	static const uint8_t address[] = PASST_ADDRESS, gateway[] = PASST_GATEWAY,
+			     dns[] = PASST_DNS;
 	const struct net_note note = NET_NOTE_USER;
-	const uint8_t dns[] = PASST_DNS;
 	char text[64];
 	int r = pasta_start(i->c.spec, i->c.log_fd, &i->pasta);
 
 	snprintf(text, sizeof(text), "nameserver %u.%u.%u.%u\n", dns[0], dns[1], dns[2], dns[3]);
 	if (r >= 0)
-		r = write_resolv_conf(i, text);
+		r = etc_files_make(i->c.spec, text, address, gateway, &i->etc);
 	return r < 0 ? r : net_note_write(i->c.dir, i->c.spec->id, &note);
 }
 
@@ -110,7 +95,7 @@ static int make_bridge_network(struct iso_container *i)
 	if (r >= 0)
 		r = resolv_read(&text, first);
 	if (r >= 0)
-		r = write_resolv_conf(i, text);
+		r = etc_files_make(i->c.spec, text, i->bridge.address, i->bridge.gateway, &i->etc);
 	note = net_note_bridge(&i->bridge);
 	return r < 0 ? r : net_note_write(i->c.dir, i->c.spec->id, &note);
 }
@@ -121,7 +106,7 @@ static int make_network(struct iso_container *i)
 
 	return s->user_network	 ? make_user_network(i) :
 	       s->bridge_network ? make_bridge_network(i) :
-				   0;
+				   etc_files_make(s, NULL, NULL, NULL, &i->etc);
 }
 
 static enum ctr_network network_of(const struct run_spec *s)
@@ -131,11 +116,21 @@ static enum ctr_network network_of(const struct run_spec *s)
 						      CTR_NETWORK_NONE;
 }
 
+/* The host's own file, where there is none of the instance's in its place. */
+static const char *host_file(const struct iso_container *i, const char *path)
+{
+	for (size_t n = 0; n < i->etc.n; n++)
+		if (streq(i->etc.files[n].path, path))
+			return NULL;
+	return i->c.spec->host_network ? path : NULL;
+}
+
 static int create_process(struct iso_container *i, const int stdio[3])
 {
 	const struct run_spec *spec = i->c.spec;
 	struct ctr_rlimit rlimits[SPEC_RLIMITS_MAX];
-	char host[13];
+	struct ctr_file files[ETC_FILES_MAX];
+	char host[SPEC_HOSTNAME_ROOM];
 	struct ctr_spec s = {
 		.root_mount = i->root.mount_fd,
 		.root_rdonly = spec->read_only,
@@ -143,13 +138,15 @@ static int create_process(struct iso_container *i, const int stdio[3])
 		.env = spec->env,
 		.cwd = spec->cwd,
 		.user = spec->user,
-		.hostname = spec->hostname,
+		.hostname = spec_hostname(spec, host),
 		.network = network_of(spec),
 		.netns = i->pasta.netns >= 0 ? i->pasta.netns : i->bridge.device,
 		.tty = spec->tty,
 		.stdio = { stdio[0], stdio[1], stdio[2] },
 		.mounts = i->mounts,
 		.nmounts = spec->nvolumes,
+		.files = files,
+		.nfiles = i->etc.n,
 		.rlimits = rlimits,
 		.nrlimits = spec_ctr_rlimits(spec, rlimits),
 		.caps = spec_caps(spec, CTR_CAPS_DEFAULT),
@@ -157,14 +154,12 @@ static int create_process(struct iso_container *i, const int stdio[3])
 		.cgroup_fd = cgroup_fd(i->cgroup),
 		.enter = needs_entering(i) ? enter_cgroup : NULL,
 		.enter_ctx = i->cgroup,
-		.resolv_conf = spec->host_network ? "/etc/resolv.conf" : i->resolv_conf,
-		.hosts = spec->host_network ? "/etc/hosts" : NULL,
+		.resolv_conf = host_file(i, "/etc/resolv.conf"),
+		.hosts = host_file(i, "/etc/hosts"),
 	};
 
-	if (!s.hostname) {
-		snprintf(host, sizeof(host), "%.12s", spec->id);
-		s.hostname = host;
-	}
+	for (size_t n = 0; n < i->etc.n; n++)
+		files[n] = (struct ctr_file){ i->etc.files[n].path, i->etc.files[n].text };
 	return ctr_create(&s, &i->ctr);
 }
 
@@ -282,7 +277,7 @@ static void cleanup(void *ctx)
 	if (i->cgroup)
 		cgroup_free(i->cgroup);
 	free(i->mounts);
-	free(i->resolv_conf);
+	etc_files_done(&i->etc);
 	free(i);
 }
 

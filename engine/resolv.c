@@ -5,6 +5,7 @@
 #include "base/err.h"
 #include "base/fd.h"
 #include "base/mem.h"
+#include "base/str.h"
 #include <arpa/inet.h>
 #include <stdbool.h>
 #include <stdio.h>
@@ -78,4 +79,54 @@ int resolv_read(char **ret, uint8_t ret_first[4])
 		return -ENOMEM;
 	*ret = take_ptr(text);
 	return 0;
+}
+
+/* Whether the line says what @keyword does, and blanks around it are none of its. */
+static bool says(const char *line, const char *keyword)
+{
+	const char *behind;
+
+	line += strspn(line, " \t");
+	behind = str_after(line, keyword);
+	return behind && (*behind == ' ' || *behind == '\t' || !*behind);
+}
+
+/* "domain" is an older word for a search list of one. */
+static bool replaced(const char *line, char *const *servers, char *const *search,
+		     char *const *options)
+{
+	return (servers && says(line, "nameserver")) ||
+	       (search && (says(line, "search") || says(line, "domain"))) ||
+	       (options && says(line, "options"));
+}
+
+static void add_line(struct buf *b, const char *keyword, char *const *words)
+{
+	if (!words || streq(words[0], "."))
+		return;
+	buf_adds(b, keyword);
+	for (; *words; words++)
+		buf_addf(b, " %s", *words);
+	buf_addc(b, '\n');
+}
+
+int resolv_change(const char *text, char *const *servers, char *const *search, char *const *options,
+		  struct buf *b)
+{
+	for (const char *end; *text; text = *end ? end + 1 : end) {
+		_free_ char *line = NULL;
+
+		end = strchrnul(text, '\n');
+		line = strndup(text, (size_t)(end - text));
+		if (!line)
+			return -ENOMEM;
+		if (!replaced(line, servers, search, options))
+			buf_addf(b, "%s\n", line);
+	}
+	buf_adds(b, "");
+	for (; servers && *servers; servers++)
+		buf_addf(b, "nameserver %s\n", *servers);
+	add_line(b, "search", search);
+	add_line(b, "options", options);
+	return b->failed ? -ENOMEM : 0;
 }

@@ -3,6 +3,7 @@
 #ifndef ENGINE_RESOLV_H
 #define ENGINE_RESOLV_H
 
+#include "base/buf.h"
 #include <stdint.h>
 
 /*
@@ -16,5 +17,11 @@ int resolv_read(char **ret, uint8_t ret_first[4]);
  * are left, or -ENOMEM. Of these the first goes to @ret_first, which is let alone when none is.
  */
 int resolv_filter(const char *text, char **ret, uint8_t ret_first[4]);
+/*
+ * Such a file's @text with other nameservers, search domains (strv; "." is none at all) or options,
+ * each where there are any; added to @b, whose b->failed tells of missing memory: -ENOMEM.
+ */
+int resolv_change(const char *text, char *const *servers, char *const *search, char *const *options,
+		  struct buf *b);
 
 #endif

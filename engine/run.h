@@ -30,6 +30,8 @@ struct run_options {
 	char *const *volumes; /* SRC:DST[:ro] */
 	char *const *disks;   /* RUN_VM: FILE[:/PATH][:ro] */
 	char *const *ports;   /* [ADDRESS:]HOST:GUEST[/tcp|/udp], with network "user" */
+	char *const *dns, *const *dns_search, *const *dns_options;
+	char *const *hosts;   /* NAME:ADDRESS; an address "host-gateway" is the host's */
 	char *const *ulimits; /* NAME=SOFT[:HARD] */
 	char *const *cap_add, *const *cap_drop; /* names of capabilities(7), or ALL */
 	char *const *storage;			/* size=BYTES[kmg] */

@@ -95,6 +95,10 @@ void spec_free(struct run_spec *s)
 	strv_free(s->argv);
 	strv_free(s->env);
 	strv_free(s->ports);
+	strv_free(s->dns_servers);
+	strv_free(s->dns_search);
+	strv_free(s->dns_options);
+	strv_free(s->hosts);
 	json_decref(s->labels);
 	free(s->cwd);
 	free(s->user);
@@ -110,6 +114,14 @@ void spec_free(struct run_spec *s)
 	free(s->volumes);
 	spec_disks_free(s);
 	free(s);
+}
+
+const char *spec_hostname(const struct run_spec *s, char room[SPEC_HOSTNAME_ROOM])
+{
+	if (s->hostname)
+		return s->hostname;
+	snprintf(room, SPEC_HOSTNAME_ROOM, "%.*s", SPEC_HOSTNAME_ROOM - 1, s->id);
+	return room;
 }
 
 int spec_set(char **dst, const char *src)

@@ -7,7 +7,8 @@
 #include "engine/engine.h"
 #include "microvm/microvm.h"
 
-#define SPEC_RLIMITS_MAX 16u /* as many as Linux has */
+#define SPEC_HOSTNAME_ROOM 13
+#define SPEC_RLIMITS_MAX   16u /* as many as Linux has */
 
 struct spec_rlimit {
 	unsigned resource;   /* RLIMIT_ */
@@ -21,7 +22,9 @@ struct run_spec {
 	struct digest *layers; /* diff_ids, lowest first */
 	size_t nlayers;
 	char **argv, **env, **ports;
-	json_t *labels; /* name: value, the image's too; or NULL */
+	char **dns_servers, **dns_search, **dns_options; /* in place of the network's, where any */
+	char **hosts;					 /* NAME:ADDRESS, or NAME:host-gateway */
+	json_t *labels;					 /* name: value, the image's too; or NULL */
 	char *cwd, *user, *hostname, *mountpoint;
 	char *kernel, *modules; /* files of a microVM; modules may be NULL */
 	char *clone_of;		/* the id of the microVM that this one went on as a clone of */
@@ -76,6 +79,9 @@ static inline void spec_freep(struct run_spec **s)
 {
 	spec_free(*s);
 }
+
+/* Its host name; @room is for the one that it has unless it was given another: of its id. */
+const char *spec_hostname(const struct run_spec *s, char room[SPEC_HOSTNAME_ROOM]);
 
 /* For who fills one in. A copy of @src in place of *@dst, unless @src is NULL. */
 int spec_set(char **dst, const char *src);

@@ -58,6 +58,24 @@ static void eth0_from_json(const json_t *a, struct run_spec *s)
 	s->prefix = (unsigned)json_integer_value(json_array_get(a, ETH0_NUMBERS - 1));
 }
 
+/* Lists of strings that are only there where something is in them. */
+static void lists_to_json(const struct run_spec *s, json_t *j)
+{
+	const struct {
+		const char *key;
+		char *const *list;
+	} lists[] = {
+		{ "dnsServers", s->dns_servers },
+		{ "dnsSearch", s->dns_search },
+		{ "dnsOptions", s->dns_options },
+		{ "hosts", s->hosts },
+	};
+
+	for (size_t i = 0; i < ARRAY_SIZE(lists); i++)
+		if (lists[i].list)
+			json_object_set_new(j, lists[i].key, json_from_strv(lists[i].list));
+}
+
 json_t *spec_to_json(const struct run_spec *s)
 {
 	json_t *j = json_pack(
@@ -112,6 +130,8 @@ json_t *spec_to_json(const struct run_spec *s)
 		json_object_set_new(j, "balloon", json_true());
 	if (j && s->top_size)
 		json_object_set_new(j, "topSize", json_integer((json_int_t)s->top_size));
+	if (j)
+		lists_to_json(s, j);
 	if (j)
 		spec_process_to_json(s, j);
 	return j;
@@ -188,6 +208,27 @@ static int strings_from_json(const json_t *j, struct run_spec *s)
 	return r;
 }
 
+static int lists_from_json(const json_t *j, struct run_spec *s)
+{
+	const struct {
+		const char *key;
+		char ***dst;
+	} lists[] = {
+		{ "args", &s->argv },
+		{ "env", &s->env },
+		{ "ports", &s->ports },
+		{ "dnsServers", &s->dns_servers },
+		{ "dnsSearch", &s->dns_search },
+		{ "dnsOptions", &s->dns_options },
+		{ "hosts", &s->hosts },
+	};
+	int r = 0;
+
+	for (size_t i = 0; r >= 0 && i < ARRAY_SIZE(lists); i++)
+		r = json_to_strv(json_get_array(j, lists[i].key), lists[i].dst);
+	return r;
+}
+
 static void numbers_from_json(const json_t *j, struct run_spec *s)
 {
 	const json_t *limits = json_get_object(j, "limits");
@@ -249,11 +290,7 @@ int spec_from_json(const json_t *j, struct run_spec **ret)
 	if (r >= 0)
 		r = spec_disks_from_json(j, s);
 	if (r >= 0)
-		r = json_to_strv(json_get_array(j, "args"), &s->argv);
-	if (r >= 0)
-		r = json_to_strv(json_get_array(j, "env"), &s->env);
-	if (r >= 0)
-		r = json_to_strv(json_get_array(j, "ports"), &s->ports);
+		r = lists_from_json(j, s);
 	if (r >= 0)
 		r = spec_process_from_json(j, s);
 	if (r < 0)
@@ -300,7 +337,7 @@ static void drop_what_is_not_the_vmms(json_t *j)
 {
 	static const char *const dropped[] = { "layers",     "driver", "kernel", "cloneOf",
 					       "stopSignal", "ports",  "labels" };
-	static const char *const emptied[] = { "name", "image", "store", "modules" };
+	static const char *const emptied[] = { "image", "store", "modules" };
 
 	for (unsigned i = 0; i < ARRAY_SIZE(dropped); i++)
 		json_object_del(j, dropped[i]);

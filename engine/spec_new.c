@@ -3,6 +3,7 @@
 #include "engine/spec.h"
 #include "engine/spec_disk.h"
 #include "engine/spec_env.h"
+#include "engine/spec_names.h"
 #include "engine/spec_process.h"
 #include "base/err.h"
 #include "base/json.h"
@@ -147,6 +148,9 @@ static int join_rest(struct run_spec *s, const struct run_options *o, const json
 	r = join_network(s, o);
 	if (r < 0)
 		return r;
+	r = spec_join_names(s, o);
+	if (r < 0)
+		return r;
 	r = spec_driver_parse(o->driver ? o->driver : "auto", &s->driver);
 	if (r < 0)
 		return r;
@@ -272,6 +276,12 @@ static int check_texts(const struct run_spec *s)
 		r = check_text("argument", s->argv[i]);
 	for (size_t i = 0; r >= 0 && i < strv_len(s->env); i++)
 		r = check_text("environment", s->env[i]);
+	for (size_t i = 0; r >= 0 && i < strv_len(s->dns_search); i++)
+		r = check_text("DNS search", s->dns_search[i]);
+	for (size_t i = 0; r >= 0 && i < strv_len(s->dns_options); i++)
+		r = check_text("DNS option", s->dns_options[i]);
+	for (size_t i = 0; r >= 0 && i < strv_len(s->hosts); i++)
+		r = check_text("host", s->hosts[i]);
 	for (size_t i = 0; r >= 0 && i < s->nvolumes; i++) {
 		r = check_text("volume", s->volumes[i].source);
 		if (r >= 0)

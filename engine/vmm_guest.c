@@ -5,6 +5,7 @@
 #include "base/err.h"
 #include "base/mem.h"
 #include "engine/checkpoint.h"
+#include "engine/etc_files.h"
 #include "network/network.h"
 #include "engine/passt.h"
 #include "engine/spec_process.h"
@@ -42,15 +43,14 @@ int vmm_guest_restored(const struct run_spec *s, const struct digest *key,
 {
 	struct digest own = checkpoint_key(s->id), id = machine_id(s);
 	struct vm_guest_identity i = *identity;
-	char host[13];
+	char host[SPEC_HOSTNAME_ROOM];
 	int r;
 
 	if (digest_eq(key, &own))
 		return vm_control_restored(control, identity);
 	if (!spec_has_eth0(s))
 		memset(i.mac, 0, sizeof(i.mac));
-	snprintf(host, sizeof(host), "%.12s", s->id);
-	r = vm_control_cloned(control, &i, s->hostname ? s->hostname : host, id.b);
+	r = vm_control_cloned(control, &i, spec_hostname(s, host), id.b);
 	explicit_bzero(&i, sizeof(i));
 	return r;
 }
@@ -59,7 +59,6 @@ static struct vm_guest_net guest_net(const struct run_spec *s)
 {
 	struct vm_guest_net n = { .address = PASST_ADDRESS,
 				  .gateway = PASST_GATEWAY,
-				  .dns = PASST_DNS,
 				  .prefix = PASST_PREFIX,
 				  .mtu = PASST_MTU };
 
@@ -67,7 +66,6 @@ static struct vm_guest_net guest_net(const struct run_spec *s)
 		return n;
 	memcpy(n.address, s->address, sizeof(n.address));
 	memcpy(n.gateway, s->gateway, sizeof(n.gateway));
-	memcpy(n.dns, s->dns, sizeof(n.dns));
 	n.prefix = (uint8_t)s->prefix;
 	n.mtu = NETWORK_MTU;
 	return n;
@@ -81,6 +79,18 @@ static size_t guest_rlimits(const struct run_spec *s, struct vm_guest_rlimit *re
 	return s->nrlimits;
 }
 
+/* The bridge's resolver is the host's first, if there is one; the user network's its own. */
+static int make_etc(const struct run_spec *s, const struct vm_guest_net *net, struct etc_files *ret)
+{
+	static const uint8_t user[] = PASST_DNS, none[4];
+	const uint8_t *dns = s->bridge_network ? s->dns : user;
+	char text[64];
+
+	snprintf(text, sizeof(text), "nameserver %u.%u.%u.%u\n", dns[0], dns[1], dns[2], dns[3]);
+	return etc_files_make(s, net && memcmp(dns, none, sizeof(none)) != 0 ? text : NULL,
+			      net ? net->address : NULL, net ? net->gateway : NULL, ret);
+}
+
 int vmm_guest_config(const struct run_spec *s, const struct vm_guest_identity *identity,
 		     struct vm_control *control)
 {
@@ -88,18 +98,21 @@ int vmm_guest_config(const struct run_spec *s, const struct vm_guest_identity *i
 	_free_ struct vmm_tag *tags = mem_new(s->nvolumes + s->ndisks, sizeof(*tags));
 	const struct vm_guest_net net = guest_net(s);
 	struct vm_guest_rlimit rlimits[SPEC_RLIMITS_MAX];
-	char host[13];
+	_cleanup_(etc_files_done) struct etc_files etc = { 0 };
+	struct vm_guest_file files[ETC_FILES_MAX];
+	char host[SPEC_HOSTNAME_ROOM];
 	struct vm_guest_config cfg = { .root = VMM_ROOT_TAG,
 				       .root_rdonly = s->read_only,
 				       .argv = s->argv,
 				       .env = s->env,
 				       .cwd = s->cwd,
 				       .user = s->user,
-				       .hostname = s->hostname ? s->hostname : host,
+				       .hostname = spec_hostname(s, host),
 				       .tty = s->tty,
 				       .stdin_open = s->interactive || s->tty,
 				       .volumes = volumes,
 				       .nvolumes = s->nvolumes,
+				       .files = files,
 				       .net = spec_has_eth0(s) ? &net : NULL,
 				       .identity = identity,
 				       .rlimits = rlimits,
@@ -107,9 +120,11 @@ int vmm_guest_config(const struct run_spec *s, const struct vm_guest_identity *i
 				       .caps_drop = ~spec_caps(s, UINT64_MAX),
 				       .pids = (uint32_t)s->limits.pids };
 
-	if (!volumes || !tags)
+	if (!volumes || !tags || make_etc(s, cfg.net, &etc) < 0)
 		return -ENOMEM;
-	snprintf(host, sizeof(host), "%.12s", s->id);
+	for (size_t i = 0; i < etc.n; i++)
+		files[cfg.nfiles++] =
+			(struct vm_guest_file){ etc.files[i].path, etc.files[i].text };
 	for (size_t i = 0; i < s->nvolumes; i++) {
 		tags[i] = vmm_volume_tag(1 + i);
 		volumes[i] = (struct vm_guest_volume){ .tag = tags[i].s,

@@ -112,6 +112,16 @@ static void volume(struct buf *b, const struct vm_guest_volume *v)
 		b->failed = true;
 }
 
+static void file(struct buf *b, const struct vm_guest_file *f)
+{
+	_free_ char *s = str_fmt("%s%c%s", f->target, '\0', f->text);
+
+	if (s)
+		guest_field(b, GUEST_TAG_FILE, s, strlen(f->target) + 1 + strlen(f->text));
+	else
+		b->failed = true;
+}
+
 static void rlimit(struct buf *b, const struct vm_guest_rlimit *l)
 {
 	const struct guest_rlimit r = { .resource = l->resource, .soft = l->soft, .hard = l->hard };
@@ -125,7 +135,6 @@ static void net(struct buf *b, const struct vm_guest_net *n)
 
 	memcpy(g.address, n->address, sizeof(g.address));
 	memcpy(g.gateway, n->gateway, sizeof(g.gateway));
-	memcpy(g.dns, n->dns, sizeof(g.dns));
 	guest_field(b, GUEST_TAG_NET, &g, sizeof(g));
 }
 
@@ -159,9 +168,10 @@ static int config_check(const struct vm_guest_config *cfg)
 {
 	if (!cfg->root || !cfg->argv || !cfg->argv[0])
 		return err(-EINVAL, "a VM needs a root and a command");
-	if (cfg->nvolumes > GUEST_VOLUMES_MAX || cfg->nrlimits > GUEST_RLIMITS_MAX)
-		return err(-E2BIG, "more than %u volumes or %u limits", GUEST_VOLUMES_MAX,
-			   GUEST_RLIMITS_MAX);
+	if (cfg->nvolumes > GUEST_VOLUMES_MAX || cfg->nrlimits > GUEST_RLIMITS_MAX ||
+	    cfg->nfiles > GUEST_FILES_MAX)
+		return err(-E2BIG, "more than %u volumes, %u limits or %u files", GUEST_VOLUMES_MAX,
+			   GUEST_RLIMITS_MAX, GUEST_FILES_MAX);
 	return guest_args_check(cfg->argv, cfg->env);
 }
 
@@ -191,6 +201,8 @@ int vm_control_config(struct vm_control *c, const struct vm_guest_config *cfg)
 		volume(&b, &cfg->volumes[i]);
 	for (size_t i = 0; i < cfg->nrlimits; i++)
 		rlimit(&b, &cfg->rlimits[i]);
+	for (size_t i = 0; i < cfg->nfiles; i++)
+		file(&b, &cfg->files[i]);
 	if (cfg->net)
 		net(&b, cfg->net);
 	if (cfg->identity)

@@ -25,11 +25,16 @@ struct vm_guest_rlimit {
 	uint64_t soft, hard;
 };
 
-/* What eth0 has; what an image's /etc/resolv.conf says is covered by @dns. */
+/* What eth0 has. */
 struct vm_guest_net {
-	uint8_t address[4], gateway[4], dns[4]; /* IPv4; all zeroes = none */
-	unsigned prefix;			/* 0..32 */
-	unsigned mtu;				/* 68..65535 */
+	uint8_t address[4], gateway[4]; /* IPv4; all zeroes = none */
+	unsigned prefix;		/* 0..32 */
+	unsigned mtu;			/* 68..65535 */
+};
+
+/* A file in the guest's memory, bound over the image's; an image without a place goes without. */
+struct vm_guest_file {
+	const char *target, *text;
 };
 
 /* Of a machine from a snapshot, which must not be what others from it are. */
@@ -52,6 +57,8 @@ struct vm_guest_config {
 	size_t nvolumes;
 	const struct vm_guest_rlimit *rlimits;
 	size_t nrlimits;
+	const struct vm_guest_file *files;
+	size_t nfiles;
 	const struct vm_guest_net *net;		  /* NULL: a loopback alone */
 	const struct vm_guest_identity *identity; /* NULL: it booted */
 	uint32_t pids;				  /* processes and threads of the command at most */

@@ -59,9 +59,9 @@ ctr_netns() {
 		busybox httpd -f -p 10.9.0.2:8000 -h "$work/www" & public=$!
 		busybox httpd -f -p 127.0.0.1:8001 -h "$work/local" & local=$!
 		trap "kill $public $local" EXIT
-		"$strata" run --name n --vm --network user small sh -c "
-			busybox ip -4 addr show eth0; busybox ip route; cat /etc/resolv.conf; cat /sys/class/net/eth0/mtu
-			busybox wget -qO- http://10.9.0.2:8000/x | md5sum
+		"$strata" run --name n --vm --network user --hostname box --dns-search x.y --add-host me:10.9.0.2 small sh -c "
+			cat /etc/hosts; busybox ip -4 addr show eth0; busybox ip route; cat /etc/resolv.conf; cat /sys/class/net/eth0/mtu
+			busybox wget -qO- http://me:8000/x | md5sum
 			! busybox wget -T 3 -qO- http://10.0.2.2:8001/x 2>/dev/null || echo reached the loopback
 			! busybox wget -T 3 -qO- http://127.0.0.1:8001/x 2>/dev/null || echo reached the loopback" >"$work/out"
 		cat "$work/out"
@@ -69,9 +69,12 @@ ctr_netns() {
 		grep -qx "nameserver 10.0.2.3" "$work/out"; grep -qx 65520 "$work/out"
 		grep -qx "$(md5sum <"$work/www/x")" "$work/out"
 		not grep "reached the loopback" "$work/out"
+		grep -qx "search x.y" "$work/out"; grep -q "^10.9.0.2.me$" "$work/out"; grep -q "^10.0.2.15.box n$" "$work/out"
+		grep -q "^127.0.0.1.localhost$" "$work/out"
 		# The image and the top know nothing of the resolver, but for the place that it was bound to.
 		id=$("$strata" ps -aq)
 		[ ! -s "$STRATA_ROOT/snapshots/$id/upper/etc/resolv.conf" ]
+		[ ! -s "$STRATA_ROOT/snapshots/$id/upper/etc/hosts" ]
 		"$strata" rm n
 		pgrep -f "^passt.*--runas.*--address 10.0.2.15" | not grep .'
 }
@@ -159,6 +162,31 @@ ctr_netns() {
 		[ ! -s "$STRATA_ROOT/snapshots/$id/upper/etc/resolv.conf" ]
 		"$strata" rm n
 		[ -z "$(pastas)" ]'
+}
+
+@test "a container, network user: --dns, --dns-search, --dns-option, --add-host; its own name; none of it is kept in the top" {
+	ctr_netns '
+		"$strata" create --name n --hostname box --network user --dns 10.9.0.2 --dns 2001:db8::1 --dns-search x.y --dns-search z \
+			--dns-option ndots:3 --add-host me:10.9.0.2 --add-host "six:[2001:db8::2]" small \
+			sh -c "cat /etc/resolv.conf /etc/hosts; echo mine >>/etc/hosts; tail -n1 /etc/hosts" >/dev/null
+		printf "%s\n" "nameserver 10.9.0.2" "nameserver 2001:db8::1" "search x.y z" "options ndots:3" "10.9.0.2	me" \
+			"2001:db8::2	six" "127.0.0.1	localhost" "::1	localhost" "10.0.2.15	box n" mine >"$work/want"
+		for life in 1 2; do
+			"$strata" start -a n >"$work/out"
+			diff "$work/want" "$work/out"
+		done
+		"$strata" inspect n | jq -e ".[0].config | .dnsSearch == [\"x.y\", \"z\"] and .hosts[1] == \"six:2001:db8::2\""
+		id=$("$strata" ps -aq)
+		[ ! -s "$STRATA_ROOT/snapshots/$id/upper/etc/hosts" ]
+		"$strata" rm n
+		"$strata" run --rm --network user --dns-search . small cat /etc/resolv.conf >"$work/out"
+		[ "$(cat "$work/out")" = "nameserver 10.0.2.3" ]
+		# By the network of the host its files, but for what is said.
+		[ "$("$strata" run --rm --network host small cat /etc/hosts)" = "$(cat /etc/hosts)" ]
+		[ "$("$strata" run --rm --network host --add-host a:1.2.3.4 small cat /etc/hosts)" = "1.2.3.4	a
+$(cat /etc/hosts)" ]
+		"$strata" run --rm --network host --dns 1.2.3.4 small grep nameserver /etc/resolv.conf >"$work/out"
+		[ "$(cat "$work/out")" = "nameserver 1.2.3.4" ]'
 }
 
 @test "a container, two of them: the same address, each its own; exec is in the same network" {
@@ -273,6 +301,9 @@ bridge_helpers='
 		"$strata" exec a busybox ip -4 addr show eth0 | grep -q "inet $a/22"
 		"$strata" exec a busybox ip route | grep -q "default via 10.77.0.1 dev eth0"
 		"$strata" exec a grep -q 127.0.0 /etc/resolv.conf && exit 1
+		[ "$("$strata" exec a sh -c "grep a\$ /etc/hosts")" = "$a	$("$strata" exec a hostname) a" ]
+		"$strata" exec a grep -qx "10.77.0.1	host.containers.internal" /etc/hosts
+		"$strata" run --rm --network bridge --add-host up:host-gateway small grep -qx "10.77.0.1	up" /etc/hosts
 		# The world sees the host; it does not reach an instance by itself.
 		[ "$("$strata" exec a busybox nc 10.9.0.1 8000)" = "you are 10.9.0.2" ]
 		"$strata" stats --no-stream --format json a | jq -e ".[0].netIO | .input > 100 and .output > 100"
@@ -354,6 +385,7 @@ bridge_vm='
 	"$strata" run -d --name v --vm --vmm $vmm --network bridge -p 8080:80 small busybox nc -ll -p 80 -e echo guest >/dev/null
 	"$strata" run -d --name c --network bridge small busybox nc -ll -p 80 -e echo container >/dev/null
 	v=$(address v)
+	"$strata" exec v grep -qx "$v	$("$strata" exec v hostname) v" /etc/hosts
 	"$strata" exec v busybox ip -4 addr show eth0 | grep -q "inet $v/22"
 	"$strata" exec v busybox ip route | grep -q "default via 10.77.0.1 dev eth0"
 	[ "$("$strata" exec v cat /sys/class/net/eth0/mtu)" = 1500 ]
@@ -448,6 +480,11 @@ bridge_vm='
 	fails 125 "a rate of the network is a microVM's, by --network user or bridge" "$strata" run --rm --vm --net-rate 1m small true
 	fails 125 "a rate of the network is a microVM's" "$strata" run --rm --network user --net-rate 1m small true
 	fails 125 "a microVM has no host network" "$strata" run --rm --vm --network host small true
+	fails 125 "need a network" "$strata" run --rm --dns 1.2.3.4 small true
+	fails 125 "need a network" "$strata" run --rm --vm --dns-search x small true
+	fails 125 "DNS server 'dns.example': must be an address" "$strata" run --rm --network user --dns dns.example small true
+	fails 125 "host 'a=1.2.3.4': must be NAME:ADDRESS" "$strata" run --rm --add-host a=1.2.3.4 small true
+	fails 125 "only by --network bridge" "$strata" run --rm --network user --add-host a:host-gateway small true
 	for p in 80 a:80 80:a 0:80 80:65536 1.2.3:80:80 1.2.3.4.5:80:80 80:80/sctp :80 80: '80:80/' '::80'; do
 		fails 125 "must be [ADDRESS:]HOST:GUEST" "$strata" run --rm --vm -p "$p" small true
 	done

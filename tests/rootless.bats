@@ -176,9 +176,13 @@ END
 	ordinary_does <<'END'
 strata import -q "$rootfs" small
 [ "$(strata run --rm small sh -c 'ls /sys/class/net')" = lo ]
-strata run --rm --network user small sh -c 'ls /sys/class/net; cat /etc/resolv.conf' >"$HOME/said"
+strata run --rm --network user --dns-search x.y --add-host me:1.2.3.4 small \
+	sh -c 'ls /sys/class/net; cat /etc/resolv.conf /etc/hosts; echo mine >>/etc/hosts' >"$HOME/said"
 grep -qx eth0 "$HOME/said"
 grep -q nameserver "$HOME/said"
+grep -qx "search x.y" "$HOME/said"
+grep -q "^1.2.3.4.me$" "$HOME/said"
+grep -q "^10.0.2.15" "$HOME/said"
 strata run --rm --network host small true
 echo done
 END

@@ -123,11 +123,11 @@ both_drivers() {
 
 @test "the tree is the same by both drivers, and as it was imported" {
 	check() {
-		"$strata" run --rm "$@" small sh -c 'cd / && find bin etc usr root var -exec stat -c "%n %F %a %u %g %h %s" {} + | sort' >"$work/seen"
+		"$strata" run --rm "$@" small sh -c 'cd / && find bin etc usr root var ! -path etc/hosts -exec stat -c "%n %F %a %u %g %h %s" {} + | sort' >"$work/seen"
 		(cd "$work/rootfs" && find bin etc usr root var -exec busybox stat -c "%n %F %a %u %g %h %s" {} + | LC_ALL=C sort) >"$work/want"
 		LC_ALL=C sort -o "$work/seen" "$work/seen"
-		# directory sizes are a file system's own business
-		diff <(sed '/directory/s/ [0-9]*$//' "$work/want") <(sed '/directory/s/ [0-9]*$//' "$work/seen")
+		# sizes and links of directories are a file system's own business
+		diff <(sed '/directory/s/ [0-9]* [0-9]*$//' "$work/want") <(sed '/directory/s/ [0-9]* [0-9]*$//' "$work/seen")
 		[ "$("$strata" run --rm "$@" small md5sum /usr/lib/large)" = "$(md5sum <"$work/rootfs/usr/lib/large" | sed 's/-/\/usr\/lib\/large/')" ]
 	}
 	both_drivers check
@@ -172,6 +172,8 @@ both_drivers() {
 @test "network: none has only a loopback, host has the host's" {
 	[ "$("$strata" run --rm small ls /sys/class/net)" = lo ]
 	[ "$("$strata" run --rm --network host small ls /sys/class/net | sort)" = "$(ls /sys/class/net | sort)" ]
+	[ "$("$strata" run --rm --hostname box --name n --add-host a:1.2.3.4 small cat /etc/hosts)" = \
+		$'1.2.3.4\ta\n127.0.0.1\tlocalhost\n::1\tlocalhost\n127.0.0.1\tbox n' ]
 	fails 125 "must be none, host, user or bridge" "$strata" run --rm --network nosuch small true
 }
 

@@ -72,6 +72,21 @@ static int add_volume(struct config *c, const uint8_t *data, uint32_t len, bool 
 	return 0;
 }
 
+static int add_file(struct config *c, const uint8_t *data, uint32_t len)
+{
+	const uint8_t *nul = memchr(data, 0, len);
+	struct file *f = &c->files[c->nfiles];
+
+	if (!nul || c->nfiles == GUEST_FILES_MAX)
+		return -EPROTO;
+	f->target = string(data, (uint32_t)(nul - data));
+	f->text = string(nul + 1, len - (uint32_t)(nul - data) - 1);
+	if (!f->target || f->target[0] != '/' || !f->text)
+		return -EPROTO;
+	c->nfiles++;
+	return 0;
+}
+
 static int set_fixed(void *p, size_t size, const uint8_t *data, uint32_t len)
 {
 	if (len != size)
@@ -123,6 +138,8 @@ static int field(struct config *c, uint32_t tag, const uint8_t *data, uint32_t l
 	case GUEST_TAG_VOLUME:
 	case GUEST_TAG_VOLUME_RO:
 		return add_volume(c, data, len, tag == GUEST_TAG_VOLUME_RO);
+	case GUEST_TAG_FILE:
+		return add_file(c, data, len);
 	case GUEST_TAG_RLIMIT:
 		return add_rlimit(c, data, len);
 	case GUEST_TAG_NET:

@@ -54,6 +54,10 @@ struct volume {
 	bool rdonly;
 };
 
+struct file {
+	char *target, *text;
+};
+
 struct config {
 	uint32_t flags;
 	char root[GUEST_TAG_MAX + 1];
@@ -65,6 +69,8 @@ struct config {
 	unsigned nvolumes;
 	struct guest_rlimit rlimits[GUEST_RLIMITS_MAX];
 	unsigned nrlimits;
+	struct file files[GUEST_FILES_MAX];
+	unsigned nfiles;
 	uint32_t pids;			/* 0 = no limit */
 	uint64_t caps_drop;		/* capabilities that the command is not to have */
 	struct guest_net net;		/* of eth0; an MTU of 0 = there is none */
@@ -78,7 +84,7 @@ int config_addenv(struct config *c, const char *name, const char *value);
 
 /* ---- net.c ---- */
 
-/* eth0 up with its address, its route and /etc/resolv.conf; after mounts_root(). */
+/* eth0 up with its address and its route. */
 int net_up(const struct guest_net *n);
 /* The address of eth0, while it is down. */
 int net_set_mac(const uint8_t mac[6]);

@@ -7,6 +7,7 @@
 #include "microvm/guest/init.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <sys/mount.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -150,6 +151,38 @@ static int volumes(const struct config *c)
 	return 0;
 }
 
+#define FILE_MADE "/dev/.file" /* until it is bound over the image's */
+
+static bool write_all(int fd, const char *data, size_t len)
+{
+	ssize_t n;
+
+	for (; len; data += n, len -= (size_t)n) {
+		n = write(fd, data, len);
+		if (n <= 0)
+			return false;
+	}
+	return true;
+}
+
+/*
+ * Bound over the image's, which stays as it is. An image that has no place for it and lets us make
+ * none, since it is read-only or has a link to nowhere, goes without.
+ */
+static void bind_file(const struct file *f)
+{
+	int fd = open(FILE_MADE, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0644);
+	int place = open(f->target, O_RDONLY | O_CREAT | O_CLOEXEC | O_NOCTTY | O_NONBLOCK, 0644);
+
+	if (fd >= 0 && place >= 0 && write_all(fd, f->text, strlen(f->text)))
+		(void)!mount(FILE_MADE, f->target, NULL, MS_BIND, NULL);
+	if (fd >= 0)
+		close(fd);
+	if (place >= 0)
+		close(place);
+	unlink(FILE_MADE);
+}
+
 int mounts_root(const struct config *c)
 {
 	static const char *const moved[] = { "/dev", "/sys", "/proc" };
@@ -161,7 +194,11 @@ int mounts_root(const struct config *c)
 		r = move(moved[i]);
 	if (r == 0)
 		r = switch_root();
-	return r == 0 ? volumes(c) : r;
+	if (r < 0)
+		return r;
+	for (unsigned i = 0; i < c->nfiles; i++)
+		bind_file(&c->files[i]);
+	return volumes(c);
 }
 
 int mounts_seal(const struct config *c)

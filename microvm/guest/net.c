@@ -15,9 +15,6 @@
 
 #define INTERFACE "eth0" /* the only one that the machine has */
 
-#define RESOLV_CONF "/etc/resolv.conf"
-#define RESOLV_MADE "/dev/shm/.resolv.conf" /* until it is bound over the image's */
-
 static bool given(const uint8_t address[4])
 {
 	return address[0] || address[1] || address[2] || address[3];
@@ -80,26 +77,6 @@ static int interface_up(int fd, const struct guest_net *n)
 	return r;
 }
 
-/*
- * Bound over the image's, which stays as it is. An image that has no place for it and lets us make
- * none, since it is read-only or has a link to nowhere, goes without.
- */
-static void resolv_conf(const uint8_t dns[4])
-{
-	int fd = open(RESOLV_MADE, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0644);
-	int place = open(RESOLV_CONF, O_RDONLY | O_CREAT | O_CLOEXEC | O_NOCTTY | O_NONBLOCK, 0644);
-
-	if (fd >= 0 && place >= 0) {
-		dprintf(fd, "nameserver %u.%u.%u.%u\n", dns[0], dns[1], dns[2], dns[3]);
-		(void)!mount(RESOLV_MADE, RESOLV_CONF, NULL, MS_BIND, NULL);
-	}
-	if (fd >= 0)
-		close(fd);
-	if (place >= 0)
-		close(place);
-	unlink(RESOLV_MADE);
-}
-
 int net_set_mac(const uint8_t mac[6])
 {
 	struct ifreq r = { .ifr_name = INTERFACE, .ifr_hwaddr.sa_family = ARPHRD_ETHER };
@@ -123,7 +100,5 @@ int net_up(const struct guest_net *n)
 		close(fd);
 	if (r < 0)
 		return failing(r, "network interface " INTERFACE);
-	if (given(n->dns))
-		resolv_conf(n->dns);
 	return 0;
 }

@@ -90,6 +90,7 @@ enum guest_tag {
 	GUEST_TAG_NET = 14,	  /* struct guest_net */
 	/* u64: capabilities that the command is not to have, bit n is number n */
 	GUEST_TAG_CAPS_DROP = 15,
+	GUEST_TAG_FILE = 16,	 /* string: an absolute path, NUL; then its text */
 	GUEST_TAG_IDENTITY = 20, /* struct guest_identity */
 };
 
@@ -104,6 +105,7 @@ enum guest_tag {
 #define GUEST_ARGS_MAX	  16384u /* arguments, and variables of the environment */
 #define GUEST_VOLUMES_MAX 64u
 #define GUEST_RLIMITS_MAX 16u
+#define GUEST_FILES_MAX	  4u
 #define GUEST_TAG_MAX	  36u /* bytes of a virtio-fs tag */
 
 struct guest_signal {
@@ -121,7 +123,7 @@ struct guest_rlimit {
 
 /* IPv4 addresses in the order of the wire; all zeroes = none. */
 struct guest_net {
-	uint8_t address[4], gateway[4], dns[4];
+	uint8_t address[4], gateway[4];
 	uint16_t mtu;
 	uint8_t prefix, reserved;
 };

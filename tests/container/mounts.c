@@ -125,6 +125,30 @@ static void resolver(void **state _unused_)
 	assert_in_out("Read-only");
 }
 
+/* Files of its own, over those of the image, which stay; nowhere where the image has no place. */
+static void own_files(void **state _unused_)
+{
+	static const struct ctr_file files[] = { { "/etc/own", "own text\n" },
+						 { "/etc/made", "made\n" },
+						 { "/etc/lost/file", "lost\n" },
+						 { "/etc/diverted", "diverted\n" } };
+	struct ctr_spec s = box_spec(NULL);
+
+	box_write("etc/own", "the image's\n", 0644);
+	box_write("etc/lost", "a file\n", 0644);
+	assert_int_equal(symlinkat("/proc/self/comm", box.root, "etc/diverted"), 0);
+	s.files = files;
+	s.nfiles = ARRAY_SIZE(files);
+	assert_int_equal(
+		box_script(&s,
+			   "cat /etc/own /etc/made /etc/lost /etc/diverted;"
+			   "test ! -e /dev/.file || exit 9; echo more >> /etc/own; cat /etc/own"),
+		0);
+	assert_out("own text\nmade\na file\ncat\nown text\nmore\n");
+	assert_int_equal(box_script(NULL, "cat /etc/own; test ! -s /etc/made"), 0);
+	assert_out("the image's\n");
+}
+
 /* Links in the image end inside the image. */
 static void links_stay_inside(void **state _unused_)
 {
@@ -172,17 +196,12 @@ static void attached_root(void **state _unused_)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(defaults),
-		cmocka_unit_test(masked),
-		cmocka_unit_test(read_only),
-		cmocka_unit_test(read_only_root),
-		cmocka_unit_test(devices),
-		cmocka_unit_test(made_devices_are_none),
-		cmocka_unit_test(binds),
-		cmocka_unit_test(resolver),
-		cmocka_unit_test(links_stay_inside),
-		cmocka_unit_test(proc_is_proc),
-		cmocka_unit_test(attached_root),
+		cmocka_unit_test(defaults),	cmocka_unit_test(masked),
+		cmocka_unit_test(read_only),	cmocka_unit_test(read_only_root),
+		cmocka_unit_test(devices),	cmocka_unit_test(made_devices_are_none),
+		cmocka_unit_test(binds),	cmocka_unit_test(resolver),
+		cmocka_unit_test(own_files),	cmocka_unit_test(links_stay_inside),
+		cmocka_unit_test(proc_is_proc), cmocka_unit_test(attached_root),
 	};
 
 	if (box_skips())

@@ -44,11 +44,41 @@ static void without_an_end(_unused_ void **state)
 	becomes("search a\nnameserver 127.0.0.1", "search a\n", 0, "0.0.0.0");
 }
 
+static void changed(const char *text, char *const *servers, char *const *search,
+		    char *const *options, const char *want)
+{
+	_buf_done_ struct buf b = { 0 };
+
+	assert_ok(resolv_change(text, servers, search, options, &b));
+	assert_string_equal(b.data, want);
+}
+
+static void what_is_said_wins(_unused_ void **state)
+{
+	static const char text[] = "# mine\nnameserver 192.0.2.7\n\tdomain old\nsearch a b\n"
+				   "options ndots:2\nnameservers x\n";
+	char one[] = "10.0.0.1", two[] = "::5", x[] = "x.y", dot[] = ".", o[] = "use-vc";
+	char *servers[] = { one, two, NULL }, *search[] = { x, NULL }, *none[] = { dot, NULL };
+	char *options[] = { o, NULL };
+
+	changed(text, NULL, NULL, NULL, text);
+	changed(text, servers, NULL, NULL,
+		"# mine\n\tdomain old\nsearch a b\noptions ndots:2\nnameservers x\n"
+		"nameserver 10.0.0.1\nnameserver ::5\n");
+	changed(text, NULL, search, options,
+		"# mine\nnameserver 192.0.2.7\nnameservers x\nsearch x.y\noptions use-vc\n");
+	changed(text, NULL, none, NULL,
+		"# mine\nnameserver 192.0.2.7\noptions ndots:2\nnameservers x\n");
+	changed("", servers, none, NULL, "nameserver 10.0.0.1\nnameserver ::5\n");
+	changed("", NULL, none, NULL, "");
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = { cmocka_unit_test(what_stays),
 					    cmocka_unit_test(what_goes),
-					    cmocka_unit_test(without_an_end) };
+					    cmocka_unit_test(without_an_end),
+					    cmocka_unit_test(what_is_said_wins) };
 
 	return cmocka_run_group_tests_name("engine/resolv", tests, NULL, NULL);
 }
