@@ -9,6 +9,7 @@
 #include "tests/base/unit.h"
 #include "virtio/ring.h"
 #include "virtio/virtio.h"
+#include <malloc.h>
 #include <poll.h>
 #include <sys/eventfd.h>
 
@@ -59,6 +60,41 @@ struct driver {
 	struct virtio_bus bus;
 };
 
+/* ---- poison ---- */
+
+/*
+ * What the devices take for themselves begins as POISON, as does any memory of malloc(3) that is
+ * not small: were some of it to come to the guest before it was written, it would be found there.
+ */
+#define POISON 0xbe /* as ASan has it, of more bytes than by itself */
+
+const char *__asan_default_options(void);
+const char *__asan_default_options(void)
+{
+	return "max_malloc_fill_size=1048576";
+}
+
+static inline bool has_poison(const void *p, size_t len)
+{
+	static const uint8_t some[] = { POISON, POISON, POISON, POISON,
+					POISON, POISON, POISON, POISON };
+
+	return memmem(p, len, some, sizeof(some));
+}
+
+static inline void poison_begin(void)
+{
+	const size_t len = sizeof(struct virtq_chain);
+	void *volatile p;
+
+	mallopt(M_PERTURB, ~POISON & 0xff);
+	p = malloc(len);
+#ifndef __SANITIZE_THREAD__ /* whose malloc(3) has no such thing */
+	assert_true(has_poison(p, len));
+#endif
+	free(p);
+}
+
 static inline void driver_irq(void *ctx, _unused_ unsigned gsi)
 {
 	struct driver *d = ctx;
@@ -68,6 +104,7 @@ static inline void driver_irq(void *ctx, _unused_ unsigned gsi)
 
 static inline void driver_init(struct driver *d)
 {
+	poison_begin();
 	*d = (struct driver){ .free = RAM_GPA };
 	d->ram = aligned_alloc(4096, RAM_SIZE);
 	assert_non_null(d->ram);
@@ -80,6 +117,7 @@ static inline void driver_init(struct driver *d)
 static inline void driver_done(struct driver *d)
 {
 	virtio_mmio_free(d->m);
+	assert_false(has_poison(d->ram, RAM_SIZE));
 	fd_close(d->irq_fd);
 	free(d->ram);
 }

@@ -307,6 +307,7 @@ static void notified_too_early(void **state)
 /* What KVM has been told, of each queue. */
 static struct {
 	unsigned on[2], off[2], swallowed;
+	int fd[2];
 	bool full, full_for_swallow; /* it refuses the last queue's; or what is to be swallowed */
 } kvm;
 
@@ -316,6 +317,7 @@ static int kvm_ioeventfd(_unused_ void *ctx, _unused_ uint64_t gpa, uint32_t val
 	if (on && kvm.full && value == 1)
 		return -ENOSPC;
 	(on ? kvm.on : kvm.off)[value]++;
+	kvm.fd[value] = fd;
 	return 0;
 }
 
@@ -335,10 +337,30 @@ static void assert_refused(struct driver *d)
 	assert_int_equal(seen.activated, 0);
 }
 
-/* However often a driver begins, and whatever failed before. */
+/* What KVM signals when the guest notifies of queue @i is that queue's, and no other's. */
+static void assert_kicked(struct driver *d, unsigned i)
+{
+	eventfd_t n;
+
+	assert_ok(eventfd_write(kvm.fd[i], 1));
+	assert_int_equal(eventfd_read(virtio_mmio_queue(d->m, !i)->kick_fd, &n), -1);
+	assert_int_equal(eventfd_read(virtio_mmio_queue(d->m, i)->kick_fd, &n), 0);
+}
+
+static int next_fd(const struct driver *d)
+{
+	int fd = dup(d->irq_fd);
+
+	fd_close(fd);
+	return fd;
+}
+
+/* However often a driver begins, with whatever sizes, and whatever failed before. */
 static void kvm_is_told_once(_unused_ void **state)
 {
+	static const uint16_t sizes[] = { 16, 2, 8, 4 };
 	struct driver d;
+	int next;
 
 	memset(&seen, 0, sizeof(seen));
 	memset(&kvm, 0, sizeof(kvm));
@@ -354,10 +376,14 @@ static void kvm_is_told_once(_unused_ void **state)
 	assert_refused(&d);
 	assert_int_equal(kvm.swallowed, 0);
 	kvm.full_for_swallow = false;
-	for (unsigned i = 1; i <= 3; i++) {
-		driver_start(&d, 0, 2, 16);
-		assert_int_equal(seen.activated, i);
+	next = next_fd(&d);
+	for (unsigned i = 0; i < ARRAY_SIZE(sizes); i++) {
+		driver_start(&d, 0, 2, sizes[i]);
+		assert_int_equal(seen.activated, i + 1);
+		assert_kicked(&d, 0);
+		assert_kicked(&d, 1);
 	}
+	assert_int_equal(next_fd(&d), next); /* none was opened meanwhile */
 	assert_int_equal(kvm.swallowed, 1);
 	driver_done(&d);
 	for (unsigned i = 0; i < 2; i++) {

@@ -94,6 +94,7 @@ static int teardown(void **state)
 static void replace(struct fixture *f, struct buf *saved)
 {
 	assert_ok(virtio_mmio_save(f->d.m, saved));
+	assert_false(has_poison(saved->data, saved->len));
 	virtio_mmio_free(f->d.m);
 	pair_close(f);
 	console(f);
@@ -208,6 +209,7 @@ static void balloon(_unused_ void **state)
 	reg_put(&d, R_CONFIG + 4, actual);
 	virtio_balloon_set(b, 10 * VIRTIO_BALLOON_PAGE);
 	assert_ok(virtio_mmio_save(d.m, &saved));
+	assert_false(has_poison(saved.data, saved.len));
 	virtio_mmio_free(d.m);
 	assert_ok(virtio_balloon_new(&d.bus, 0xd0000000, 1, &b, &d.m));
 	assert_ok(virtio_mmio_load(d.m, saved.data, saved.len));

@@ -56,6 +56,7 @@ static struct front *start_with(bool vsock)
 	struct virtio_vsock_config sockets = { .listen_fd = -1 };
 
 	assert_non_null(f);
+	poison_begin();
 	f->d.free = RAM_GPA;
 	f->mem_fd = memfd_create("ram", MFD_CLOEXEC | MFD_ALLOW_SEALING);
 	assert_ok(ftruncate(f->mem_fd, RAM_SIZE));
@@ -88,6 +89,7 @@ static int hang_up(struct front *f)
 static void end(struct front *f)
 {
 	vhost_user_free(f->u);
+	assert_false(has_poison(f->d.ram, RAM_SIZE));
 	munmap(f->d.ram, RAM_SIZE);
 	for (unsigned i = 0; i < 2; i++) {
 		fd_close(f->kick[i]);
