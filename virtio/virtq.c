@@ -113,6 +113,9 @@ static int chain_add(struct virtq_chain *c, const struct mem *m, const struct ri
 		return -EPROTO; /* what the device reads comes before what it writes (2.7.4.2) */
 	if (!d->len)
 		return 0;
+	/* A driver must not make a longer one (2.7.5.2), and the lengths of its parts add up. */
+	if (c->in_len + c->out_len + d->len > UINT32_MAX)
+		return -EPROTO;
 	p = mem_at(m, d->addr, d->len);
 	if (!p)
 		return in_window(m, d) ? 0 : -EPROTO;

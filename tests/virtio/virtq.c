@@ -333,6 +333,21 @@ static void too_long(void **state)
 	assert_int_equal(f->c.nin, VIRTQ_CHAIN_MAX - 1);
 }
 
+/* 32 bits say how much of a chain was written: no more than they can say is in one. */
+static void too_large(void **state)
+{
+	struct fixture *f = *state;
+	const uint64_t at = UINT64_C(1) << 40;
+
+	f->d.mem.regions[f->d.mem.n++] = (struct mem_region){ at, UINT32_MAX, f->d.ram };
+	desc(f, 0, at, UINT32_MAX - 8, DESC_F_NEXT, 1);
+	desc(f, 1, at, 8, DESC_F_WRITE, 0);
+	ring_publish(&f->d, &f->r, 0);
+	assert_int_equal(pop(f), 1);
+	desc(f, 1, at, 9, DESC_F_WRITE, 0);
+	refused(f);
+}
+
 static void placement(void **state)
 {
 	struct fixture *f = *state;
@@ -388,6 +403,7 @@ int main(void)
 		test(bad_tables),
 		test(indirect_not_negotiated),
 		test(too_long),
+		test(too_large),
 		test(placement),
 		test(not_ready),
 	};
