@@ -240,6 +240,7 @@ int snapshot_file_open(int fd, const struct digest *key, struct snapshot_file *r
 	f.data_off = data_off(&h);
 	f.data_len = h.data_len;
 	f.data_digest = h.data;
+	f.head = h.head;
 	r = state_read(&f, &h);
 	if (r == 0)
 		r = records_check(&f);
@@ -300,6 +301,7 @@ int snapshot_file_add_runs(const struct snapshot_file *f, const struct snapshot_
 {
 	const size_t len = n * sizeof(*runs);
 	struct sha256 state;
+	struct digest d;
 	struct head h;
 	int r = n > SNAPSHOT_RUNS_MAX || f->nruns ? bad("runs that it cannot have") :
 						    runs_check(f, runs, n);
@@ -308,6 +310,9 @@ int snapshot_file_add_runs(const struct snapshot_file *f, const struct snapshot_
 		return r;
 	if (fd_pread_full(f->fd, &h, sizeof(h), 0) != sizeof(h))
 		return bad("cut off");
+	d = head_digest(&h);
+	if (!digest_eq(&d, &f->head))
+		return bad("its head is another than it was");
 	sha256_init(&state);
 	sha256_update(&state, f->state, state_len(&h));
 	sha256_update(&state, runs, len);

@@ -68,7 +68,7 @@ struct snapshot_file {
 	int fd; /* the caller's */
 	uint64_t memory, data_off, data_len;
 	uint32_t nrecords, nextents, nruns;
-	struct digest data_digest;
+	struct digest head, data_digest;
 	uint8_t *state;
 	size_t records_len;
 	struct snapshot_extent *extents; /* in state */

@@ -411,6 +411,22 @@ static void impossible_runs(_unused_ void **state)
 	fd_close(fd);
 }
 
+/* The head was checked when the file was opened; another one may say any length. */
+static void another_head(_unused_ void **state)
+{
+	static const struct snapshot_run run = { 5, 1, 0 };
+	const uint64_t records_len = UINT64_C(1) << 40;
+	struct snapshot_file f;
+	int fd = saved(1);
+
+	assert_ok(snapshot_file_open(fd, &key, &f));
+	assert_int_equal(pwrite(fd, &records_len, sizeof(records_len), 64), 8);
+	assert_int_equal(snapshot_file_add_runs(&f, &run, 1), -EBADMSG);
+	err_clear();
+	snapshot_file_done(&f);
+	fd_close(fd);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -422,6 +438,7 @@ int main(void)
 		cmocka_unit_test(tampered),
 		cmocka_unit_test(learnt),
 		cmocka_unit_test(impossible_runs),
+		cmocka_unit_test(another_head),
 		cmocka_unit_test(of_another_version),
 	};
 
