@@ -106,8 +106,9 @@ static void returns_all_over(_unused_ void **state)
 	int status;
 	pid_t pid = fork();
 
+	/* Not by _exit(), before which ASan asks the kernel for its signal stack. */
 	if (pid == 0)
-		_exit(wrong_answer());
+		syscall(SYS_exit_group, wrong_answer());
 	assert_int_equal(waitpid(pid, &status, 0), pid);
 	assert_int_equal(status, 0);
 }
