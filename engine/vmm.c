@@ -15,16 +15,14 @@
 #include "engine/vmm_files.h"
 #include "engine/vmm_go.h"
 #include "engine/vmm_guest.h"
+#include "engine/vmm_hearer.h"
 #include "engine/vmm_machine.h"
 #include "engine/vmm_make.h"
 #include "engine/vmm_qemu.h"
 #include "engine/vmm_stats.h"
 #include "engine/vmm_trace.h"
 #include "microvm/microvm.h"
-#include <poll.h>
-#include <pthread.h>
 #include <signal.h>
-#include <sys/eventfd.h>
 #include <sys/prctl.h>
 #include <sys/socket.h>
 
@@ -37,10 +35,9 @@ struct vmm {
 	struct vm *vm;
 	struct vmm_qemu *qemu; /* in its place */
 	struct vm_control *control;
-	int port_fd;	  /* the guest's end of the control port */
-	pthread_t hearer; /* while the machine runs */
-	int ended_fd;	  /* an eventfd: it does no longer; -1 = nobody hears */
-	bool opened;	  /* its files */
+	int port_fd; /* the guest's end of the control port */
+	struct vmm_hearer hearer;
+	bool opened; /* its files */
 	enum vm_end end;
 	int run_result;
 	struct vmm_trace trace;
@@ -164,8 +161,10 @@ static int jail(const struct vmm *v)
 
 /* ---- while it runs ---- */
 
-static void stop_machine(struct vmm *v)
+static void stop_machine(void *ctx)
 {
+	struct vmm *v = ctx;
+
 	vmm_files_end(v->files);
 	if (v->qemu)
 		vmm_qemu_stop(v->qemu);
@@ -203,8 +202,9 @@ static void do_message(void *ctx, const struct vmm_message *m, int fd)
 }
 
 /* 0, or -EPIPE: the supervisor has gone, and the guest goes with it. */
-static int hear_monitor(struct vmm *v)
+static int hear_monitor(void *ctx)
 {
+	struct vmm *v = ctx;
 	struct vmm_message m;
 	size_t nfds = 0;
 	int fd = -1;
@@ -230,64 +230,26 @@ static int failed_errno(const struct vm_guest_event *e)
 }
 
 /* With its last message the guest has synced and waits for the power to go (formats/guest.md). */
-static void hear_guest(struct vmm *v)
-{
-	struct vm_guest_event e;
-
-	while (vm_control_next(v->control, &e) == 1) {
-		switch (e.kind) {
-		case VM_GUEST_STARTED:
-			vmm_files_started(v->files);
-			if (v->qemu)
-				vmm_qemu_started(v->qemu);
-			tell_monitor(v, VMM_STARTED, 0, "");
-			break;
-		case VM_GUEST_FAILED:
-			tell_monitor(v, VMM_FAILED, failed_errno(&e), e.text);
-			stop_machine(v);
-			break;
-		case VM_GUEST_EXITED:
-			tell_monitor(v, VMM_EXITED, e.status, "");
-			stop_machine(v);
-			break;
-		}
-	}
-}
-
-/*
- * Until vm_run() has returned, in a thread that hears those who are not trusted and can do little.
- */
-static void *hear(void *ctx)
+static void hear_guest(void *ctx, const struct vm_guest_event *e)
 {
 	struct vmm *v = ctx;
-	struct pollfd fds[] = {
-		{ .fd = v->ended_fd, .events = POLLIN },
-		{ .fd = VMM_CONTROL, .events = POLLIN },
-		{ .fd = vm_control_fd(v->control) },
-	};
 
-	if (vm_jail_thread("control") < 0) {
-		log_err("%s", err_take(-EPERM));
+	switch (e->kind) {
+	case VM_GUEST_STARTED:
+		vmm_files_started(v->files);
+		if (v->qemu)
+			vmm_qemu_started(v->qemu);
+		tell_monitor(v, VMM_STARTED, 0, "");
+		break;
+	case VM_GUEST_FAILED:
+		tell_monitor(v, VMM_FAILED, failed_errno(e), e->text);
 		stop_machine(v);
-		return NULL;
+		break;
+	case VM_GUEST_EXITED:
+		tell_monitor(v, VMM_EXITED, e->status, "");
+		stop_machine(v);
+		break;
 	}
-	for (;;) {
-		fds[2].events = vm_control_events(v->control);
-		if (poll(fds, ARRAY_SIZE(fds), -1) < 0 && errno != EINTR)
-			break;
-		if (fds[2].revents)
-			hear_guest(v);
-		if (fds[0].revents)
-			break;
-		if (fds[1].revents && hear_monitor(v) < 0) {
-			fds[1].fd = -1;
-			stop_machine(v);
-		}
-		if (fds[2].revents & (POLLHUP | POLLERR))
-			fds[2].fd = -1;
-	}
-	hear_guest(v);
-	return NULL;
 }
 
 /* Before the machine is freed, and after the balloon has told. */
@@ -384,33 +346,11 @@ static bool runs_on(struct vmm *v)
 	return v->goes_on && vmm_await_go(VMM_CONTROL, do_message, v);
 }
 
-static int hear_begin(struct vmm *v)
-{
-	int r;
-
-	v->ended_fd = eventfd(0, EFD_CLOEXEC);
-	if (v->ended_fd < 0)
-		return err_sys("eventfd");
-	r = -pthread_create(&v->hearer, NULL, hear, v);
-	if (r < 0)
-		v->ended_fd = fd_close(v->ended_fd);
-	return r;
-}
-
-static void hear_end(struct vmm *v)
-{
-	if (v->ended_fd < 0)
-		return;
-	eventfd_write(v->ended_fd, 1);
-	pthread_join(v->hearer, NULL);
-	v->ended_fd = fd_close(v->ended_fd);
-}
-
 /* The guest runs, and waits for none of this yet. */
 static int guest_begun(void *ctx)
 {
 	struct vmm *v = ctx;
-	int r = hear_begin(v);
+	int r = vmm_hearer_begin(&v->hearer);
 
 	return r < 0 || v->opened ? r : open_files(v);
 }
@@ -418,13 +358,13 @@ static int guest_begun(void *ctx)
 /* Until it ends, or stands still to be saved. */
 static int run_once(struct vmm *v)
 {
-	int r = v->qemu ? hear_begin(v) : 0;
+	int r = v->qemu ? vmm_hearer_begin(&v->hearer) : 0;
 
 	if (r < 0)
 		return r;
 	v->end = VM_END_POWEROFF; /* as QEMU's ends are called */
 	v->run_result = v->qemu ? vmm_qemu_run(v->qemu) : vm_run(v->vm, &v->end);
-	hear_end(v);
+	vmm_hearer_end(&v->hearer);
 	return 0;
 }
 
@@ -432,6 +372,13 @@ static int run(struct vmm *v)
 {
 	int r = jail(v);
 
+	v->hearer = (struct vmm_hearer){ .control = v->control,
+					 .guest = hear_guest,
+					 .monitor_fd = VMM_CONTROL,
+					 .monitor = hear_monitor,
+					 .stop = stop_machine,
+					 .ctx = v,
+					 .ended_fd = -1 };
 	/* What goes on from its own snapshot keeps that until all is well. */
 	if (r >= 0 && (v->qemu || v->restore))
 		r = open_files(v);
@@ -511,7 +458,7 @@ static int by_hand(void)
 
 int vmm_main(int argc, char **argv)
 {
-	struct vmm v = { .port_fd = -1, .ended_fd = -1, .checkpoint_fd = -1 };
+	struct vmm v = { .port_fd = -1, .checkpoint_fd = -1 };
 	int r;
 
 	if (!parse_args(&v, argc, argv))

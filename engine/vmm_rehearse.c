@@ -7,11 +7,9 @@
 #include "base/mem.h"
 #include "engine/vmm.h"
 #include "engine/vmm_guest.h"
+#include "engine/vmm_hearer.h"
 #include "engine/vmm_machine.h"
 #include "unionfs/unionfs.h"
-#include <poll.h>
-#include <pthread.h>
-#include <sys/eventfd.h>
 #include <sys/socket.h>
 
 struct rehearsal {
@@ -19,9 +17,8 @@ struct rehearsal {
 	struct ufs_conn *conn;
 	struct vm *vm;
 	struct vm_control *control;
-	int port_fd;  /* the guest's end of it */
-	int ended_fd; /* an eventfd: vm_run() has returned */
-	bool done;    /* the command was executed, and has ended */
+	int port_fd; /* the guest's end of it */
+	bool done;   /* the command was executed, and has ended */
 };
 
 static void rehearsal_done(struct rehearsal *h)
@@ -31,7 +28,6 @@ static void rehearsal_done(struct rehearsal *h)
 	ufs_conn_free(h->conn);
 	ufs_free(h->u);
 	fd_close(h->port_fd);
-	fd_close(h->ended_fd);
 }
 
 /* ---- its parts ---- */
@@ -66,8 +62,7 @@ static int open_control(struct rehearsal *h)
 {
 	int pair[2];
 
-	h->ended_fd = eventfd(0, EFD_CLOEXEC);
-	if (h->ended_fd < 0 || socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, pair) < 0)
+	if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, pair) < 0)
 		return err_sys("control port");
 	h->port_fd = pair[0];
 	return vm_control_new(pair[1], &h->control);
@@ -86,54 +81,36 @@ static int tell_guest(struct rehearsal *h, const struct run_spec *s)
 
 /* ---- the run ---- */
 
-static void hear_guest(struct rehearsal *h)
+static void stop(void *ctx)
 {
-	struct vm_guest_event e;
+	const struct rehearsal *h = ctx;
 
-	while (vm_control_next(h->control, &e) == 1) {
-		h->done = h->done || e.kind == VM_GUEST_EXITED;
-		if (e.kind == VM_GUEST_FAILED)
-			log_warn("rehearsal: %s", e.text);
-		if (e.kind != VM_GUEST_STARTED)
-			vm_stop(h->vm);
-	}
+	vm_stop(h->vm);
 }
 
-/* In a thread that can do as little as the one that hears a guest of somebody's. */
-static void *hear(void *ctx)
+static void hear_guest(void *ctx, const struct vm_guest_event *e)
 {
 	struct rehearsal *h = ctx;
-	struct pollfd fds[] = { { .fd = h->ended_fd, .events = POLLIN },
-				{ .fd = vm_control_fd(h->control) } };
 
-	if (vm_jail_thread("control") < 0) {
-		log_err("%s", err_take(-EPERM));
-		vm_stop(h->vm);
-		return NULL;
-	}
-	while (!fds[0].revents) {
-		fds[1].events = vm_control_events(h->control);
-		if (poll(fds, ARRAY_SIZE(fds), -1) < 0 && errno != EINTR)
-			break;
-		if (fds[1].revents)
-			hear_guest(h);
-		if (fds[1].revents & (POLLHUP | POLLERR))
-			fds[1].fd = -1;
-	}
-	return NULL;
+	h->done = h->done || e->kind == VM_GUEST_EXITED;
+	if (e->kind == VM_GUEST_FAILED)
+		log_warn("rehearsal: %s", e->text);
+	if (e->kind != VM_GUEST_STARTED)
+		stop(h);
 }
 
 static int run(struct rehearsal *h)
 {
+	struct vmm_hearer hearer = {
+		.control = h->control, .guest = hear_guest, .monitor_fd = -1, .stop = stop, .ctx = h
+	};
 	enum vm_end end;
-	pthread_t thread;
-	int r = -pthread_create(&thread, NULL, hear, h);
+	int r = vmm_hearer_begin(&hearer);
 
 	if (r < 0)
 		return r;
 	r = vm_run(h->vm, &end);
-	eventfd_write(h->ended_fd, 1);
-	pthread_join(thread, NULL);
+	vmm_hearer_end(&hearer);
 	if (r < 0 || h->done)
 		return r;
 	return err(-EIO, "the guest ended before its command: %s",
@@ -184,7 +161,7 @@ int vmm_rehearse(const struct run_spec *s, const struct digest *key)
 {
 	char init[] = "/init", *argv[] = { init, NULL }, *env[] = { NULL };
 	const struct run_spec mine = spec_of(s, argv, env);
-	struct rehearsal h = { .port_fd = -1, .ended_fd = -1 };
+	struct rehearsal h = { .port_fd = -1 };
 	int r = rehearse(&h, &mine, key);
 
 	rehearsal_done(&h);
