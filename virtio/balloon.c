@@ -46,9 +46,9 @@ struct balloon_config { /* 5.5.4 */
 struct virtio_balloon {
 	struct virtio_mmio *mmio;
 	struct virtio_thread thread;
-	int stop_fd, ask_fd;
+	int ask_fd;
 	struct balloon_config config; /* under the window's lock, but for what is atomic */
-	bool stats_held; /* the guest's buffer waits here until somebody asks */
+	bool stats_held;	      /* the guest's buffer waits here until somebody asks */
 	uint16_t stats_head;
 	bool kept;	   /* the next start goes on with what is known */
 	uint64_t stats[8]; /* by tag; atomic */
@@ -233,8 +233,9 @@ static void balloon_config_write(void *dev, size_t off, const void *data, size_t
 	__atomic_store_n(&b->config.actual, actual, __ATOMIC_RELAXED);
 }
 
-static int watch_all(struct virtio_balloon *b)
+static int watch_all(void *ctx)
 {
+	struct virtio_balloon *b = ctx;
 	int r = virtio_thread_watch(&b->thread, b->ask_fd, EPOLLIN, TAG_ASK);
 
 	for (unsigned i = 0; r == 0 && i < QUEUES; i++)
@@ -245,35 +246,22 @@ static int watch_all(struct virtio_balloon *b)
 
 static int balloon_activate(void *dev)
 {
+	static const struct virtio_thread_work work = { balloon_event, watch_all, .late = true };
 	struct virtio_balloon *b = dev;
-	int r;
 
 	if (!b->kept) {
 		b->stats_held = false;
 		__atomic_store_n(&b->config.actual, 0, __ATOMIC_RELAXED);
 	}
 	b->kept = false;
-	b->stop_fd = eventfd(0, EFD_CLOEXEC);
-	r = virtio_thread_init(&b->thread, balloon_event, b);
-	if (r == 0)
-		r = watch_all(b);
-	if (r == 0)
-		r = virtio_thread_start_late(&b->thread, b->mmio, b->stop_fd);
-	if (r < 0) {
-		virtio_thread_done(&b->thread);
-		b->stop_fd = fd_close(b->stop_fd);
-	}
-	return r;
+	return virtio_thread_begin(&b->thread, b->mmio, &work, b);
 }
 
 static void balloon_reset(void *dev)
 {
 	struct virtio_balloon *b = dev;
 
-	eventfd_write(b->stop_fd, 1);
-	virtio_thread_join(&b->thread);
-	virtio_thread_done(&b->thread);
-	b->stop_fd = fd_close(b->stop_fd);
+	virtio_thread_end(&b->thread);
 }
 
 struct balloon_state {
@@ -343,7 +331,6 @@ int virtio_balloon_new(const struct virtio_bus *bus, uint64_t gpa, unsigned gsi,
 
 	if (!b)
 		return err(-ENOMEM, "virtio balloon: no memory");
-	b->stop_fd = -1;
 	for (unsigned i = 0; i < ARRAY_SIZE(b->stats); i++)
 		b->stats[i] = UINT64_MAX;
 	b->ask_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);

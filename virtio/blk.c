@@ -74,7 +74,7 @@ struct virtio_blk {
 	struct virtio_mmio *mmio;
 	struct virtio_thread thread;
 	struct blk_config config;
-	int fd, stop_fd, timer;
+	int fd, timer;
 	bool rdonly;
 	struct bucket bucket;
 	uint64_t rate;
@@ -339,36 +339,29 @@ static void blk_event(void *ctx, uint32_t tag, _unused_ uint32_t events)
 
 /* ---- life ---- */
 
+static int watch_all(void *ctx)
+{
+	struct virtio_blk *b = ctx;
+	int r = virtio_thread_watch(&b->thread, virtio_mmio_queue(b->mmio, 0)->kick_fd, EPOLLIN,
+				    TAG_QUEUE);
+
+	return r < 0 ? r : virtio_thread_watch(&b->thread, b->timer, EPOLLIN, TAG_TIMER);
+}
+
 static int blk_activate(void *dev)
 {
+	static const struct virtio_thread_work work = { blk_event, watch_all };
 	struct virtio_blk *b = dev;
-	int r;
 
 	bucket_init(&b->bucket, b->rate, clock_ns());
-	b->stop_fd = eventfd(0, EFD_CLOEXEC);
-	r = virtio_thread_init(&b->thread, blk_event, b);
-	if (r == 0)
-		r = virtio_thread_watch(&b->thread, virtio_mmio_queue(b->mmio, 0)->kick_fd, EPOLLIN,
-					TAG_QUEUE);
-	if (r == 0)
-		r = virtio_thread_watch(&b->thread, b->timer, EPOLLIN, TAG_TIMER);
-	if (r == 0)
-		r = virtio_thread_start(&b->thread, b->mmio, b->stop_fd);
-	if (r < 0) {
-		virtio_thread_done(&b->thread);
-		b->stop_fd = fd_close(b->stop_fd);
-	}
-	return r;
+	return virtio_thread_begin(&b->thread, b->mmio, &work, b);
 }
 
 static void blk_reset(void *dev)
 {
 	struct virtio_blk *b = dev;
 
-	eventfd_write(b->stop_fd, 1);
-	virtio_thread_join(&b->thread);
-	virtio_thread_done(&b->thread);
-	b->stop_fd = fd_close(b->stop_fd);
+	virtio_thread_end(&b->thread);
 }
 
 static const void *blk_config(void *dev)
@@ -419,7 +412,7 @@ static int make(struct virtio_blk *b, const struct virtio_blk_config *cfg,
 {
 	struct stat st;
 
-	b->stop_fd = b->timer = -1;
+	b->timer = -1;
 	b->fd = fcntl(cfg->fd, F_DUPFD_CLOEXEC, 0);
 	if (b->fd < 0 || fstat(b->fd, &st) < 0)
 		return err_sys("virtio blk");

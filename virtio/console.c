@@ -106,16 +106,18 @@ static void console_event(void *ctx, uint32_t tag, _unused_ uint32_t events)
 		virtio_mmio_needs_reset(c->mmio);
 }
 
-static void stop(struct console *c)
+static int watch_kick(void *ctx)
 {
-	virtio_thread_done(&c->thread);
-	c->stop_fd = fd_close(c->stop_fd);
+	struct console *c = ctx;
+
+	return virtio_thread_watch(&c->thread, virtio_mmio_queue(c->mmio, 0)->kick_fd, EPOLLIN,
+				   TAG_KICK);
 }
 
 static int console_activate(void *dev)
 {
+	static const struct virtio_thread_work work = { console_event, watch_kick };
 	struct console *c = dev;
-	int r;
 
 	for (unsigned i = 0; i < c->nports; i++) {
 		if (!c->kept)
@@ -123,25 +125,14 @@ static int console_activate(void *dev)
 		console_port_begin(&c->ports[i]);
 	}
 	c->kept = false;
-	c->stop_fd = eventfd(0, EFD_CLOEXEC);
-	r = virtio_thread_init(&c->thread, console_event, c);
-	if (r == 0)
-		r = virtio_thread_watch(&c->thread, virtio_mmio_queue(c->mmio, 0)->kick_fd, EPOLLIN,
-					TAG_KICK);
-	if (r == 0)
-		r = virtio_thread_start(&c->thread, c->mmio, c->stop_fd);
-	if (r < 0)
-		stop(c);
-	return r;
+	return virtio_thread_begin(&c->thread, c->mmio, &work, c);
 }
 
 static void console_reset(void *dev)
 {
 	struct console *c = dev;
 
-	eventfd_write(c->stop_fd, 1);
-	virtio_thread_join(&c->thread);
-	stop(c);
+	virtio_thread_end(&c->thread);
 }
 
 static void console_free(void *dev)
@@ -201,7 +192,6 @@ int virtio_console_new(const struct virtio_console_port *ports, unsigned nports,
 	c = new_head0(struct console, chain);
 	if (!c)
 		return err(-ENOMEM, "virtio console: no memory");
-	c->stop_fd = -1;
 	c->config.max_nr_ports = nports;
 	r = ports_new(c, ports, nports);
 	if (r == 0)

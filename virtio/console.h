@@ -40,7 +40,7 @@ struct console_port {
 	int in_fd, out_fd;
 	bool out_ours; /* a duplicate of in_fd, to be waited for apart */
 	enum out_kind out_kind;
-	bool out_gone; /* the reader has */
+	bool out_gone;	   /* the reader has */
 	uint64_t out_left; /* bytes that it may still be given */
 
 	/* while active */
@@ -62,10 +62,9 @@ struct console {
 	struct virtio_mmio *mmio;
 	struct console_config_space config;
 	struct virtio_thread thread;
-	int stop_fd;
 	unsigned nports;
 	struct console_port *ports;
-	bool kept; /* the ports' state is to outlive the next start */
+	bool kept;			   /* the ports' state is to outlive the next start */
 	struct virtio_console_stats stats; /* atomic */
 	struct virtq_chain chain;	   /* the one at hand */
 };

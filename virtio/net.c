@@ -41,14 +41,14 @@ struct net_config { /* 5.1.4 */
 struct virtio_net {
 	struct virtio_mmio *mmio;
 	struct virtio_thread thread;
-	int stop_fd, timers[QUEUES];
+	int timers[QUEUES];
 	struct net_config config;
 	uint64_t rate;
 	struct net_stream stream;
 	struct bucket buckets[QUEUES];
-	bool gone;	 /* the other end */
-	bool rx_starved; /* no buffer of the guest's, or no tokens */
-	bool tx_blocked; /* the socket is full */
+	bool gone;		       /* the other end */
+	bool rx_starved;	       /* no buffer of the guest's, or no tokens */
+	bool tx_blocked;	       /* the socket is full */
 	struct virtio_net_stats stats; /* atomic */
 	struct virtq_chain chain;
 };
@@ -277,8 +277,9 @@ static void net_event(void *ctx, uint32_t tag, uint32_t events)
 
 /* ---- life ---- */
 
-static int watch_all(struct virtio_net *n)
+static int watch_all(void *ctx)
 {
+	struct virtio_net *n = ctx;
 	int r = virtio_thread_watch(&n->thread, n->stream.fd, EPOLLIN, TAG_SOCKET);
 
 	for (unsigned i = 0; r == 0 && i < QUEUES; i++) {
@@ -292,33 +293,20 @@ static int watch_all(struct virtio_net *n)
 
 static int net_activate(void *dev)
 {
+	static const struct virtio_thread_work work = { net_event, watch_all };
 	struct virtio_net *n = dev;
-	int r;
 
 	n->gone = n->rx_starved = n->tx_blocked = false;
 	for (unsigned i = 0; i < QUEUES; i++)
 		bucket_init(&n->buckets[i], n->rate, clock_ns());
-	n->stop_fd = eventfd(0, EFD_CLOEXEC);
-	r = virtio_thread_init(&n->thread, net_event, n);
-	if (r == 0)
-		r = watch_all(n);
-	if (r == 0)
-		r = virtio_thread_start(&n->thread, n->mmio, n->stop_fd);
-	if (r < 0) {
-		virtio_thread_done(&n->thread);
-		n->stop_fd = fd_close(n->stop_fd);
-	}
-	return r;
+	return virtio_thread_begin(&n->thread, n->mmio, &work, n);
 }
 
 static void net_reset(void *dev)
 {
 	struct virtio_net *n = dev;
 
-	eventfd_write(n->stop_fd, 1);
-	virtio_thread_join(&n->thread);
-	virtio_thread_done(&n->thread);
-	n->stop_fd = fd_close(n->stop_fd);
+	virtio_thread_end(&n->thread);
 }
 
 static const void *net_config(void *dev)
@@ -358,7 +346,7 @@ static int make(struct virtio_net *n, const struct virtio_net_config *cfg,
 	n->rate = cfg->rate;
 	n->config.mtu = cfg->mtu;
 	memcpy(n->config.mac, cfg->mac, sizeof(n->config.mac));
-	n->stop_fd = n->stream.fd = -1;
+	n->stream.fd = -1;
 	for (unsigned i = 0; i < QUEUES; i++)
 		n->timers[i] = -1;
 	r = net_stream_init(&n->stream, cfg->fd);

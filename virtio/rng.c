@@ -19,7 +19,6 @@
 struct rng {
 	struct virtio_mmio *mmio;
 	struct virtio_thread thread;
-	int stop_fd;
 	uint64_t bytes; /* atomic */
 	struct virtq_chain chain;
 };
@@ -59,33 +58,26 @@ static void rng_event(void *ctx, _unused_ uint32_t tag, _unused_ uint32_t events
 		virtio_mmio_needs_reset(g->mmio);
 }
 
+static int rng_watch(void *ctx)
+{
+	struct rng *g = ctx;
+
+	return virtio_thread_watch(&g->thread, virtio_mmio_queue(g->mmio, 0)->kick_fd, EPOLLIN, 0);
+}
+
 static int rng_activate(void *dev)
 {
+	static const struct virtio_thread_work work = { rng_event, rng_watch, .late = true };
 	struct rng *g = dev;
-	int r;
 
-	g->stop_fd = eventfd(0, EFD_CLOEXEC);
-	r = virtio_thread_init(&g->thread, rng_event, g);
-	if (r == 0)
-		r = virtio_thread_watch(&g->thread, virtio_mmio_queue(g->mmio, 0)->kick_fd, EPOLLIN,
-					0);
-	if (r == 0)
-		r = virtio_thread_start_late(&g->thread, g->mmio, g->stop_fd);
-	if (r < 0) {
-		virtio_thread_done(&g->thread);
-		g->stop_fd = fd_close(g->stop_fd);
-	}
-	return r;
+	return virtio_thread_begin(&g->thread, g->mmio, &work, g);
 }
 
 static void rng_reset(void *dev)
 {
 	struct rng *g = dev;
 
-	eventfd_write(g->stop_fd, 1);
-	virtio_thread_join(&g->thread);
-	virtio_thread_done(&g->thread);
-	g->stop_fd = fd_close(g->stop_fd);
+	virtio_thread_end(&g->thread);
 }
 
 static const struct virtio_ops rng_ops = {
@@ -105,7 +97,6 @@ int virtio_rng_new(const struct virtio_bus *bus, uint64_t gpa, unsigned gsi,
 
 	if (!g)
 		return err(-ENOMEM, "virtio rng: no memory");
-	g->stop_fd = -1;
 	r = virtio_mmio_new(bus, gpa, gsi, &rng_ops, 1, g, &g->mmio);
 	if (r < 0)
 		return r;

@@ -13,6 +13,7 @@ struct virtio_thread {
 	pthread_t thread;
 	struct virtio_mmio *mmio;
 	int epoll_fd;
+	int stop_fd; /* an eventfd of a device's only thread */
 	bool started;
 	/* Called for each event with the @tag that its descriptor was added with. */
 	void (*event)(void *ctx, uint32_t tag, uint32_t events);
@@ -36,5 +37,18 @@ int virtio_thread_start(struct virtio_thread *t, struct virtio_mmio *m, int stop
 int virtio_thread_start_late(struct virtio_thread *t, struct virtio_mmio *m, int stop_fd);
 void virtio_thread_join(struct virtio_thread *t);
 void virtio_thread_done(struct virtio_thread *t);
+
+/* ---- the only thread of a device ---- */
+
+struct virtio_thread_work {
+	void (*event)(void *ctx, uint32_t tag, uint32_t events);
+	int (*watch)(void *ctx); /* 0 or -errno: what it waits for at first */
+	bool late;		 /* as virtio_thread_start_late() has it */
+};
+
+/* For activate() and reset() of struct virtio_ops. It begins whole or not at all. */
+int virtio_thread_begin(struct virtio_thread *t, struct virtio_mmio *m,
+			const struct virtio_thread_work *w, void *ctx);
+void virtio_thread_end(struct virtio_thread *t);
 
 #endif

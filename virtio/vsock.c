@@ -382,8 +382,9 @@ static void vsock_event(void *ctx, uint32_t tag, uint32_t events)
 
 /* ---- life ---- */
 
-static int watch_all(struct virtio_vsock *v)
+static int watch_all(void *ctx)
 {
+	struct virtio_vsock *v = ctx;
 	int r = 0;
 
 	for (unsigned i = 0; r == 0 && i < VSOCK_QUEUES; i++)
@@ -417,6 +418,7 @@ static int conns_new(struct virtio_vsock *v)
 
 static int vsock_activate(void *dev)
 {
+	static const struct virtio_thread_work work = { vsock_event, watch_all, .late = true };
 	struct virtio_vsock *v = dev;
 	int r = conns_new(v);
 
@@ -425,28 +427,15 @@ static int vsock_activate(void *dev)
 	v->rx_starved = v->awake = false;
 	if (v->restored)
 		eventfd_write(virtio_mmio_queue(v->mmio, VSOCK_EVENTS)->kick_fd, 1);
-	v->stop_fd = eventfd(0, EFD_CLOEXEC);
-	r = virtio_thread_init(&v->thread, vsock_event, v);
-	if (r == 0)
-		r = watch_all(v);
-	if (r == 0)
-		r = virtio_thread_start_late(&v->thread, v->mmio, v->stop_fd);
-	if (r < 0) {
-		virtio_thread_done(&v->thread);
-		v->stop_fd = fd_close(v->stop_fd);
-	}
-	return r;
+	return virtio_thread_begin(&v->thread, v->mmio, &work, v);
 }
 
 static void vsock_reset(void *dev)
 {
 	struct virtio_vsock *v = dev;
 
-	eventfd_write(v->stop_fd, 1);
-	virtio_thread_join(&v->thread);
+	virtio_thread_end(&v->thread);
 	all_end(v);
-	virtio_thread_done(&v->thread);
-	v->stop_fd = fd_close(v->stop_fd);
 }
 
 /* No connection outlives a snapshot, so there is nothing to save but that there was one. */
@@ -510,7 +499,6 @@ int virtio_vsock_new(const struct virtio_vsock_config *cfg, const struct virtio_
 	if (!v)
 		return err(-ENOMEM, "virtio vsock: no memory");
 	v->cfg = *cfg;
-	v->stop_fd = -1;
 	v->config.guest_cid = VIRTIO_VSOCK_CID;
 	r = virtio_mmio_new(bus, gpa, gsi, &vsock_ops, VSOCK_QUEUES, v, &v->mmio);
 	if (r < 0) {

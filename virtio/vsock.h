@@ -93,7 +93,6 @@ struct vsock_key {
 struct virtio_vsock {
 	struct virtio_mmio *mmio;
 	struct virtio_thread thread;
-	int stop_fd;
 	struct {
 		uint64_t guest_cid;
 	} config;
