@@ -2,10 +2,12 @@
 /* The verbs of strata-oci: each calls one function of the room, prints, gives the exit status. */
 #include "base/err.h"
 #include "base/fd.h"
+#include "base/proc.h"
 #include "base/str.h"
+#include "cli/console.h"
 #include "cli/oci.h"
+#include "cli/terminal.h"
 #include <poll.h>
-#include <signal.h>
 #include <stdio.h>
 #include <unistd.h>
 
@@ -49,10 +51,42 @@ static int run_detached(struct oci_call *c)
 	return r;
 }
 
+/* All that can be sent but what is of this program itself, and what stops it in its shell. */
+static int open_signals(sigset_t *ret_old)
+{
+	static const int own[] = { SIGSEGV, SIGBUS,  SIGFPE,  SIGILL,  SIGABRT,
+				   SIGTSTP, SIGTTIN, SIGTTOU, SIGPIPE, SIGCHLD };
+	sigset_t all;
+
+	sigfillset(&all);
+	for (size_t i = 0; i < ARRAY_SIZE(own); i++)
+		sigdelset(&all, own[i]);
+	sigprocmask(SIG_BLOCK, NULL, ret_old);
+	return console_signals(&all);
+}
+
+/* The process in the foreground: its terminal is ours, signals are handed on, its end is awaited. */
+static int wait_for(const struct oci_process *p)
+{
+	_cleanup_(terminal_restore) struct terminal term = TERMINAL_NONE;
+	sigset_t old;
+	_close_ int signals = open_signals(&old);
+	int status = 0, r = signals < 0 ? signals : 0;
+
+	if (r >= 0 && p->console >= 0)
+		terminal_raw(STDIN_FILENO, &term);
+	if (r >= 0)
+		r = console_relay(p->console, p->pidfd, signals);
+	sigprocmask(SIG_SETMASK, &old, NULL);
+	if (r >= 0)
+		r = proc_wait(p->pidfd, &status);
+	return r < 0 ? r : status;
+}
+
 static int verb_run(struct oci_call *c)
 {
 	struct oci_process p;
-	int status = 0, r;
+	int r;
 
 	if (c->detach)
 		return run_detached(c);
@@ -62,17 +96,17 @@ static int verb_run(struct oci_call *c)
 		return r;
 	r = oci_process_start(&p);
 	if (r >= 0)
-		r = oci_relay(p.console, p.pidfd, &status);
+		r = wait_for(&p);
 	oci_process_done(&p);
 	if (r < 0 || !c->keep)
 		oci_delete(&c->o, c->rest[0], true);
-	return r < 0 ? r : status;
+	return r;
 }
 
 static int verb_exec(struct oci_call *c)
 {
 	struct oci_process p;
-	int status = 0, r;
+	int r;
 
 	c->o.args = c->rest + 1;
 	if (!c->o.process && c->nrest < 2)
@@ -82,9 +116,9 @@ static int verb_exec(struct oci_call *c)
 	if (r < 0)
 		return r;
 	if (!c->detach)
-		r = oci_relay(p.console, p.pidfd, &status);
+		r = wait_for(&p);
 	oci_process_done(&p);
-	return r < 0 ? r : status;
+	return r;
 }
 
 static int verb_kill(struct oci_call *c)

@@ -79,10 +79,4 @@ json_t *oci_spec(bool rootless);
 /* "KILL", "SIGKILL" or "9"; -EINVAL. */
 int oci_signal(const char *name);
 
-/*
- * The caller's terminal and the container's, in raw mode, until the process behind @pidfd ends;
- * with @console -1 it only waits and hands on signals. *@ret_status as a shell has it.
- */
-int oci_relay(int console, int pidfd, int *ret_status);
-
 #endif

@@ -193,6 +193,34 @@ print(out.decode(), end="")
 	[[ $output == *console-socket* ]]
 }
 
+# Who shows much before it reads what was typed holds up nobody but itself.
+@test "oci: a terminal carries both ways at once" {
+	need python3
+	sh_config 'stty raw -echo; echo ready; head -c 300000 /dev/zero | tr "\0" +; echo; echo took $(head -c 300000 | wc -c)' \
+		'.process.terminal = true'
+	run -0 python3 -c '
+import os, pty, select, sys, tty
+pid, fd = pty.fork()
+if not pid:
+	os.execvp(sys.argv[1], sys.argv[1:])
+tty.setraw(fd)
+os.set_blocking(fd, False)
+shown, left = b"", 300000
+while True:
+	r, w, _ = select.select([fd], [fd] if b"ready" in shown and left else [], [], 10)
+	if not r and not w:
+		os.kill(pid, 9)
+		sys.exit("stuck: %d bytes typed, %d shown" % (300000 - left, len(shown)))
+	if w:
+		left -= os.write(fd, b"i" * min(left, 4096))
+	if r:
+		try: shown += os.read(fd, 65536)
+		except OSError: break
+print(shown.count(b"+"), shown.split()[-1].decode())
+' "$oci" --root "$OCI_ROOT" run --bundle "$work/bundle" "$id"
+	[ "$output" = "300000 300000" ]
+}
+
 @test "oci: hooks in their places, the state on stdin; a failing one ends it" {
 	printf '#!/bin/sh\necho "$1 $(jq -r "\\"\\(.id) \\(.status)\\"") $(test -e /etc/greeting && echo inside)" >>%s\nexit ${2:-0}\n' \
 		"$work/log" >"$work/hook"
