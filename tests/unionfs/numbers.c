@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * What a stack of directories is known by: the numbers of its things, which others may give to other
- * things meanwhile, and who holds an entry while several threads let it go.
+ * What a stack of directories is known by: the numbers of its things, which others may give to
+ * other things meanwhile, and who holds an entry while several threads let it go.
  */
 #include "unionfs/lower_dirs.h"
 
