@@ -31,6 +31,10 @@ static struct option_def options[] = {
 	  "kept with it, over the image's: ps has --filter label=" },
 	{ 0, "label-file", OPT_LIST, &asked.label_files, "FILE", "lines of NAME[=VALUE]" },
 	{ 'v', "volume", OPT_LIST, &asked.volumes, "SRC:DST[:ro]", "a host folder or file inside" },
+	{ 0, "tmpfs", OPT_LIST, &asked.tmpfs, "DST[:OPTION,...]",
+	  "an empty folder in memory: size=BYTES[kmg], mode=OCTAL, ro, exec, suid" },
+	{ 0, "shm-size", OPT_STR, &asked.o.shm_size, "BYTES[kmg]",
+	  "what /dev/shm may hold, 0 any (64m; a microVM: half its memory)" },
 	{ 0, "disk", OPT_LIST, &asked.disks, "FILE[:/DST][:ro]",
 	  "a raw file as a microVM's disk, /dev/vda...; its ext4 mounted at DST" },
 	{ 0, "disk-rate", OPT_SIZE, &asked.o.disk_rate, "BYTES[kmg]",
@@ -129,6 +133,7 @@ int run_options_parse(bool create, int argc, char **argv, struct run_asked **ret
 	asked.o.dns_options = asked.dns_options;
 	asked.o.hosts = asked.hosts;
 	asked.o.volumes = asked.volumes;
+	asked.o.tmpfs = asked.tmpfs;
 	asked.o.ports = asked.ports;
 	asked.o.disks = asked.disks;
 	asked.o.ulimits = asked.ulimits;

@@ -9,7 +9,7 @@ struct run_asked {
 	struct run_options o;
 	char **env, **env_files, **labels, **label_files;
 	char **dns, **dns_search, **dns_options, **hosts;
-	char **volumes, **ports, **disks, **ulimits, **cap_add, **cap_drop, **storage;
+	char **volumes, **tmpfs, **ports, **disks, **ulimits, **cap_add, **cap_drop, **storage;
 	unsigned timeout;
 	const char *pull;
 	bool vm;

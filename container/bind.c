@@ -6,7 +6,9 @@
 #include "container/inner.h"
 
 #include "base/fd.h"
+#include <inttypes.h>
 #include <linux/magic.h>
+#include <stdio.h>
 #include <sys/mount.h>
 #include <sys/vfs.h>
 
@@ -25,9 +27,15 @@ static int check_target(int fd, const struct bind *b)
 
 static int mount_tmpfs(int fd, const struct bind *b)
 {
-	unsigned long flags = MS_NOSUID | MS_NODEV | MS_NOEXEC | (b->rdonly ? MS_RDONLY : 0);
+	const struct ctr_mount *m = b->tmpfs;
+	unsigned long flags = MS_NODEV | (m->suid ? 0 : MS_NOSUID) | (m->exec ? 0 : MS_NOEXEC) |
+			      (m->rdonly ? MS_RDONLY : 0);
+	char options[64];
+	int n = snprintf(options, sizeof(options), "mode=%o", m->mode ? m->mode : 01777);
 
-	if (fchdir(fd) < 0 || mount("tmpfs", ".", "tmpfs", flags, "mode=1777") < 0)
+	if (m->size)
+		snprintf(options + n, sizeof(options) - (size_t)n, ",size=%" PRIu64, m->size);
+	if (fchdir(fd) < 0 || mount("tmpfs", ".", "tmpfs", flags, options) < 0)
 		return -errno;
 	return 0;
 }

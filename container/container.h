@@ -37,6 +37,10 @@ struct ctr_mount {
 	const char *source; /* a host path to bind (file or directory), or NULL for tmpfs */
 	const char *target; /* in the container; made when missing */
 	bool rdonly;
+	/* of a tmpfs, which has no devices: bytes, 0 = half of the memory; 0 = 1777 */
+	uint64_t size;
+	unsigned mode;
+	bool exec, suid;
 };
 
 /*
@@ -76,6 +80,7 @@ struct ctr_spec {
 	uint32_t uid_base, gid_base, id_count; /* with userns */
 	const struct ctr_mount *mounts;
 	size_t nmounts;
+	const char *shm_size;	      /* of /dev/shm, as tmpfs(5) takes it; NULL: 64m */
 	const struct ctr_file *files; /* before the mounts */
 	size_t nfiles;
 	const struct ctr_rlimit *rlimits;

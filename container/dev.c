@@ -68,11 +68,12 @@ static int mount_below(const struct ctr_spec *spec)
 	bool gid = !spec->userns || spec->id_count > 5;
 	const char *pts = gid ? "newinstance,ptmxmode=0666,mode=0620,gid=5" :
 				"newinstance,ptmxmode=0666,mode=0620";
+	char shm[64];
 
 	if (mount("devpts", "pts", "devpts", MS_NOSUID | MS_NOEXEC, pts) < 0)
 		return err_sys("cannot mount /dev/pts");
-	if (mount("shm", "shm", "tmpfs", MS_NOSUID | MS_NODEV | MS_NOEXEC,
-		  "mode=1777,size=65536k") < 0)
+	snprintf(shm, sizeof(shm), "mode=1777,size=%s", spec->shm_size ? spec->shm_size : "65536k");
+	if (mount("shm", "shm", "tmpfs", MS_NOSUID | MS_NODEV | MS_NOEXEC, shm) < 0)
 		return err_sys("cannot mount /dev/shm");
 	if (mount("mqueue", "mqueue", "mqueue", MS_NOSUID | MS_NODEV | MS_NOEXEC, NULL) < 0 &&
 	    errno != ENODEV)

@@ -18,6 +18,7 @@ struct bind {
 	int tree; /* a detached mount, -1 = a new tmpfs */
 	bool directory, rdonly;
 	const char *target;
+	const struct ctr_mount *tmpfs; /* of a tree of -1: what was asked for */
 };
 
 struct plan {

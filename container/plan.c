@@ -66,6 +66,14 @@ static int add_bind(struct plan *p, const char *source, const char *target, bool
 	return source ? open_source(b, source) : 0;
 }
 
+static int add_mount(struct plan *p, const struct ctr_mount *m)
+{
+	int r = add_bind(p, m->source, m->target, m->rdonly);
+
+	p->binds[p->nbinds - 1].tmpfs = m->source ? NULL : m;
+	return r;
+}
+
 static int open_binds(struct plan *p)
 {
 	const struct ctr_spec *s = p->spec;
@@ -82,7 +90,7 @@ static int open_binds(struct plan *p)
 	if (r >= 0 && s->hosts)
 		r = add_bind(p, s->hosts, "/etc/hosts", true);
 	for (size_t i = 0; r >= 0 && i < s->nmounts; i++)
-		r = add_bind(p, s->mounts[i].source, s->mounts[i].target, s->mounts[i].rdonly);
+		r = add_mount(p, &s->mounts[i]);
 	return r;
 }
 

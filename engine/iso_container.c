@@ -15,6 +15,8 @@
 #include "engine/pasta.h"
 #include "engine/resolv.h"
 #include "engine/spec_process.h"
+#include "engine/spec_tmpfs.h"
+#include <inttypes.h>
 #include <sys/epoll.h>
 
 struct iso_container {
@@ -23,6 +25,7 @@ struct iso_container {
 	struct cgroup *cgroup;
 	struct ctr *ctr;
 	struct ctr_mount *mounts;
+	size_t nmounts;
 	struct pasta pasta;
 	struct bridge_end bridge;
 	struct etc_files etc;
@@ -47,18 +50,37 @@ static int enter_cgroup(void *ctx, pid_t pid)
 	return cgroup_enter(ctx, pid, false);
 }
 
+static struct ctr_mount bind_of(const struct run_volume *v)
+{
+	return (struct ctr_mount){ .source = v->source, .target = v->target, .rdonly = v->rdonly };
+}
+
+static struct ctr_mount tmpfs_of(const struct run_tmpfs *t)
+{
+	return (struct ctr_mount){ .target = t->target,
+				   .rdonly = t->rdonly,
+				   .size = t->size,
+				   .mode = t->mode,
+				   .exec = t->exec,
+				   .suid = t->suid };
+}
+
+/* A container has no disks. */
+static struct ctr_mount mount_of(const struct run_spec *s, const struct place *p)
+{
+	return p->kind == PLACE_TMPFS ? tmpfs_of(&s->tmpfs[p->i]) : bind_of(&s->volumes[p->i]);
+}
+
 static int fill_mounts(struct iso_container *i)
 {
-	const struct run_spec *spec = i->c.spec;
+	_free_ struct place *places = NULL;
+	ssize_t n = spec_places(i->c.spec, &places);
 
-	i->mounts = mem_new(spec->nvolumes, sizeof(*i->mounts));
+	i->mounts = n < 0 ? NULL : mem_new((size_t)n, sizeof(*i->mounts));
 	if (!i->mounts)
 		return -ENOMEM;
-	for (size_t n = 0; n < spec->nvolumes; n++) {
-		i->mounts[n].source = spec->volumes[n].source;
-		i->mounts[n].target = spec->volumes[n].target;
-		i->mounts[n].rdonly = spec->volumes[n].rdonly;
-	}
+	for (; i->nmounts < (size_t)n; i->nmounts++)
+		i->mounts[i->nmounts] = mount_of(i->c.spec, &places[i->nmounts]);
 	return 0;
 }
 
@@ -130,7 +152,7 @@ static int create_process(struct iso_container *i, const int stdio[3])
 	const struct run_spec *spec = i->c.spec;
 	struct ctr_rlimit rlimits[SPEC_RLIMITS_MAX];
 	struct ctr_file files[ETC_FILES_MAX];
-	char host[SPEC_HOSTNAME_ROOM];
+	char host[SPEC_HOSTNAME_ROOM], shm[24];
 	struct ctr_spec s = {
 		.root_mount = i->root.mount_fd,
 		.root_rdonly = spec->read_only,
@@ -144,7 +166,7 @@ static int create_process(struct iso_container *i, const int stdio[3])
 		.tty = spec->tty,
 		.stdio = { stdio[0], stdio[1], stdio[2] },
 		.mounts = i->mounts,
-		.nmounts = spec->nvolumes,
+		.nmounts = i->nmounts,
 		.files = files,
 		.nfiles = i->etc.n,
 		.rlimits = rlimits,
@@ -158,6 +180,11 @@ static int create_process(struct iso_container *i, const int stdio[3])
 		.hosts = host_file(i, "/etc/hosts"),
 	};
 
+	if (spec->shm_size) {
+		snprintf(shm, sizeof(shm), "%" PRIu64,
+			 spec->shm_size == SPEC_SHM_ANY ? 0 : spec->shm_size);
+		s.shm_size = shm;
+	}
 	for (size_t n = 0; n < i->etc.n; n++)
 		files[n] = (struct ctr_file){ i->etc.files[n].path, i->etc.files[n].text };
 	return ctr_create(&s, &i->ctr);

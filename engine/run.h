@@ -29,6 +29,7 @@ struct run_options {
 	char *const *label_files;
 	char *const *volumes; /* SRC:DST[:ro] */
 	char *const *disks;   /* RUN_VM: FILE[:/PATH][:ro] */
+	char *const *tmpfs;   /* /TARGET[:size=...,mode=...,ro,exec,suid] */
 	char *const *ports;   /* [ADDRESS:]HOST:GUEST[/tcp|/udp], with network "user" */
 	char *const *dns, *const *dns_search, *const *dns_options;
 	char *const *hosts;   /* NAME:ADDRESS; an address "host-gateway" is the host's */
@@ -41,7 +42,8 @@ struct run_options {
 	const char *verify;	 /* "open" or "never"; NULL: STRATA_VERIFY, else open */
 	struct run_limits limits;
 	unsigned vcpus;
-	unsigned timeout; /* seconds until it is killed, 0 = never */
+	unsigned timeout;     /* seconds until it is killed, 0 = never */
+	const char *shm_size; /* BYTES[kmg] of /dev/shm, "0" = any */
 	bool rm, tty, interactive, detach, read_only, trace;
 	uint64_t net_rate;	/* bytes a second in each direction, with network "user"; 0 = any */
 	uint64_t disk_rate;	/* bytes a second of each disk, read and written; 0 = any */

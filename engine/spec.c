@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "engine/spec.h"
 #include "engine/spec_disk.h"
+#include "engine/spec_tmpfs.h"
 #include "base/err.h"
 #include "base/mem.h"
 #include "base/str.h"
@@ -113,6 +114,7 @@ void spec_free(struct run_spec *s)
 	}
 	free(s->volumes);
 	spec_disks_free(s);
+	spec_tmpfs_free(s);
 	free(s);
 }
 

@@ -15,6 +15,15 @@ struct spec_rlimit {
 	uint64_t soft, hard; /* RLIM_INFINITY = none */
 };
 
+struct run_tmpfs {
+	char *target;
+	uint64_t size; /* bytes, 0 = half of the memory there is */
+	unsigned mode;
+	bool rdonly, exec, suid;
+};
+
+#define SPEC_SHM_ANY UINT64_MAX
+
 struct run_spec {
 	enum run_kind kind;
 	enum run_driver driver;
@@ -32,6 +41,9 @@ struct run_spec {
 	size_t nvolumes;
 	struct run_volume *disks; /* of a microVM: a file, and where it is mounted or "" */
 	size_t ndisks;
+	struct run_tmpfs *tmpfs;
+	size_t ntmpfs;
+	uint64_t shm_size; /* of /dev/shm: bytes, SPEC_SHM_ANY, or 0: what it is unless said */
 	struct run_limits limits;
 	unsigned vcpus;
 	uint64_t net_rate;  /* bytes a second in each direction, 0 = any */

@@ -3,6 +3,7 @@
 #include "engine/spec.h"
 #include "engine/spec_disk.h"
 #include "engine/spec_process.h"
+#include "engine/spec_tmpfs.h"
 #include "base/err.h"
 #include "base/fd.h"
 #include "base/json.h"
@@ -114,6 +115,10 @@ json_t *spec_to_json(const struct run_spec *s)
 		json_object_set_new(j, "eth0", eth0_to_json(s));
 	if (j && s->ndisks)
 		spec_disks_to_json(s, j);
+	if (j)
+		spec_tmpfs_to_json(s, j);
+	if (j && s->shm_size)
+		json_object_set_new(j, "shmSize", json_integer((json_int_t)s->shm_size));
 	if (j && s->modules)
 		json_object_set_new(j, "modules", json_string(s->modules));
 	if (j && s->acpi)
@@ -242,6 +247,7 @@ static void numbers_from_json(const json_t *j, struct run_spec *s)
 	s->net_rate = json_get_int(j, "netRate", 0);
 	s->timeout = (unsigned)json_get_int(j, "timeout", 0);
 	s->dax = (uint64_t)json_get_int(j, "dax", 0);
+	s->shm_size = (uint64_t)json_get_int(j, "shmSize", 0);
 	s->top_size = (uint64_t)json_get_int(j, "topSize", 0);
 	s->ids = (uint32_t)json_get_int(j, "ids", 0);
 	s->no_verify = !json_get_bool(j, "verify", 1);
@@ -289,6 +295,8 @@ int spec_from_json(const json_t *j, struct run_spec **ret)
 		r = volumes_from_json(json_get_array(j, "volumes"), s);
 	if (r >= 0)
 		r = spec_disks_from_json(j, s);
+	if (r >= 0)
+		r = spec_tmpfs_from_json(j, s);
 	if (r >= 0)
 		r = lists_from_json(j, s);
 	if (r >= 0)

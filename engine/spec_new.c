@@ -4,6 +4,7 @@
 #include "engine/spec_disk.h"
 #include "engine/spec_env.h"
 #include "engine/spec_names.h"
+#include "engine/spec_tmpfs.h"
 #include "engine/spec_process.h"
 #include "base/err.h"
 #include "base/json.h"
@@ -127,6 +128,21 @@ static int join_storage(struct run_spec *s, const struct run_options *o)
 	return 0;
 }
 
+static int join_memory(struct run_spec *s, const struct run_options *o)
+{
+	int r = 0;
+
+	for (size_t i = 0; r >= 0 && i < strv_len(o->tmpfs); i++)
+		r = spec_parse_tmpfs(s, o->tmpfs[i]);
+	if (r < 0 || !o->shm_size)
+		return r;
+	if (str_size(o->shm_size, &s->shm_size) < 0 || s->shm_size > INT64_MAX)
+		return err(-EINVAL, "size of /dev/shm '%s': must be BYTES[kmg], or 0 for any",
+			   o->shm_size);
+	s->shm_size = s->shm_size ? s->shm_size : SPEC_SHM_ANY;
+	return 0;
+}
+
 static int join_process(struct run_spec *s, const struct run_options *o)
 {
 	int r = 0;
@@ -176,6 +192,8 @@ static int join_rest(struct run_spec *s, const struct run_options *o, const json
 		return err(-EINVAL, "a rate of disks needs a --disk");
 	s->disk_rate = o->disk_rate;
 	r = join_storage(s, o);
+	if (r >= 0)
+		r = join_memory(s, o);
 	return r < 0 ? r : join_process(s, o);
 }
 
@@ -287,6 +305,8 @@ static int check_texts(const struct run_spec *s)
 		if (r >= 0)
 			r = check_text("volume", s->volumes[i].target);
 	}
+	for (size_t i = 0; r >= 0 && i < s->ntmpfs; i++)
+		r = check_text("tmpfs", s->tmpfs[i].target);
 	for (size_t i = 0; r >= 0 && i < s->ndisks; i++) {
 		r = check_text("disk", s->disks[i].source);
 		if (r >= 0)

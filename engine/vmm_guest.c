@@ -9,6 +9,7 @@
 #include "network/network.h"
 #include "engine/passt.h"
 #include "engine/spec_process.h"
+#include "engine/spec_tmpfs.h"
 #include "engine/vmm.h"
 #include "engine/vmm_machine.h"
 #include <stdio.h>
@@ -91,11 +92,39 @@ static int make_etc(const struct run_spec *s, const struct vm_guest_net *net, st
 			      net ? net->address : NULL, net ? net->gateway : NULL, ret);
 }
 
+static struct vm_guest_volume tmpfs_of(const struct run_tmpfs *t)
+{
+	return (struct vm_guest_volume){ .target = t->target,
+					 .rdonly = t->rdonly,
+					 .size = t->size,
+					 .mode = t->mode,
+					 .exec = t->exec,
+					 .suid = t->suid };
+}
+
+static struct vm_guest_volume volume_of(const struct run_spec *s, const struct place *p,
+					struct vmm_tag *tag)
+{
+	const bool disk = p->kind == PLACE_DISK;
+
+	if (p->kind == PLACE_TMPFS)
+		return tmpfs_of(&s->tmpfs[p->i]);
+	if (disk)
+		snprintf(tag->s, sizeof(tag->s), "/dev/vd%c", (char)('a' + p->i));
+	else
+		*tag = vmm_volume_tag(1 + p->i);
+	return (struct vm_guest_volume){ .tag = tag->s,
+					 .target = p->target,
+					 .rdonly = (disk ? s->disks : s->volumes)[p->i].rdonly };
+}
+
 int vmm_guest_config(const struct run_spec *s, const struct vm_guest_identity *identity,
 		     struct vm_control *control)
 {
-	_free_ struct vm_guest_volume *volumes = mem_new(s->nvolumes + s->ndisks, sizeof(*volumes));
-	_free_ struct vmm_tag *tags = mem_new(s->nvolumes + s->ndisks, sizeof(*tags));
+	_free_ struct place *places = NULL;
+	const ssize_t n = spec_places(s, &places);
+	_free_ struct vm_guest_volume *volumes = mem_new((size_t)MAX(n, 0), sizeof(*volumes));
+	_free_ struct vmm_tag *tags = mem_new((size_t)MAX(n, 0), sizeof(*tags));
 	const struct vm_guest_net net = guest_net(s);
 	struct vm_guest_rlimit rlimits[SPEC_RLIMITS_MAX];
 	_cleanup_(etc_files_done) struct etc_files etc = { 0 };
@@ -111,7 +140,8 @@ int vmm_guest_config(const struct run_spec *s, const struct vm_guest_identity *i
 				       .tty = s->tty,
 				       .stdin_open = s->interactive || s->tty,
 				       .volumes = volumes,
-				       .nvolumes = s->nvolumes,
+				       .shm = s->shm_size,
+				       .shm_size = s->shm_size == SPEC_SHM_ANY ? 0 : s->shm_size,
 				       .files = files,
 				       .net = spec_has_eth0(s) ? &net : NULL,
 				       .identity = identity,
@@ -120,26 +150,12 @@ int vmm_guest_config(const struct run_spec *s, const struct vm_guest_identity *i
 				       .caps_drop = ~spec_caps(s, UINT64_MAX),
 				       .pids = (uint32_t)s->limits.pids };
 
-	if (!volumes || !tags || make_etc(s, cfg.net, &etc) < 0)
+	if (n < 0 || !volumes || !tags || make_etc(s, cfg.net, &etc) < 0)
 		return -ENOMEM;
 	for (size_t i = 0; i < etc.n; i++)
 		files[cfg.nfiles++] =
 			(struct vm_guest_file){ etc.files[i].path, etc.files[i].text };
-	for (size_t i = 0; i < s->nvolumes; i++) {
-		tags[i] = vmm_volume_tag(1 + i);
-		volumes[i] = (struct vm_guest_volume){ .tag = tags[i].s,
-						       .target = s->volumes[i].target,
-						       .rdonly = s->volumes[i].rdonly };
-	}
-	for (size_t i = 0; i < s->ndisks; i++) {
-		struct vmm_tag *tag = &tags[cfg.nvolumes];
-
-		if (!s->disks[i].target[0])
-			continue;
-		snprintf(tag->s, sizeof(tag->s), "/dev/vd%c", (char)('a' + i));
-		volumes[cfg.nvolumes++] = (struct vm_guest_volume){ .tag = tag->s,
-								    .target = s->disks[i].target,
-								    .rdonly = s->disks[i].rdonly };
-	}
+	for (; cfg.nvolumes < (size_t)n; cfg.nvolumes++)
+		volumes[cfg.nvolumes] = volume_of(s, &places[cfg.nvolumes], &tags[cfg.nvolumes]);
 	return vm_control_config(control, &cfg);
 }

@@ -125,7 +125,9 @@ static struct run_spec spec_of(const struct run_spec *s, char **argv, char **env
 	mine.argv = argv;
 	mine.env = env;
 	mine.cwd = mine.user = NULL;
-	mine.nvolumes = mine.ndisks = 0;
+	mine.nvolumes = mine.ndisks = mine.ntmpfs = 0;
+	mine.shm_size = 0;
+	mine.hosts = mine.dns_servers = mine.dns_search = mine.dns_options = NULL;
 	mine.tty = mine.interactive = mine.read_only = false;
 	return mine;
 }

@@ -101,6 +101,21 @@ int vm_control_resize(struct vm_control *c, unsigned rows, unsigned cols)
 
 /* ---- the config ---- */
 
+static void tmpfs(struct buf *b, const struct vm_guest_volume *v)
+{
+	const struct guest_tmpfs t = { .size = v->size,
+				       .mode = v->mode,
+				       .flags = (v->rdonly ? GUEST_TMPFS_RO : 0) |
+						(v->exec ? GUEST_TMPFS_EXEC : 0) |
+						(v->suid ? GUEST_TMPFS_SUID : 0) };
+	_buf_done_ struct buf body = { 0 };
+
+	buf_add(&body, &t, sizeof(t));
+	buf_adds(&body, v->target);
+	guest_field(b, GUEST_TAG_TMPFS, body.data, body.len);
+	b->failed = b->failed || body.failed;
+}
+
 static void volume(struct buf *b, const struct vm_guest_volume *v)
 {
 	_free_ char *s = str_fmt("%s%c%s", v->tag, '\0', v->target);
@@ -198,7 +213,9 @@ int vm_control_config(struct vm_control *c, const struct vm_guest_config *cfg)
 	guest_field_str(&b, GUEST_TAG_HOSTNAME, cfg->hostname);
 	guest_field(&b, GUEST_TAG_SIZE, &size, sizeof(size));
 	for (size_t i = 0; i < cfg->nvolumes; i++)
-		volume(&b, &cfg->volumes[i]);
+		(cfg->volumes[i].tag ? volume : tmpfs)(&b, &cfg->volumes[i]);
+	if (cfg->shm)
+		guest_field(&b, GUEST_TAG_SHM, &cfg->shm_size, sizeof(cfg->shm_size));
 	for (size_t i = 0; i < cfg->nrlimits; i++)
 		rlimit(&b, &cfg->rlimits[i]);
 	for (size_t i = 0; i < cfg->nfiles; i++)

@@ -16,8 +16,12 @@
 #define VM_MARK_READY 2u
 
 struct vm_guest_volume {
-	const char *tag, *target; /* of a struct vm_fs; an absolute path in the guest */
+	const char *tag, *target; /* of a struct vm_fs, NULL: a tmpfs; an absolute path */
 	bool rdonly;
+	/* of a tmpfs: bytes, 0 = half of the guest's memory */
+	uint64_t size;
+	unsigned mode;
+	bool exec, suid;
 };
 
 struct vm_guest_rlimit {
@@ -57,6 +61,8 @@ struct vm_guest_config {
 	size_t nvolumes;
 	const struct vm_guest_rlimit *rlimits;
 	size_t nrlimits;
+	bool shm; /* /dev/shm is of @shm_size bytes, 0 = any; else half of the memory */
+	uint64_t shm_size;
 	const struct vm_guest_file *files;
 	size_t nfiles;
 	const struct vm_guest_net *net;		  /* NULL: a loopback alone */

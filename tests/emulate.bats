@@ -26,12 +26,13 @@ uid_of() { echo $((0x7e000000 + 0x${1:0:6})); }
 
 @test "emulated: output, status, input to its end, environment, user, volumes, CPUs" {
 	mkdir "$work/v" && echo there >"$work/v/f"
-	run --separate-stderr vm --rm -i -e A=b -u user -w /etc -v "$work/v:/v:ro" --vcpus 2 -m 200m small \
-		sh -c 'cat; echo $A; pwd; id -u; cat /v/f greeting; echo no >/v/g; grep -c ^processor /proc/cpuinfo; exit 42' \
+	run --separate-stderr vm --rm -i -e A=b -u user -w /etc -v "$work/v:/v:ro" --vcpus 2 -m 200m \
+		--tmpfs /t:size=64k,mode=0700 --shm-size 2m small \
+		sh -c 'cat; stat -c %a /t; stat -fc "%b %s" /dev/shm; echo $A; pwd; id -u; cat /v/f greeting; echo no >/v/g; grep -c ^processor /proc/cpuinfo; exit 42' \
 		< <(echo from outside)
 	echo "$output $stderr"
 	[ "$status" = 42 ]
-	[ "${lines[*]}" = "from outside b /etc 1000 there hello 2" ]
+	[ "${lines[*]}" = "from outside 700 512 4096 b /etc 1000 there hello 2" ]
 	[[ $stderr == *"Read-only file system"* ]]
 	[ ! -e "$work/v/g" ]
 }

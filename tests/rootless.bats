@@ -165,6 +165,8 @@ mkdir -p "$HOME/v" && echo mine >"$HOME/v/file"
 [ "$(strata run --rm -v "$HOME/v:/v" small sh -c 'cat /v/file; touch /v/new; stat -c %u /v/new')" = $'mine\n0' ]
 [ "$(stat -c %u "$HOME/v/new")" = "$(id -u)" ]
 not strata run --rm -v "$HOME/v:/v:ro" small touch /v/no 2>/dev/null
+[ "$(strata run --rm --tmpfs /t:size=1m,mode=700 --shm-size 1m small sh -c 'echo x >/t/f; stat -c %a /t; stat -fc %b /t /dev/shm' |
+	tr '\n' ' ')" = "700 256 256 " ]
 script -qec 'strata run --rm -it small readlink /proc/self/fd/0' /dev/null </dev/null | grep -q /dev/pts/0
 echo done
 END

@@ -169,6 +169,36 @@ both_drivers() {
 	fails 125 "$work/none" "$strata" run --rm -v "$work/none:/vol" small true
 }
 
+@test "--tmpfs and --shm-size: empty, of that size and mode, above and below volumes, gone with the end" {
+	check() {
+		mkdir -p "$work/vol/in"
+		"$strata" create --name t "$@" --tmpfs /vol/in/t:size=64k,mode=0700 --tmpfs /vol:exec --tmpfs /etc/ro:ro -v "$work/vol/in:/vol/in" \
+			--tmpfs /root --shm-size 1m small sh -c '
+				stat -c "%n %a" /vol /vol/in/t /etc/ro; ls -A /root; echo x >/root/f; cp /bin/busybox /vol/echo; /vol/echo runs
+				cp /bin/busybox /root/echo; /root/echo runs 2>/dev/null; echo x >/etc/ro/f; grep -c "^tmpfs /root tmpfs rw,nosuid,nodev,noexec," /proc/mounts
+				head -c 100000 /dev/zero >/vol/in/t/x; wc -c </vol/in/t/x; dd if=/dev/zero of=/dev/shm/x bs=1k count=2000 2>/dev/null; wc -c </dev/shm/x'
+		for _ in 1 2; do
+			run --separate-stderr "$strata" start -a t
+			echo "$output / $stderr"
+			[ "$output" = "$(printf '%s\n' "/vol 1777" "/vol/in/t 700" "/etc/ro 1777" runs 1 65536 1048576)" ]
+			[[ $stderr == *"Read-only"* ]]
+		done
+		[ -z "$(ls -A "$work/vol/in/t")" ]
+		"$strata" inspect t | jq -e '.[0].config | .shmSize == 1048576 and (.tmpfs | length) == 4 and .tmpfs[0].mode == 448'
+		"$strata" rm t
+	}
+	need jq
+	both_drivers check
+	[ "$("$strata" run --rm small sh -c 'grep " /dev/shm " /proc/mounts | grep -c size=65536k')" = 1 ]
+	"$strata" run --rm --shm-size 0 small sh -c 'head -c 70000000 /dev/zero >/dev/shm/x'
+	"$strata" run --rm --read-only --tmpfs /new/place small sh -c 'echo x >/new/place/f'
+	fails 125 "tmpfs 'x': must be /TARGET" "$strata" run --rm --tmpfs x small true
+	fails 125 "'dev' is none of size=" "$strata" run --rm --tmpfs /x:dev small true
+	fails 125 "something else is mounted there" "$strata" run --rm -v "$work:/x" --tmpfs /x small true
+	fails 125 "in place of the whole root" "$strata" run --rm --tmpfs / small true
+	fails 125 "size of /dev/shm 'x'" "$strata" run --rm --shm-size x small true
+}
+
 @test "network: none has only a loopback, host has the host's" {
 	[ "$("$strata" run --rm small ls /sys/class/net)" = lo ]
 	[ "$("$strata" run --rm --network host small ls /sys/class/net | sort)" = "$(ls /sys/class/net | sort)" ]

@@ -72,6 +72,21 @@ static int add_volume(struct config *c, const uint8_t *data, uint32_t len, bool 
 	return 0;
 }
 
+static int add_tmpfs(struct config *c, const uint8_t *data, uint32_t len)
+{
+	struct volume *v = &c->volumes[c->nvolumes];
+
+	if (len < sizeof(v->tmpfs) || c->nvolumes == GUEST_VOLUMES_MAX)
+		return -EPROTO;
+	memcpy(&v->tmpfs, data, sizeof(v->tmpfs));
+	v->is_tmpfs = true;
+	v->target = string(data + sizeof(v->tmpfs), len - (uint32_t)sizeof(v->tmpfs));
+	if (!v->target || v->target[0] != '/')
+		return -EPROTO;
+	c->nvolumes++;
+	return 0;
+}
+
 static int add_file(struct config *c, const uint8_t *data, uint32_t len)
 {
 	const uint8_t *nul = memchr(data, 0, len);
@@ -138,6 +153,11 @@ static int field(struct config *c, uint32_t tag, const uint8_t *data, uint32_t l
 	case GUEST_TAG_VOLUME:
 	case GUEST_TAG_VOLUME_RO:
 		return add_volume(c, data, len, tag == GUEST_TAG_VOLUME_RO);
+	case GUEST_TAG_TMPFS:
+		return add_tmpfs(c, data, len);
+	case GUEST_TAG_SHM:
+		c->shm = true;
+		return set_fixed(&c->shm_size, sizeof(c->shm_size), data, len);
 	case GUEST_TAG_FILE:
 		return add_file(c, data, len);
 	case GUEST_TAG_RLIMIT:

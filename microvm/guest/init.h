@@ -51,7 +51,8 @@ int modules_load(void);
 struct volume {
 	char tag[GUEST_TAG_MAX + 1];
 	char *target;
-	bool rdonly;
+	bool rdonly, is_tmpfs;
+	struct guest_tmpfs tmpfs;
 };
 
 struct file {
@@ -69,6 +70,8 @@ struct config {
 	unsigned nvolumes;
 	struct guest_rlimit rlimits[GUEST_RLIMITS_MAX];
 	unsigned nrlimits;
+	bool shm; /* the size of /dev/shm was said */
+	uint64_t shm_size;
 	struct file files[GUEST_FILES_MAX];
 	unsigned nfiles;
 	uint32_t pids;			/* 0 = no limit */

@@ -132,16 +132,51 @@ void mounts_end(const struct config *c)
 	}
 }
 
+static int mount_tmpfs(const struct volume *v)
+{
+	const uint32_t f = v->tmpfs.flags;
+	unsigned long flags = MS_NODEV | (f & GUEST_TMPFS_RO ? MS_RDONLY : 0) |
+			      (f & GUEST_TMPFS_EXEC ? 0 : MS_NOEXEC) |
+			      (f & GUEST_TMPFS_SUID ? 0 : MS_NOSUID);
+	char options[64];
+	int n = snprintf(options, sizeof(options), "mode=%o", v->tmpfs.mode);
+
+	if (v->tmpfs.size)
+		snprintf(options + n, sizeof(options) - (size_t)n, ",size=%llu",
+			 (unsigned long long)v->tmpfs.size);
+	return mount("tmpfs", v->target, "tmpfs", flags, options);
+}
+
+static int mount_volume(const struct volume *v)
+{
+	int r = mkdirs(v->target, 0755);
+
+	if (r < 0)
+		return r;
+	r = v->is_tmpfs ? mount_tmpfs(v) :
+			  mount(v->tag, v->target, volume_is_disk(v) ? "ext4" : "virtiofs",
+				v->rdonly ? MS_RDONLY : 0, NULL);
+	return r < 0 ? -errno : 0;
+}
+
+static int shm_resize(const struct config *c)
+{
+	char options[48];
+
+	snprintf(options, sizeof(options), "mode=1777,size=%llu", (unsigned long long)c->shm_size);
+	if (c->shm && mount(NULL, "/dev/shm", NULL, MS_REMOUNT | MS_NOSUID | MS_NODEV | MS_NOEXEC,
+			    options) < 0)
+		return failing(-errno, "size of /dev/shm");
+	return 0;
+}
+
 static int volumes(const struct config *c)
 {
 	for (unsigned i = 0; i < c->nvolumes; i++) {
 		const struct volume *v = &c->volumes[i];
 		const bool disk = volume_is_disk(v);
-		int r = mkdirs(v->target, 0755);
+		int r = mount_volume(v);
 
-		if (r == 0 && mount(v->tag, v->target, disk ? "ext4" : "virtiofs",
-				    v->rdonly ? MS_RDONLY : 0, NULL) < 0)
-			r = -errno;
 		if (disk && (r == -ENODEV || r == -ENOENT))
 			failing_why = "this kernel has no disks or no ext4: `strata kernel build "
 				      "--with blk` makes one that has";
@@ -198,7 +233,8 @@ int mounts_root(const struct config *c)
 		return r;
 	for (unsigned i = 0; i < c->nfiles; i++)
 		bind_file(&c->files[i]);
-	return volumes(c);
+	r = shm_resize(c);
+	return r == 0 ? volumes(c) : r;
 }
 
 int mounts_seal(const struct config *c)

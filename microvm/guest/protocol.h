@@ -91,6 +91,8 @@ enum guest_tag {
 	/* u64: capabilities that the command is not to have, bit n is number n */
 	GUEST_TAG_CAPS_DROP = 15,
 	GUEST_TAG_FILE = 16,	 /* string: an absolute path, NUL; then its text */
+	GUEST_TAG_TMPFS = 17,	 /* struct guest_tmpfs, then where: an absolute path */
+	GUEST_TAG_SHM = 18,	 /* u64: bytes that /dev/shm may hold, 0 = any */
 	GUEST_TAG_IDENTITY = 20, /* struct guest_identity */
 };
 
@@ -119,6 +121,16 @@ struct guest_size {
 struct guest_rlimit {
 	uint32_t resource, reserved;
 	uint64_t soft, hard;
+};
+
+#define GUEST_TMPFS_RO	 1u
+#define GUEST_TMPFS_EXEC 2u
+#define GUEST_TMPFS_SUID 4u
+
+/* Mounted in its place among the volumes. */
+struct guest_tmpfs {
+	uint64_t size; /* bytes; 0 = half of the memory */
+	uint32_t mode, flags;
 };
 
 /* IPv4 addresses in the order of the wire; all zeroes = none. */
