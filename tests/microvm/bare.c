@@ -179,15 +179,22 @@ static void interrupt_finds_its_entry(_unused_ void **state)
 	vm_free(v);
 }
 
+static bool unmasked(struct ioapic *a)
+{
+	bool r;
+
+	pthread_mutex_lock(&a->lock);
+	r = a->entries[1] == VECTOR;
+	pthread_mutex_unlock(&a->lock);
+	return r;
+}
+
 static void *stop_late(void *arg)
 {
 	struct vm *v = arg;
 
-	for (unsigned i = 0; i < 1000; i++) {
-		if (__atomic_load_n(&v->ioapic.entries[1], __ATOMIC_ACQUIRE) == VECTOR)
-			break;
+	for (unsigned i = 0; i < 1000 && !unmasked(&v->ioapic); i++)
 		usleep(10000);
-	}
 	vm_stop(v);
 	return NULL;
 }
