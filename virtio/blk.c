@@ -9,6 +9,7 @@
 #include "base/fd.h"
 #include "base/mem.h"
 #include "virtio/bucket.h"
+#include "virtio/iov.h"
 #include "virtio/ring.h"
 #include "virtio/thread.h"
 #include "virtio/virtio.h"
@@ -90,37 +91,11 @@ static void count(uint64_t *p, uint64_t n)
 
 /* ---- one request ---- */
 
-/* Copies @len bytes from the front of @in; false when there are fewer. */
-static bool copy_front(const struct virtq_chain *c, void *to, size_t len)
+/* As iov_slice(), into b->iov. */
+static unsigned pieces(struct virtio_blk *b, const struct iovec *from, unsigned n, size_t skip,
+		       uint64_t len)
 {
-	uint8_t *at = to;
-
-	for (unsigned i = 0; i < c->nin && len; i++) {
-		size_t n = MIN(c->in[i].iov_len, len);
-
-		memcpy(at, c->in[i].iov_base, n);
-		at += n;
-		len -= n;
-	}
-	return !len;
-}
-
-/* The pieces of @from but the first @skip bytes, @len of them, into b->iov: how many. */
-static int pieces(struct virtio_blk *b, const struct iovec *from, unsigned n, size_t skip,
-		  uint64_t len)
-{
-	int k = 0;
-
-	for (unsigned i = 0; i < n && len; i++) {
-		size_t s = MIN(skip, from[i].iov_len);
-		size_t m = (size_t)MIN((uint64_t)(from[i].iov_len - s), len);
-
-		skip -= s;
-		if (m)
-			b->iov[k++] = (struct iovec){ (uint8_t *)from[i].iov_base + s, m };
-		len -= m;
-	}
-	return k;
+	return iov_slice(from, n, skip, len, b->iov, ARRAY_SIZE(b->iov));
 }
 
 /* Whether so many bytes from @sector on are whole sectors of the disk. */
@@ -131,13 +106,13 @@ static bool inside(const struct virtio_blk *b, uint64_t sector, uint64_t len)
 }
 
 /* Moves all of b->iov; a file that has become shorter is an error. */
-static int move_data(struct virtio_blk *b, int n, uint64_t off, bool write)
+static int move_data(struct virtio_blk *b, unsigned n, uint64_t off, bool write)
 {
 	struct iovec *iov = b->iov;
 
 	while (n) {
-		ssize_t done = write ? pwritev(b->fd, iov, n, (off_t)off) :
-				       preadv(b->fd, iov, n, (off_t)off);
+		ssize_t done = write ? pwritev(b->fd, iov, (int)n, (off_t)off) :
+				       preadv(b->fd, iov, (int)n, (off_t)off);
 
 		if (done < 0 && errno == EINTR)
 			continue;
@@ -216,7 +191,8 @@ static int do_zeroes(struct virtio_blk *b, uint32_t type, uint64_t len)
 	} r;
 	off_t off, bytes;
 
-	if (b->rdonly || len != sizeof(r.z) || !copy_front(&b->chain, &r, sizeof(r)))
+	if (b->rdonly || len != sizeof(r.z) ||
+	    iov_read(b->chain.in, b->chain.nin, &r, sizeof(r)) != sizeof(r))
 		return S_IOERR;
 	if (r.z.flags & (discard ? ~0u : ~ZEROES_UNMAP))
 		return S_UNSUPP;
@@ -232,21 +208,13 @@ static int do_zeroes(struct virtio_blk *b, uint32_t type, uint64_t len)
 	return settle(b);
 }
 
-static int do_get_id(struct virtio_blk *b, uint64_t len, uint32_t *ret_written)
+static int do_get_id(const struct virtio_blk *b, uint64_t len, uint32_t *ret_written)
 {
 	static const char id[ID_LEN] = "strata";
-	struct iovec *iov = b->iov;
-	size_t at = 0;
-	int n;
 
 	if (len < ID_LEN)
 		return S_IOERR;
-	n = pieces(b, b->chain.out, b->chain.nout, 0, ID_LEN);
-	for (int i = 0; i < n; i++) {
-		memcpy(iov[i].iov_base, id + at, iov[i].iov_len);
-		at += iov[i].iov_len;
-	}
-	*ret_written = ID_LEN;
+	*ret_written = (uint32_t)iov_write(b->chain.out, b->chain.nout, id, ID_LEN);
 	return S_OK;
 }
 
@@ -295,7 +263,7 @@ static int serve(struct virtio_blk *b, struct virtq *q)
 	uint32_t written = 0;
 	int r;
 
-	if (!status || !copy_front(c, &h, sizeof(h)))
+	if (!status || iov_read(c->in, c->nin, &h, sizeof(h)) != sizeof(h))
 		return -EPROTO;
 	r = do_request(b, &h, &written);
 	count(&b->stats.errors, r != S_OK);

@@ -6,6 +6,7 @@
 #include "base/fd.h"
 #include "base/mem.h"
 #include "base/str.h"
+#include "virtio/iov.h"
 #include <errno.h>
 #include <sys/epoll.h>
 
@@ -131,27 +132,6 @@ static void watch_out(struct console_port *p)
 		virtio_thread_watch(t, p->out_fd, events, TAG_PORT_OUT(p->index));
 }
 
-/* What is left of the chain after what has been written of it, of all @max bytes. */
-static unsigned rest_of(const struct virtq_chain *c, uint64_t done, uint64_t max,
-			struct iovec iov[PIECES])
-{
-	unsigned n = 0;
-
-	for (unsigned i = 0; i < c->nin && n < PIECES && max; i++) {
-		size_t len = c->in[i].iov_len;
-
-		if (done >= len) {
-			done -= len;
-			continue;
-		}
-		len = MIN(len - done, max);
-		iov[n++] = (struct iovec){ (char *)c->in[i].iov_base + done, len };
-		done = 0;
-		max -= len;
-	}
-	return n;
-}
-
 /* The reader has gone: whoever writes in the guest is to know. */
 static void out_failed(struct console_port *p, ssize_t error)
 {
@@ -168,7 +148,7 @@ static int chain_out(struct console_port *p)
 	unsigned n;
 
 	while (p->out_kind != OUT_NONE && !p->out_gone &&
-	       (n = rest_of(c, p->out_done, p->out_left, iov)) > 0) {
+	       (n = iov_slice(c->in, c->nin, p->out_done, p->out_left, iov, PIECES)) > 0) {
 		ssize_t r = console_out_write(p->out_fd, &p->out_kind, iov, n);
 
 		if (r == -EAGAIN)

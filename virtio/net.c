@@ -9,6 +9,7 @@
 #include "base/fd.h"
 #include "base/mem.h"
 #include "virtio/bucket.h"
+#include "virtio/iov.h"
 #include "virtio/net_stream.h"
 #include "virtio/ring.h"
 #include "virtio/thread.h"
@@ -81,27 +82,15 @@ static void lost(struct virtio_net *n)
 static uint32_t fill(const struct virtq_chain *c, const uint8_t *frame, size_t len)
 {
 	const struct net_header header = { .num_buffers = 1 };
-	struct iovec from[] = { { (void *)(uintptr_t)&header, sizeof(header) },
-				{ (void *)(uintptr_t)frame, len } };
-	size_t at = 0, done = 0;
+	struct iovec rest[VIRTQ_CHAIN_MAX];
+	unsigned n;
 
 	if (c->out_len < sizeof(header) + len)
 		return 0;
-	for (unsigned i = 0, k = 0; i < c->nout && k < ARRAY_SIZE(from);) {
-		size_t m = MIN(c->out[i].iov_len - at, from[k].iov_len);
-
-		memcpy((uint8_t *)c->out[i].iov_base + at, from[k].iov_base, m);
-		from[k].iov_base = (uint8_t *)from[k].iov_base + m;
-		from[k].iov_len -= m;
-		at += m;
-		done += m;
-		k += !from[k].iov_len;
-		if (at == c->out[i].iov_len) {
-			at = 0;
-			i++;
-		}
-	}
-	return (uint32_t)done;
+	iov_write(c->out, c->nout, &header, sizeof(header));
+	n = iov_slice(c->out, c->nout, sizeof(header), len, rest, ARRAY_SIZE(rest));
+	iov_write(rest, n, frame, len);
+	return (uint32_t)(sizeof(header) + len);
 }
 
 /* The frame at hand: 1 = done with it, 0 = the guest has no buffer, -EPROTO. */
@@ -155,23 +144,6 @@ static int rx(struct virtio_net *n)
 
 /* ---- from the guest ---- */
 
-/* What is behind the header: how many pieces. */
-static unsigned behind_header(const struct virtq_chain *c, struct iovec iov[VIRTQ_CHAIN_MAX])
-{
-	size_t skip = sizeof(struct net_header);
-	unsigned k = 0;
-
-	for (unsigned i = 0; i < c->nin; i++) {
-		size_t s = MIN(skip, c->in[i].iov_len);
-
-		skip -= s;
-		if (c->in[i].iov_len > s)
-			iov[k++] = (struct iovec){ (uint8_t *)c->in[i].iov_base + s,
-						   c->in[i].iov_len - s };
-	}
-	return k;
-}
-
 /* The chain at hand: 1 = done with it, 0 = not now, -EPROTO. */
 static int tx_frame(struct virtio_net *n)
 {
@@ -188,7 +160,10 @@ static int tx_frame(struct virtio_net *n)
 	}
 	if (!bucket_may(&n->buckets[QUEUE_TX], n->timers[QUEUE_TX]))
 		return 0;
-	r = net_stream_send(&n->stream, iov, behind_header(c, iov), len);
+	r = net_stream_send(&n->stream, iov,
+			    iov_slice(c->in, c->nin, sizeof(struct net_header), len, iov,
+				      ARRAY_SIZE(iov)),
+			    len);
 	n->tx_blocked = r == 0 || net_stream_waits(&n->stream);
 	if (r < 0)
 		lost(n);

@@ -4,6 +4,7 @@
 #include "base/err.h"
 #include "base/fd.h"
 #include "base/mem.h"
+#include "virtio/iov.h"
 #include <arpa/inet.h>
 #include <sys/socket.h>
 
@@ -140,16 +141,10 @@ int net_stream_flush(struct net_stream *s)
 }
 
 /* Keeps what is behind the first @done bytes: the guest may have its buffers back. */
-static void keep_rest(struct net_stream *s, const struct iovec *iov, unsigned n, size_t done)
+static void keep_rest(struct net_stream *s, struct iovec *iov, unsigned n, size_t done)
 {
-	for (unsigned i = 0; i < n; i++) {
-		size_t skip = MIN(done, iov[i].iov_len);
-
-		memcpy(s->out + s->out_len, (const uint8_t *)iov[i].iov_base + skip,
-		       iov[i].iov_len - skip);
-		s->out_len += iov[i].iov_len - skip;
-		done -= skip;
-	}
+	n = iov_slice(iov, n, done, FRAME_MAX, iov, n);
+	s->out_len += iov_read(iov, n, s->out + s->out_len, FRAME_MAX - s->out_len);
 }
 
 /* What the kernel will not have (no whole head, the interface gone) is lost, as on a wire. */

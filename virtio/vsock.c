@@ -10,6 +10,7 @@
 #include "base/err.h"
 #include "base/fd.h"
 #include "base/mem.h"
+#include "virtio/iov.h"
 #include "virtio/ring.h"
 #include <errno.h>
 #include <sys/epoll.h>
@@ -23,36 +24,6 @@
 #define BUFFERS		 ((size_t)VIRTIO_VSOCK_CONNS * VSOCK_BUFFER)
 
 /* ---- to the guest ---- */
-
-static void copy_out(const struct virtq_chain *c, const void *data, size_t len)
-{
-	const uint8_t *from = data;
-
-	for (unsigned i = 0; i < c->nout && len; i++) {
-		size_t m = MIN(c->out[i].iov_len, len);
-
-		memcpy(c->out[i].iov_base, from, m);
-		from += m;
-		len -= m;
-	}
-}
-
-/* The pieces of @n in @iov behind the first @skip bytes: how many. */
-static unsigned behind(const struct iovec *iov, unsigned n, size_t skip,
-		       struct iovec ret[VIRTQ_CHAIN_MAX])
-{
-	unsigned k = 0;
-
-	for (unsigned i = 0; i < n; i++) {
-		size_t s = MIN(skip, iov[i].iov_len);
-
-		skip -= s;
-		if (iov[i].iov_len > s)
-			ret[k++] = (struct iovec){ (uint8_t *)iov[i].iov_base + s,
-						   iov[i].iov_len - s };
-	}
-	return k;
-}
 
 int vsock_send(struct virtio_vsock *v, struct vsock_header *h,
 	       uint32_t (*recv)(void *ctx, struct iovec *iov, unsigned n), void *ctx)
@@ -70,13 +41,15 @@ int vsock_send(struct virtio_vsock *v, struct vsock_header *h,
 		return -EPROTO;
 	}
 	if (recv) {
-		h->len = recv(ctx, iov, behind(v->chain.out, v->chain.nout, sizeof(*h), iov));
+		h->len = recv(ctx, iov,
+			      iov_slice(v->chain.out, v->chain.nout, sizeof(*h), UINT32_MAX, iov,
+					ARRAY_SIZE(iov)));
 		if (!h->len) {
 			virtq_unpop(q);
 			return 0;
 		}
 	}
-	copy_out(&v->chain, h, sizeof(*h));
+	iov_write(v->chain.out, v->chain.nout, h, sizeof(*h));
 	r = virtq_push(q, mem, v->chain.head, (uint32_t)sizeof(*h) + h->len);
 	return r < 0 ? r : 1;
 }
@@ -141,7 +114,7 @@ static int send_event(struct virtio_vsock *v)
 	r = virtq_pop(q, mem, &v->chain);
 	if (r <= 0)
 		return r;
-	copy_out(&v->chain, &event, sizeof(event));
+	iov_write(v->chain.out, v->chain.nout, &event, sizeof(event));
 	v->restored = false;
 	r = virtq_push(q, mem, v->chain.head, sizeof(event));
 	virtq_flush(q, mem);
@@ -206,41 +179,18 @@ static void packet(struct virtio_vsock *v, const struct vsock_header *h, struct 
 	}
 }
 
-static bool copy_in(const struct virtq_chain *c, void *data, size_t len)
-{
-	uint8_t *to = data;
-
-	if (c->in_len < len)
-		return false;
-	for (unsigned i = 0; len; i++) {
-		size_t m = MIN(c->in[i].iov_len, len);
-
-		memcpy(to, c->in[i].iov_base, m);
-		to += m;
-		len -= m;
-	}
-	return true;
-}
-
 /* The chain at hand: 1, or -EPROTO for one that is no packet. */
 static int take_packet(struct virtio_vsock *v, struct virtq *q)
 {
+	const struct virtq_chain *c = &v->chain;
 	struct iovec iov[VIRTQ_CHAIN_MAX];
 	struct vsock_header h;
-	uint32_t left;
-	unsigned n;
 
-	if (!copy_in(&v->chain, &h, sizeof(h)) || h.len > v->chain.in_len - sizeof(h)) {
+	if (iov_read(c->in, c->nin, &h, sizeof(h)) != sizeof(h) || h.len > c->in_len - sizeof(h)) {
 		q->broken = true;
 		return -EPROTO;
 	}
-	n = behind(v->chain.in, v->chain.nin, sizeof(h), iov);
-	left = h.len;
-	for (unsigned i = 0; i < n; i++) {
-		iov[i].iov_len = MIN(iov[i].iov_len, (size_t)left);
-		left -= (uint32_t)iov[i].iov_len;
-	}
-	packet(v, &h, iov, n);
+	packet(v, &h, iov, iov_slice(c->in, c->nin, sizeof(h), h.len, iov, ARRAY_SIZE(iov)));
 	return 1;
 }
 

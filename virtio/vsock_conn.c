@@ -10,6 +10,7 @@
 #include "base/fd.h"
 #include "base/mem.h"
 #include "base/str.h"
+#include "virtio/iov.h"
 #include <errno.h>
 #include <stdio.h>
 #include <sys/epoll.h>
@@ -252,17 +253,14 @@ static void take_data(struct vsock_conn *c, uint32_t len, struct iovec *iov, uns
 		return;
 	}
 	forwarded(c, (uint32_t)done);
-	for (unsigned i = 0; i < n; i++) {
-		size_t skip = MIN((size_t)done, iov[i].iov_len);
-
-		keep(c, (uint8_t *)iov[i].iov_base + skip, iov[i].iov_len - skip);
-		done -= (ssize_t)skip;
-	}
+	n = iov_slice(iov, n, (uint64_t)done, len, iov, n);
+	for (unsigned i = 0; i < n; i++)
+		keep(c, iov[i].iov_base, iov[i].iov_len);
 }
 
 /* ---- from the host to the guest ---- */
 
-static size_t iov_total(const struct iovec *iov, unsigned n)
+static size_t iov_total(const struct iovec *iov, size_t n)
 {
 	size_t total = 0;
 
@@ -274,19 +272,15 @@ static size_t iov_total(const struct iovec *iov, unsigned n)
 static uint32_t receive(void *ctx, struct iovec *iov, unsigned n)
 {
 	struct vsock_conn *c = ctx;
-	struct msghdr m = { .msg_iov = iov, .msg_iovlen = n };
-	uint32_t room = MIN(credit(c), PACKET);
+	struct msghdr m = { .msg_iov = iov };
 	ssize_t done;
 
-	for (unsigned i = 0; i < n; i++) {
-		iov[i].iov_len = MIN(iov[i].iov_len, (size_t)room);
-		room -= (uint32_t)iov[i].iov_len;
-	}
+	m.msg_iovlen = iov_slice(iov, n, 0, MIN(credit(c), PACKET), iov, n);
 	do
 		done = recvmsg(c->fd, &m, MSG_DONTWAIT);
 	while (done < 0 && errno == EINTR);
 	c->ended = done == 0 || (done < 0 && errno != EAGAIN);
-	c->drained = done < (ssize_t)(iov_total(iov, n));
+	c->drained = done < (ssize_t)(iov_total(iov, m.msg_iovlen));
 	return done > 0 ? (uint32_t)done : 0;
 }
 
