@@ -104,6 +104,9 @@ void cli_print_json(const json_t *j);
 /* The format option that all listing verbs have: table or json. -EINVAL was printed. */
 int cli_format(const char *word, bool *ret_json);
 
+/* The value of @verb's --time, when there is one, into *@ret_seconds. -EINVAL was printed. */
+int cli_seconds(const char *verb, const char *word, int *ret_seconds);
+
 /*
  * The value of --platform into @p, and *@ret_p points there, or is NULL when none was given.
  * -EINVAL was printed.

@@ -31,7 +31,7 @@ _strata() {
 	done
 	COMPREPLY=()
 	case $prev in
-	--root | --runroot | -f | --file | -o | --output | -i | --input | --modules | -c | --config | --env-file | --label-file)
+	--root | --runroot | -f | --file | -o | --output | -i | --input | --modules | -c | --config | --env-file | --label-file | --cidfile)
 		mapfile -t COMPREPLY < <(compgen -f -- "$cur")
 		return
 		;;
@@ -63,6 +63,10 @@ _strata() {
 	--compression) mapfile -t COMPREPLY < <(compgen -W 'keep zstd:chunked' -- "$cur"); return ;;
 	--platform) mapfile -t COMPREPLY < <(compgen -W 'linux/amd64 linux/386 linux/arm64 linux/arm/v7' -- "$cur"); return ;;
 	--network) mapfile -t COMPREPLY < <(compgen -W 'none host user bridge' -- "$cur"); return ;;
+	--stop-signal | -s | --signal)
+		mapfile -t COMPREPLY < <(compgen -W 'TERM INT QUIT HUP KILL USR1 USR2 WINCH PWR RTMIN+3' -- "$cur")
+		return
+		;;
 	--filter)
 		local keys='label= name= id= status= exited= ancestor='
 		[[ $verb != images ]] || keys='reference= dangling=true dangling=false label='

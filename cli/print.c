@@ -159,3 +159,18 @@ int cli_platform(const char *word, struct platform *p, const struct platform **r
 		*ret_p = word ? p : NULL;
 	return r;
 }
+
+int cli_seconds(const char *verb, const char *word, int *ret_seconds)
+{
+	uint64_t n;
+
+	if (!word)
+		return 0;
+	if (str_u64(word, 0, STOP_SECONDS_MAX, &n) < 0) {
+		cli_fail_text("%s: --time %s: must be 0 to %d seconds", verb, word,
+			      STOP_SECONDS_MAX);
+		return -EINVAL;
+	}
+	*ret_seconds = (int)n;
+	return 0;
+}

@@ -3,12 +3,17 @@
 #include "base/err.h"
 #include "cli/cli.h"
 
+struct rm {
+	bool force;
+	int seconds;
+};
+
 static int rm_one(struct engine *e, const char *name, void *ctx)
 {
-	const bool *force = ctx;
-	int r = engine_rm(e, name, *force);
+	const struct rm *m = ctx;
+	int r = engine_rm(e, name, m->force, m->seconds);
 
-	if (r != -ENOENT || !*force)
+	if (r != -ENOENT || !m->force)
 		return r;
 	err_clear();
 	return 1;
@@ -16,10 +21,13 @@ static int rm_one(struct engine *e, const char *name, void *ctx)
 
 int verb_rm(struct cli *c, int argc, char **argv)
 {
-	bool force = false;
+	struct rm m = { .seconds = -1 };
+	const char *word = NULL;
 	const struct option_def options[] = {
-		{ 'f', "force", OPT_FLAG, &force, NULL,
-		  "kill what runs; one that is not there is no error" },
+		{ 'f', "force", OPT_FLAG, &m.force, NULL,
+		  "end what runs; one that is not there is no error" },
+		{ 't', "time", OPT_STR, &word, "SECONDS",
+		  "with -f: how long to wait before SIGKILL (its --stop-timeout, or 0)" },
 		{ 0 },
 	};
 	const struct usage u = { "rm",
@@ -33,7 +41,9 @@ int verb_rm(struct cli *c, int argc, char **argv)
 
 	if (options_parse(&u, argc, argv, &argv, &status))
 		return status;
+	if (cli_seconds("rm", word, &m.seconds) < 0)
+		return EXIT_ERROR;
 	if (!cli_tops_engine(c))
 		return EXIT_ERROR;
-	return cli_each_instance(c, argv, rm_one, &force);
+	return cli_each_instance(c, argv, rm_one, &m);
 }

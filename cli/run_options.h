@@ -11,7 +11,7 @@ struct run_asked {
 	char **dns, **dns_search, **dns_options, **hosts;
 	char **volumes, **tmpfs, **ports, **disks, **ulimits, **cap_add, **cap_drop, **storage;
 	unsigned timeout;
-	const char *pull;
+	const char *pull, *cidfile;
 	bool vm;
 };
 

@@ -122,10 +122,11 @@ int verb_checkpoint(struct cli *c, int argc, char **argv)
 
 int verb_restart(struct cli *c, int argc, char **argv)
 {
-	unsigned seconds = 10;
+	const char *word = NULL;
+	int seconds = -1;
 	const struct option_def options[] = {
-		{ 't', "time", OPT_UINT, &seconds, "SECONDS",
-		  "how long to wait before SIGKILL (10)" },
+		{ 't', "time", OPT_STR, &word, "SECONDS",
+		  "how long to wait before SIGKILL (its --stop-timeout, or 10)" },
 		{ 0 },
 	};
 	const struct usage u = { "restart",
@@ -139,13 +140,13 @@ int verb_restart(struct cli *c, int argc, char **argv)
 
 	if (options_parse(&u, argc, argv, &argv, &status))
 		return status;
-	if (seconds > 86400)
-		return cli_fail_text("restart: --time %u: at most 86400", seconds);
+	if (cli_seconds("restart", word, &seconds) < 0)
+		return EXIT_ERROR;
 	if (!cli_root_engine(c, argv[0]))
 		return EXIT_ERROR;
 	engine_revive(c->engine);
 	for (; *argv; argv++) {
-		int r = engine_stop(c->engine, *argv, (int)seconds * 1000);
+		int r = engine_stop(c->engine, *argv, seconds);
 
 		status = r < 0 ? cli_fail(r) : start_detached(c->engine, *argv, false);
 		worst = status ? status : worst;

@@ -4,31 +4,30 @@
 
 static int stop_one(struct engine *e, const char *name, void *seconds)
 {
-	return engine_stop(e, name, *(unsigned *)seconds * 1000);
+	return engine_stop(e, name, *(int *)seconds);
 }
 
 int verb_stop(struct cli *c, int argc, char **argv)
 {
-	unsigned seconds = 10;
+	const char *word = NULL;
+	int seconds = -1;
 	const struct option_def options[] = {
-		{ 't', "time", OPT_UINT, &seconds, "SECONDS",
-		  "how long to wait before SIGKILL (10)" },
+		{ 't', "time", OPT_STR, &word, "SECONDS",
+		  "how long to wait before SIGKILL (its --stop-timeout, or 10)" },
 		{ 0 },
 	};
-	const struct usage u = {
-		"stop",
-		"[OPTIONS] INSTANCE...",
-		"Sends the image's stop signal, and SIGKILL to what has not ended in time.",
-		options,
-		1,
-		-1,
-		false
-	};
+	const struct usage u = { "stop",
+				 "[OPTIONS] INSTANCE...",
+				 "Sends its stop signal, and SIGKILL to what has not ended in time.",
+				 options,
+				 1,
+				 -1,
+				 false };
 	int status;
 
 	if (options_parse(&u, argc, argv, &argv, &status))
 		return status;
-	if (seconds > 86400)
-		return cli_fail_text("stop: --time %u: at most 86400", seconds);
+	if (cli_seconds("stop", word, &seconds) < 0)
+		return EXIT_ERROR;
 	return cli_each_instance(c, argv, stop_one, &seconds);
 }

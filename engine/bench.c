@@ -91,7 +91,7 @@ static int run_once(struct engine *e, const struct bench_mode *m, const char *im
 	run_done(&run);
 	begin = clock_ns();
 	if (id)
-		removed = engine_rm(e, id, true);
+		removed = engine_rm(e, id, true, -1);
 	ret->remove_ns = clock_ns() - begin;
 	if (r < 0) {
 		err_clear();

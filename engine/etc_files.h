@@ -22,8 +22,8 @@ struct etc_files {
 
 /*
  * @resolv: what its network says of resolvers, or NULL for nothing; @address, @gateway: of its
- * eth0, NULL for none. With the host's network there are those alone that differ from the host's. End
- * with etc_files_done(), also after a failure.
+ * eth0, NULL for none. With the host's network there are those alone that differ from the host's.
+ * End with etc_files_done(), also after a failure.
  */
 int etc_files_make(const struct run_spec *s, const char *resolv, const uint8_t *address,
 		   const uint8_t *gateway, struct etc_files *ret);

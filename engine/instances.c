@@ -72,10 +72,22 @@ int engine_ps(struct engine *e, int (*fn)(void *ctx, const struct ps_entry *p), 
 	return inst_each(e->runroot_fd, ps_one, &w);
 }
 
-int engine_stop(struct engine *e, const char *id_or_name, int timeout_ms)
+/* @unsaid: the seconds of one that was made without any; 0 there is a kill. */
+static int stop(struct inst *i, int seconds, int unsaid)
+{
+	_cleanup_(spec_freep) struct run_spec *spec = NULL;
+	int r = spec_from_json(inst_config(i), &spec);
+
+	if (r < 0)
+		return r;
+	if (seconds < 0)
+		seconds = spec->stop_timeout >= 0 ? spec->stop_timeout : unsaid;
+	return inst_stop(i, seconds ? spec->stop_signal : SIGKILL, seconds * 1000);
+}
+
+int engine_stop(struct engine *e, const char *id_or_name, int seconds)
 {
 	_cleanup_(inst_closep) struct inst *i = NULL;
-	_cleanup_(spec_freep) struct run_spec *spec = NULL;
 	struct inst_state state;
 	int r = inst_open(e->runroot_fd, id_or_name, &i);
 
@@ -83,10 +95,7 @@ int engine_stop(struct engine *e, const char *id_or_name, int timeout_ms)
 		r = inst_state(i, &state);
 	if (r < 0)
 		return r;
-	if (state.status == INST_STOPPED)
-		return 0;
-	r = spec_from_json(inst_config(i), &spec);
-	return r < 0 ? r : inst_stop(i, spec->stop_signal, timeout_ms);
+	return state.status == INST_STOPPED ? 0 : stop(i, seconds, STOP_SECONDS);
 }
 
 #define RM_TRIES    50 /* one that is just starting is there for SIGKILL within milliseconds */
@@ -123,7 +132,7 @@ static int remove_stopped(struct engine *e, struct inst *i, bool force)
 	return r;
 }
 
-int engine_rm(struct engine *e, const char *id_or_name, bool force)
+int engine_rm(struct engine *e, const char *id_or_name, bool force, int seconds)
 {
 	_cleanup_(inst_closep) struct inst *i = NULL;
 	struct inst_state state;
@@ -139,7 +148,9 @@ int engine_rm(struct engine *e, const char *id_or_name, bool force)
 	if (r < 0)
 		return r;
 	if (state.status != INST_STOPPED && force) {
-		r = inst_stop(i, SIGKILL, 0);
+		r = stop(i, seconds, 0);
+		if (r == -EBADMSG) /* whatever it was */
+			r = inst_stop(i, SIGKILL, 0);
 		if (r < 0 && r != -ESRCH)
 			return r;
 		err_clear();

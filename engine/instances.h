@@ -27,11 +27,15 @@ struct ps_entry {
 int engine_revive(struct engine *e);
 /* Every instance. */
 int engine_ps(struct engine *e, int (*fn)(void *ctx, const struct ps_entry *p), void *ctx);
-/* Stops by the image's stop signal, SIGKILL after @timeout_ms. */
-int engine_stop(struct engine *e, const char *id_or_name, int timeout_ms);
-/* Removes instance, snapshot, and whatever a killed supervisor left; -EBUSY when it runs and not
- * @force. */
-int engine_rm(struct engine *e, const char *id_or_name, bool force);
+#define STOP_SECONDS	 10 /* between stop signal and SIGKILL, where nothing else is said */
+#define STOP_SECONDS_MAX 86400
+/* Stops by its stop signal, SIGKILL after @seconds; -1: those that it was made with. */
+int engine_stop(struct engine *e, const char *id_or_name, int seconds);
+/*
+ * Removes instance, snapshot, and whatever a killed supervisor left; -EBUSY when it runs and not
+ * @force, which stops it as above, but kills it at once where no time was said.
+ */
+int engine_rm(struct engine *e, const char *id_or_name, bool force, int seconds);
 /* A number, or a name with or without SIG; SIGTERM for NULL and "". 0 = no such signal. */
 int signal_parse(const char *text);
 /* Sends @sig to the command of one that runs; -ESRCH with a text when it does not. */

@@ -42,8 +42,10 @@ struct run_options {
 	const char *verify;	 /* "open" or "never"; NULL: STRATA_VERIFY, else open */
 	struct run_limits limits;
 	unsigned vcpus;
-	unsigned timeout;     /* seconds until it is killed, 0 = never */
-	const char *shm_size; /* BYTES[kmg] of /dev/shm, "0" = any */
+	unsigned timeout;	  /* seconds until it is killed, 0 = never */
+	const char *stop_signal;  /* by number or name; NULL: the image's */
+	const char *stop_timeout; /* seconds; NULL: not said */
+	const char *shm_size;	  /* BYTES[kmg] of /dev/shm, "0" = any */
 	bool rm, tty, interactive, detach, read_only, trace;
 	uint64_t net_rate;	/* bytes a second in each direction, with network "user"; 0 = any */
 	uint64_t disk_rate;	/* bytes a second of each disk, read and written; 0 = any */

@@ -56,6 +56,7 @@ struct run_spec {
 	enum vm_pages pages;	      /* that a microVM's memory is made of */
 	uint64_t dax; /* bytes of a microVM's DAX window, whole units of 2 MiB; 0 = none */
 	int stop_signal;
+	int stop_timeout; /* seconds, -1 = not said */
 	uint8_t address[4], gateway[4], dns[4]; /* at the bridge, of a microVM that starts */
 	unsigned prefix;
 	bool host_network, user_network, bridge_network;

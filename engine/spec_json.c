@@ -59,7 +59,59 @@ static void eth0_from_json(const json_t *a, struct run_spec *s)
 	s->prefix = (unsigned)json_integer_value(json_array_get(a, ETH0_NUMBERS - 1));
 }
 
-/* Lists of strings that are only there where something is in them. */
+static void network_to_json(const struct run_spec *s, json_t *j)
+{
+	if (s->prefix)
+		json_object_set_new(j, "eth0", eth0_to_json(s));
+	if (!spec_has_eth0(s))
+		return;
+	json_object_set_new(j, s->user_network ? "userNetwork" : "bridgeNetwork", json_true());
+	json_object_set_new(j, "ports", json_from_strv(s->ports));
+	json_object_set_new(j, "netRate", json_integer((json_int_t)s->net_rate));
+}
+
+/* ---- what is only there where it was said ---- */
+
+static void strings_to_json(const struct run_spec *s, json_t *j)
+{
+	if (s->clone_of)
+		json_object_set_new(j, "cloneOf", json_string(s->clone_of));
+	if (s->modules)
+		json_object_set_new(j, "modules", json_string(s->modules));
+}
+
+static void numbers_to_json(const struct run_spec *s, json_t *j)
+{
+	const struct {
+		const char *key;
+		uint64_t n;
+	} numbers[] = {
+		{ "timeout", s->timeout },  { "ids", s->ids },		{ "dax", s->dax },
+		{ "topSize", s->top_size }, { "shmSize", s->shm_size },
+	};
+
+	for (size_t i = 0; i < ARRAY_SIZE(numbers); i++)
+		if (numbers[i].n)
+			json_object_set_new(j, numbers[i].key,
+					    json_integer((json_int_t)numbers[i].n));
+}
+
+static void flags_to_json(const struct run_spec *s, json_t *j)
+{
+	const struct {
+		const char *key;
+		bool flag;
+	} flags[] = {
+		{ "unprivileged", s->unprivileged }, { "acpi", s->acpi },
+		{ "emulated", s->emulated },	     { "cold", s->cold },
+		{ "balloon", s->balloon },
+	};
+
+	for (size_t i = 0; i < ARRAY_SIZE(flags); i++)
+		if (flags[i].flag)
+			json_object_set_new(j, flags[i].key, json_true());
+}
+
 static void lists_to_json(const struct run_spec *s, json_t *j)
 {
 	const struct {
@@ -93,52 +145,25 @@ json_t *spec_to_json(const struct run_spec *s)
 		s->rm, "terminal", s->tty, "interactive", s->interactive, "readOnly", s->read_only,
 		"logged", s->logged, "trace", s->trace);
 
-	if (j && s->labels)
+	if (!j)
+		return NULL;
+	if (s->labels)
 		json_object_set(j, "labels", s->labels);
-	if (j && s->clone_of)
-		json_object_set_new(j, "cloneOf", json_string(s->clone_of));
-	if (j && s->timeout)
-		json_object_set_new(j, "timeout", json_integer(s->timeout));
-	if (j && s->no_verify)
+	if (s->no_verify)
 		json_object_set_new(j, "verify", json_false());
-	if (j && s->unprivileged)
-		json_object_set_new(j, "unprivileged", json_true());
-	if (j && s->ids)
-		json_object_set_new(j, "ids", json_integer(s->ids));
-	if (j && (s->user_network || s->bridge_network)) {
-		json_object_set_new(j, s->user_network ? "userNetwork" : "bridgeNetwork",
-				    json_true());
-		json_object_set_new(j, "ports", json_from_strv(s->ports));
-		json_object_set_new(j, "netRate", json_integer((json_int_t)s->net_rate));
-	}
-	if (j && s->prefix)
-		json_object_set_new(j, "eth0", eth0_to_json(s));
-	if (j && s->ndisks)
+	if (s->stop_timeout >= 0)
+		json_object_set_new(j, "stopTimeout", json_integer(s->stop_timeout));
+	if (s->ndisks)
 		spec_disks_to_json(s, j);
-	if (j)
-		spec_tmpfs_to_json(s, j);
-	if (j && s->shm_size)
-		json_object_set_new(j, "shmSize", json_integer((json_int_t)s->shm_size));
-	if (j && s->modules)
-		json_object_set_new(j, "modules", json_string(s->modules));
-	if (j && s->acpi)
-		json_object_set_new(j, "acpi", json_true());
-	if (j && s->emulated)
-		json_object_set_new(j, "emulated", json_true());
-	if (j && s->cold)
-		json_object_set_new(j, "cold", json_true());
-	if (j && s->dax)
-		json_object_set_new(j, "dax", json_integer((json_int_t)s->dax));
-	if (j && s->pages)
+	if (s->pages)
 		json_object_set_new(j, "pages", json_string(spec_pages_name(s->pages)));
-	if (j && s->balloon)
-		json_object_set_new(j, "balloon", json_true());
-	if (j && s->top_size)
-		json_object_set_new(j, "topSize", json_integer((json_int_t)s->top_size));
-	if (j)
-		lists_to_json(s, j);
-	if (j)
-		spec_process_to_json(s, j);
+	network_to_json(s, j);
+	strings_to_json(s, j);
+	numbers_to_json(s, j);
+	flags_to_json(s, j);
+	lists_to_json(s, j);
+	spec_tmpfs_to_json(s, j);
+	spec_process_to_json(s, j);
 	return j;
 }
 
@@ -244,6 +269,7 @@ static void numbers_from_json(const json_t *j, struct run_spec *s)
 	s->limits.io_rate = (uint64_t)json_get_int(limits, "ioRate", 0);
 	s->vcpus = json_get_int(j, "vcpus", 1);
 	s->stop_signal = json_get_int(j, "stopSignal", SIGTERM);
+	s->stop_timeout = (int)json_get_int(j, "stopTimeout", -1);
 	s->net_rate = json_get_int(j, "netRate", 0);
 	s->timeout = (unsigned)json_get_int(j, "timeout", 0);
 	s->dax = (uint64_t)json_get_int(j, "dax", 0);
@@ -343,8 +369,8 @@ static void empty_sources(const json_t *a)
 /* Above all, where things are on the host. */
 static void drop_what_is_not_the_vmms(json_t *j)
 {
-	static const char *const dropped[] = { "layers",     "driver", "kernel", "cloneOf",
-					       "stopSignal", "ports",  "labels" };
+	static const char *const dropped[] = { "layers",     "driver",	    "kernel", "cloneOf",
+					       "stopSignal", "stopTimeout", "ports",  "labels" };
 	static const char *const emptied[] = { "image", "store", "modules" };
 
 	for (unsigned i = 0; i < ARRAY_SIZE(dropped); i++)

@@ -152,16 +152,31 @@ static int join_process(struct run_spec *s, const struct run_options *o)
 	return r < 0 ? r : spec_join_caps(s, o->cap_add, o->cap_drop);
 }
 
+static int join_stop(struct run_spec *s, const struct run_options *o, const json_t *config)
+{
+	const char *image = json_get_str(config, "StopSignal");
+	uint64_t seconds = 0;
+
+	s->stop_signal = signal_parse(o->stop_signal ? o->stop_signal : image);
+	if (!s->stop_signal && o->stop_signal)
+		return err(-EINVAL, "stop signal '%s': no such signal", o->stop_signal);
+	if (!s->stop_signal)
+		return err(-EINVAL, "image %s: unknown StopSignal '%s'", s->image, image);
+	if (o->stop_timeout && str_u64(o->stop_timeout, 0, STOP_SECONDS_MAX, &seconds) < 0)
+		return err(-EINVAL, "stop timeout '%s': must be 0 to %d seconds", o->stop_timeout,
+			   STOP_SECONDS_MAX);
+	s->stop_timeout = o->stop_timeout ? (int)seconds : -1;
+	return 0;
+}
+
 static int join_rest(struct run_spec *s, const struct run_options *o, const json_t *config)
 {
 	int r;
 
-	s->stop_signal = signal_parse(json_get_str(config, "StopSignal"));
-	if (!s->stop_signal)
-		return err(-EINVAL, "image %s: unknown StopSignal '%s'", s->image,
-			   json_get_str(config, "StopSignal"));
 	s->ids = userns_ids();
-	r = join_network(s, o);
+	r = join_stop(s, o, config);
+	if (r >= 0)
+		r = join_network(s, o);
 	if (r < 0)
 		return r;
 	r = spec_join_names(s, o);

@@ -5,7 +5,7 @@
 
 #include "engine/spec.h"
 
-/* Adds "/PATH[:OPTION,...]", behind the volumes and disks. -EINVAL with a text for what is wrong. */
+/* Adds "/PATH[:OPTION,...]", behind volumes and disks. -EINVAL with a text for what is wrong. */
 int spec_parse_tmpfs(struct run_spec *s, const char *text);
 void spec_tmpfs_free(struct run_spec *s);
 /* "tmpfs" of config.json, where there is any; and back (-EBADMSG). */

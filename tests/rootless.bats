@@ -172,6 +172,26 @@ echo done
 END
 }
 
+@test "files of the environment and of labels, filters, a file for the id, stop signals" {
+	ordinary_does <<'END'
+strata import -q "$rootfs" small
+echo A=b >"$HOME/pairs"
+[ "$(strata run --rm --env-file "$HOME/pairs" small sh -c 'echo $A')" = b ]
+strata run -d --label-file "$HOME/pairs" -l c=d --cidfile "$HOME/cid" --stop-signal USR1 --stop-timeout 20 small \
+	sh -c 'trap "exit 9" USR1; echo up; while :; do sleep 0.1; done' >"$HOME/printed"
+cmp "$HOME/cid" <(tr -d '\n' <"$HOME/printed")
+[ "$(stat -c %u "$HOME/cid")" = "$(id -u)" ]
+id=$(cat "$HOME/cid")
+[ "$(strata ps -q -f label=A=b -f label=c)" = "$id" ]
+[ "$(strata ps -q -f ancestor=small -n 1)" = "$id" ]
+until [ "$(strata logs "$id")" = up ]; do sleep 0.05; done
+strata stop "$id"
+[ "$(strata wait "$id")" = 9 ]
+strata rm "$id"
+echo done
+END
+}
+
 @test "a network of its own by pasta, and the host's" {
 	need pasta
 	[ -c /dev/net/tun ] || skip "needs /dev/net/tun"

@@ -289,6 +289,56 @@ status_of() { "$strata" ps -a --format json | grep -A20 "\"name\": \"$1\"" | sed
 	fails 125 "filter 'name=(': " "$strata" ps -f 'name=('
 }
 
+@test "--stop-signal and --stop-timeout: over the image's, of stop, restart and rm -f; --cidfile" {
+	local start
+	"$strata" import -q -c 'STOPSIGNAL USR1' "$work/rootfs" usr1
+	listening() { for _ in $(seq 100); do [ "$("$strata" logs -n 1 "$1")" = up ] && return; sleep 0.05; done; return 1; }
+	code='trap "exit 1" USR1; trap "exit 2" USR2; trap "" TERM; echo up; while :; do sleep 0.1; done'
+	"$strata" run -d --name image usr1 sh -c "$code"
+	"$strata" run -d --name option --stop-signal SIGUSR2 --cidfile "$work/cid" usr1 sh -c "$code"
+	[ "$("$strata" ps -q -f name=option)" = "$(cat "$work/cid")" ]
+	listening image
+	listening option
+	"$strata" stop image option
+	[ "$("$strata" wait image option)" = $'1\n2' ]
+	"$strata" start option
+	listening option
+	"$strata" restart option
+	[ "$(status_of option)" = running ]
+	[[ $("$strata" inspect option) == *'"stopSignal": 12'* ]]
+	# One that does not listen.
+	"$strata" create --name deaf --stop-timeout 1 small sh -c "$code"
+	"$strata" start deaf
+	listening deaf
+	start=$SECONDS
+	"$strata" stop deaf
+	[ $((SECONDS - start)) -le 6 ]
+	[ "$("$strata" wait deaf)" = 137 ]
+	# rm -f kills at once, unless a time was said: by it or to it.
+	"$strata" run -d --name said --stop-timeout 20 --stop-signal USR2 -v "$work:/w" small sh -c "trap 'echo kindly >/w/said; exit' USR2; echo up; while :; do sleep 0.1; done"
+	listening said
+	"$strata" rm -f said
+	[ "$(cat "$work/said")" = kindly ]
+	"$strata" run -d --name told --stop-signal USR2 -v "$work:/w" small sh -c "trap 'echo kindly >/w/told; exit' USR2; echo up; while :; do sleep 0.1; done"
+	listening told
+	"$strata" rm -f -t 20 told
+	[ "$(cat "$work/told")" = kindly ]
+	start=$SECONDS
+	"$strata" rm -f option
+	[ $((SECONDS - start)) -le 5 ]
+	# The file stays, and no other is overwritten; without an instance there is none.
+	fails 125 "cidfile $work/cid: File exists" "$strata" run --rm --cidfile "$work/cid" small true
+	fails 125 "nosuchimage" "$strata" create --cidfile "$work/none" nosuchimage true
+	[ ! -e "$work/none" ]
+	"$strata" run --rm --cidfile "$work/gone" small true
+	[ "$(wc -c <"$work/gone")" = 12 ]
+	[ "$("$strata" create --cidfile "$work/created" small true)" = "$(cat "$work/created")" ]
+	fails 125 "stop signal 'NOSUCH': no such signal" "$strata" run --rm --stop-signal NOSUCH small true
+	fails 125 "stop timeout '-1': must be 0 to 86400" "$strata" run --rm --stop-timeout -1 small true
+	fails 125 "must be 0 to 86400" "$strata" stop -t x option
+	fails 125 "must be 0 to 86400" "$strata" rm -f -t 86401 option
+}
+
 @test "rename" {
 	"$strata" run -d --name old small sleep 1000 # no id begins so
 	"$strata" run -d --name taken small sleep 1000

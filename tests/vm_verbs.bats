@@ -79,12 +79,17 @@ prelude='
 		fails 126 "permission denied" "$strata" run --rm --vm small /etc/passwd
 		"$strata" create -i --name in --vm small cat
 		[ "$(echo typed | "$strata" start -ai in)" = typed ]
-		"$strata" run -d --name r --vm small sh -c "echo up; exec sleep 1000"; until_log r up
+		"$strata" run -d --name r --vm --stop-signal USR1 --cidfile "$work/cid" -l a=b small \
+			sh -c "trap \"exit 9\" USR1; echo up; while :; do sleep 0.1; done"
+		until_log r up
+		[ "$("$strata" ps -q --filter label=a=b)" = "$(cat "$work/cid")" ]
 		before=$("$strata" inspect r | jq ".[0].pid")
 		[ "$("$strata" start r)" = r ]; [ "$("$strata" inspect r | jq ".[0].pid")" = $before ]
 		[ "$("$strata" restart -t 0 r)" = r ]
 		after=$("$strata" inspect r | jq ".[0].pid"); [ $after != 0 ] && [ $after != $before ]
 		"$strata" exec r true
+		"$strata" stop r
+		[ "$("$strata" wait r)" = 9 ]
 		"$strata" rm -f r
 		fails 137 "time-out" "$strata" run --rm --timeout 4 --vm small sleep 1000
 		rc=0; "$strata" run --rm --timeout 100 --vm small sh -c "exit 4" || rc=$?; [ $rc = 4 ]'

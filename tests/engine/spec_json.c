@@ -79,9 +79,62 @@ static void vmm_is_told(_unused_ void **state)
 	spec_free(t);
 }
 
+/* Of before these things were known, and with all of them. */
+static void old_and_new(_unused_ void **state)
+{
+	static const char *const keys[] = { "labels",	  "stopTimeout", "tmpfs", "shmSize",
+					    "dnsServers", "dnsSearch",	 "hosts", "dnsOptions" };
+	char dns[] = "1.2.3.4", host[] = "a:1.2.3.4", *servers[] = { dns, NULL };
+	char *hosts[] = { host, NULL };
+	struct run_tmpfs tmpfs = { (char[]){ "/t" }, 5, 0700, true, false, true };
+	struct run_spec s = {
+		.name = (char[]){ "name" },
+		.id = (char[]){ "0123456789ab" },
+		.image = (char[]){ "image" },
+		.store = (char[]){ "/store" },
+		.cwd = (char[]){ "/" },
+		.user = (char[]){ "" },
+		.argv = argv,
+		.env = env,
+		.labels = json_pack("{s:s}", "a", HOST),
+		.stop_timeout = 7,
+		.shm_size = SPEC_SHM_ANY,
+		.tmpfs = &tmpfs,
+		.ntmpfs = 1,
+		.dns_servers = servers,
+		.hosts = hosts,
+	};
+	_json_ json_t *j = spec_to_json(&s);
+	struct run_spec *t = told(&s);
+
+	/* The VMM has no use for labels, nor for how it is ended. */
+	assert_null(t->labels);
+	assert_int_equal(t->stop_timeout, -1);
+	assert_string_equal(t->hosts[0], host);
+	spec_free(t);
+	assert_ok(spec_from_json(j, &t));
+	assert_string_equal(json_get_str(t->labels, "a"), HOST);
+	assert_int_equal(t->stop_timeout, 7);
+	assert_true(t->shm_size == SPEC_SHM_ANY);
+	assert_int_equal(t->ntmpfs, 1);
+	assert_int_equal(t->tmpfs[0].mode, 0700);
+	assert_string_equal(t->dns_servers[0], dns);
+	assert_null(t->dns_search);
+	spec_free(t);
+	for (size_t i = 0; i < ARRAY_SIZE(keys); i++)
+		json_object_del(j, keys[i]);
+	assert_ok(spec_from_json(j, &t));
+	assert_null(t->labels);
+	assert_int_equal(t->stop_timeout, -1);
+	assert_true(!t->ntmpfs && !t->shm_size && !t->hosts && !t->dns_servers);
+	spec_free(t);
+	json_decref(s.labels);
+}
+
 int main(void)
 {
-	const struct CMUnitTest tests[] = { cmocka_unit_test(vmm_is_told) };
+	const struct CMUnitTest tests[] = { cmocka_unit_test(vmm_is_told),
+					    cmocka_unit_test(old_and_new) };
 
 	return cmocka_run_group_tests_name("engine/spec_json", tests, NULL, NULL);
 }
