@@ -9,17 +9,14 @@
 #include "base/mem.h"
 #include "base/str.h"
 #include "microvm/guest_fields.h"
+#include "microvm/guest_link.h"
 #include "microvm/microvm.h"
 #include <poll.h>
-#include <sys/socket.h>
 
 _Static_assert(VM_MARK_READY == GUEST_MARK_PORTS, "the mark before the config");
 
 struct vm_control {
-	int fd;
-	struct buf out; /* what the socket has not taken yet */
-	size_t out_off;
-	size_t in_len;
+	struct guest_link link;
 	uint8_t in[sizeof(struct guest_head) + GUEST_REPLY_MAX];
 };
 
@@ -29,7 +26,7 @@ int vm_control_new(int fd, struct vm_control **ret)
 
 	if (!c)
 		return err(-ENOMEM, "no memory");
-	c->fd = fd;
+	c->link = (struct guest_link){ .fd = fd, .in = c->in, .in_size = sizeof(c->in) };
 	*ret = c;
 	return 0;
 }
@@ -38,51 +35,27 @@ void vm_control_free(struct vm_control *c)
 {
 	if (!c)
 		return;
-	fd_close(c->fd);
-	buf_done(&c->out);
+	guest_link_done(&c->link);
 	free(c);
 }
 
 int vm_control_fd(const struct vm_control *c)
 {
-	return c->fd;
+	return c->link.fd;
 }
 
 short vm_control_events(const struct vm_control *c)
 {
-	return c->out.len > c->out_off ? POLLIN | POLLOUT : POLLIN;
+	return guest_link_waits(&c->link) ? POLLIN | POLLOUT : POLLIN;
 }
 
 /* ---- to the guest ---- */
 
-/* 0 also when the socket takes no more for now. */
-static int flush(struct vm_control *c)
+static int message(struct vm_control *c, enum guest_message type, const void *body, size_t len)
 {
-	while (c->out.len > c->out_off) {
-		ssize_t n = send(c->fd, c->out.data + c->out_off, c->out.len - c->out_off,
-				 MSG_DONTWAIT | MSG_NOSIGNAL);
+	int r = guest_link_add(&c->link, type, body, len);
 
-		if (n < 0 && errno == EINTR)
-			continue;
-		if (n < 0)
-			return errno == EAGAIN ? 0 : -errno;
-		c->out_off += (size_t)n;
-	}
-	c->out_off = 0;
-	buf_done(&c->out);
-	return 0;
-}
-
-static int message(struct vm_control *c, uint32_t type, const void *body, size_t len)
-{
-	const struct guest_head head = { type, (uint32_t)len };
-
-	if (len > GUEST_MESSAGE_MAX)
-		return err(-E2BIG, "arguments and environment are longer than %u bytes",
-			   GUEST_MESSAGE_MAX);
-	buf_add(&c->out, &head, sizeof(head));
-	buf_add(&c->out, body, len);
-	return c->out.failed ? err(-ENOMEM, "no memory") : flush(c);
+	return r < 0 ? r : guest_link_flush(&c->link);
 }
 
 int vm_control_signal(struct vm_control *c, int sig)
@@ -235,78 +208,50 @@ int vm_control_config(struct vm_control *c, const struct vm_guest_config *cfg)
 
 /* ---- from the guest ---- */
 
-static int failed(const uint8_t *body, size_t len, struct vm_guest_event *ret)
+/* What a message says: 0 or -EPROTO. */
+static int event(const struct guest_head *head, const uint8_t *body, struct vm_guest_event *e)
 {
-	char text[GUEST_REPLY_MAX + 1];
-	struct guest_failed f;
-
-	if (len < sizeof(f))
+	switch (head->type) {
+	case GUEST_STARTED:
+		e->kind = VM_GUEST_STARTED;
+		return head->len ? -EPROTO : 0;
+	case GUEST_FAILED:
+		e->kind = VM_GUEST_FAILED;
+		return guest_failed_read(body, head->len, &e->error, &e->status, e->text);
+	case GUEST_EXITED:
+		e->kind = VM_GUEST_EXITED;
+		return guest_exited_read(body, head->len, &e->status);
+	default:
 		return -EPROTO;
-	memcpy(&f, body, sizeof(f));
-	len -= sizeof(f);
-	memcpy(text, body + sizeof(f), len);
-	text[len] = '\0';
-	*ret = (struct vm_guest_event){ .kind = VM_GUEST_FAILED, .error = (int)(f.error & 0xfff) };
-	ret->status = f.status == 126 || f.status == 127 ? (int)f.status : 125;
-	str_printable(ret->text, sizeof(ret->text), text);
-	return 1;
+	}
 }
 
-static int exited(const uint8_t *body, size_t len, struct vm_guest_event *ret)
-{
-	struct guest_exited e;
-
-	if (len != sizeof(e))
-		return -EPROTO;
-	memcpy(&e, body, sizeof(e));
-	*ret = (struct vm_guest_event){ .kind = VM_GUEST_EXITED, .status = (int)(e.status & 0xff) };
-	return 1;
-}
-
-/* One whole message at the front of c->in: 1, 0 = not whole yet, -EPROTO. */
+/* One whole message at the front: 1, 0 = not whole yet, -EPROTO. */
 static int parse(struct vm_control *c, struct vm_guest_event *ret)
 {
-	const uint8_t *body = c->in + sizeof(struct guest_head);
+	struct vm_guest_event e = { 0 };
 	struct guest_head head;
-	int r = -EPROTO;
+	const uint8_t *body;
+	int r = guest_link_front(&c->link, &head, &body);
 
-	if (c->in_len < sizeof(head))
-		return 0;
-	memcpy(&head, c->in, sizeof(head));
-	if (head.len > GUEST_REPLY_MAX)
-		return -EPROTO;
-	if (c->in_len < sizeof(head) + head.len)
-		return 0;
-	if (head.type == GUEST_STARTED && head.len == 0) {
-		*ret = (struct vm_guest_event){ .kind = VM_GUEST_STARTED };
-		r = 1;
-	} else if (head.type == GUEST_FAILED) {
-		r = failed(body, head.len, ret);
-	} else if (head.type == GUEST_EXITED) {
-		r = exited(body, head.len, ret);
-	}
-	if (r > 0) {
-		c->in_len -= sizeof(head) + head.len;
-		memmove(c->in, body + head.len, c->in_len);
-	}
-	return r;
+	if (r <= 0)
+		return r;
+	r = event(&head, body, &e);
+	if (r < 0)
+		return r;
+	guest_link_next(&c->link, &head);
+	*ret = e;
+	return 1;
 }
 
 int vm_control_next(struct vm_control *c, struct vm_guest_event *ret)
 {
-	for (;;) {
-		int r = parse(c, ret);
-		ssize_t n;
+	int r;
 
-		if (r != 0)
-			return r < 0 ? err(r, "the VM's init sent what is no message of it") : r;
-		flush(c); /* a peer that has gone shows below */
-		n = recv(c->fd, c->in + c->in_len, sizeof(c->in) - c->in_len, MSG_DONTWAIT);
-		if (n > 0)
-			c->in_len += (size_t)n;
-		else if (n == 0)
-			return -EPIPE;
-		else if (errno != EINTR)
-			return errno == EAGAIN ? 0 : -EPIPE;
+	while ((r = parse(c, ret)) == 0) {
+		r = guest_link_take(&c->link);
+		if (r <= 0)
+			return r;
 	}
+	return r < 0 ? err(r, "the VM's init sent what is no message of it") : r;
 }

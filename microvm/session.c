@@ -5,62 +5,31 @@
 #include "base/mem.h"
 #include "base/str.h"
 #include "microvm/guest_fields.h"
+#include "microvm/guest_link.h"
 #include "microvm/microvm.h"
 #include <errno.h>
 #include <poll.h>
-#include <sys/socket.h>
-
-#define HEAD sizeof(struct guest_head)
 
 struct vm_session {
-	int fd;
+	struct guest_link link;
 	enum { EXEC, PROCESSES, COPY_IN, COPY_OUT } kind;
 	bool input;	  /* the command reads some */
 	bool began, over; /* STARTED has come; the last message has */
-	struct buf out;	  /* what the socket has not taken yet */
-	size_t out_off;
-	bool held;	 /* it goes with what comes next: nobody waits for it yet */
-	uint32_t flying; /* bytes of input that are not TAKEN yet */
-	size_t in_at;	 /* where the next message begins */
-	size_t in_len;
-	uint8_t in[HEAD + GUEST_CHUNK_MAX];
+	bool held;	  /* it goes with what comes next: nobody waits for it yet */
+	uint32_t flying;  /* bytes of input that are not TAKEN yet */
+	uint8_t in[sizeof(struct guest_head) + GUEST_CHUNK_MAX];
 };
 
 /* ---- to the guest ---- */
 
-/* 0 also when the socket takes no more for now. */
-static int flush(struct vm_session *s)
+static int message(struct vm_session *s, enum guest_message type, const void *body, size_t len)
 {
-	while (s->out.len > s->out_off) {
-		ssize_t n = send(s->fd, s->out.data + s->out_off, s->out.len - s->out_off,
-				 MSG_DONTWAIT | MSG_NOSIGNAL);
+	int r = guest_link_add(&s->link, type, body, len);
 
-		if (n < 0 && errno == EINTR)
-			continue;
-		if (n < 0)
-			return errno == EAGAIN ? 0 : -errno;
-		s->out_off += (size_t)n;
-	}
-	s->out_off = 0;
-	buf_done(&s->out);
-	return 0;
-}
-
-static int message(struct vm_session *s, uint32_t type, const void *body, size_t len)
-{
-	const struct guest_head head = { type, (uint32_t)len };
-
-	if (len > GUEST_MESSAGE_MAX)
-		return err(-E2BIG, "arguments and environment are longer than %u bytes",
-			   GUEST_MESSAGE_MAX);
-	buf_add(&s->out, &head, sizeof(head));
-	buf_add(&s->out, body, len);
-	if (s->out.failed)
-		return err(-ENOMEM, "no memory");
 	/* That it has gone shows when its words are read: they may say why. */
-	if (!s->held)
-		flush(s);
-	return 0;
+	if (r == 0 && !s->held)
+		guest_link_flush(&s->link);
+	return r;
 }
 
 static struct vm_session *session_new(int fd)
@@ -72,7 +41,7 @@ static struct vm_session *session_new(int fd)
 		err(-ENOMEM, "no memory");
 		return NULL;
 	}
-	s->fd = fd;
+	s->link = (struct guest_link){ .fd = fd, .in = s->in, .in_size = sizeof(s->in) };
 	return s;
 }
 
@@ -170,7 +139,7 @@ int vm_session_tree(struct vm_session *s, const struct iovec *iov, unsigned n)
 	for (unsigned i = 0; i < n; i++)
 		buf_add(&b, iov[i].iov_base, iov[i].iov_len);
 	/* A file is several small records: a chunk of them goes at a time. */
-	s->held = n && s->out.len - s->out_off + b.len < GUEST_CHUNK_MAX;
+	s->held = n && s->link.out.len - s->link.out_off + b.len < GUEST_CHUNK_MAX;
 	return b.failed ? err(-ENOMEM, "no memory") : message(s, GUEST_TREE, b.data, b.len);
 }
 
@@ -178,19 +147,18 @@ void vm_session_free(struct vm_session *s)
 {
 	if (!s)
 		return;
-	fd_close(s->fd);
-	buf_done(&s->out);
+	guest_link_done(&s->link);
 	free(s);
 }
 
 int vm_session_fd(const struct vm_session *s)
 {
-	return s->fd;
+	return s->link.fd;
 }
 
 short vm_session_events(const struct vm_session *s)
 {
-	return s->out.len > s->out_off && !s->held ? POLLIN | POLLOUT : POLLIN;
+	return guest_link_waits(&s->link) && !s->held ? POLLIN | POLLOUT : POLLIN;
 }
 
 size_t vm_session_room(const struct vm_session *s)
@@ -230,31 +198,18 @@ int vm_session_resize(struct vm_session *s, unsigned rows, unsigned cols)
 
 static int failed(const uint8_t *body, size_t len, struct vm_session_event *ret)
 {
-	char text[GUEST_REPLY_MAX + 1];
-	struct guest_failed f;
+	int r = guest_failed_read(body, len, &ret->error, &ret->status, ret->text);
 
-	if (len < sizeof(f) || len > GUEST_REPLY_MAX)
-		return -EPROTO;
-	memcpy(&f, body, sizeof(f));
-	memcpy(text, body + sizeof(f), len - sizeof(f));
-	text[len - sizeof(f)] = '\0';
 	ret->kind = VM_SESSION_FAILED;
-	ret->error = (int)(f.error & 0xfff);
-	ret->status = f.status == 126 || f.status == 127 ? (int)f.status : 125;
-	str_printable(ret->text, sizeof(ret->text), text);
-	return 1;
+	return r < 0 ? r : 1;
 }
 
 static int exited(const uint8_t *body, size_t len, struct vm_session_event *ret)
 {
-	struct guest_exited e;
+	int r = guest_exited_read(body, len, &ret->status);
 
-	if (len != sizeof(e))
-		return -EPROTO;
-	memcpy(&e, body, sizeof(e));
 	ret->kind = VM_SESSION_EXITED;
-	ret->status = (int)(e.status & 0xff);
-	return 1;
+	return r < 0 ? r : 1;
 }
 
 static int taken(struct vm_session *s, const uint8_t *body, size_t len,
@@ -351,49 +306,27 @@ static int event(struct vm_session *s, uint32_t type, const uint8_t *body, size_
 /* The next message, if it is whole: 1, 0 = not yet, -EPROTO. */
 static int parse(struct vm_session *s, struct vm_session_event *ret)
 {
-	const uint8_t *at = s->in + s->in_at;
-	size_t len = s->in_len - s->in_at;
 	struct guest_head head;
-	int r;
+	const uint8_t *body;
+	int r = guest_link_front(&s->link, &head, &body);
 
-	if (len < sizeof(head))
-		return 0;
-	memcpy(&head, at, sizeof(head));
-	if (s->over || head.len > GUEST_CHUNK_MAX)
-		return -EPROTO;
-	if (len < sizeof(head) + head.len)
-		return 0;
-	r = event(s, head.type, at + HEAD, head.len, ret);
-	if (r > 0)
-		s->in_at += sizeof(head) + head.len;
-	s->over = r > 0 && (ret->kind == VM_SESSION_FAILED || ret->kind == VM_SESSION_EXITED);
+	if (r == 1)
+		r = s->over ? -EPROTO : event(s, head.type, body, head.len, ret);
+	if (r <= 0)
+		return r;
+	guest_link_next(&s->link, &head);
+	s->over = ret->kind == VM_SESSION_FAILED || ret->kind == VM_SESSION_EXITED;
 	return r;
-}
-
-/* Once for all messages of a read: what is left is the beginning of one, if anything. */
-static void move_to_front(struct vm_session *s)
-{
-	s->in_len -= s->in_at;
-	memmove(s->in, s->in + s->in_at, s->in_len);
-	s->in_at = 0;
 }
 
 int vm_session_next(struct vm_session *s, struct vm_session_event *ret)
 {
-	for (;;) {
-		int r = parse(s, ret);
-		ssize_t n;
+	int r;
 
-		if (r != 0)
-			return r < 0 ? err(r, "the VM's init sent what is no message of it") : r;
-		flush(s); /* a peer that has gone shows below */
-		move_to_front(s);
-		n = recv(s->fd, s->in + s->in_len, sizeof(s->in) - s->in_len, MSG_DONTWAIT);
-		if (n > 0)
-			s->in_len += (size_t)n;
-		else if (n == 0)
-			return -EPIPE;
-		else if (errno != EINTR)
-			return errno == EAGAIN ? 0 : -EPIPE;
+	while ((r = parse(s, ret)) == 0) {
+		r = guest_link_take(&s->link);
+		if (r <= 0)
+			return r;
 	}
+	return r < 0 ? err(r, "the VM's init sent what is no message of it") : r;
 }
