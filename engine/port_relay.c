@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "engine/port_relay.h"
 
+#include "base/count.h"
 #include "base/err.h"
 #include "base/mem.h"
 #include <errno.h>
@@ -25,7 +26,7 @@ static ssize_t take(struct port_relay *r, char *buf)
 		n = -errno;
 	r->holds = n > 0;
 	if (n > 0)
-		__atomic_fetch_add(&r->took, (uint64_t)n, __ATOMIC_RELAXED);
+		count_add(&r->took, (uint64_t)n);
 	pthread_mutex_unlock(&r->lock);
 	return n;
 }
@@ -127,5 +128,5 @@ bool port_relay_wait_idle(struct port_relay *r)
 
 uint64_t port_relay_bytes(const struct port_relay *r)
 {
-	return __atomic_load_n(&r->took, __ATOMIC_RELAXED);
+	return count_get(&r->took);
 }

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "engine/vmm_files.h"
 
+#include "base/count.h"
 #include "base/fd.h"
 #include "base/mem.h"
 #include "engine/vmm.h"
@@ -101,11 +102,6 @@ static int object_open(void *ctx, uint64_t nid, _unused_ const struct digest *di
 	return fd;
 }
 
-static void count(uint64_t *p, uint64_t n)
-{
-	__atomic_fetch_add(p, n, __ATOMIC_RELAXED);
-}
-
 static uint64_t length(const struct iovec *v, int n)
 {
 	uint64_t len = 0;
@@ -133,9 +129,9 @@ ssize_t vmm_files_serve(void *ctx, const struct iovec *in, int nin, const struct
 	struct served *s = ctx;
 	ssize_t n = wait_opened(s->files) ? ufs_serve(s->conn, in, nin, out, nout) : -EIO;
 
-	count(&s->stats.requests, 1);
-	count(&s->stats.out_bytes, length(in, nin));
-	count(&s->stats.in_bytes, n > 0 ? (uint64_t)n : 0);
+	count_add(&s->stats.requests, 1);
+	count_add(&s->stats.out_bytes, length(in, nin));
+	count_add(&s->stats.in_bytes, n > 0 ? (uint64_t)n : 0);
 	return n;
 }
 
@@ -143,9 +139,9 @@ void vmm_files_stats(const struct vmm_files *f, size_t i, struct device_fs *ret)
 {
 	const struct device_fs *s = &f->served[i].stats;
 
-	ret->requests = __atomic_load_n(&s->requests, __ATOMIC_RELAXED);
-	ret->in_bytes = __atomic_load_n(&s->in_bytes, __ATOMIC_RELAXED);
-	ret->out_bytes = __atomic_load_n(&s->out_bytes, __ATOMIC_RELAXED);
+	ret->requests = count_get(&s->requests);
+	ret->in_bytes = count_get(&s->in_bytes);
+	ret->out_bytes = count_get(&s->out_bytes);
 }
 
 static int dax_map(void *ctx, int fd, uint64_t off, uint64_t at, uint64_t len, bool write)

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* What makes a vCPU leave the guest for us (KVM api.rst, "The kvm_run structure"). */
 #include "base/clock.h"
+#include "base/count.h"
 #include "base/mem.h"
 #include "microvm/guest/protocol.h"
 #include "microvm/vm.h"
@@ -16,7 +17,7 @@ static void mark(struct vm *v, uint8_t n)
 	if (n < ARRAY_SIZE(v->stats.marks) &&
 	    __atomic_compare_exchange_n(&v->stats.marks[n], &none, clock_ns(), false,
 					__ATOMIC_RELAXED, __ATOMIC_RELAXED))
-		v->stats.mark_exits[n] = __atomic_load_n(&v->nexits, __ATOMIC_RELAXED);
+		v->stats.mark_exits[n] = count_get(&v->nexits);
 	if (n && n == v->stop_mark)
 		vm_ended(v, VM_END_MARK);
 }
@@ -126,5 +127,5 @@ void vcpu_exit(struct vcpu *c)
 		vm_crashed(c->vm, "vCPU %u: KVM exit %u", c->index, reason);
 		break;
 	}
-	__atomic_fetch_add(&c->vm->nexits, 1, __ATOMIC_RELAXED);
+	count_add(&c->vm->nexits, 1);
 }

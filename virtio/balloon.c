@@ -5,6 +5,7 @@
  * nothing has to be done when the guest takes it back.
  */
 #include "base/buf.h"
+#include "base/count.h"
 #include "base/err.h"
 #include "base/fd.h"
 #include "base/mem.h"
@@ -128,7 +129,7 @@ static int report(struct virtio_balloon *b)
 
 	for (unsigned i = 0; i < b->chain.nout; i++)
 		n += give_back(b->chain.out[i].iov_base, b->chain.out[i].iov_len);
-	__atomic_fetch_add(&b->reported, n, __ATOMIC_RELAXED);
+	count_add(&b->reported, n);
 	return 0;
 }
 
@@ -368,8 +369,8 @@ void virtio_balloon_stats(const struct virtio_balloon *b, struct virtio_balloon_
 				     &ret->available,	 &ret->caches };
 
 	for (unsigned i = 0; i < ARRAY_SIZE(fields); i++)
-		*fields[i] = __atomic_load_n(&b->stats[i], __ATOMIC_RELAXED);
+		*fields[i] = count_get(&b->stats[i]);
 	ret->ballooned = (uint64_t)__atomic_load_n(&b->config.actual, __ATOMIC_RELAXED) *
 			 VIRTIO_BALLOON_PAGE;
-	ret->reported = __atomic_load_n(&b->reported, __ATOMIC_RELAXED);
+	ret->reported = count_get(&b->reported);
 }

@@ -5,6 +5,7 @@
  * back to the ring until the timer says so.
  */
 #include "base/clock.h"
+#include "base/count.h"
 #include "base/err.h"
 #include "base/fd.h"
 #include "base/mem.h"
@@ -84,11 +85,6 @@ struct virtio_blk {
 	struct iovec iov[VIRTQ_CHAIN_MAX]; /* of the request's data */
 };
 
-static void count(uint64_t *p, uint64_t n)
-{
-	__atomic_fetch_add(p, n, __ATOMIC_RELAXED);
-}
-
 /* ---- one request ---- */
 
 /* As iov_slice(), into b->iov. */
@@ -134,7 +130,7 @@ static int move_data(struct virtio_blk *b, unsigned n, uint64_t off, bool write)
 
 static int flush(struct virtio_blk *b)
 {
-	count(&b->stats.flushes, 1);
+	count_add(&b->stats.flushes, 1);
 	return fdatasync(b->fd) < 0 ? S_IOERR : S_OK;
 }
 
@@ -154,8 +150,8 @@ static int do_read(struct virtio_blk *b, uint64_t sector, uint64_t len, uint32_t
 	if (r != S_OK)
 		return r;
 	*ret_written = (uint32_t)len;
-	count(&b->stats.reads, 1);
-	count(&b->stats.read_bytes, len);
+	count_add(&b->stats.reads, 1);
+	count_add(&b->stats.read_bytes, len);
 	return S_OK;
 }
 
@@ -169,8 +165,8 @@ static int do_write(struct virtio_blk *b, uint64_t sector, uint64_t len)
 		      sector * SECTOR, true);
 	if (r != S_OK)
 		return r;
-	count(&b->stats.writes, 1);
-	count(&b->stats.write_bytes, len);
+	count_add(&b->stats.writes, 1);
+	count_add(&b->stats.write_bytes, len);
 	return settle(b);
 }
 
@@ -200,7 +196,7 @@ static int do_zeroes(struct virtio_blk *b, uint32_t type, uint64_t len)
 		return S_IOERR;
 	off = (off_t)(r.z.sector * SECTOR);
 	bytes = (off_t)r.z.sectors * SECTOR;
-	count(&b->stats.discards, 1);
+	count_add(&b->stats.discards, 1);
 	if (!bytes)
 		return S_OK;
 	if (!zero(b->fd, off, bytes, !discard && !(r.z.flags & ZEROES_UNMAP)))
@@ -266,7 +262,7 @@ static int serve(struct virtio_blk *b, struct virtq *q)
 	if (!status || iov_read(c->in, c->nin, &h, sizeof(h)) != sizeof(h))
 		return -EPROTO;
 	r = do_request(b, &h, &written);
-	count(&b->stats.errors, r != S_OK);
+	count_add(&b->stats.errors, r != S_OK);
 	*status = (uint8_t)r;
 	bucket_take(&b->bucket, cost(c));
 	return virtq_push(q, virtio_mmio_mem(b->mmio), c->head, written + 1);
@@ -418,11 +414,11 @@ void virtio_blk_stats(const struct virtio_blk *b, struct virtio_blk_stats *ret)
 {
 	const struct virtio_blk_stats *s = &b->stats;
 
-	ret->reads = __atomic_load_n(&s->reads, __ATOMIC_RELAXED);
-	ret->read_bytes = __atomic_load_n(&s->read_bytes, __ATOMIC_RELAXED);
-	ret->writes = __atomic_load_n(&s->writes, __ATOMIC_RELAXED);
-	ret->write_bytes = __atomic_load_n(&s->write_bytes, __ATOMIC_RELAXED);
-	ret->flushes = __atomic_load_n(&s->flushes, __ATOMIC_RELAXED);
-	ret->discards = __atomic_load_n(&s->discards, __ATOMIC_RELAXED);
-	ret->errors = __atomic_load_n(&s->errors, __ATOMIC_RELAXED);
+	ret->reads = count_get(&s->reads);
+	ret->read_bytes = count_get(&s->read_bytes);
+	ret->writes = count_get(&s->writes);
+	ret->write_bytes = count_get(&s->write_bytes);
+	ret->flushes = count_get(&s->flushes);
+	ret->discards = count_get(&s->discards);
+	ret->errors = count_get(&s->errors);
 }

@@ -2,6 +2,7 @@
 /* The console device (virtio 1.2, section 5.3): its life and its thread. */
 #include "virtio/console.h"
 
+#include "base/count.h"
 #include "base/err.h"
 #include "base/fd.h"
 #include "base/mem.h"
@@ -208,6 +209,6 @@ void virtio_console_stats(const struct virtio_mmio *m, struct virtio_console_sta
 {
 	const struct console *c = m->dev;
 
-	ret->in_bytes = __atomic_load_n(&c->stats.in_bytes, __ATOMIC_RELAXED);
-	ret->out_bytes = __atomic_load_n(&c->stats.out_bytes, __ATOMIC_RELAXED);
+	ret->in_bytes = count_get(&c->stats.in_bytes);
+	ret->out_bytes = count_get(&c->stats.out_bytes);
 }

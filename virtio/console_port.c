@@ -2,6 +2,7 @@
 /* One port of the console: input to the guest, output from it. */
 #include "virtio/console.h"
 
+#include "base/count.h"
 #include "base/err.h"
 #include "base/fd.h"
 #include "base/mem.h"
@@ -107,7 +108,7 @@ int console_port_in(struct console_port *p)
 	}
 	n = c->nout ? readv(p->in_fd, c->out, (int)c->nout) : -1;
 	if (n > 0)
-		__atomic_fetch_add(&p->console->stats.in_bytes, (uint64_t)n, __ATOMIC_RELAXED);
+		count_add(&p->console->stats.in_bytes, (uint64_t)n);
 	if (!c->nout || n > 0) {
 		r = virtq_push(q, mem, c->head, n > 0 ? (uint32_t)n : 0);
 		virtq_flush(q, mem);
@@ -159,7 +160,7 @@ static int chain_out(struct console_port *p)
 		}
 		p->out_done += (uint32_t)r;
 		p->out_left -= (uint64_t)r;
-		__atomic_fetch_add(&p->console->stats.out_bytes, (uint64_t)r, __ATOMIC_RELAXED);
+		count_add(&p->console->stats.out_bytes, (uint64_t)r);
 	}
 	return 1;
 }

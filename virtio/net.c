@@ -5,6 +5,7 @@
  * empty token bucket for the timer.
  */
 #include "base/clock.h"
+#include "base/count.h"
 #include "base/err.h"
 #include "base/fd.h"
 #include "base/mem.h"
@@ -54,11 +55,6 @@ struct virtio_net {
 	struct virtq_chain chain;
 };
 
-static void count(uint64_t *p, uint64_t n)
-{
-	__atomic_fetch_add(p, n, __ATOMIC_RELAXED);
-}
-
 /* ---- what is waited for ---- */
 
 static void watch(struct virtio_net *n)
@@ -106,12 +102,12 @@ static int rx_frame(struct virtio_net *n, struct virtq *q, const uint8_t *frame,
 	net_stream_next(&n->stream);
 	if (!done) {
 		virtq_unpop(q);
-		count(&n->stats.dropped, 1);
+		count_add(&n->stats.dropped, 1);
 		return 1;
 	}
 	bucket_take(&n->buckets[QUEUE_RX], len);
-	count(&n->stats.rx_frames, 1);
-	count(&n->stats.rx_bytes, len);
+	count_add(&n->stats.rx_frames, 1);
+	count_add(&n->stats.rx_bytes, len);
 	r = virtq_push(q, mem, n->chain.head, done);
 	return r < 0 ? r : 1;
 }
@@ -155,7 +151,7 @@ static int tx_frame(struct virtio_net *n)
 	if (c->in_len <= sizeof(struct net_header))
 		return -EPROTO;
 	if (n->gone || len > VIRTIO_NET_FRAME_MAX) {
-		count(&n->stats.dropped, 1);
+		count_add(&n->stats.dropped, 1);
 		return 1;
 	}
 	if (!bucket_may(&n->buckets[QUEUE_TX], n->timers[QUEUE_TX]))
@@ -170,8 +166,8 @@ static int tx_frame(struct virtio_net *n)
 	if (r <= 0)
 		return r < 0;
 	bucket_take(&n->buckets[QUEUE_TX], len);
-	count(&n->stats.tx_frames, 1);
-	count(&n->stats.tx_bytes, len);
+	count_add(&n->stats.tx_frames, 1);
+	count_add(&n->stats.tx_bytes, len);
 	return 1;
 }
 
@@ -361,9 +357,9 @@ void virtio_net_stats(const struct virtio_net *n, struct virtio_net_stats *ret)
 {
 	const struct virtio_net_stats *s = &n->stats;
 
-	ret->rx_frames = __atomic_load_n(&s->rx_frames, __ATOMIC_RELAXED);
-	ret->rx_bytes = __atomic_load_n(&s->rx_bytes, __ATOMIC_RELAXED);
-	ret->tx_frames = __atomic_load_n(&s->tx_frames, __ATOMIC_RELAXED);
-	ret->tx_bytes = __atomic_load_n(&s->tx_bytes, __ATOMIC_RELAXED);
-	ret->dropped = __atomic_load_n(&s->dropped, __ATOMIC_RELAXED);
+	ret->rx_frames = count_get(&s->rx_frames);
+	ret->rx_bytes = count_get(&s->rx_bytes);
+	ret->tx_frames = count_get(&s->tx_frames);
+	ret->tx_bytes = count_get(&s->tx_bytes);
+	ret->dropped = count_get(&s->dropped);
 }

@@ -4,6 +4,7 @@
  * cannot go on waits: for a frame, for room, or for tokens.
  */
 #include "base/clock.h"
+#include "base/count.h"
 #include "base/err.h"
 #include "base/fd.h"
 #include "base/mem.h"
@@ -29,11 +30,6 @@ struct net_relay {
 	struct way ways[ENDS]; /* by the end that they lead to */
 };
 
-static void count(uint64_t *p, uint64_t n)
-{
-	__atomic_fetch_add(p, n, __ATOMIC_RELAXED);
-}
-
 /* One frame: 1, 0 = it has to wait or there is none, -errno = an end has gone. */
 static int move_frame(struct way *w, struct net_stream *from, struct net_stream *to)
 {
@@ -55,8 +51,8 @@ static int move_frame(struct way *w, struct net_stream *from, struct net_stream 
 		return r;
 	net_stream_next(from);
 	bucket_take(&w->bucket, (uint64_t)len);
-	count(&w->frames, 1);
-	count(&w->bytes, (uint64_t)len);
+	count_add(&w->frames, 1);
+	count_add(&w->bytes, (uint64_t)len);
 	return 1;
 }
 
@@ -167,9 +163,9 @@ void net_relay_stats(const struct net_relay *r, struct virtio_net_stats *ret)
 	const struct way *in = &r->ways[GUEST], *out = &r->ways[HOST];
 
 	*ret = (struct virtio_net_stats){
-		.rx_frames = __atomic_load_n(&in->frames, __ATOMIC_RELAXED),
-		.rx_bytes = __atomic_load_n(&in->bytes, __ATOMIC_RELAXED),
-		.tx_frames = __atomic_load_n(&out->frames, __ATOMIC_RELAXED),
-		.tx_bytes = __atomic_load_n(&out->bytes, __ATOMIC_RELAXED),
+		.rx_frames = count_get(&in->frames),
+		.rx_bytes = count_get(&in->bytes),
+		.tx_frames = count_get(&out->frames),
+		.tx_bytes = count_get(&out->bytes),
 	};
 }

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* The entropy device (virtio 1.2, section 5.4). */
+#include "base/count.h"
 #include "base/err.h"
 #include "base/fd.h"
 #include "base/mem.h"
@@ -31,7 +32,7 @@ static uint32_t fill(struct rng *g)
 
 	if (n <= 0)
 		return 0;
-	__atomic_fetch_add(&g->bytes, (uint64_t)n, __ATOMIC_RELAXED);
+	count_add(&g->bytes, (uint64_t)n);
 	return (uint32_t)n;
 }
 
@@ -39,7 +40,7 @@ uint64_t virtio_rng_bytes(const struct virtio_mmio *m)
 {
 	const struct rng *g = m->dev;
 
-	return __atomic_load_n(&g->bytes, __ATOMIC_RELAXED);
+	return count_get(&g->bytes);
 }
 
 static void rng_event(void *ctx, _unused_ uint32_t tag, _unused_ uint32_t events)

@@ -7,6 +7,7 @@
 #include "virtio/vsock.h"
 
 #include "base/buf.h"
+#include "base/count.h"
 #include "base/err.h"
 #include "base/fd.h"
 #include "base/mem.h"
@@ -125,7 +126,7 @@ static int send_event(struct virtio_vsock *v)
 
 static void refuse(struct virtio_vsock *v, const struct vsock_header *h)
 {
-	vsock_count(&v->stats.refused, 1);
+	count_add(&v->stats.refused, 1);
 	v->met = true;
 	v->refused[v->nrefused++] = (struct vsock_key){ h->dst_port, h->src_port };
 }
@@ -157,7 +158,7 @@ static void request(struct virtio_vsock *v, const struct vsock_header *h)
 	c->peer_fwd = h->fwd_cnt;
 	c->todo = VSOCK_TODO_RESPONSE;
 	vsock_conn_watch(c);
-	vsock_count(&v->stats.connections, 1);
+	count_add(&v->stats.connections, 1);
 }
 
 /* What claims to be somebody else's, or for somebody else, is dropped. */
@@ -464,8 +465,8 @@ void virtio_vsock_stats(const struct virtio_vsock *v, struct virtio_vsock_stats 
 {
 	const struct virtio_vsock_stats *s = &v->stats;
 
-	ret->connections = __atomic_load_n(&s->connections, __ATOMIC_RELAXED);
-	ret->in_bytes = __atomic_load_n(&s->in_bytes, __ATOMIC_RELAXED);
-	ret->out_bytes = __atomic_load_n(&s->out_bytes, __ATOMIC_RELAXED);
-	ret->refused = __atomic_load_n(&s->refused, __ATOMIC_RELAXED);
+	ret->connections = count_get(&s->connections);
+	ret->in_bytes = count_get(&s->in_bytes);
+	ret->out_bytes = count_get(&s->out_bytes);
+	ret->refused = count_get(&s->refused);
 }

@@ -118,11 +118,6 @@ struct virtio_vsock {
 #define VSOCK_TAG(c) \
 	((uint32_t)(c)->generation << 16 | (VSOCK_TAG_CONN + (uint32_t)((c) - (c)->vsock->conns)))
 
-static inline void vsock_count(uint64_t *p, uint64_t n)
-{
-	__atomic_fetch_add(p, n, __ATOMIC_RELAXED);
-}
-
 /* ---- vsock_conn.c ---- */
 
 /* A free slot for @fd, which is its own then; NULL when there is none: @fd is closed. */

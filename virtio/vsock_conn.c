@@ -6,6 +6,7 @@
  */
 #include "virtio/vsock.h"
 
+#include "base/count.h"
 #include "base/err.h"
 #include "base/fd.h"
 #include "base/mem.h"
@@ -135,7 +136,7 @@ void vsock_conn_sent(struct vsock_conn *c, const struct vsock_header *h)
 	c->fwd_told = h->fwd_cnt;
 	c->todo &= ~(unsigned)VSOCK_TODO_CREDIT;
 	c->sent += h->len;
-	vsock_count(&c->vsock->stats.in_bytes, h->len);
+	count_add(&c->vsock->stats.in_bytes, h->len);
 }
 
 bool vsock_conn_todo(const struct vsock_conn *c, struct vsock_header *ret, unsigned *ret_todo)
@@ -169,7 +170,7 @@ static void forwarded(struct vsock_conn *c, uint32_t n)
 	c->fwd += n;
 	if (c->fwd - c->fwd_told >= VSOCK_BUFFER / 4 && c->state == VSOCK_UP)
 		c->todo |= VSOCK_TODO_CREDIT;
-	vsock_count(&c->vsock->stats.out_bytes, n);
+	count_add(&c->vsock->stats.out_bytes, n);
 }
 
 static ssize_t send_now(const struct vsock_conn *c, struct iovec *iov, unsigned n)
@@ -379,7 +380,7 @@ static void accepted(struct vsock_conn *c)
 		return;
 	}
 	c->state = VSOCK_UP;
-	vsock_count(&c->vsock->stats.connections, 1);
+	count_add(&c->vsock->stats.connections, 1);
 }
 
 /* ---- what happens ---- */
