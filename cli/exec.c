@@ -75,7 +75,7 @@ static int run_detached(struct cli *c, const char *name, const struct exec_optio
 int verb_exec(struct cli *c, int argc, char **argv)
 {
 	struct exec_options o = { 0 };
-	_strv_free_ char **env = NULL;
+	_strv_free_ char **env = NULL, **env_files = NULL;
 	_cleanup_(terminal_restore) struct terminal term = TERMINAL_NONE;
 	const struct option_def options[] = {
 		{ 'i', "interactive", OPT_FLAG, &o.interactive, NULL, "hand on standard input" },
@@ -83,6 +83,8 @@ int verb_exec(struct cli *c, int argc, char **argv)
 		{ 'd', "detach", OPT_FLAG, &o.detach, NULL, "do not wait for its end" },
 		{ 'e', "env", OPT_LIST, &env, "NAME[=VALUE]",
 		  "set in the environment (VALUE from ours without =)" },
+		{ 0, "env-file", OPT_LIST, &env_files, "FILE",
+		  "lines of NAME[=VALUE], # for comments; -e wins over them" },
 		{ 'u', "user", OPT_STR, &o.user, "USER[:GROUP]",
 		  "by name or number, from the instance's own passwd" },
 		{ 'w', "workdir", OPT_STR, &o.workdir, "DIR", "working directory" },
@@ -113,6 +115,7 @@ int verb_exec(struct cli *c, int argc, char **argv)
 	if (!cli_engine(c, STORE_CREATE))
 		return EXIT_ERROR;
 	o.env = env;
+	o.env_files = env_files;
 	o.command = argv + 1;
 	if (o.detach)
 		return run_detached(c, argv[0], &o);

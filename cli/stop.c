@@ -18,7 +18,7 @@ int verb_stop(struct cli *c, int argc, char **argv)
 	};
 	const struct usage u = { "stop",
 				 "[OPTIONS] INSTANCE...",
-				 "Sends its stop signal, and SIGKILL to what has not ended in time.",
+				 "Sends the stop signal, and SIGKILL where that does not end it.",
 				 options,
 				 1,
 				 -1,

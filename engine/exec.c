@@ -11,6 +11,7 @@
 #include "container/container.h"
 #include "engine/engine_.h"
 #include "engine/exec_vm.h"
+#include "engine/spec_env.h"
 #include "engine/spec_process.h"
 #include <unistd.h>
 
@@ -45,22 +46,16 @@ static int open_running(struct engine *e, const char *name, struct inst **ret_in
 	return 0;
 }
 
-static int join_env(char *const *own, char *const *more, char ***ret)
+/* What the instance has, and what was asked for; a file that is not there is no absent command. */
+static int join_env(char *const *own, const struct exec_options *o, char ***ret)
 {
 	_strv_free_ char **env = NULL;
 	int r = strv_dup(own, &env);
 
-	for (; r >= 0 && more && *more; more++) {
-		const char *value = getenv(*more);
-
-		if (strchr(*more, '='))
-			r = strv_setenv(&env, *more);
-		else if (value) {
-			_free_ char *both = str_fmt("%s=%s", *more, value);
-
-			r = both ? strv_setenv(&env, both) : -ENOMEM;
-		}
-	}
+	if (r >= 0)
+		r = spec_add_env(&env, o->env_files, o->env);
+	if (r == -ENOENT || r == -EACCES)
+		return err(-EIO, "%s", strerror(-r));
 	if (r >= 0)
 		*ret = take_ptr(env);
 	return r;
@@ -93,7 +88,7 @@ static int exec_container(const struct run_spec *spec, int pidfd, const struct e
 		.seccomp = true,
 		.enter = enter_cgroup,
 	};
-	int r = join_env(spec->env, o->env, &env);
+	int r = join_env(spec->env, o, &env);
 
 	if (r >= 0)
 		r = cgroup_open(spec->id, &group);
@@ -130,7 +125,7 @@ static int start_vm(const struct run_spec *spec, int dir, const struct exec_opti
 		    struct exec *ret)
 {
 	_strv_free_ char **env = NULL;
-	int r = join_env(spec->env, o->env, &env);
+	int r = join_env(spec->env, o, &env);
 
 	*ret = (struct exec){ .pidfd = -1, .console = -1 };
 	return r < 0 ? r : vm_exec_start(spec, dir, o, env, &ret->vm);

@@ -138,6 +138,7 @@ int engine_processes(struct engine *e, const char *id_or_name,
 struct exec_options {
 	const char *user, *workdir; /* NULL: the instance's own */
 	char *const *env;	    /* NAME=VALUE, or NAME to hand on ours; beside the instance's */
+	char *const *env_files;	    /* of such lines, which env wins over */
 	char *const *command;
 	bool tty, interactive, detach;
 	unsigned rows, cols; /* of the terminal */

@@ -13,31 +13,36 @@
 
 static int add_env(void *ctx, const char *assignment)
 {
-	struct run_spec *s = ctx;
+	char ***env = ctx;
 	const char *value;
 	_free_ char *text = NULL;
 
 	if (assignment[0] == '\0' || assignment[0] == '=')
 		return err(-EINVAL, "environment '%s': must be NAME=VALUE or NAME", assignment);
 	if (strchr(assignment, '='))
-		return strv_setenv(&s->env, assignment);
+		return strv_setenv(env, assignment);
 	value = getenv(assignment);
 	if (!value)
 		return 0;
 	text = str_fmt("%s=%s", assignment, value);
-	return text ? strv_setenv(&s->env, text) : -ENOMEM;
+	return text ? strv_setenv(env, text) : -ENOMEM;
 }
 
-static int add_all(int (*add)(void *ctx, const char *pair), struct run_spec *s, char *const *files,
+static int add_all(int (*add)(void *ctx, const char *pair), void *ctx, char *const *files,
 		   char *const *pairs)
 {
 	int r = 0;
 
 	for (size_t i = 0; r >= 0 && i < strv_len(files); i++)
-		r = pairs_read(files[i], add, s);
+		r = pairs_read(files[i], add, ctx);
 	for (size_t i = 0; r >= 0 && i < strv_len(pairs); i++)
-		r = add(s, pairs[i]);
+		r = add(ctx, pairs[i]);
 	return r;
+}
+
+int spec_add_env(char ***env, char *const *files, char *const *pairs)
+{
+	return add_all(add_env, env, files, pairs);
 }
 
 int spec_join_env(struct run_spec *s, const struct run_options *o, const json_t *config)
@@ -56,7 +61,7 @@ int spec_join_env(struct run_spec *s, const struct run_options *o, const json_t 
 		return r;
 	if (o->tty && !strv_getenv(s->env, "TERM") && (r = strv_setenv(&s->env, "TERM=xterm")) < 0)
 		return r;
-	return add_all(add_env, s, o->env_files, o->env);
+	return spec_add_env(&s->env, o->env_files, o->env);
 }
 
 /* ---- labels ---- */

@@ -363,7 +363,10 @@ static void empty_sources(const json_t *a)
 	json_t *o;
 	size_t i;
 
-	json_array_foreach(a, i, o) empty(o, "source");
+	json_array_foreach(a, i, o)
+	{
+		empty(o, "source");
+	}
 }
 
 /* Above all, where things are on the host. */

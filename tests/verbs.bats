@@ -25,6 +25,9 @@ status_of() { "$strata" ps -a --format json | grep -A20 "\"name\": \"$1\"" | sed
 		[ "$(echo typed | "$strata" exec "c$driver" cat)" = "" ]
 		[ "$("$strata" exec -e B=2 "c$driver" sh -c 'echo $A$B')" = 12 ]
 		[ "$(C=3 "$strata" exec -e C "c$driver" sh -c 'echo $C')" = 3 ]
+		printf 'A=file\nB=file\n' >"$work/env"
+		[ "$("$strata" exec --env-file "$work/env" -e B=2 "c$driver" sh -c 'echo $A$B')" = file2 ]
+		fails 125 "$work/none: No such file" "$strata" exec --env-file "$work/none" "c$driver" true
 		[ "$("$strata" exec -u user -w /tmp "c$driver" sh -c 'id -u; pwd')" = $'1000\n/tmp' ]
 		run "$strata" exec "c$driver" sh -c 'kill -9 $$'; [ "$status" = 137 ]
 		fails 127 "not found" "$strata" exec "c$driver" nosuchcommand
