@@ -105,6 +105,8 @@ struct ctr_spec {
 
 /* docker's default set (moby daemon/pkg/oci/caps/defaults.go). */
 extern const uint64_t CTR_CAPS_DEFAULT;
+/* That of bit @n, "CAP_CHOWN"; NULL behind the last that is known. */
+const char *ctr_cap_name(unsigned n);
 
 /*
  * Writes the maps of @pid's new user namespace, for who is outside of it: himself, or by

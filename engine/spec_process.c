@@ -6,7 +6,6 @@
 #include "base/mem.h"
 #include "base/str.h"
 #include "container/container.h"
-#include <linux/capability.h>
 #include <strings.h>
 #include <sys/resource.h>
 
@@ -127,50 +126,13 @@ static int limits_from_json(const json_t *a, struct run_spec *s)
 
 /* ---- capabilities ---- */
 
-#define CAP(name) [CAP_##name] = #name
-static const char *const caps[] = {
-	CAP(CHOWN),
-	CAP(DAC_OVERRIDE),
-	CAP(DAC_READ_SEARCH),
-	CAP(FOWNER),
-	CAP(FSETID),
-	CAP(KILL),
-	CAP(SETGID),
-	CAP(SETUID),
-	CAP(SETPCAP),
-	CAP(LINUX_IMMUTABLE),
-	CAP(NET_BIND_SERVICE),
-	CAP(NET_BROADCAST),
-	CAP(NET_ADMIN),
-	CAP(NET_RAW),
-	CAP(IPC_LOCK),
-	CAP(IPC_OWNER),
-	CAP(SYS_MODULE),
-	CAP(SYS_RAWIO),
-	CAP(SYS_CHROOT),
-	CAP(SYS_PTRACE),
-	CAP(SYS_PACCT),
-	CAP(SYS_ADMIN),
-	CAP(SYS_BOOT),
-	CAP(SYS_NICE),
-	CAP(SYS_RESOURCE),
-	CAP(SYS_TIME),
-	CAP(SYS_TTY_CONFIG),
-	CAP(MKNOD),
-	CAP(LEASE),
-	CAP(AUDIT_WRITE),
-	CAP(AUDIT_CONTROL),
-	CAP(SETFCAP),
-	CAP(MAC_OVERRIDE),
-	CAP(MAC_ADMIN),
-	CAP(SYSLOG),
-	CAP(WAKE_ALARM),
-	CAP(BLOCK_SUSPEND),
-	CAP(AUDIT_READ),
-	CAP(PERFMON),
-	CAP(BPF),
-	CAP(CHECKPOINT_RESTORE),
-};
+/* Without "CAP_"; NULL behind the last. */
+static const char *cap_name(unsigned n)
+{
+	const char *name = ctr_cap_name(n);
+
+	return name ? name + strlen("CAP_") : NULL;
+}
 
 static int find_cap(const char *word, uint64_t *ret)
 {
@@ -180,8 +142,8 @@ static int find_cap(const char *word, uint64_t *ret)
 		*ret = CAPS_ALL;
 		return 0;
 	}
-	for (size_t i = 0; i < ARRAY_SIZE(caps); i++) {
-		if (strcasecmp(name, caps[i]) == 0) {
+	for (unsigned i = 0; cap_name(i); i++) {
+		if (strcasecmp(name, cap_name(i)) == 0) {
 			*ret = UINT64_C(1) << i;
 			return 0;
 		}
@@ -214,7 +176,7 @@ int spec_join_caps(struct run_spec *s, char *const *add, char *const *drop)
 		return err(-EINVAL, "capability 'ALL': it is added and dropped");
 	if (r == 0 && both)
 		return err(-EINVAL, "capability '%s': it is added and dropped",
-			   caps[__builtin_ctzll(both)]);
+			   cap_name((unsigned)__builtin_ctzll(both)));
 	return r;
 }
 
@@ -231,9 +193,9 @@ static json_t *caps_to_json(uint64_t mask)
 		json_array_append_new(a, json_string("ALL"));
 		return a;
 	}
-	for (size_t i = 0; i < ARRAY_SIZE(caps); i++)
+	for (unsigned i = 0; cap_name(i); i++)
 		if (mask >> i & 1)
-			json_array_append_new(a, json_string(caps[i]));
+			json_array_append_new(a, json_string(cap_name(i)));
 	return a;
 }
 

@@ -55,10 +55,9 @@ int config_mounts(struct oci_config *c, const json_t *mounts);
 int config_linux(struct oci_config *c, const json_t *linux_);
 bool config_has_namespace(const struct oci_config *c, int flag, bool new);
 
-/* "CAP_KILL" as a bit; 0 = unknown. caps.c */
+/* "CAP_KILL" as a bit; 0 = unknown. config_process.c */
 uint64_t oci_cap(const char *name);
 /* All names, for `features`; NULL behind the last. */
-const char *oci_cap_name(unsigned n);
 const char *oci_mount_option_name(unsigned n);
 
 /*

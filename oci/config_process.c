@@ -77,6 +77,17 @@ static int parse_rlimits(struct oci_config *c, const json_t *process)
 	return r;
 }
 
+uint64_t oci_cap(const char *name)
+{
+	const char *known;
+
+	for (unsigned i = 0; (known = ctr_cap_name(i)); i++) {
+		if (streq(known, name))
+			return UINT64_C(1) << i;
+	}
+	return 0;
+}
+
 /* A name that this kernel's headers do not know is left out, as the spec's "SHOULD" has it. */
 static int parse_caps(struct oci_config *c, const json_t *caps, const char *set, uint64_t *ret)
 {

@@ -38,7 +38,7 @@ json_t *oci_features(void)
 		"createRuntime", "createContainer", "startContainer", "poststart", "poststop",
 		"mountOptions", names(oci_mount_option_name), "linux", "namespaces", "cgroup",
 		"ipc", "mount", "network", "pid", "time", "user", "uts", "capabilities",
-		names(oci_cap_name), "cgroup", "v1", true, "v2", true, "systemd", false,
+		names(ctr_cap_name), "cgroup", "v1", true, "v2", true, "systemd", false,
 		"systemdUser", false, "rdma", false, "seccomp", seccomp(), "apparmor", "enabled",
 		true, "selinux", "enabled", true, "intelRdt", "enabled", false, "mountExtensions",
 		"idmap", "enabled", false, "annotations", "org.strata.version", STRATA_VERSION);

@@ -1,8 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* capabilities(7) by number (linux/capability.h). */
 #include "base/mem.h"
-#include "base/str.h"
-#include "oci/config.h"
+#include "container/inner.h"
 
 static const char *const names[] = {
 	"CAP_CHOWN",
@@ -48,16 +47,7 @@ static const char *const names[] = {
 	"CAP_CHECKPOINT_RESTORE",
 };
 
-uint64_t oci_cap(const char *name)
-{
-	for (unsigned i = 0; i < ARRAY_SIZE(names); i++) {
-		if (streq(names[i], name))
-			return UINT64_C(1) << i;
-	}
-	return 0;
-}
-
-const char *oci_cap_name(unsigned n)
+const char *ctr_cap_name(unsigned n)
 {
 	return n < ARRAY_SIZE(names) ? names[n] : NULL;
 }
