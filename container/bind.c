@@ -7,23 +7,8 @@
 
 #include "base/fd.h"
 #include <inttypes.h>
-#include <linux/magic.h>
 #include <stdio.h>
 #include <sys/mount.h>
-#include <sys/vfs.h>
-
-/*
- * A directory over a part of /proc would replace what is masked or what others write to
- * (CVE-2025-52881).
- */
-static int check_target(int fd, const struct bind *b)
-{
-	struct statfs fs;
-
-	if (fstatfs(fd, &fs) < 0)
-		return -errno;
-	return b->directory && fs.f_type == PROC_SUPER_MAGIC ? -EPERM : 0;
-}
 
 static int mount_tmpfs(int fd, const struct bind *b)
 {
@@ -43,7 +28,7 @@ static int mount_tmpfs(int fd, const struct bind *b)
 static int place(int root, const struct bind *b)
 {
 	_close_ int fd = root_target(root, b->target, b->directory);
-	int r = fd < 0 ? fd : check_target(fd, b);
+	int r = fd < 0 ? fd : root_check_target(root, fd, b->target, b->directory);
 
 	if (r < 0)
 		return r;
@@ -67,11 +52,11 @@ static int make_file(int dev, const char *text)
 static void place_file(int root, int tree, const char *target)
 {
 	_close_ int fd = root_target(root, target, false);
-	const struct bind b = { .directory = true };
 
 	/* Nothing of /proc is covered either, wherever the image's link leads. */
-	if (fd >= 0 && check_target(fd, &b) == 0)
+	if (fd >= 0 && root_check_target(root, fd, target, true) == 0)
 		(void)!mounts_place_on(tree, fd);
+	err_clear();
 }
 
 int files_setup(struct child *c)

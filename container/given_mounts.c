@@ -9,29 +9,15 @@
 #include "base/fd.h"
 #include "base/str.h"
 #include "base/tree.h"
-#include <linux/magic.h>
 #include <sys/ioctl.h>
 #include <sys/mount.h>
 #include <sys/stat.h>
-#include <sys/vfs.h>
-
-/* No directory over a part of a procfs, which would replace what is masked or written to. */
-static int check_target(int fd, const char *path, bool directory)
-{
-	struct statfs fs;
-
-	if (fstatfs(fd, &fs) < 0)
-		return -errno;
-	return directory && fs.f_type == PROC_SUPER_MAGIC ?
-		       err(-EPERM, "%s lies in a procfs: no directory is mounted there", path) :
-		       0;
-}
 
 static int open_target(int root, const char *path, bool directory, bool strict)
 {
 	_close_ int fd = root_target(root, path, directory);
 	const char *name = path + strspn(path, "/");
-	int r = fd < 0 ? fd : check_target(fd, path, directory);
+	int r = fd < 0 ? fd : root_check_target(root, fd, path, directory);
 
 	if (r < 0)
 		return r;

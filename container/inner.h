@@ -146,5 +146,11 @@ int mounts_clone_sys(void);
  * What is missing is made: directories, and a file at the end unless @directory.
  */
 int root_target(int root, const char *path, bool directory);
+/*
+ * Whether @fd, which is @path, may be mounted on: it is not the root, which would be covered for
+ * who enters later and for nobody else; and in a procfs no directory is, which would replace what
+ * is masked or what others write to (CVE-2025-52881).
+ */
+int root_check_target(int root, int fd, const char *path, bool directory);
 
 #endif

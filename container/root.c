@@ -8,8 +8,10 @@
 
 #include "base/fd.h"
 #include "base/str.h"
+#include <linux/magic.h>
 #include <stdio.h>
 #include <sys/stat.h>
+#include <sys/vfs.h>
 
 #define DEPTH_MAX 64 /* missing components and links that point to what is missing, together */
 
@@ -89,4 +91,28 @@ static int make(int root, const char *path, bool directory, int depth)
 int root_target(int root, const char *path, bool directory)
 {
 	return make(root, path, directory, 0);
+}
+
+static bool same(int a, int b)
+{
+	struct statx x, y;
+	const unsigned mask = STATX_INO | STATX_MNT_ID;
+
+	return statx(a, "", AT_EMPTY_PATH, mask, &x) == 0 &&
+	       statx(b, "", AT_EMPTY_PATH, mask, &y) == 0 && x.stx_ino == y.stx_ino &&
+	       x.stx_dev_major == y.stx_dev_major && x.stx_dev_minor == y.stx_dev_minor &&
+	       x.stx_mnt_id == y.stx_mnt_id;
+}
+
+int root_check_target(int root, int fd, const char *path, bool directory)
+{
+	struct statfs fs;
+
+	if (same(fd, root))
+		return err(-EPERM, "%s is the root itself: nothing is mounted there", path);
+	if (fstatfs(fd, &fs) < 0)
+		return -errno;
+	return directory && fs.f_type == PROC_SUPER_MAGIC ?
+		       err(-EPERM, "%s lies in a procfs: no directory is mounted there", path) :
+		       0;
 }

@@ -275,6 +275,10 @@ print(shown.count(b"+"), shown.split()[-1].decode())
 		.mounts += [{destination: "/link", type: "tmpfs"}, {destination: "/up/../../y", type: "tmpfs"}] | .process.cwd = "/link/deep"'
 	[ "$status" = 0 ]
 	[ -z "$(ls -A "$work/outside")" ]
+	# One to the root would have `exec` enter another than the first process has.
+	run_sh true '.mounts += [{destination: "/up", type: "bind", source: "/tmp"}]'
+	[ "$status" = 1 ]
+	[[ $output == *"the root itself"* ]]
 	# A procfs over a link is refused, as is a folder over a part of one.
 	rmdir "$rootfs/proc"
 	ln -s /tmp "$rootfs/proc"

@@ -167,6 +167,10 @@ static void links_stay_inside(void **state _unused_)
 	err_clear();
 	assert_int_equal(script_with(NULL, "/nosuch/../../x", false, "true"), -ENOENT);
 	err_clear();
+	/* The root itself: only who joins later would see what lies on it. */
+	assert_int_equal(symlinkat("/", box.root, "top"), 0);
+	assert_int_equal(script_with(outside(""), "/top", false, "true"), -EPERM);
+	err_clear();
 }
 
 /* Fake file systems (CVE-2019-19921) and volumes led over the real ones. */
