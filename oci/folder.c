@@ -49,6 +49,16 @@ static int open_root(const struct oci_options *o, bool make)
 	return fd;
 }
 
+/* Whoever had the lock before us may have removed it, and another may have that name by now. */
+static bool is_there(const struct folder *f)
+{
+	struct stat ours, named;
+
+	return fstat(f->fd, &ours) == 0 &&
+	       fstatat(f->root, f->id, &named, AT_SYMLINK_NOFOLLOW) == 0 &&
+	       ours.st_dev == named.st_dev && ours.st_ino == named.st_ino;
+}
+
 /*
  * A process' own (fcntl(2)), not flock(2)'s, which the container's process would hold on as a copy
  * of us. Waits for whoever has it; it ends with us or with the descriptor.
@@ -64,7 +74,7 @@ static int lock(struct folder *f)
 		if (errno != EINTR)
 			return -errno;
 	}
-	return 0;
+	return is_there(f) ? 0 : -ENOENT;
 }
 
 int folder_make(const struct oci_options *o, const char *id, struct folder *ret)
@@ -104,6 +114,18 @@ static void load(struct folder *f)
 		f->start_time = UINT64_MAX;
 }
 
+static int read_state(struct folder *f)
+{
+	int r = json_parse_file(f->fd, "state.json", "state.json", &f->state);
+
+	if (r != -ENOENT || !is_there(f))
+		return r;
+	/* A create that was killed before it had written a word. */
+	err_clear();
+	f->state = json_object();
+	return f->state ? 0 : -ENOMEM;
+}
+
 int folder_open(const struct oci_options *o, const char *id, bool exclusive, struct folder *ret)
 {
 	struct folder f = FOLDER_NONE;
@@ -118,13 +140,7 @@ int folder_open(const struct oci_options *o, const char *id, bool exclusive, str
 	if (r >= 0 && exclusive)
 		r = lock(&f);
 	if (r >= 0)
-		r = json_parse_file(f.fd, "state.json", "state.json", &f.state);
-	if (r == -ENOENT && f.fd >= 0) {
-		/* A create that was killed before it had written a word. */
-		err_clear();
-		f.state = json_object();
-		r = f.state ? 0 : -ENOMEM;
-	}
+		r = read_state(&f);
 	if (r >= 0)
 		r = oci_cgroup_load(&f.mem, json_object_get(f.state, "cgroups"), &f.cgroup);
 	if (r < 0) {

@@ -101,12 +101,28 @@ static int end(struct folder *f)
 	return poll(&p, 1, END_MS) == 1 ? 0 : err(-EBUSY, "container %s does not end", f->id);
 }
 
+/*
+ * Before the lock: who has it may be waiting for the container, which is not to answer. What was
+ * not killed is killed with the lock.
+ */
+static void kill_first(const struct oci_options *o, const char *id)
+{
+	_cleanup_(folder_done) struct folder f = FOLDER_NONE;
+
+	if (folder_open(o, id, false, &f) >= 0 && end(&f) >= 0)
+		oci_cgroup_kill(&f.cgroup);
+	err_clear();
+}
+
 int oci_delete(const struct oci_options *o, const char *id, bool force)
 {
 	_cleanup_(folder_done) struct folder f = FOLDER_NONE;
 	enum oci_status s;
-	int r = folder_open(o, id, true, &f);
+	int r;
 
+	if (force)
+		kill_first(o, id);
+	r = folder_open(o, id, true, &f);
 	if (r == -ENOENT && force) {
 		err_clear();
 		return 0;

@@ -137,6 +137,35 @@ sleeper() {
 	[ "$(o state "$id" | jq -r .status)" = running ]
 }
 
+@test "oci: delete takes no other container of that name, and waits for no command of the image" {
+	need python3
+	# One that waits for the lock while the container goes, and another comes by that name.
+	mkdir -p -m 700 "$OCI_ROOT/$id"
+	timeout 20 python3 -c '
+import fcntl, os, subprocess, sys, time
+folder = sys.argv[-1]
+lock = open(folder + "/lock", "w")
+fcntl.lockf(lock, fcntl.LOCK_EX)
+waits = ":%d " % os.stat(lock.fileno()).st_ino
+p = subprocess.Popen(sys.argv[1:-1], stderr=subprocess.PIPE, text=True)
+while not any("->" in l and waits in l for l in open("/proc/locks")): time.sleep(0.02)
+os.rename(folder, folder + ".old")
+os.mkdir(folder)
+lock.close()
+said = p.communicate()[1]
+sys.exit(None if p.returncode == 1 and "does not exist" in said else "%d %s" % (p.returncode, said))
+' "$oci" --root "$OCI_ROOT" delete "$id" "$OCI_ROOT/$id"
+	rmdir "$OCI_ROOT/$id"
+	rm -r "$OCI_ROOT/$id.old"
+	# The hook is the image's, and start has the lock until it has ended.
+	sh_config true '.hooks.startContainer = [{path: "/bin/sh", args: ["sh", "-c", "echo hook >&2; exec sleep 1000"]}]'
+	o create --bundle "$work/bundle" "$id" >"$work/out" 2>&1
+	o start "$id" &
+	until grep -q hook "$work/out"; do sleep 0.02; done
+	timeout 10 "$oci" --root "$OCI_ROOT" delete --force "$id"
+	[ -z "$(o list -q)" ]
+}
+
 @test "oci: exec: status, environment, folder, user, a document, detached" {
 	sleeper
 	run -5 o exec -e A=b --cwd /tmp --user 1000:1000 "$id" sh -c 'echo $A $PWD $(id -u):$(id -g); exit 5'
