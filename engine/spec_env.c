@@ -11,6 +11,18 @@
 
 /* ---- the environment ---- */
 
+/* All of ours whose names begin so. */
+static int add_ours(char ***env, const char *beginning, size_t len)
+{
+	int r = 0;
+
+	for (char **e = environ; r == 0 && *e; e++)
+		if (strncmp(*e, beginning, len) == 0 && strcspn(*e, "=") >= len && **e != '=' &&
+		    strchr(*e, '='))
+			r = strv_setenv(env, *e);
+	return r;
+}
+
 static int add_env(void *ctx, const char *assignment)
 {
 	char ***env = ctx;
@@ -21,6 +33,8 @@ static int add_env(void *ctx, const char *assignment)
 		return err(-EINVAL, "environment '%s': must be NAME=VALUE or NAME", assignment);
 	if (strchr(assignment, '='))
 		return strv_setenv(env, assignment);
+	if (str_ends(assignment, "*"))
+		return add_ours(env, assignment, strlen(assignment) - 1);
 	value = getenv(assignment);
 	if (!value)
 		return 0;

@@ -82,7 +82,7 @@ static void done(struct run_spec *s)
 
 static void environment(_unused_ void **state)
 {
-	static const char text[] = "B=file\nC=file\nOURS\nNOBODYS\n";
+	static const char text[] = "B=file\nC=file\nOURS\nNOBODYS\nSTRATA_TEST_*\n";
 	struct file f = file_of(text, strlen(text));
 	char c[] = "C=option", *env[] = { c, NULL }, *files[] = { f.path, NULL };
 	_json_ json_t *config = json_pack("{s:[s, s]}", "Env", "A=image", "B=image");
@@ -90,6 +90,9 @@ static void environment(_unused_ void **state)
 
 	setenv("OURS", "of ours", 1);
 	unsetenv("NOBODYS");
+	setenv("STRATA_TEST_", "none", 1);
+	setenv("STRATA_TEST_A", "=a", 1);
+	setenv("STRATA_TES", "shorter", 1);
 	assert_ok(
 		spec_join_env(&s, &(struct run_options){ .env = env, .env_files = files }, config));
 	assert_string_equal(strv_getenv(s.env, "A"), "image");
@@ -97,6 +100,9 @@ static void environment(_unused_ void **state)
 	assert_string_equal(strv_getenv(s.env, "C"), "option");
 	assert_string_equal(strv_getenv(s.env, "OURS"), "of ours");
 	assert_null(strv_getenv(s.env, "NOBODYS"));
+	assert_string_equal(strv_getenv(s.env, "STRATA_TEST_"), "none");
+	assert_string_equal(strv_getenv(s.env, "STRATA_TEST_A"), "=a");
+	assert_null(strv_getenv(s.env, "STRATA_TES"));
 	assert_non_null(strv_getenv(s.env, "PATH"));
 	done(&s);
 	fd_close(f.fd);
