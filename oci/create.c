@@ -172,11 +172,23 @@ static int read_bundle(struct create *t)
 			    oci_config_read(t->dir, "config.json", &t->c);
 }
 
+/* For exec: what becomes of the bundle's own is nothing to the container (runtime.md, step 2). */
+static int keep_config(struct create *t)
+{
+	size_t len;
+	_free_ char *text = json_text(t->c->doc, &len);
+	int r = text ? file_replace(t->f.fd, FOLDER_CONFIG, text, len, 0600, false) : -ENOMEM;
+
+	return r < 0 ? err(r, "cannot keep the config: %s", strerror(-r)) : 0;
+}
+
 static int prepare(struct create *t)
 {
 	struct oci_config *c = t->c;
 	int r = enter_bundle(t);
 
+	if (r >= 0)
+		r = keep_config(t);
 	if (r >= 0)
 		r = bundle_open(c);
 	if (r >= 0)

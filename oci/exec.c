@@ -142,16 +142,6 @@ static int change_process(struct exec *e)
 	return r < 0 ? r : add_caps(o->caps, &c->given.caps);
 }
 
-static int read_base(struct exec *e)
-{
-	const char *path = json_get_str(e->f.state, "bundle");
-	_close_ int bundle = open(path ?: "", O_PATH | O_DIRECTORY | O_CLOEXEC);
-
-	if (bundle < 0)
-		return err_sys("bundle %s", path ?: "");
-	return oci_config_read(bundle, "config.json", &e->base);
-}
-
 /* Where the first process is: on v2 it may have moved on into a group below (systemd does). */
 static int open_group(struct exec *e)
 {
@@ -176,7 +166,7 @@ static int open_group(struct exec *e)
 static int prepare(struct exec *e)
 {
 	struct oci_config *c;
-	int r = read_base(e);
+	int r = oci_config_read(e->f.fd, FOLDER_CONFIG, &e->base);
 
 	if (r >= 0)
 		r = e->o->process ? read_process(e) : change_process(e);

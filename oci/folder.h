@@ -1,12 +1,16 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* A container's folder ROOT/ID: state.json, and the gate's socket until it is started. */
+/*
+ * A container's folder ROOT/ID: state.json, its config as it was at create, and the gate's socket
+ * until it is started.
+ */
 #ifndef OCI_FOLDER_H
 #define OCI_FOLDER_H
 
 #include "oci/cgroup.h"
 #include "oci/oci.h"
 
-#define FOLDER_GATE "gate"
+#define FOLDER_GATE   "gate"
+#define FOLDER_CONFIG "config.json"
 
 enum oci_status { OCI_CREATING, OCI_CREATED, OCI_RUNNING, OCI_PAUSED, OCI_STOPPED };
 

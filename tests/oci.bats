@@ -170,6 +170,11 @@ sys.exit(None if p.returncode == 1 and "does not exist" in said else "%d %s" % (
 	sleeper
 	run -5 o exec -e A=b --cwd /tmp --user 1000:1000 "$id" sh -c 'echo $A $PWD $(id -u):$(id -g); exit 5'
 	[ "$output" = "b /tmp 1000:1000" ]
+	# What becomes of the bundle's config is nothing to a container that is there.
+	jq '.process.env += ["LATE=1"]' "$work/bundle/config.json" >"$work/late"
+	mv "$work/late" "$work/bundle/config.json"
+	run -0 o exec "$id" sh -c 'echo "<$LATE>"'
+	[ "$output" = "<>" ]
 	jq '.process | .args = ["sh", "-c", "grep -c . /proc/self/status >/dev/null; pwd; echo $B"] | .env += ["B=c"] | .cwd = "/etc"' \
 		"$work/bundle/config.json" >"$work/process.json"
 	run -0 o exec --process "$work/process.json" "$id"
