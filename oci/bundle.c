@@ -28,14 +28,32 @@ static int open_namespace(const char *path, int flag)
 	return take_fd(fd);
 }
 
+/* Of the three kinds that have names or sysctls. */
+static bool is_ours(int fd, int flag)
+{
+	struct stat its, ours;
+
+	return fstat(fd, &its) == 0 &&
+	       stat(flag == CLONE_NEWNET ? "/proc/self/ns/net" :
+		    flag == CLONE_NEWIPC ? "/proc/self/ns/ipc" :
+					   "/proc/self/ns/uts",
+		    &ours) == 0 &&
+	       its.st_ino == ours.st_ino && its.st_dev == ours.st_dev;
+}
+
 static int open_namespaces(struct oci_config *c)
 {
 	for (size_t i = 0; i < c->given.nnamespaces; i++) {
+		struct ctr_namespace *n = &c->namespaces[i];
+
 		if (!c->paths[i])
 			continue;
-		c->namespaces[i].fd = open_namespace(c->paths[i], c->namespaces[i].flag);
-		if (c->namespaces[i].fd < 0)
-			return c->namespaces[i].fd;
+		n->fd = open_namespace(c->paths[i], n->flag);
+		if (n->fd < 0)
+			return n->fd;
+		if (n->flag & c->written && is_ours(n->fd, n->flag))
+			return err(-EINVAL, "%s is the host's: its names and sysctls stay",
+				   c->paths[i]);
 	}
 	return 0;
 }

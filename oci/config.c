@@ -105,8 +105,10 @@ static int parse_names(struct oci_config *c)
 		c->spec.hostname = NULL;
 	if (c->given.domainname && !*c->given.domainname)
 		c->given.domainname = NULL;
-	if ((c->spec.hostname || c->given.domainname) &&
-	    !config_has_namespace(c, CLONE_NEWUTS, false))
+	if (!c->spec.hostname && !c->given.domainname)
+		return 0;
+	c->written |= CLONE_NEWUTS;
+	if (!config_has_namespace(c, CLONE_NEWUTS, false))
 		return err(-EINVAL, "config: a hostname without a uts namespace");
 	return 0;
 }

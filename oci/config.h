@@ -29,6 +29,7 @@ struct oci_config {
 	const char *root; /* absolute, or relative to the bundle */
 	struct ctr_namespace namespaces[OCI_NAMESPACES_MAX];
 	const char *paths[OCI_NAMESPACES_MAX]; /* of namespaces to enter; NULL: new */
+	int written; /* CLONE_NEW of those that get names or sysctls, and so are not the host's */
 	struct ctr_rlimit rlimits[OCI_RLIMITS_MAX];
 	const char *cgroups_path;
 	const json_t *resources, *seccomp, *hooks, *annotations, *devices;

@@ -166,7 +166,7 @@ static bool is_one_of(const char *s, const char *const *names)
 }
 
 /* Only what belongs to a namespace of the container's: else it would be the host's. */
-static int check_sysctl(const struct oci_config *c, const char *name)
+static int check_sysctl(struct oci_config *c, const char *name)
 {
 	static const char *const ipc[] = { "kernel.msgmax",
 					   "kernel.msgmnb",
@@ -192,6 +192,7 @@ static int check_sysctl(const struct oci_config *c, const char *name)
 		flag = CLONE_NEWUTS;
 	else if (str_after(name, "net."))
 		flag = CLONE_NEWNET;
+	c->written |= flag;
 	if (!flag || !config_has_namespace(c, flag, false))
 		return err(-EINVAL, "config: the sysctl %s is in no namespace of the container's",
 			   name);

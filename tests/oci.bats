@@ -401,6 +401,15 @@ print(shown.count(b"+"), shown.split()[-1].decode())
 	run_sh true '(.linux.namespaces[] | select(.type == "network")).path = "/proc/'"$holder"'/ns/uts"'
 	[ "$status" = 1 ]
 	[[ $output == *"not a namespace of that type"* ]]
+	# What is the host's by another name is not written to.
+	run_sh true '.linux.sysctl = {"net.ipv4.ip_default_ttl": "65"} |
+		(.linux.namespaces[] | select(.type == "network")).path = "/proc/'$$'/ns/net"'
+	[ "$status" = 1 ]
+	[[ $output == *"is the host's"* ]]
+	run_sh true '(.linux.namespaces[] | select(.type == "uts")).path = "/proc/'$$'/ns/uts"'
+	[ "$status" = 1 ]
+	run_sh true 'del(.hostname) | (.linux.namespaces[] | select(.type == "uts")).path = "/proc/'$$'/ns/uts"'
+	[ "$status" = 0 ]
 	# The host's processes; what it leaves is ended by delete.
 	run_sh 'sleep 777 & readlink /proc/self/ns/pid' '.linux.namespaces |= map(select(.type != "pid"))'
 	[ "$output" = "$(readlink /proc/self/ns/pid)" ]
