@@ -10,7 +10,8 @@ DATADIR ?= $(PREFIX)/share
 VERSION := $(shell sed -n 's/^## \([0-9][^ ]*\).*/\1/p' CHANGELOG.md 2>/dev/null | head -n1)
 
 ROOMS := base layer unionfs imagestore builder virtio microvm container network runtime oci engine cli
-PROGRAMS := strata strata-image strata-monitor strata-server strata-vmm strata-init strata-unionfs strata-net strata-oci
+PROGRAMS := strata strata-image strata-monitor strata-server strata-vmm strata-init strata-unionfs strata-net strata-oci \
+	strata-reap
 # by users and other programs, so installed in BINDIR
 CALLED := strata strata-unionfs strata-oci
 
@@ -105,7 +106,7 @@ $(BUILD)/strata-image: $(BUILD)/obj/cli/strata-image.o $(ROOM_LIBS)
 $(BUILD)/strata-server: $(BUILD)/obj/cli/strata-server.o $(ROOM_LIBS)
 	$(call say,LD,$@)$(CC) $(LDFLAGS) -o $@ $< $(LINK_ROOMS) $(LIGHT_LIBS)
 
-$(BUILD)/strata-monitor $(BUILD)/strata-vmm $(BUILD)/strata-unionfs $(BUILD)/strata-oci: $(BUILD)/%: $(BUILD)/obj/cli/%.o $(ROOM_LIBS)
+$(BUILD)/strata-monitor $(BUILD)/strata-vmm $(BUILD)/strata-unionfs $(BUILD)/strata-oci $(BUILD)/strata-reap: $(BUILD)/%: $(BUILD)/obj/cli/%.o $(ROOM_LIBS)
 	$(call say,LD,$@)$(CC) $(STATIC) $(LDFLAGS) -o $@ $< $(LINK_ROOMS) $(STATIC_LIBS)
 
 # What it loads costs milliseconds, and it runs for moments: nothing else is linked with libnftables.

@@ -77,6 +77,8 @@ static struct option_def options[] = {
 	{ 0, "timeout", OPT_UINT, &asked.timeout, "SECONDS",
 	  "kill it when it has run for so long (0: never)" },
 	{ 0, "cidfile", OPT_STR, &asked.cidfile, "FILE", "a new file for the instance's id" },
+	{ 0, "init", OPT_FLAG, &asked.o.init, NULL,
+	  "a process 1 that reaps, before the command (a microVM has one always)" },
 	{ 0, "name", OPT_STR, &asked.o.name, "NAME", "a name for the instance" },
 	{ 0, "hostname", OPT_STR, &asked.o.hostname, "NAME", "its host name (the id)" },
 	{ 0, "network", OPT_STR, &asked.o.network, "none|host|user|bridge",

@@ -90,7 +90,12 @@ struct ctr_spec {
 	 */
 	uint64_t caps;
 	bool no_new_privs;
-	bool seccomp;  /* docker's default profile for those caps */
+	bool seccomp; /* docker's default profile for those caps */
+	/*
+	 * A descriptor on strata-reap (ctr_program_open()), to be process 1 with the command as its
+	 * child; 0: the command is.
+	 */
+	int reaper;
 	int cgroup_fd; /* a cgroup v2 directory for CLONE_INTO_CGROUP, or -1 */
 	/*
 	 * Called in the parent with the child's pid before the child goes on: v1 cgroups. NULL =

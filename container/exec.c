@@ -6,6 +6,7 @@
 #include "container/inner.h"
 
 #include "base/fd.h"
+#include "base/mem.h"
 #include "base/str.h"
 #include <stdio.h>
 #include <sys/stat.h>
@@ -84,12 +85,27 @@ static int command(struct child *c, int (*fn)(struct child *, const char *))
 					   strerror(-r));
 }
 
-int exec_command(struct child *c)
-{
-	return command(c, try);
-}
-
 int exec_find(struct child *c)
 {
 	return command(c, check);
+}
+
+/* It looks for the command as we do; that it is not there is for us to tell. */
+static int exec_reaper(struct child *c)
+{
+	char name[] = "strata-reap";
+	_free_ char **argv = mem_new(strv_len(c->spec->argv) + 2, sizeof(*argv));
+	int r = argv ? exec_find(c) : -ENOMEM;
+
+	if (r < 0)
+		return r;
+	argv[0] = name;
+	memcpy(argv + 1, c->spec->argv, strv_len(c->spec->argv) * sizeof(*argv));
+	execveat(c->spec->reaper, "", argv, c->env, AT_EMPTY_PATH);
+	return err(-EIO, "cannot execute strata-reap: %s", strerror(errno));
+}
+
+int exec_command(struct child *c)
+{
+	return c->spec->reaper ? exec_reaper(c) : command(c, try);
 }

@@ -133,6 +133,8 @@ int monitor_main(int argc, char **argv);
 int server_main(int argc, char **argv);
 /* strata-vmm: one microVM; descriptors as engine/vmm.h has them. */
 int vmm_main(int argc, char **argv);
+/* strata-reap: process 1 of a container with --init. */
+int reaper_main(int argc, char **argv);
 
 /*
  * strata-unionfs: a union of directories, by overlayfs' options. Returns when the union is

@@ -29,6 +29,7 @@ struct iso_container {
 	struct pasta pasta;
 	struct bridge_end bridge;
 	struct etc_files etc;
+	int reaper; /* with --init, else 0 */
 	struct loop *loop;
 };
 
@@ -173,6 +174,7 @@ static int create_process(struct iso_container *i, const int stdio[3])
 		.nrlimits = spec_ctr_rlimits(spec, rlimits),
 		.caps = spec_caps(spec, CTR_CAPS_DEFAULT),
 		.seccomp = true,
+		.reaper = i->reaper,
 		.cgroup_fd = cgroup_fd(i->cgroup),
 		.enter = needs_entering(i) ? enter_cgroup : NULL,
 		.enter_ctx = i->cgroup,
@@ -203,6 +205,18 @@ static int new_cgroup(struct iso_container *i)
 	return r < 0 ? r : cgroup_new(i->c.spec->id, &limits, &i->cgroup);
 }
 
+static int open_reaper(struct iso_container *i)
+{
+	_free_ char *path = NULL;
+	int r = i->c.spec->init ? proc_sibling("strata-reap", &path) : 0;
+
+	if (r < 0 || !i->c.spec->init)
+		return r;
+	r = ctr_program_open(path);
+	i->reaper = MAX(r, 0);
+	return r;
+}
+
 static int create(void *ctx, const int stdio[3], struct run_process *ret)
 {
 	struct iso_container *i = ctx;
@@ -214,6 +228,8 @@ static int create(void *ctx, const int stdio[3], struct run_process *ret)
 		r = new_cgroup(i);
 	if (r >= 0)
 		r = fill_mounts(i);
+	if (r >= 0)
+		r = open_reaper(i);
 	if (r >= 0)
 		r = make_network(i);
 	if (r >= 0)
@@ -305,6 +321,8 @@ static void cleanup(void *ctx)
 		cgroup_free(i->cgroup);
 	free(i->mounts);
 	etc_files_done(&i->etc);
+	if (i->reaper)
+		fd_close(i->reaper);
 	free(i);
 }
 

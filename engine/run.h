@@ -46,6 +46,7 @@ struct run_options {
 	const char *stop_signal;  /* by number or name; NULL: the image's */
 	const char *stop_timeout; /* seconds; NULL: not said */
 	const char *shm_size;	  /* BYTES[kmg] of /dev/shm, "0" = any */
+	bool init;		  /* process 1 is one that waits for what others leave behind */
 	bool rm, tty, interactive, detach, read_only, trace;
 	uint64_t net_rate;	/* bytes a second in each direction, with network "user"; 0 = any */
 	uint64_t disk_rate;	/* bytes a second of each disk, read and written; 0 = any */

@@ -56,12 +56,13 @@ struct run_spec {
 	enum vm_pages pages;	      /* that a microVM's memory is made of */
 	uint64_t dax; /* bytes of a microVM's DAX window, whole units of 2 MiB; 0 = none */
 	int stop_signal;
-	int stop_timeout; /* seconds, -1 = not said */
+	int stop_timeout;			/* seconds, -1 = not said */
 	uint8_t address[4], gateway[4], dns[4]; /* at the bridge, of a microVM that starts */
 	unsigned prefix;
 	bool host_network, user_network, bridge_network;
 	bool rm, tty, interactive, read_only, logged, trace;
 	bool emulated;	/* a microVM is QEMU's, not our own VMM's on KVM */
+	bool init;	/* a container's process 1 is strata-reap; a microVM's is always one */
 	bool cold;	/* a microVM boots, whatever there is to begin from */
 	bool acpi;	/* its kernel wants ACPI tables */
 	bool balloon;	/* a microVM gives back the memory that it frees */

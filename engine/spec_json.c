@@ -102,8 +102,11 @@ static void flags_to_json(const struct run_spec *s, json_t *j)
 		const char *key;
 		bool flag;
 	} flags[] = {
-		{ "unprivileged", s->unprivileged }, { "acpi", s->acpi },
-		{ "emulated", s->emulated },	     { "cold", s->cold },
+		{ "unprivileged", s->unprivileged },
+		{ "acpi", s->acpi },
+		{ "emulated", s->emulated },
+		{ "cold", s->cold },
+		{ "init", s->init },
 		{ "balloon", s->balloon },
 	};
 
@@ -297,6 +300,7 @@ static void flags_from_json(const json_t *j, struct run_spec *s)
 		{ "emulated", &s->emulated },
 		{ "acpi", &s->acpi },
 		{ "cold", &s->cold },
+		{ "init", &s->init },
 		{ "balloon", &s->balloon },
 		{ "unprivileged", &s->unprivileged },
 	};

@@ -269,6 +269,7 @@ static int copy_options(struct run_spec *s, const struct run_options *o, const j
 	if (o->cold && o->kind != RUN_VM)
 		return err(-EINVAL, "a cold start is a microVM's: use --vm");
 	s->cold = o->cold;
+	s->init = o->init;
 	/* What a foreground `run --rm` prints nobody can ask for later. */
 	s->logged = o->detach || !o->rm;
 	return 0;

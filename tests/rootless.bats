@@ -113,7 +113,7 @@ for driver in fuse overlay; do
 	cmp -s "$HOME/f" "$HOME/g"
 	strata commit -q one changed:$driver
 	[ "$(strata run --rm changed:$driver sh -c 'stat -c %u:%g /y; readlink /link; cat /f; tail -n 1 /usr/lib/large | grep -o more
-		ls /etc')" = $'5:6\ny\nfrom-host\nmore\ngreeting-link\ngroup\npasswd' ]
+		ls /etc')" = $'5:6\ny\nfrom-host\nmore\ngreeting-link\ngroup\nhosts\npasswd' ]
 	strata start one >/dev/null
 	strata exec one test -e /y
 	strata restart -t 1 one >/dev/null
@@ -137,7 +137,7 @@ for driver in overlay fuse overlay; do
 	strata start one >/dev/null
 	[ "$(strata ps --format json | jq -r '.[].driver')" = $driver ]
 	[ "$(strata exec one stat -c %a:%s /usr/lib/large)" = 700:200000 ]
-	[ "$(strata exec one sh -c 'tr -d x </usr/lib/large | wc -c; cat /conf/greeting; ls /etc 2>/dev/null')" = $'0\nhello' ]
+	[ "$(strata exec one sh -c 'tr -d x </usr/lib/large | wc -c; cat /conf/greeting; ls /etc')" = $'0\nhello\nhosts' ]
 done
 strata rm -f one >/dev/null
 echo done
@@ -165,6 +165,7 @@ mkdir -p "$HOME/v" && echo mine >"$HOME/v/file"
 [ "$(strata run --rm -v "$HOME/v:/v" small sh -c 'cat /v/file; touch /v/new; stat -c %u /v/new')" = $'mine\n0' ]
 [ "$(stat -c %u "$HOME/v/new")" = "$(id -u)" ]
 not strata run --rm -v "$HOME/v:/v:ro" small touch /v/no 2>/dev/null
+[ "$(strata run --rm --init small cat /proc/1/comm)" = strata-reap ]
 [ "$(strata run --rm --tmpfs /t:size=1m,mode=700 --shm-size 1m small sh -c 'echo x >/t/f; stat -c %a /t; stat -fc %b /t /dev/shm' |
 	tr '\n' ' ')" = "700 256 256 " ]
 script -qec 'strata run --rm -it small readlink /proc/self/fd/0' /dev/null </dev/null | grep -q /dev/pts/0

@@ -199,6 +199,37 @@ both_drivers() {
 	fails 125 "size of /dev/shm 'x'" "$strata" run --rm --shm-size x small true
 }
 
+@test "--init: a process 1 that reaps and hands signals on; the command's status, terminal and user stay its own" {
+	check() {
+		# What a shell that ends leaves running becomes a child of process 1, and then a zombie where that does not wait.
+		local orphan='sh -c "sleep 0.3 & exit"; sleep 1; grep -l "^State:.Z" /proc/[0-9]*/status | wc -l; cat /proc/1/comm'
+		[ "$("$strata" run --rm --init "$@" small sh -c "$orphan")" = $'0\nstrata-reap' ]
+		[ "$("$strata" run --rm --init "$@" -u user small id -u)" = 1000 ]
+		[ "$(echo typed | "$strata" run --rm -i --init "$@" small cat)" = typed ]
+		run "$strata" run --rm --init "$@" small sh -c 'exit 7'; [ "$status" = 7 ]
+		run "$strata" run --rm --init "$@" small sh -c 'kill -9 $$'; [ "$status" = 137 ]
+		fails 127 "not found" "$strata" run --rm --init "$@" small nosuchcommand
+		fails 126 "" "$strata" run --rm --init "$@" small /etc/passwd
+		"$strata" run -d --name i --init "$@" small sh -c 'trap "exit 9" TERM; echo up; while :; do sleep 0.1; done'
+		for _ in $(seq 100); do [ "$("$strata" logs i)" = up ] && break; sleep 0.05; done
+		# Not its own program either.
+		run "$strata" exec i sh -c 'echo x >>/proc/1/exe'
+		[ "$status" != 0 ]
+		"$strata" stop i
+		[ "$("$strata" wait i)" = 9 ]
+		"$strata" rm i
+	}
+	need script
+	both_drivers check
+	# A command without a handler ends by TERM when it is not process 1.
+	"$strata" run -d --name plain --init small sleep 1000
+	"$strata" stop -t 20 plain
+	[ "$("$strata" wait plain)" = 143 ]
+	# In the background of its terminal it would be stopped for that.
+	script -qec "timeout 30 $strata run --rm -it --init small sh -c 'stty -echo && echo here; exit 5'" /dev/null </dev/null >"$work/tty" || [ $? = 5 ]
+	grep here "$work/tty"
+}
+
 @test "network: none has only a loopback, host has the host's" {
 	[ "$("$strata" run --rm small ls /sys/class/net)" = lo ]
 	[ "$("$strata" run --rm --network host small ls /sys/class/net | sort)" = "$(ls /sys/class/net | sort)" ]

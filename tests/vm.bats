@@ -79,7 +79,7 @@ teardown() { strata_teardown; }
 	vm_host '
 		vol=$(mktemp -d /tmp/strata-vol.XXXXXX); trap "rm -rf $vol" EXIT
 		echo in >"$vol/file"; chmod 600 "$vol/file"; chown -R 1234:4321 "$vol"
-		"$strata" run --rm --vm -v "$vol:/vol/in:ro" --tmpfs /vol:exec,mode=0711 --tmpfs /t:size=64k,ro --shm-size 1m small sh -c "
+		"$strata" run --rm --vm --init -v "$vol:/vol/in:ro" --tmpfs /vol:exec,mode=0711 --tmpfs /t:size=64k,ro --shm-size 1m small sh -c "
 			cat /vol/in/file; cp /bin/busybox /vol/echo; /vol/echo runs; stat -c %a /vol; echo x >/t/f; ls -A /t
 			head -c 2000000 /dev/zero >/dev/shm/x; wc -c </dev/shm/x; grep -c /t.tmpfs.ro,nosuid,nodev,noexec,relatime,size=64k /proc/mounts
 			" >"$work/out" 2>"$work/err"

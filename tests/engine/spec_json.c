@@ -98,6 +98,7 @@ static void old_and_new(_unused_ void **state)
 		.env = env,
 		.labels = json_pack("{s:s}", "a", HOST),
 		.stop_timeout = 7,
+		.init = true,
 		.shm_size = SPEC_SHM_ANY,
 		.tmpfs = &tmpfs,
 		.ntmpfs = 1,
@@ -115,6 +116,7 @@ static void old_and_new(_unused_ void **state)
 	assert_ok(spec_from_json(j, &t));
 	assert_string_equal(json_get_str(t->labels, "a"), HOST);
 	assert_int_equal(t->stop_timeout, 7);
+	assert_true(t->init);
 	assert_true(t->shm_size == SPEC_SHM_ANY);
 	assert_int_equal(t->ntmpfs, 1);
 	assert_int_equal(t->tmpfs[0].mode, 0700);
