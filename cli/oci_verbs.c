@@ -65,7 +65,7 @@ static int open_signals(sigset_t *ret_old)
 	return console_signals(&all);
 }
 
-/* The process in the foreground: its terminal is ours, signals are handed on, its end is awaited. */
+/* In the foreground: its terminal is ours, signals are handed on, its end is awaited. */
 static int wait_for(const struct oci_process *p)
 {
 	_cleanup_(terminal_restore) struct terminal term = TERMINAL_NONE;

@@ -177,7 +177,7 @@ static void program_is_read_only(void **state _unused_)
 	err_clear();
 }
 
-/* This program at @path in the role of @how (main()), as it waits: @ret is what /proc/PID/exe gives. */
+/* This program at @path in the role of @how (main()), as it waits: what /proc/PID/exe gives. */
 static void hold(const char *path, const char *how, int *ret)
 {
 	char *const argv[] = { (char *)path, (char *)how, NULL };
