@@ -161,39 +161,6 @@ static void step_abort(void *ctx, struct build_step *s)
 
 /* ---- RUN ---- */
 
-static const char *const host_files[] = { "etc/resolv.conf", "etc/hosts" };
-
-/* Which of the host's files have no place in the tree: the container makes an empty one to mount
- * over. */
-static unsigned missing_files(int root_fd)
-{
-	unsigned missing = 0;
-
-	for (unsigned i = 0; i < ARRAY_SIZE(host_files); i++) {
-		int fd = fd_open_in_root(root_fd, host_files[i], O_PATH | O_NOFOLLOW, 0);
-
-		if (fd == -ENOENT)
-			missing |= 1u << i;
-		else if (fd >= 0)
-			fd_close(fd);
-	}
-	return missing;
-}
-
-static void drop_mount_points(int root_fd, unsigned missing)
-{
-	_close_ int etc = fd_open_in_root(root_fd, "etc", O_RDONLY | O_DIRECTORY, 0);
-	struct stat st;
-
-	for (unsigned i = 0; etc >= 0 && i < ARRAY_SIZE(host_files); i++) {
-		const char *name = strrchr(host_files[i], '/') + 1;
-
-		if ((missing & (1u << i)) && fstatat(etc, name, &st, AT_SYMLINK_NOFOLLOW) == 0 &&
-		    S_ISREG(st.st_mode) && st.st_size == 0)
-			unlinkat(etc, name, 0);
-	}
-}
-
 static void replay_output(int fd)
 {
 	_free_ char *text = NULL;
@@ -229,7 +196,6 @@ static int step_run(void *ctx, struct build_step *s, char *const *argv, char *co
 	bool host = streq(b->opts->network, "host");
 	_close_ int output = b->opts->quiet ? fd_memfd("run", NULL, 0) : -1;
 	int out = output >= 0 ? output : STDERR_FILENO;
-	unsigned missing = host ? missing_files(s->root.mount_fd) : 0;
 	struct ctr_spec spec = {
 		.root_mount = s->root.mount_fd,
 		.argv = argv,
@@ -247,7 +213,6 @@ static int step_run(void *ctx, struct build_step *s, char *const *argv, char *co
 	};
 	int r = run_container(b, &spec, ret_code);
 
-	drop_mount_points(s->root.mount_fd, missing);
 	if (output >= 0 && (r < 0 || *ret_code != 0))
 		replay_output(output);
 	return r;

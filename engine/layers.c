@@ -2,7 +2,10 @@
 #include "engine/layers.h"
 #include "base/err.h"
 #include "base/fd.h"
+#include "base/str.h"
+#include "layer/layer.h"
 #include <stdio.h>
+#include <sys/stat.h>
 
 int layers_open_objects(struct store *s)
 {
@@ -38,6 +41,41 @@ struct ufs_lower layers_lower(const struct stack *k, int *objects_fd)
 				   .ctx = objects_fd };
 }
 
+bool layers_have(const struct layer_index *x, const char *path)
+{
+	uint64_t nid = LAYER_ROOT_NID;
+
+	for (const char *s = path; *s; s += *s == '/') {
+		size_t len = strcspn(s, "/");
+
+		if (layer_lookup(x, nid, s, len, &nid) < 0)
+			return false;
+		s += len;
+	}
+	return true;
+}
+
+struct telling {
+	struct layer_index *image;
+	int (*fn)(void *ctx, const struct ufs_change *c);
+	void *ctx;
+};
+
+/* An empty file that a start made where the image has none, to mount its own over. */
+static bool is_place(const struct telling *t, const struct ufs_change *c)
+{
+	return c->kind == UFS_CHANGE_PUT && S_ISREG(c->mode) && c->size == 0 &&
+	       (streq(c->path, "etc/hosts") || streq(c->path, "etc/resolv.conf")) &&
+	       !layers_have(t->image, c->path);
+}
+
+static int tell(void *ctx, const struct ufs_change *c)
+{
+	struct telling *t = ctx;
+
+	return is_place(t, c) ? 0 : t->fn(t->ctx, c);
+}
+
 int layers_changes(struct store *s, const struct rootfs *r, const struct run_spec *spec,
 		   int (*fn)(void *ctx, const struct ufs_change *c), void *ctx)
 {
@@ -49,12 +87,17 @@ int layers_changes(struct store *s, const struct rootfs *r, const struct run_spe
 				  .work_fd = r->work_fd,
 				  .upper = spec_mapped(spec) ? UFS_UPPER_MAPPED : UFS_UPPER_NATIVE,
 				  .userxattr = spec->ids != 0 };
+	struct telling t = { .fn = fn, .ctx = ctx };
 	struct ufs *u;
-	int e = objects < 0 ? objects : ufs_new(&cfg, &u);
+	int e = objects < 0 ? objects : layer_index_open(r->stack.index_fd, &t.image);
 
 	if (e < 0)
 		return e;
-	e = ufs_changes(u, fn, ctx);
-	ufs_free(u);
+	e = ufs_new(&cfg, &u);
+	if (e == 0) {
+		e = ufs_changes(u, tell, &t);
+		ufs_free(u);
+	}
+	layer_index_close(t.image);
 	return e;
 }

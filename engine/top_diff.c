@@ -13,24 +13,10 @@ struct diff_walk {
 	void *ctx;
 };
 
-static bool in_image(const struct layer_index *x, const char *path)
-{
-	uint64_t nid = LAYER_ROOT_NID;
-
-	for (const char *s = path; *s; s += *s == '/') {
-		size_t len = strcspn(s, "/");
-
-		if (layer_lookup(x, nid, s, len, &nid) < 0)
-			return false;
-		s += len;
-	}
-	return true;
-}
-
 static int tell_change(void *ctx, const struct ufs_change *c)
 {
 	struct diff_walk *w = ctx;
-	char kind = c->kind == UFS_CHANGE_DELETE ? 'D' : in_image(w->image, c->path) ? 'C' : 'A';
+	char kind = c->kind == UFS_CHANGE_DELETE ? 'D' : layers_have(w->image, c->path) ? 'C' : 'A';
 
 	return *c->path ? w->fn(w->ctx, kind, c->path) : 0;
 }

@@ -111,6 +111,13 @@ C
 	printf 'FROM small\nRUN ls /sys/class/net | tr "\\n" " " >/net\n' >"$work/ctx/Containerfile"
 	"$strata" build -q -t host "$work/ctx"
 	[ "$("$strata" run --rm host cat /net)" = "$(ls /sys/class/net | LC_ALL=C sort | tr '\n' ' ')" ]
+	# What was mounted for it left no place in the image.
+	mkdir "$work/m"
+	"$strata" mount --read-only host "$work/m"
+	run ls "$work/m/etc"
+	"$strata" umount "$work/m"
+	[[ $output == *greeting* ]]
+	[[ $output != *hosts* && $output != *resolv* ]]
 	"$strata" build -q --no-cache --network none -t none "$work/ctx"
 	[ "$("$strata" run --rm none cat /net)" = "lo " ]
 	run "$strata" run --rm none ls /etc/resolv.conf

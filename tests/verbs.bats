@@ -234,10 +234,20 @@ status_of() { "$strata" ps -a --format json | grep -A20 "\"name\": \"$1\"" | sed
 	echo "$output"
 	[[ $output == *"A /root/new"* && $output == *"D /etc/greeting"* && $output == *"C /etc/group"* && $output == *"A /made"* ]]
 	[[ $output != *"passwd"* ]]
+	[[ $output != *"hosts"* ]] # the image has none: a place was made for it, which is no change
 	"$strata" commit -q -m why -a me -c 'CMD ["cat", "/root/new"]' c made:1
 	[ "$("$strata" run --rm made:1)" = n ]
 	run "$strata" run --rm made:1 test -e /etc/greeting; [ "$status" = 1 ]
 	[[ $("$strata" inspect made:1) == *'"comment": "why"'* ]]
+	mkdir "$work/made"
+	"$strata" mount --read-only made:1 "$work/made"
+	run ls "$work/made/etc"
+	"$strata" umount "$work/made"
+	[[ $output == *group* ]]
+	[[ $output != *hosts* ]]
+	echo 1.2.3.4 own >"$work/hosts"
+	"$strata" cp "$work/hosts" c:/etc/hosts
+	"$strata" diff c | grep -x "A /etc/hosts"
 	fails 125 "no such instance" "$strata" commit nosuch x
 	fails 125 "no such instance" "$strata" diff nosuch
 	fails 125 "CHANGE" "$strata" commit -c 'CHANGE x' c y
