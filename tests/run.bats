@@ -147,7 +147,9 @@ both_drivers() {
 	[ "$(how)" = shared ]
 	# The first goes, the mount stays.
 	"$strata" rm -f one
-	[ "$(ls -I "*.sound" "$images" | wc -l)" = 1 ]
+	# Where EROFS cannot mount the files (they are on a tmpfs, say) a server does, and has a log beside.
+	mounts() { find "$images" -type f ! -name "*.sound" ! -name "*.log"; }
+	[ "$(mounts | wc -l)" = 1 ]
 	[ "$(how)" = shared ]
 	"$strata" run -d --name three --driver overlay small sleep 100
 	# A supervisor that was killed is not asked.
@@ -155,7 +157,7 @@ both_drivers() {
 	[ "$(how)" = shared ]
 	"$strata" ps -aq | xargs "$strata" rm -f
 	[ "$(how)" = mounted ]
-	[ -z "$(ls -I "*.sound" "$images")" ]
+	[ -z "$(mounts)" ]
 }
 
 @test "volumes: read-write and read-only, files and folders" {

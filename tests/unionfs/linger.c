@@ -9,6 +9,7 @@
 #include <fcntl.h>
 #include <pthread.h>
 #include <sched.h>
+#include <stdatomic.h>
 #include <stdbool.h>
 #include <unistd.h>
 
@@ -59,18 +60,34 @@ static void there_already(void)
 	end();
 }
 
-#define ROUNDS 5000
+#define PATIENCE UINT64_C(300000000000) /* ns: a busy machine runs both at once now and then */
 
 static int answers[2];
+static atomic_bool over;
+
+/* The calling thread stays on the first CPU that it may use, or on the last. */
+static void stay(bool last)
+{
+	cpu_set_t all, one;
+	int cpu = last ? CPU_SETSIZE - 1 : 0;
+
+	CHECK(sched_getaffinity(0, sizeof(all), &all) == 0);
+	while (!CPU_ISSET(cpu, &all))
+		cpu += last ? -1 : 1;
+	CPU_ZERO(&one);
+	CPU_SET(cpu, &one);
+	CHECK(sched_setaffinity(0, sizeof(one), &one) == 0);
+}
 
 /* A client that does not sleep: it asks again a moment after it has its answer. */
 static void *asks(void *unused)
 {
 	char c;
 
-	for (int i = 0; i < ROUNDS; i++) {
+	stay(true);
+	while (!over) {
 		CHECK(write(ends[1], "x", 1) == 1);
-		while (read(answers[0], &c, 1) != 1)
+		while (read(answers[0], &c, 1) != 1 && !over)
 			sched_yield();
 	}
 	return unused;
@@ -78,24 +95,30 @@ static void *asks(void *unused)
 
 static void met_awake(void)
 {
+	const uint64_t until = clock_ns() + PATIENCE;
 	struct linger l = { 0 };
 	bool met = false;
+	cpu_set_t all;
 	pthread_t t;
 	char c;
 
 	/* On one CPU it cannot ask while we look. */
-	if (sysconf(_SC_NPROCESSORS_ONLN) < 2)
+	CHECK(sched_getaffinity(0, sizeof(all), &all) == 0);
+	if (CPU_COUNT(&all) < 2)
 		return;
 	begin();
 	CHECK(pipe2(answers, O_CLOEXEC | O_NONBLOCK) == 0);
 	CHECK(pthread_create(&t, NULL, asks, NULL) == 0);
-	for (int i = 0; i < ROUNDS; i++) {
+	stay(false);
+	while (!met && clock_ns() < until) {
 		l.misses = 1;
 		linger(&l, ends[0]);
-		met |= l.misses == 0;
+		met = l.misses == 0;
 		CHECK(read(ends[0], &c, 1) == 1 && write(answers[1], "y", 1) == 1);
 	}
+	over = true;
 	CHECK(pthread_join(t, NULL) == 0);
+	CHECK(sched_setaffinity(0, sizeof(all), &all) == 0);
 	CHECK(met);
 	close(answers[0]);
 	close(answers[1]);
