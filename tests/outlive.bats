@@ -204,7 +204,7 @@ END
 	"$strata" mount small "$work/m" >"$work/id"
 	keeper=$(keeper)
 	log=$STRATA_RUNROOT/instances/$(cat "$work/id")/monitor.log
-	cp "$log" "$work/log" && tail -f "$log" >>"$work/log" 2>/dev/null 3>&- &
+	tail -n +1 -f "$log" >"$work/log" 2>/dev/null 3>&- &
 	n=$!
 	# Faster than it comes up.
 	for _ in $(seq 2000); do
@@ -213,7 +213,10 @@ END
 	done
 	run timeout 20 ls "$work/m"
 	[ "$status" != 124 ]
-	sleep 0.2
+	for _ in $(seq 100); do
+		! grep -q 'before they answered anything: the mount has ended' "$work/log" || break
+		sleep 0.1
+	done
 	kill $n
 	cat "$work/log"
 	grep -q 'before they answered anything: the mount has ended' "$work/log"
