@@ -15,22 +15,38 @@
 /* Images mapped at once: a stack that is merged, and some. One more is read without the handler. */
 #define SLOTS (LAYER_DEVICES_MAX + 64)
 
-/* The handler may take no lock: it looks through these, which are never freed. */
-static _Atomic(struct guard *) slots[SLOTS];
+/*
+ * The handler may take no lock: it looks through these, which are never freed. Of another's guard
+ * it may not read a byte, since that may go at any time; so a slot has its map's bounds itself.
+ */
+static struct slot {
+	atomic_bool taken;
+	atomic_uint turn; /* odd: what follows is one guard's */
+	_Atomic(struct guard *) guard;
+	_Atomic(const uint8_t *) begin, end;
+} slots[SLOTS];
 static struct sigaction before;
 
 /* ---- SIGBUS ---- */
 
+/* Its guard when the map has @addr. Of a slot that changes hands meanwhile, whoever asks has none. */
+static struct guard *slot_guard(struct slot *s, const uint8_t *addr)
+{
+	unsigned int turn = s->turn;
+	const uint8_t *begin = s->begin, *end = s->end;
+	struct guard *g = s->guard;
+
+	return (turn & 1) && s->turn == turn && addr >= begin && addr < end ? g : NULL;
+}
+
 static struct guard *guard_at(const uint8_t *addr)
 {
-	for (size_t i = 0; i < SLOTS; i++) {
-		struct guard *g = atomic_load(&slots[i]);
+	struct guard *g = NULL;
 
-		/* Whoever touched an address of it has it open: it cannot go while we look. */
-		if (g && addr >= g->map && addr < g->map + g->size)
-			return g;
-	}
-	return NULL;
+	for (size_t i = 0; !g && i < SLOTS; i++)
+		g = slot_guard(&slots[i], addr);
+	/* Whoever touched an address of it has it open: it cannot go while we look. */
+	return g;
 }
 
 static bool replace_page(struct guard *g, const uint8_t *addr)
@@ -82,11 +98,24 @@ static void install(void)
 static void enlist(struct guard *g)
 {
 	for (g->slot = 0; g->slot < SLOTS; g->slot++) {
-		struct guard *none = NULL;
+		struct slot *s = &slots[g->slot];
 
-		if (atomic_compare_exchange_strong(&slots[g->slot], &none, g))
-			return;
+		if (atomic_exchange(&s->taken, true))
+			continue;
+		s->guard = g;
+		s->begin = g->map;
+		s->end = g->map + g->size;
+		s->turn++;
+		return;
 	}
+}
+
+static void delist(const struct guard *g)
+{
+	if (g->slot == SLOTS)
+		return;
+	slots[g->slot].turn++;
+	slots[g->slot].taken = false;
 }
 
 /* ---- a map ---- */
@@ -99,6 +128,7 @@ int guard_init(struct guard *g, const void *map, size_t size, int sums_fd)
 	g->map = map;
 	g->size = size;
 	g->sums_fd = -1;
+	g->slot = SLOTS;
 	g->pages = mem_new(n, 1);
 	if (!g->pages)
 		return -ENOMEM;
@@ -114,8 +144,7 @@ void guard_done(struct guard *g)
 {
 	if (!g->pages)
 		return;
-	if (g->slot < SLOTS)
-		atomic_store(&slots[g->slot], NULL);
+	delist(g);
 	fd_close(g->sums_fd);
 	free((void *)g->pages);
 	g->pages = NULL;

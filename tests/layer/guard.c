@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* An image that changes or shrinks under its map: each read says so, and nothing else happens. */
+#include "layer/guard.h"
 #include "tests/layer/help.h"
+#include <pthread.h>
 #include <signal.h>
 
 #define FILES 2000
@@ -158,12 +160,63 @@ static void foreign(_unused_ void **state)
 	assert_true(WIFSIGNALED(status) && WTERMSIG(status) == SIGBUS);
 }
 
+#define ROUNDS 2000
+#define PAGES  16u
+
+static atomic_bool over;
+
+static void *come_and_go(void *arg)
+{
+	static const char page[4096];
+
+	while (!over) {
+		struct guard *g = new0(struct guard);
+
+		if (guard_init(g, page, sizeof(page), -1) < 0)
+			return NULL;
+		guard_done(g);
+		free(g);
+	}
+	return arg;
+}
+
+/* Pages are lost while maps before this one in the handler's table go. */
+static void beside_others(_unused_ void **state)
+{
+	pthread_t threads[3];
+	void *r;
+
+	for (int i = 0; i < 3; i++)
+		assert_ok(-pthread_create(&threads[i], NULL, come_and_go, &over));
+	for (int i = 0; i < ROUNDS; i++) {
+		int fd = fd_memfd("lost", NULL, 0);
+		struct guard g = { 0 };
+		volatile char *p;
+
+		assert_ok(ftruncate(fd, PAGES * 4096));
+		p = mmap(NULL, PAGES * 4096, PROT_READ, MAP_SHARED, fd, 0);
+		assert_ok(guard_init(&g, (void *)p, PAGES * 4096, -1));
+		assert_ok(ftruncate(fd, 0));
+		for (unsigned n = 0; n < PAGES; n++)
+			assert_int_equal(p[n * 4096], 0);
+		assert_int_equal(g.lost, PAGES);
+		guard_done(&g);
+		munmap((void *)p, PAGES * 4096);
+		close(fd);
+	}
+	over = true;
+	for (int i = 0; i < 3; i++) {
+		assert_ok(-pthread_join(threads[i], &r));
+		assert_non_null(r);
+	}
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(sound),	  cmocka_unit_test(flipped),
 		cmocka_unit_test(without_digest), cmocka_unit_test(cut_off),
-		cmocka_unit_test(foreign),
+		cmocka_unit_test(foreign),	  cmocka_unit_test(beside_others),
 	};
 
 	return run_units(tests);
