@@ -9,7 +9,7 @@
 #include "base/str.h"
 #include "engine/iso_vm.h"
 
-#define LOG_TAIL 8192 /* bytes in which its last words are looked for */
+#define LOG_TAIL 32768 /* bytes in which its last words are looked for */
 #define PANIC	 "Kernel panic - "
 #define QEMU	 "qemu-system-x86_64: "
 
