@@ -209,6 +209,21 @@ static size_t printable_len(const char *s)
 	return len;
 }
 
+void str_unescape_octal(char *s)
+{
+	char *out = s;
+
+	while (*s) {
+		if (s[0] == '\\' && s[1] >= '0' && s[1] <= '3' && s[2] && s[3]) {
+			*out++ = (char)((s[1] - '0') * 64 + (s[2] - '0') * 8 + (s[3] - '0'));
+			s += 4;
+		} else {
+			*out++ = *s++;
+		}
+	}
+	*out = '\0';
+}
+
 void str_printable(char *dst, size_t size, const char *src)
 {
 	static const char digits[] = "0123456789abcdef";

@@ -234,6 +234,8 @@ static int create(void *ctx, const int stdio[3], struct run_process *ret)
 		r = make_network(i);
 	if (r >= 0)
 		r = create_process(i, stdio);
+	if (i->root.driver != RUN_DRIVER_FUSE)
+		rootfs_leave_unions();
 	/* ENOENT and EACCES of start() speak of the command (exit codes 127 and 126); what fails
 	 * here is another thing. */
 	if (r == -ENOENT || r == -EACCES)

@@ -87,12 +87,16 @@ static int start(void *ctx)
 	return 0;
 }
 
-/* SIGHUP is the file server's own affair (keeper.h); every other signal is the unmount. */
+/*
+ * SIGHUP is the file server's own affair (keeper.h); every other signal is the unmount. After
+ * SIGKILL nobody serves what may be left of it in other mount namespaces.
+ */
 static int kill_mount(void *ctx, int sig)
 {
 	struct iso_mount *m = ctx;
+	int r = sig == SIGHUP ? 0 : detach_own(m);
 
-	return sig == SIGHUP ? proc_pidfd_kill(m->root.server_pidfd, sig) : detach_own(m);
+	return sig == SIGHUP || sig == SIGKILL ? proc_pidfd_kill(m->root.server_pidfd, sig) : r;
 }
 
 /* A server that ended otherwise than by an unmount leaves a mount that answers nothing. */

@@ -11,15 +11,6 @@
 #include <sched.h>
 #include <sys/mount.h>
 
-int rootfs_namespace(void)
-{
-	if (unshare(CLONE_NEWNS) < 0)
-		return err_sys("mount namespace");
-	if (mount(NULL, "/", NULL, MS_REC | MS_PRIVATE, NULL) < 0)
-		return err_sys("mount namespace: making it private");
-	return 0;
-}
-
 int rootfs_open_parts(struct store *s, const struct run_spec *spec, bool arriving,
 		      struct rootfs *ret)
 {

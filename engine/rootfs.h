@@ -61,8 +61,16 @@ void rootfs_unmount(struct rootfs *r);
 /* Lets go of the mount, waits for the server's orderly end, closes all. */
 void rootfs_close(struct rootfs *r);
 
-/* Gives the calling process a mount namespace of its own, private to it. */
+/*
+ * Gives the calling process a mount namespace of its own: what it mounts is seen there alone.
+ * -errno with a text.
+ */
 int rootfs_namespace(void);
+/*
+ * Takes the unions that `strata mount` has put into the caller's namespace out of this one, which
+ * is a copy: when all paths have been opened that may lead there.
+ */
+void rootfs_leave_unions(void);
 
 /* driver overlay: mounts onto r->mount_fd. -EOPNOTSUPP and the like: this kernel cannot. */
 int rootfs_mount_overlay(struct store *s, const struct run_spec *spec, struct rootfs *r);

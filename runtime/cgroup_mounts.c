@@ -52,22 +52,6 @@ static bool list_has(const char *list, const char *word)
 	return strncmp(list, word, n) == 0 && (list[n] == ',' || !list[n]);
 }
 
-/* mountinfo writes a space, tab, newline and backslash as \ooo (proc(5)). */
-static void unescape(char *s)
-{
-	char *out = s;
-
-	while (*s) {
-		if (s[0] == '\\' && s[1] >= '0' && s[1] <= '3' && s[2] && s[3]) {
-			*out++ = (char)((s[1] - '0') * 64 + (s[2] - '0') * 8 + (s[3] - '0'));
-			s += 4;
-		} else {
-			*out++ = *s++;
-		}
-	}
-	*out = '\0';
-}
-
 static unsigned v2_controllers(const char *path)
 {
 	_close_ int dir = open(path, O_PATH | O_DIRECTORY | O_CLOEXEC);
@@ -132,7 +116,7 @@ static int add_mount(struct cgroup_mounts *all, const struct cgroup_mount *m, ch
 
 	if ((!m->v2 && !m->controllers) || all->n == CGROUP_MOUNTS_MAX || known(all, m))
 		return 0;
-	unescape(path);
+	str_unescape_octal(path);
 	*new = *m;
 	new->path = strdup(path);
 	if (!new->path)

@@ -396,6 +396,23 @@ both_drivers() {
 	fails 125 "$work/m" "$strata" umount "$work/m"
 }
 
+@test "umount and rm -f of a mount end it, whoever has a copy of the mount" {
+	local other
+	mkdir "$work/m" "$work/a b"
+	"$strata" mount small "$work/m"
+	"$strata" mount --name killed small "$work/a b"
+	# A supervisor by the driver overlay has a mount namespace of its own.
+	"$strata" run -d --name c --driver overlay small sleep 1000 2>/dev/null || "$strata" run -d --name c small sleep 1000
+	timeout 10 "$strata" umount "$work/m"
+	unshare --mount --propagation private sleep 1000 3>&- &
+	other=$!
+	until grep -q "a\\\\040b" "/proc/$other/mountinfo" && [ "$(readlink "/proc/$other/exe")" = "$(readlink -f "$(command -v sleep)")" ]; do sleep 0.1; done
+	timeout 10 "$strata" rm -f killed
+	kill $other
+	not mountpoint -q "$work/a b"
+	[ "$("$strata" exec c echo on)" = on ]
+}
+
 @test "a server that is killed is an error, not a hang" {
 	mkdir "$work/m"
 	"$strata" mount small "$work/m"

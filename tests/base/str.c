@@ -144,6 +144,18 @@ static void copies(_unused_ void **state)
 	assert_int_equal(str_copy(dst, 0, ""), -ENAMETOOLONG);
 }
 
+static void unescape_octal(_unused_ void **state)
+{
+	char s[] = "/a\\040b\\011\\134\\012", none[] = "/a\\9\\04", empty[] = "";
+
+	str_unescape_octal(s);
+	assert_string_equal(s, "/a b\t\\\n");
+	str_unescape_octal(none);
+	assert_string_equal(none, "/a\\9\\04");
+	str_unescape_octal(empty);
+	assert_string_equal(empty, "");
+}
+
 static void printable(_unused_ void **state)
 {
 	static const struct {
@@ -222,6 +234,7 @@ int main(void)
 		cmocka_unit_test(words),	cmocka_unit_test(sizes),
 		cmocka_unit_test(human_sizes),	cmocka_unit_test(copies),
 		cmocka_unit_test(printable),	cmocka_unit_test(vectors),
+		cmocka_unit_test(unescape_octal),
 		cmocka_unit_test(environments),
 	};
 
