@@ -52,7 +52,7 @@ int str_copy(char *dst, size_t size, const char *src);
 /* Escapes for one line on a terminal: control bytes become \xNN. Cut at @size. */
 void str_printable(char *dst, size_t size, const char *src);
 
-/* In place: \\ooo (octal) becomes its byte, as mountinfo writes blanks and backslashes (proc(5)). */
+/* In place: \ooo (octal) becomes its byte, as blanks stand in mountinfo (proc(5)). */
 void str_unescape_octal(char *s);
 
 /* strv: a NULL-terminated vector whose strings and array are on the heap. NULL is an empty one. */

@@ -29,7 +29,7 @@ static struct sigaction before;
 
 /* ---- SIGBUS ---- */
 
-/* Its guard when the map has @addr. Of a slot that changes hands meanwhile, whoever asks has none. */
+/* Its guard when the map has @addr. A slot that changes hands meanwhile is not the asker's. */
 static struct guard *slot_guard(struct slot *s, const uint8_t *addr)
 {
 	unsigned int turn = s->turn;
