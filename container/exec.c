@@ -8,6 +8,7 @@
 #include "base/fd.h"
 #include "base/mem.h"
 #include "base/str.h"
+#include <signal.h>
 #include <stdio.h>
 #include <sys/stat.h>
 
@@ -90,10 +91,15 @@ int exec_find(struct child *c)
 	return command(c, check);
 }
 
-/* It looks for the command as we do; that it is not there is for us to tell. */
+/*
+ * It looks for the command as we do; that it is not there is for us to tell. A signal that comes
+ * before it waits for signals has to be kept: to process 1 the kernel gives none that has no
+ * handler and is not blocked.
+ */
 static int exec_reaper(struct child *c)
 {
 	char name[] = "strata-reap";
+	sigset_t all;
 	_free_ char **argv = mem_new(strv_len(c->spec->argv) + 2, sizeof(*argv));
 	int r = argv ? exec_find(c) : -ENOMEM;
 
@@ -101,6 +107,8 @@ static int exec_reaper(struct child *c)
 		return r;
 	argv[0] = name;
 	memcpy(argv + 1, c->spec->argv, strv_len(c->spec->argv) * sizeof(*argv));
+	sigfillset(&all);
+	sigprocmask(SIG_SETMASK, &all, NULL);
 	execveat(c->spec->reaper, "", argv, c->env, AT_EMPTY_PATH);
 	return err(-EIO, "cannot execute strata-reap: %s", strerror(errno));
 }

@@ -20,12 +20,15 @@ static void take_terminal(void)
 		tcsetpgrp(STDIN_FILENO, getpid());
 }
 
-static _Noreturn void run(char **argv, const sigset_t *mask)
+/* The command begins with no signal blocked, as without us. */
+static _Noreturn void run(char **argv)
 {
+	sigset_t none;
 	int e;
 
 	take_terminal();
-	sigprocmask(SIG_SETMASK, mask, NULL);
+	sigemptyset(&none);
+	sigprocmask(SIG_SETMASK, &none, NULL);
 	execvp(argv[0], argv);
 	e = errno;
 	fprintf(stderr, "strata-reap: %s: %s\n", argv[0], strerror(e));
@@ -49,7 +52,7 @@ static bool reap(pid_t command, int *ret_status)
 
 int reaper_main(int argc, char **argv)
 {
-	sigset_t all, mask;
+	sigset_t all;
 	pid_t command;
 	int status = 0;
 
@@ -57,11 +60,12 @@ int reaper_main(int argc, char **argv)
 		fprintf(stderr, "usage: strata-reap COMMAND [ARGUMENT...] (started by strata)\n");
 		return 2;
 	}
+	/* As they are already: who executes us blocks them first (container/exec.c). */
 	sigfillset(&all);
-	sigprocmask(SIG_SETMASK, &all, &mask);
+	sigprocmask(SIG_SETMASK, &all, NULL);
 	command = fork();
 	if (command == 0)
-		run(argv + 1, &mask);
+		run(argv + 1);
 	if (command < 0) {
 		fprintf(stderr, "strata-reap: fork: %s\n", strerror(errno));
 		return 125;
