@@ -25,15 +25,7 @@ static bool same_layers(const struct image *i, const struct run_spec *s)
 	return true;
 }
 
-/* Where the image has another content by now, what the instance itself remembers. */
-static json_t *config_of_spec(const struct run_spec *s)
-{
-	return json_pack("{s:s, s:s, s:{s:o, s:o, s:s, s:s}}", "architecture", "amd64", "os",
-			 "linux", "config", "Cmd", json_from_strv(s->argv), "Env",
-			 json_from_strv(s->env), "WorkingDir", s->cwd ? s->cwd : "/", "User",
-			 s->user ? s->user : "");
-}
-
+/* The image's, unless its name means another by now. */
 static json_t *base_config(struct engine *e, const struct run_spec *s)
 {
 	_cleanup_(image_closep) struct image *i = NULL;
@@ -41,22 +33,47 @@ static json_t *base_config(struct engine *e, const struct run_spec *s)
 	if (image_open(e->store, s->image, &i) == 0 && same_layers(i, s))
 		return json_deep_copy(i->config);
 	err_clear();
-	return config_of_spec(s);
+	return json_pack("{s:s, s:s}", "architecture", "amd64", "os", "linux");
 }
 
-/* Those of the instance, which the image's stand beneath. */
-static int add_labels(json_t *config, const struct run_spec *s)
+/* No member at all where there is nothing to say, as in images that were built. */
+static int set_strings(json_t *config, const char *key, char *const *list)
+{
+	if (list && *list)
+		return json_object_set_new(config, key, json_from_strv(list));
+	json_object_del(config, key);
+	return 0;
+}
+
+static int set_text(json_t *config, const char *key, const char *text)
+{
+	if (text && *text)
+		return json_object_set_new(config, key, json_string(text));
+	json_object_del(config, key);
+	return 0;
+}
+
+/* What the instance runs, and how, as docker's and podman's commit say it: the image's with what
+ * was asked for. */
+static int add_process(json_t *config, const struct run_spec *s)
 {
 	json_t *c = json_object_get(config, "config");
+	_strv_free_ char **entrypoint = NULL;
+	int r = 0;
 
-	if (!s->labels)
-		return 0;
 	if (!json_is_object(c)) {
 		c = json_object();
 		if (json_object_set_new(config, "config", c) < 0)
 			return -ENOMEM;
 	}
-	return json_object_set(c, "Labels", s->labels) < 0 ? -ENOMEM : 0;
+	for (unsigned i = 0; r == 0 && i < s->entrypoint; i++)
+		r = strv_add(&entrypoint, s->argv[i]);
+	if (r < 0 || set_strings(c, "Entrypoint", entrypoint) < 0 ||
+	    set_strings(c, "Cmd", s->argv ? s->argv + s->entrypoint : NULL) < 0 ||
+	    set_strings(c, "Env", s->env) < 0 || set_text(c, "WorkingDir", s->cwd) < 0 ||
+	    set_text(c, "User", s->user) < 0)
+		return -ENOMEM;
+	return s->labels && json_object_set(c, "Labels", s->labels) < 0 ? -ENOMEM : 0;
 }
 
 /* OCI image-spec config.md: one history line, and the diffIDs. */
@@ -98,7 +115,7 @@ static int name_image(struct engine *e, struct txn *t, const struct run_spec *s,
 	int r = config ? add_layer(config, s, layers, n, o) : -ENOMEM;
 
 	if (r >= 0)
-		r = add_labels(config, s);
+		r = add_process(config, s);
 	if (r >= 0 && o->name)
 		r = image_name_canonical(o->name, &name);
 	for (size_t i = 0; r >= 0 && i < strv_len(o->changes); i++)

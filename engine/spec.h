@@ -31,6 +31,7 @@ struct run_spec {
 	struct digest *layers; /* diff_ids, lowest first */
 	size_t nlayers;
 	char **argv, **env, **ports;
+	unsigned entrypoint; /* so many of argv are the entrypoint's, the others the command's */
 	char **dns_servers, **dns_search, **dns_options; /* in place of the network's, where any */
 	char **hosts;					 /* NAME:ADDRESS, or NAME:host-gateway */
 	json_t *labels;					 /* name: value, the image's too; or NULL */

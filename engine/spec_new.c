@@ -62,6 +62,7 @@ static int join_argv(struct run_spec *s, const struct run_options *o, const json
 		return err(r, "image %s: its Entrypoint or Cmd is no list of strings", s->image);
 	for (char **a = entrypoint; r >= 0 && a && *a; a++)
 		r = strv_add(&s->argv, *a);
+	s->entrypoint = (unsigned)strv_len(s->argv);
 	for (char **a = cmd; r >= 0 && a && *a; a++)
 		r = strv_add(&s->argv, *a);
 	if (r >= 0 && !strv_len(s->argv) && o->kind != RUN_MOUNT)

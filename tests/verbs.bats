@@ -256,6 +256,30 @@ status_of() { "$strata" ps -a --format json | grep -A20 "\"name\": \"$1\"" | sed
 	fails 125 "stop it first" "$strata" commit d x
 }
 
+@test "commit: the image runs what the instance ran, as podman's does" {
+	need jq
+	"$strata" import -q -c 'ENTRYPOINT ["/bin/echo"]' -c 'CMD ["image"]' -c 'ENV A=image B=image' "$work/rootfs" said
+	config() { "$strata" inspect "$1" | jq -c '.[0].config.config | [.Entrypoint, .Cmd, .WorkingDir, .User, .Env]'; }
+	path=PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin
+	"$strata" create --name c -e B=own -w /tmp -u user said a b
+	"$strata" commit -q c made
+	[ "$(config made)" = "[[\"/bin/echo\"],[\"a\",\"b\"],\"/tmp\",\"user\",[\"A=image\",\"B=own\",\"$path\"]]" ]
+	[ "$("$strata" run --rm made)" = "a b" ]
+	[ "$("$strata" run --rm made c)" = c ]
+	# Its own words, though the name is another image's by now; a mount runs what its image does.
+	"$strata" tag small said
+	"$strata" commit -q c again
+	[ "$(config again)" = "$(config made)" ]
+	mkdir "$work/mnt"
+	"$strata" mount --name m made "$work/mnt"
+	"$strata" umount "$work/mnt"
+	"$strata" commit -q m mounted
+	[ "$(config mounted)" = "$(config made)" ]
+	"$strata" create --name n --entrypoint "" said true
+	"$strata" commit -q -c 'CMD ["false"]' n plain
+	[ "$(config plain | jq -c '.[0:2]')" = '[null,["false"]]' ]
+}
+
 @test "ps --filter: of one key any, of labels all, of different keys all; --last, --latest, --no-trunc" {
 	need jq
 	names() { "$strata" ps --format json "$@" | jq -r '[.[].name] | join(" ")'; }
