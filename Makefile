@@ -172,10 +172,13 @@ check-$(1): $(filter $(BUILD)/tests/$(1)/%,$(TEST_BIN))
 endef
 $(foreach r,$(filter-out cli,$(ROOMS)),$(eval $(call check_room,$(r))))
 
+# Who says nothing of jobs has as many as there are CPUs.
+ALL_CPUS = $(if $(filter -j%,$(MAKEFLAGS)),,-j$(shell nproc))
+
 # Packages first, in a make of its own: what is built depends on them.
 check:
 	@tools/deps build run test
-	@$(MAKE) --no-print-directory check-all
+	@$(MAKE) --no-print-directory $(ALL_CPUS) check-all
 
 check-all: all kernel tests
 	@tools/kernel testbed >/dev/null
@@ -196,7 +199,7 @@ testbed-kernel:
 
 demo:
 	@tools/deps build run
-	@$(MAKE) --no-print-directory all kernel
+	@$(MAKE) --no-print-directory $(ALL_CPUS) all kernel
 	@STRATA_BUILD=$(abspath $(BUILD)) tools/demo
 
 bench: all
