@@ -4,6 +4,7 @@
  * threads use stops them first; they end what they have in hand, so a ring goes on where its base
  * says.
  */
+#include "base/clock.h"
 #include "base/err.h"
 #include "base/fd.h"
 #include "base/mem.h"
@@ -54,7 +55,7 @@ enum request {
 #define CONFIG_MAX 256u /* VHOST_USER_MAX_CONFIG_SIZE */
 
 #define VRING_NOFD	0x100u /* of the u64 of KICK, CALL and ERR; bits 0-7 are the queue */
-#define PAYLOAD_SECONDS 10     /* that a message once begun may take */
+#define MESSAGE_SECONDS 10     /* that a message once begun may take */
 
 struct header {
 	uint32_t request, flags, size;
@@ -369,33 +370,61 @@ static int message_handle(struct vhost_user *u, int sock, struct message *m)
 	return ack ? reply(sock, m, sizeof(m->p.u64)) : 0;
 }
 
-/* 1 = a message, 0 = the front end has gone; the descriptors are the caller's either way. */
-static int message_read(int sock, struct message *m)
+/*
+ * 1 = all of @len bytes, 0 = the end is asked for, or an error: however a front end deals them out,
+ * they come before @deadline.
+ */
+static int receive(int sock, int stop_fd, void *data, size_t len, uint64_t deadline)
 {
+	struct pollfd fds[] = { { sock, POLLIN, 0 }, { stop_fd, POLLIN, 0 } };
+	uint64_t now;
+	char *at = data;
+
+	while (len) {
+		ssize_t n = recv(sock, at, len, MSG_DONTWAIT);
+
+		if (n > 0) {
+			at += n;
+			len -= (size_t)n;
+			continue;
+		}
+		now = clock_ns();
+		if (n == 0 || (errno != EAGAIN && errno != EINTR) || now >= deadline)
+			return -EPROTO;
+		poll(fds, ARRAY_SIZE(fds), (int)((deadline - now) / 1000000) + 1);
+		if (fds[1].revents)
+			return 0;
+	}
+	return 1;
+}
+
+/*
+ * 1 = a message, 0 = the front end has gone or we are to go; the descriptors are the caller's
+ * either way.
+ */
+static int message_read(int sock, int stop_fd, struct message *m)
+{
+	const uint64_t deadline = clock_ns() + MESSAGE_SECONDS * UINT64_C(1000000000);
 	ssize_t n = fd_recv(sock, &m->h, sizeof(m->h), m->fds, ARRAY_SIZE(m->fds), &m->nfds);
 	int r;
 
 	if (n == 0)
 		return 0;
-	if (n > 0 && n < (ssize_t)sizeof(m->h)) {
-		ssize_t more = fd_read_full(sock, (char *)&m->h + n, sizeof(m->h) - (size_t)n);
-
-		n = more < 0 ? more : n + more;
-	}
-	if (n != sizeof(m->h))
-		return err(-EPROTO, "vhost-user: malformed message");
+	r = n < 0 ? -EPROTO :
+		    receive(sock, stop_fd, (char *)&m->h + n, sizeof(m->h) - (size_t)n, deadline);
+	if (r <= 0)
+		return r < 0 ? err(r, "vhost-user: malformed message") : 0;
 	r = header_check(m);
 	if (r < 0)
 		return r;
-	if (fd_read_full(sock, &m->p, m->h.size) != (ssize_t)m->h.size)
-		return err(-EPROTO, "vhost-user: a message was cut off");
-	return 1;
+	r = receive(sock, stop_fd, &m->p, m->h.size, deadline);
+	return r < 0 ? err(r, "vhost-user: a message was cut off") : r;
 }
 
-static int message_serve(struct vhost_user *u, int sock)
+static int message_serve(struct vhost_user *u, int sock, int stop_fd)
 {
 	struct message m = { .nfds = 0 };
-	int r = message_read(sock, &m);
+	int r = message_read(sock, stop_fd, &m);
 
 	if (r > 0) {
 		r = message_handle(u, sock, &m);
@@ -428,7 +457,7 @@ static int connection_serve(struct vhost_user *u, int sock, int stop_fd)
 		if (fds[1].revents)
 			return err(-EPROTO, "vhost-user: malformed ring");
 		if (fds[0].revents)
-			r = message_serve(u, sock);
+			r = message_serve(u, sock, stop_fd);
 		if (u->until_reset && u->taken_back)
 			return 0;
 	}
@@ -442,10 +471,9 @@ void vhost_user_until_reset(struct vhost_user *u)
 
 int vhost_user_serve(struct vhost_user *u, int sock, int stop_fd)
 {
-	const struct timeval patience = { .tv_sec = PAYLOAD_SECONDS };
+	const struct timeval patience = { .tv_sec = MESSAGE_SECONDS };
 	int r;
 
-	setsockopt(sock, SOL_SOCKET, SO_RCVTIMEO, &patience, sizeof(patience));
 	setsockopt(sock, SOL_SOCKET, SO_SNDTIMEO, &patience, sizeof(patience));
 	r = connection_serve(u, sock, stop_fd);
 	vhost_user_reset(u);

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "tests/virtio/driver.h"
 
+#include "base/clock.h"
 #include "base/err.h"
 #include <pthread.h>
 #include <sys/mman.h>
@@ -221,6 +222,29 @@ static void served(_unused_ void **state)
 	end(f);
 }
 
+/* Kicks are the front end's to read or to leave, waiting or not: no thread of ours can be held so. */
+static void kicks_are_not_read(_unused_ void **state)
+{
+	struct front *f = start();
+	eventfd_t n;
+
+	set_up(f);
+	ring_init(&f->d, &f->d.rings[1], 16);
+	put_ring(f, 1, 0);
+	ask(f, 1, 0, ""); /* what came before is done */
+	assert_ok(eventfd_read(f->kick[1], &n));
+	request(f, 1);
+	request(f, 1);
+	assert_ok(eventfd_read(f->kick[1], &n));
+	assert_int_equal(n, 2);
+	assert_ok(fcntl(f->kick[1], F_SETFL, 0));
+	request(f, 1);
+	assert_ok(eventfd_read(f->kick[1], &n));
+	assert_int_equal(n, 1);
+	assert_int_equal(hang_up(f), 0);
+	end(f);
+}
+
 /* A back end that dies leaves an avail_event behind that would keep the guest from kicking. */
 static void guest_is_to_kick(_unused_ void **state)
 {
@@ -248,6 +272,34 @@ static void stopped(_unused_ void **state)
 	eventfd_write(f->stop_fd, 1);
 	assert_int_equal(hang_up(f), 0);
 	end(f);
+}
+
+/* Also in the middle of a message, which may take long. */
+static void stopped_meanwhile(_unused_ void **state)
+{
+	const uint32_t head[3] = { 2, 1, 8 };
+
+	for (size_t len = 1; len < sizeof(head) + 8; len++) {
+		struct front *f = start();
+		const char bytes[sizeof(head) + 8] = { 0 };
+		uint64_t began;
+
+		set_up(f);
+		assert_int_equal(write(f->sock, head, MIN(len, sizeof(head))),
+				 MIN(len, sizeof(head)));
+		if (len > sizeof(head))
+			assert_int_equal(write(f->sock, bytes, len - sizeof(head)),
+					 len - sizeof(head));
+		usleep(2000); /* for the other end to be there, mostly */
+		began = clock_ns();
+		eventfd_write(f->stop_fd, 1);
+		pthread_join(f->thread, NULL);
+		assert_true(clock_ns() - began < UINT64_C(5000000000));
+		assert_int_equal(f->result, 0);
+		fd_close(f->sock);
+		fd_close(f->back);
+		end(f);
+	}
 }
 
 /* Waits for the back end to close, and looks why. */
@@ -412,10 +464,16 @@ static void configuration(_unused_ void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(served),	 cmocka_unit_test(guest_is_to_kick),
-		cmocka_unit_test(stopped),	 cmocka_unit_test(bad_messages),
-		cmocka_unit_test(bad_values),	 cmocka_unit_test(memory_refused),
-		cmocka_unit_test(ring_outside),	 cmocka_unit_test(ring_malformed),
+		cmocka_unit_test(served),
+		cmocka_unit_test(kicks_are_not_read),
+		cmocka_unit_test(guest_is_to_kick),
+		cmocka_unit_test(stopped),
+		cmocka_unit_test(stopped_meanwhile),
+		cmocka_unit_test(bad_messages),
+		cmocka_unit_test(bad_values),
+		cmocka_unit_test(memory_refused),
+		cmocka_unit_test(ring_outside),
+		cmocka_unit_test(ring_malformed),
 		cmocka_unit_test(configuration),
 	};
 
