@@ -86,9 +86,9 @@ static void numbers_to_json(const struct run_spec *s, json_t *j)
 		const char *key;
 		uint64_t n;
 	} numbers[] = {
-		{ "timeout", s->timeout },  { "ids", s->ids },		{ "dax", s->dax },
-		{ "topSize", s->top_size }, { "shmSize", s->shm_size },
-		{ "entrypoint", s->entrypoint },
+		{ "timeout", s->timeout },  { "ids", s->ids },
+		{ "dax", s->dax },	    { "topSize", s->top_size },
+		{ "shmSize", s->shm_size }, { "entrypoint", s->entrypoint },
 	};
 
 	for (size_t i = 0; i < ARRAY_SIZE(numbers); i++)
@@ -338,7 +338,8 @@ int spec_from_json(const json_t *j, struct run_spec **ret)
 	eth0_from_json(json_get_array(j, "eth0"), s);
 	flags_from_json(j, s);
 	s->labels = json_incref(json_get_object(j, "labels"));
-	s->entrypoint = MIN((unsigned)json_get_int(j, "entrypoint", 0), (unsigned)strv_len(s->argv));
+	s->entrypoint =
+		MIN((unsigned)json_get_int(j, "entrypoint", 0), (unsigned)strv_len(s->argv));
 	*ret = take_ptr(s);
 	return 0;
 }

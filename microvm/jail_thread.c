@@ -27,15 +27,15 @@ static const short every[] = {
 };
 
 /* Waiting for kicks. */
-static const short device[] = { SYS_read, SYS_epoll_wait, SYS_epoll_pwait, SYS_epoll_ctl };
+static const short device[] = { SYS_epoll_wait, SYS_epoll_pwait, SYS_epoll_ctl };
 
 static const short console[] = { SYS_readv, SYS_writev, SYS_pwritev2, SYS_poll, SYS_sendmsg };
 
-/* Of a socket; of a TAP read, which all have, and writev. */
-static const short net[] = { SYS_recvfrom, SYS_sendmsg, SYS_writev, SYS_timerfd_settime };
+/* Of a socket; of a TAP read, which a timer has too, and writev. */
+static const short net[] = { SYS_recvfrom, SYS_sendmsg, SYS_read, SYS_writev, SYS_timerfd_settime };
 
-static const short blk[] = { SYS_preadv, SYS_pwritev, SYS_fdatasync, SYS_fallocate,
-			     SYS_timerfd_settime };
+static const short blk[] = { SYS_preadv,    SYS_pwritev, SYS_fdatasync,
+			     SYS_fallocate, SYS_read,	 SYS_timerfd_settime };
 
 static const short vsock[] = { SYS_accept4, SYS_recvfrom, SYS_recvmsg, SYS_sendto,
 			       SYS_sendmsg, SYS_shutdown, SYS_close };
@@ -46,32 +46,28 @@ static const short rng[] = { SYS_getrandom };
 static const short control[] = { SYS_read,   SYS_poll,	   SYS_recvfrom, SYS_recvmsg,
 				 SYS_sendto, SYS_shutdown, SYS_close };
 
-static const short files[] = { SYS_readv,	    SYS_writev,	      SYS_pread64,
-			       SYS_pwrite64,	    SYS_preadv,	      SYS_pwritev,
-			       SYS_preadv2,	    SYS_pwritev2,     SYS_lseek,
-			       SYS_close,	    SYS_dup,	      SYS_fcntl,
-			       SYS_memfd_create,    SYS_splice,	      SYS_pipe2,
-			       SYS_sendto,	    SYS_recvmsg, /* for an object of the image */
-			       SYS_openat,	    SYS_openat2,      SYS_fstat,
-			       SYS_newfstatat,	    SYS_statx,	      SYS_fstatfs,
-			       SYS_statfs,	    SYS_getdents64,   SYS_readlinkat,
-			       SYS_faccessat,	    SYS_faccessat2,   SYS_mkdirat,
-			       SYS_mknodat,	    SYS_symlinkat,    SYS_linkat,
-			       SYS_unlinkat,	    SYS_renameat,     SYS_renameat2,
-			       SYS_fchmod,	    SYS_fchmodat,     NR_FCHMODAT2,
-			       SYS_fchown,	    SYS_fchownat,     SYS_utimensat,
-			       SYS_ftruncate,	    SYS_fallocate,    SYS_fsync,
-			       SYS_fdatasync,	    SYS_syncfs,	      SYS_sync_file_range,
-			       SYS_copy_file_range, SYS_sendfile,     SYS_fadvise64,
-			       SYS_readahead,	    SYS_flock,	      SYS_umask,
-			       SYS_getxattr,	    SYS_lgetxattr,    SYS_fgetxattr,
-			       SYS_setxattr,	    SYS_lsetxattr,    SYS_fsetxattr,
-			       SYS_listxattr,	    SYS_llistxattr,   SYS_flistxattr,
-			       SYS_removexattr,	    SYS_lremovexattr, SYS_fremovexattr,
-			       NR_SETXATTRAT,	    NR_GETXATTRAT,    NR_LISTXATTRAT,
-			       NR_REMOVEXATTRAT,    SYS_getuid,	      SYS_geteuid,
-			       SYS_getgid,	    SYS_getegid,      SYS_getrandom,
-			       SYS_fchdir,	    SYS_getcwd,	      SYS_poll };
+static const short files[] = {
+	SYS_read,	SYS_readv,	     SYS_writev,	  SYS_pread64,
+	SYS_pwrite64,	SYS_preadv,	     SYS_pwritev,	  SYS_preadv2,
+	SYS_pwritev2,	SYS_lseek,	     SYS_close,		  SYS_dup,
+	SYS_fcntl,	SYS_memfd_create,    SYS_splice,	  SYS_pipe2,
+	SYS_sendto,	SYS_recvmsg, /* for an object of the image */
+	SYS_openat,	SYS_openat2,	     SYS_fstat,		  SYS_newfstatat,
+	SYS_statx,	SYS_fstatfs,	     SYS_statfs,	  SYS_getdents64,
+	SYS_readlinkat, SYS_faccessat,	     SYS_faccessat2,	  SYS_mkdirat,
+	SYS_mknodat,	SYS_symlinkat,	     SYS_linkat,	  SYS_unlinkat,
+	SYS_renameat,	SYS_renameat2,	     SYS_fchmod,	  SYS_fchmodat,
+	NR_FCHMODAT2,	SYS_fchown,	     SYS_fchownat,	  SYS_utimensat,
+	SYS_ftruncate,	SYS_fallocate,	     SYS_fsync,		  SYS_fdatasync,
+	SYS_syncfs,	SYS_sync_file_range, SYS_copy_file_range, SYS_sendfile,
+	SYS_fadvise64,	SYS_readahead,	     SYS_flock,		  SYS_umask,
+	SYS_getxattr,	SYS_lgetxattr,	     SYS_fgetxattr,	  SYS_setxattr,
+	SYS_lsetxattr,	SYS_fsetxattr,	     SYS_listxattr,	  SYS_llistxattr,
+	SYS_flistxattr, SYS_removexattr,     SYS_lremovexattr,	  SYS_fremovexattr,
+	NR_SETXATTRAT,	NR_GETXATTRAT,	     NR_LISTXATTRAT,	  NR_REMOVEXATTRAT,
+	SYS_getuid,	SYS_geteuid,	     SYS_getgid,	  SYS_getegid,
+	SYS_getrandom,	SYS_fchdir,	     SYS_getcwd,	  SYS_poll
+};
 
 /* Beside the two by which all interrupt the guest. */
 static const unsigned long guest_ioctls[] = { KVM_RUN };

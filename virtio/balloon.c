@@ -12,7 +12,6 @@
 #include "virtio/ring.h"
 #include "virtio/thread.h"
 #include "virtio/virtio.h"
-#include <sys/epoll.h>
 #include <sys/eventfd.h>
 #include <sys/mman.h>
 
@@ -194,15 +193,12 @@ static void balloon_event(void *ctx, uint32_t tag, _unused_ uint32_t events)
 	struct virtio_balloon *b = ctx;
 	const struct mem *mem = virtio_mmio_mem(b->mmio);
 	struct virtq *q = virtio_mmio_queue(b->mmio, tag);
-	eventfd_t count;
 	int r;
 
 	if (tag == TAG_ASK) {
-		eventfd_read(b->ask_fd, &count);
 		stats_ask(b);
 		return;
 	}
-	eventfd_read(q->kick_fd, &count);
 	while ((r = virtq_pop(q, mem, &b->chain)) > 0) {
 		r = handle(b, q, tag);
 		if (r < 0)
@@ -237,11 +233,11 @@ static void balloon_config_write(void *dev, size_t off, const void *data, size_t
 static int watch_all(void *ctx)
 {
 	struct virtio_balloon *b = ctx;
-	int r = virtio_thread_watch(&b->thread, b->ask_fd, EPOLLIN, TAG_ASK);
+	int r = virtio_thread_watch(&b->thread, b->ask_fd, VIRTIO_KICKED, TAG_ASK);
 
 	for (unsigned i = 0; r == 0 && i < QUEUES; i++)
-		r = virtio_thread_watch(&b->thread, virtio_mmio_queue(b->mmio, i)->kick_fd, EPOLLIN,
-					i);
+		r = virtio_thread_watch(&b->thread, virtio_mmio_queue(b->mmio, i)->kick_fd,
+					VIRTIO_KICKED, i);
 	return r;
 }
 

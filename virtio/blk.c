@@ -296,7 +296,8 @@ static void blk_event(void *ctx, uint32_t tag, _unused_ uint32_t events)
 	struct virtq *q = virtio_mmio_queue(b->mmio, 0);
 	uint64_t v;
 
-	(void)!read(tag == TAG_TIMER ? b->timer : q->kick_fd, &v, sizeof(v));
+	if (tag == TAG_TIMER)
+		(void)!read(b->timer, &v, sizeof(v));
 	if (serve_all(b, q) < 0)
 		virtio_mmio_needs_reset(b->mmio);
 }
@@ -306,8 +307,8 @@ static void blk_event(void *ctx, uint32_t tag, _unused_ uint32_t events)
 static int watch_all(void *ctx)
 {
 	struct virtio_blk *b = ctx;
-	int r = virtio_thread_watch(&b->thread, virtio_mmio_queue(b->mmio, 0)->kick_fd, EPOLLIN,
-				    TAG_QUEUE);
+	int r = virtio_thread_watch(&b->thread, virtio_mmio_queue(b->mmio, 0)->kick_fd,
+				    VIRTIO_KICKED, TAG_QUEUE);
 
 	return r < 0 ? r : virtio_thread_watch(&b->thread, b->timer, EPOLLIN, TAG_TIMER);
 }

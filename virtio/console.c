@@ -8,8 +8,6 @@
 #include "base/mem.h"
 #include "virtio/mmio.h"
 #include <errno.h>
-#include <sys/epoll.h>
-#include <sys/eventfd.h>
 
 #define CONSOLE_DEVICE_ID   3
 #define CONSOLE_F_MULTIPORT (UINT64_C(1) << 1)
@@ -90,13 +88,9 @@ static int serve(struct console *c)
 static void console_event(void *ctx, uint32_t tag, _unused_ uint32_t events)
 {
 	struct console *c = ctx;
-	eventfd_t count;
 	int r;
 
-	if (tag == TAG_KICK) {
-		eventfd_read(virtio_mmio_queue(c->mmio, 0)->kick_fd, &count);
-		r = serve(c);
-	} else if (TAG_IS_OUT(tag)) {
+	if (tag == TAG_KICK || TAG_IS_OUT(tag)) {
 		r = serve(c);
 	} else {
 		r = console_port_in(&c->ports[TAG_TO_PORT(tag)]);
@@ -111,8 +105,8 @@ static int watch_kick(void *ctx)
 {
 	struct console *c = ctx;
 
-	return virtio_thread_watch(&c->thread, virtio_mmio_queue(c->mmio, 0)->kick_fd, EPOLLIN,
-				   TAG_KICK);
+	return virtio_thread_watch(&c->thread, virtio_mmio_queue(c->mmio, 0)->kick_fd,
+				   VIRTIO_KICKED, TAG_KICK);
 }
 
 static int console_activate(void *dev)

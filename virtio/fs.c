@@ -81,11 +81,8 @@ static void fs_event(void *ctx, uint32_t queue, _unused_ uint32_t events)
 	struct fs_thread *t = ctx;
 	struct fs *fs = t->fs;
 	struct virtq_chain *c = &t->chain;
-	eventfd_t count;
 	int r;
 
-	if (eventfd_read(virtio_mmio_queue(fs->mmio, queue)->kick_fd, &count) < 0)
-		return; /* another thread was there first, and will see all of it */
 	while ((r = take(fs, queue, c)) > 0) {
 		ssize_t n = fs->serve(fs->ctx, c->in, (int)c->nin, c->out, (int)c->nout);
 
@@ -104,7 +101,7 @@ static int thread_start(struct fs *fs, struct fs_thread *t)
 	t->fs = fs;
 	for (unsigned i = 0; r == 0 && i < fs->nqueues; i++)
 		r = virtio_thread_watch(&t->t, virtio_mmio_queue(fs->mmio, i)->kick_fd,
-					EPOLLIN | EPOLLEXCLUSIVE, i);
+					VIRTIO_KICKED | EPOLLEXCLUSIVE, i);
 	if (r == 0)
 		r = virtio_thread_start(&t->t, fs->mmio, fs->stop_fd);
 	if (r < 0)

@@ -235,8 +235,8 @@ static void net_event(void *ctx, uint32_t tag, uint32_t events)
 	if (tag == TAG_SOCKET) {
 		r = socket_event(n, events);
 	} else {
-		drain(tag >= TAG_TIMER ? n->timers[tag - TAG_TIMER] :
-					 virtio_mmio_queue(n->mmio, tag)->kick_fd);
+		if (tag >= TAG_TIMER)
+			drain(n->timers[tag - TAG_TIMER]);
 		r = tag == QUEUE_RX || tag == TAG_TIMER + QUEUE_RX ? rx(n) : tx(n);
 	}
 	if (r < 0) {
@@ -254,8 +254,8 @@ static int watch_all(void *ctx)
 	int r = virtio_thread_watch(&n->thread, n->stream.fd, EPOLLIN, TAG_SOCKET);
 
 	for (unsigned i = 0; r == 0 && i < QUEUES; i++) {
-		r = virtio_thread_watch(&n->thread, virtio_mmio_queue(n->mmio, i)->kick_fd, EPOLLIN,
-					i);
+		r = virtio_thread_watch(&n->thread, virtio_mmio_queue(n->mmio, i)->kick_fd,
+					VIRTIO_KICKED, i);
 		if (r == 0)
 			r = virtio_thread_watch(&n->thread, n->timers[i], EPOLLIN, TAG_TIMER + i);
 	}

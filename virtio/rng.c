@@ -8,8 +8,6 @@
 #include "virtio/ring.h"
 #include "virtio/thread.h"
 #include "virtio/virtio.h"
-#include <sys/epoll.h>
-#include <sys/eventfd.h>
 #include <sys/random.h>
 
 #define RNG_DEVICE_ID  4
@@ -48,10 +46,8 @@ static void rng_event(void *ctx, _unused_ uint32_t tag, _unused_ uint32_t events
 	struct rng *g = ctx;
 	struct virtq *q = virtio_mmio_queue(g->mmio, 0);
 	const struct mem *mem = virtio_mmio_mem(g->mmio);
-	eventfd_t count;
 	int r;
 
-	eventfd_read(q->kick_fd, &count);
 	while ((r = virtq_pop(q, mem, &g->chain)) > 0)
 		virtq_push(q, mem, g->chain.head, fill(g));
 	virtq_flush(q, mem);
@@ -63,7 +59,8 @@ static int rng_watch(void *ctx)
 {
 	struct rng *g = ctx;
 
-	return virtio_thread_watch(&g->thread, virtio_mmio_queue(g->mmio, 0)->kick_fd, EPOLLIN, 0);
+	return virtio_thread_watch(&g->thread, virtio_mmio_queue(g->mmio, 0)->kick_fd,
+				   VIRTIO_KICKED, 0);
 }
 
 static int rng_activate(void *dev)

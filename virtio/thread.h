@@ -6,8 +6,16 @@
 #include <pthread.h>
 #include <stdbool.h>
 #include <stdint.h>
+#include <sys/epoll.h>
 
 struct virtio_mmio;
+
+/*
+ * The events of a queue's kick. Each kick wakes once (epoll(7), edge-triggered: an eventfd tells of
+ * every write), so nobody reads it: a system call less for each, and no wait for who shares it, a
+ * front end of vhost-user, to leave something to be read.
+ */
+#define VIRTIO_KICKED (EPOLLIN | EPOLLET)
 
 struct virtio_thread {
 	pthread_t thread;

@@ -269,8 +269,6 @@ static int conn_event(struct virtio_vsock *v, uint32_t tag, uint32_t events)
 
 static int handle(struct virtio_vsock *v, uint32_t tag, uint32_t events)
 {
-	eventfd_t n;
-
 	if (tag == VSOCK_TAG_LISTEN) {
 		accept_client(v);
 		return 0;
@@ -278,7 +276,6 @@ static int handle(struct virtio_vsock *v, uint32_t tag, uint32_t events)
 	v->deaf = false;
 	if (tag >= VSOCK_TAG_CONN)
 		return conn_event(v, tag, events);
-	eventfd_read(virtio_mmio_queue(v->mmio, tag)->kick_fd, &n);
 	if (tag == VSOCK_RX)
 		return buffers_given(v);
 	return tag == VSOCK_TX ? take_packets(v) : send_event(v);
@@ -301,7 +298,7 @@ static void awake(struct virtio_vsock *v)
 	for (unsigned i = 0; i < VSOCK_QUEUES && !v->awake; i++)
 		if (FILLED >> i & 1)
 			virtio_thread_rewatch(&v->thread, virtio_mmio_queue(v->mmio, i)->kick_fd,
-					      EPOLLIN, i);
+					      VIRTIO_KICKED, i);
 	v->awake = true;
 }
 
@@ -340,7 +337,7 @@ static int watch_all(void *ctx)
 
 	for (unsigned i = 0; r == 0 && i < VSOCK_QUEUES; i++)
 		r = virtio_thread_watch(&v->thread, virtio_mmio_queue(v->mmio, i)->kick_fd,
-					v->restored || !(FILLED >> i & 1) ? EPOLLIN : 0, i);
+					v->restored || !(FILLED >> i & 1) ? VIRTIO_KICKED : 0, i);
 	if (r == 0 && v->cfg.listen_fd >= 0)
 		r = virtio_thread_watch(&v->thread, v->cfg.listen_fd, EPOLLIN, VSOCK_TAG_LISTEN);
 	v->listening = true;

@@ -14,6 +14,7 @@
 #include <stdbool.h>
 #include <string.h>
 #include <sys/epoll.h>
+#include <sys/eventfd.h>
 
 #define PUMP_FDS 128u
 #define PUMP_ROUNDS \
@@ -115,6 +116,7 @@ static void pump(void)
 {
 	static struct pump_file files[PUMP_FDS];
 	static struct pollfd ready[PUMP_FDS];
+	eventfd_t count;
 
 	for (unsigned r = 0; pump_of.t && r < PUMP_ROUNDS; r++) {
 		unsigned n = pump_of.n;
@@ -129,6 +131,9 @@ static void pump(void)
 			if (!f || f->tag != files[i].tag)
 				continue;
 			f->off = f->events & EPOLLONESHOT;
+			/* An edge is told of once: an eventfd's, which the device leaves as it is. */
+			if (f->events & EPOLLET)
+				eventfd_read(f->fd, &count);
 			pump_of.t->event(pump_of.t->ctx, f->tag, (uint32_t)ready[i].revents);
 		}
 	}
