@@ -38,9 +38,11 @@ static void log_to_file(const struct oci_call *c, const char *text)
 	struct clock_text now = clock_now_text();
 	_json_ json_t *j = json_pack("{s:s,s:s%,s:s}", "level", "error", "msg", text, strlen(text),
 				     "time", now.s);
-	_free_ char *line = j && c->log_json ?
-				    json_text(j, NULL) :
-				    str_fmt("time=\"%s\" level=error msg=\"%s\"", now.s, text);
+	/* In text it is quoted as in JSON: as runc's log has it. */
+	_free_ char *msg = json_dumps(json_object_get(j, "msg"), JSON_ENCODE_ANY);
+	_free_ char *line = !j || !msg	? NULL :
+			    c->log_json ? json_text(j, NULL) :
+					  str_fmt("time=\"%s\" level=error msg=%s", now.s, msg);
 
 	if (fd >= 0 && line)
 		dprintf(fd, "%s\n", line);

@@ -465,9 +465,12 @@ print(shown.count(b"+"), shown.split()[-1].decode())
 	run -1 grep -q written "$work/bundle/rootfs/tried"
 }
 
-@test "oci: errors go to the log too, as JSON" {
+@test "oci: errors go to the log too, as JSON or text" {
 	run -1 o --log "$work/log" --log-format json state nosuch
 	jq -e '.level == "error" and (.msg | contains("does not exist")) and .time' "$work/log"
+	run -1 o --log "$work/text" --log-format text state 'a"b\'
+	grep -q '^time="20[^"]*Z" level=error msg="' "$work/text"
+	sed 's/.* msg=//' "$work/text" | jq -e 'contains("a\"b\\")'
 	run -1 o state ../x
 	[[ $output == *"invalid container ID"* ]]
 	run -1 o nosuch
