@@ -145,6 +145,10 @@ TEST_LIBS := -lcmocka $(NET_LIBS) $(HEAVY_LIBS) $(SECCOMP_LIBS) $(SHARED_LIBS)
 # Each file of tests has folders, networks and names of its own. Most of them wait for a guest of one CPU, of some 500 MB.
 JOBS ?= $(shell n=$$(nproc); echo $$((n < 4 ? n : 4)))
 PROVE := prove --timer --failures --comments --jobs $(JOBS) -e tests/run
+FAILED := $(BUILD)/failed
+# What failed stands at the end once more: where it happened hundreds of lines may follow.
+prove_all = @rm -rf $(FAILED); mkdir -p $(FAILED); TEST_FAILED=$(abspath $(FAILED)) STRATA_BUILD=$(abspath $(BUILD)) \
+	$(PROVE) $(1) || { tests/failed $(FAILED); exit 1; }
 
 $(TEST_BIN): $(BUILD)/%: $(BUILD)/obj/%.o $(filter-out $(BUILD)/libcli.a,$(ROOM_LIBS))
 	@mkdir -p $(@D)
@@ -182,10 +186,10 @@ check:
 
 check-all: all kernel tests
 	@tools/kernel testbed >/dev/null
-	@STRATA_BUILD=$(abspath $(BUILD)) $(PROVE) $(sort $(TEST_BIN)) $(sort $(FUZZ_BIN)) $(wildcard tests/*.bats)
+	$(call prove_all,$(sort $(TEST_BIN)) $(sort $(FUZZ_BIN)) $(wildcard tests/*.bats))
 
 check-bats: all
-	@STRATA_BUILD=$(abspath $(BUILD)) $(PROVE) $(wildcard tests/*.bats)
+	$(call prove_all,$(wildcard tests/*.bats))
 
 # ---- the rest ----
 
