@@ -222,7 +222,7 @@ static void served(_unused_ void **state)
 	end(f);
 }
 
-/* Kicks are the front end's to read or to leave, waiting or not: no thread of ours can be held so. */
+/* Kicks are the front end's to read, and to have waited for: no thread of ours can be held so. */
 static void kicks_are_not_read(_unused_ void **state)
 {
 	struct front *f = start();
