@@ -152,10 +152,10 @@ int main(int argc, char **argv)
 	}
 	if (r)
 		return bad_usage(&c);
-	if (!c.o.root)
-		c.o.root = root = oci_default_root();
-	if (!c.o.root)
+	if (!c.o.root && !(root = oci_default_root()))
 		return oci_fail(&c, -ENOMEM);
+	if (root)
+		c.o.root = root;
 	r = run_verb(&c, argc - optind, argv + optind);
 	strv_free(c.env);
 	strv_free(c.caps);

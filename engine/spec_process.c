@@ -136,14 +136,14 @@ static const char *cap_name(unsigned n)
 
 static int find_cap(const char *word, uint64_t *ret)
 {
-	const char *name = strncasecmp(word, "CAP_", 4) == 0 ? word + 4 : word;
+	const char *name = strncasecmp(word, "CAP_", 4) == 0 ? word + 4 : word, *known;
 
 	if (strcasecmp(word, "ALL") == 0) {
 		*ret = CAPS_ALL;
 		return 0;
 	}
-	for (unsigned i = 0; cap_name(i); i++) {
-		if (strcasecmp(name, cap_name(i)) == 0) {
+	for (unsigned i = 0; (known = cap_name(i)); i++) {
+		if (strcasecmp(name, known) == 0) {
 			*ret = UINT64_C(1) << i;
 			return 0;
 		}

@@ -131,7 +131,7 @@ static void pump(void)
 			if (!f || f->tag != files[i].tag)
 				continue;
 			f->off = f->events & EPOLLONESHOT;
-			/* An edge is told of once: an eventfd's, which the device leaves as it is. */
+			/* An edge is told of once: the device leaves the eventfd as it is. */
 			if (f->events & EPOLLET)
 				eventfd_read(f->fd, &count);
 			pump_of.t->event(pump_of.t->ctx, f->tag, (uint32_t)ready[i].revents);
