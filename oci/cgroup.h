@@ -55,7 +55,7 @@ int oci_cgroup_enter(const struct oci_cgroup *g, pid_t pid, bool v2);
 int oci_cgroup_signal(const struct oci_cgroup *g, int sig);
 int oci_cgroup_kill(const struct oci_cgroup *g);
 void oci_cgroup_remove(const struct oci_cgroup *g);
-int oci_cgroup_freeze(const struct oci_cgroup *g, bool frozen);
+int oci_cgroup_freeze(const struct oci_cgroup *g, bool freeze);
 bool oci_cgroup_frozen(const struct oci_cgroup *g);
 /* Processes in it and below it. */
 int oci_cgroup_pids(const struct oci_cgroup *g, pid_t **ret, size_t *ret_n);

@@ -43,7 +43,7 @@ int folder_pidfd(const struct folder *f);
 /* For hooks and `state`. NULL: no memory. */
 json_t *folder_state_json(const struct folder *f, enum oci_status s);
 
-/* hooks.c: each of @list, @state on its stdin. The first that fails ends it. */
-int hooks_run(const json_t *hooks, const char *list, const json_t *state);
+/* hooks.c: each of the list @name, @state on its stdin. The first that fails ends it. */
+int hooks_run(const json_t *hooks, const char *name, const json_t *state);
 
 #endif
