@@ -214,9 +214,10 @@ static int create_instance(struct engine *e, struct run_spec *spec, const struct
 
 	if (r < 0)
 		return r;
-	spec->id = strdup(id);
-	spec->store = strdup(e->root);
-	config = spec->id && spec->store ? spec_to_json(spec) : NULL;
+	r = spec_set(&spec->id, id);
+	if (r >= 0)
+		r = spec_set(&spec->store, e->root);
+	config = r >= 0 ? spec_to_json(spec) : NULL;
 	if (!config)
 		return -ENOMEM;
 	r = inst_create(e->runroot_fd, id, config, &inst);
@@ -278,12 +279,27 @@ static int open_image(struct engine *e, const struct run_options *o, struct imag
 	return r == -ENOENT ? image_open(e->store, o->image, ret) : r;
 }
 
+/*
+ * The merged index is made now if it is missing: errors come before anything exists, and the
+ * supervisor stays small.
+ */
+static int create_of_layers(struct engine *e, struct run_spec *spec, struct inst **ret)
+{
+	struct stack stack;
+	int r = stack_open_arriving(e->store, spec->layers, spec->nlayers, &stack);
+
+	if (r < 0)
+		return r;
+	r = create_instance(e, spec, &stack, ret);
+	stack_close(&stack);
+	return r;
+}
+
 /* Everything up to the supervisor. */
 static int make_instance(struct engine *e, const struct run_options *o, struct inst **ret)
 {
 	_cleanup_(image_closep) struct image *image = NULL;
 	_cleanup_(spec_freep) struct run_spec *spec = NULL;
-	struct stack stack;
 	int r = need_root(o);
 
 	if (r >= 0)
@@ -294,17 +310,15 @@ static int make_instance(struct engine *e, const struct run_options *o, struct i
 		r = spec_new(o, image, &spec);
 	if (r >= 0)
 		r = prepare_kind(e, o, spec);
-	/*
-	 * The merged index is made now if it is missing: errors come before anything exists, and
-	 * the supervisor stays small.
-	 */
-	if (r >= 0)
-		r = stack_open_arriving(e->store, spec->layers, spec->nlayers, &stack);
 	if (r < 0)
 		return r;
-	r = create_instance(e, spec, &stack, ret);
-	stack_close(&stack);
-	return r;
+	r = create_of_layers(e, spec, ret);
+	if (r != -ENOENT)
+		return r;
+	/* Another may have removed the image meanwhile, which is said so; or pulled it again. */
+	image_close(take_ptr(image));
+	r = open_image(e, o, &image);
+	return r < 0 ? r : create_of_layers(e, spec, ret);
 }
 
 int engine_create(struct engine *e, const struct run_options *o, char ret_id[INST_ID_LEN + 1])
