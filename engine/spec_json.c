@@ -263,6 +263,7 @@ static int lists_from_json(const json_t *j, struct run_spec *s)
 	return r;
 }
 
+/* After the lists: what is counted of one is in it. */
 static void numbers_from_json(const json_t *j, struct run_spec *s)
 {
 	const json_t *limits = json_get_object(j, "limits");
@@ -280,6 +281,8 @@ static void numbers_from_json(const json_t *j, struct run_spec *s)
 	s->shm_size = (uint64_t)json_get_int(j, "shmSize", 0);
 	s->top_size = (uint64_t)json_get_int(j, "topSize", 0);
 	s->ids = (uint32_t)json_get_int(j, "ids", 0);
+	s->entrypoint =
+		MIN((unsigned)json_get_int(j, "entrypoint", 0), (unsigned)strv_len(s->argv));
 	s->no_verify = !json_get_bool(j, "verify", 1);
 }
 
@@ -338,8 +341,6 @@ int spec_from_json(const json_t *j, struct run_spec **ret)
 	eth0_from_json(json_get_array(j, "eth0"), s);
 	flags_from_json(j, s);
 	s->labels = json_incref(json_get_object(j, "labels"));
-	s->entrypoint =
-		MIN((unsigned)json_get_int(j, "entrypoint", 0), (unsigned)strv_len(s->argv));
 	*ret = take_ptr(s);
 	return 0;
 }
