@@ -53,6 +53,18 @@ both_drivers() {
 	[ -z "$("$strata" ps -aq)" ]
 }
 
+@test "an image whose layer is lost is refused, and leaves no instance; the name is free" {
+	local layer
+	layer=$(find "$STRATA_ROOT/layers" -name index)
+	mv "$layer" "$work/index"
+	rm -rf "$STRATA_ROOT"/merged/*
+	fails 125 "is not in the store: pull or load its image again" "$strata" run --name lost small true
+	fails 125 "is not in the store: pull or load its image again" "$strata" create --name lost small true
+	[ "$(leftovers)" = 0 ]
+	mv "$work/index" "$layer"
+	[ "$("$strata" run --rm --name lost small echo back)" = back ]
+}
+
 @test "standard streams: separate, whole, in both directions" {
 	run --separate-stderr "$strata" run --rm small sh -c 'echo out; echo err >&2'
 	[ "$output" = out ]
